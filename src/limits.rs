@@ -1,0 +1,247 @@
+//! Every bound of chatcode: value, unit, reason, and what happens beyond it.
+//! No limit stands anywhere else, and no library default counts as one.
+
+use std::time::Duration;
+
+// --- frames of an attachment ---
+
+/// Bytes of one encoded client frame. A paste is cut into inputs of
+/// [`INPUT_BYTES`]; more ends the attachment with `TOO_LARGE`.
+pub const CLIENT_FRAME_BYTES: usize = 64 * 1024;
+/// Bytes of one encoded server frame: [`OUTPUT_BYTES`] and its head. A peer
+/// that sends more ends the call with `TOO_LARGE`.
+pub const SERVER_FRAME_BYTES: usize = 128 * 1024;
+/// Bytes of one output frame: 4 to 16 PTY reads in one, small enough that a
+/// key's echo never waits behind more than one.
+pub const OUTPUT_BYTES: usize = 64 * 1024;
+/// Bytes of one input frame. More ends the attachment with `INVALID`.
+pub const INPUT_BYTES: usize = 32 * 1024;
+/// Bytes of input that a viewer keeps until they are confirmed: a paste of
+/// this size goes without waiting. Beyond it the viewer stops taking input.
+pub const INPUT_UNCONFIRMED_BYTES: usize = 1024 * 1024;
+/// Bytes of input of all viewers that wait for the PTY in a holder. Beyond it
+/// the holder stops reading from the viewer that types.
+pub const INPUT_QUEUE_BYTES: usize = 256 * 1024;
+
+// --- credit and pace ---
+
+/// The smallest window of a viewer, bytes; less is raised to it.
+pub const WINDOW_MIN_BYTES: u32 = 32 * 1024;
+/// The largest window of a viewer, bytes; more is cut to it. It is also the
+/// most that one attachment can have in flight at any hop.
+pub const WINDOW_MAX_BYTES: u32 = 1024 * 1024;
+/// Added to the round trip when a window is computed: two frames of a screen.
+pub const WINDOW_SLACK: Duration = Duration::from_millis(20);
+/// The PTY waits for the writer's viewer only while its backlog clears within
+/// this time at its measured rate; beyond it the PTY runs on and the viewer
+/// falls behind.
+pub const PACE_BACKLOG: Duration = Duration::from_millis(50);
+
+// --- a session and its holder ---
+
+/// Bytes of output that a holder keeps. A viewer that falls out of it gets a
+/// gap.
+pub const LOG_BYTES: usize = 1024 * 1024;
+/// Bounds of the configured log size, bytes; outside of them the daemon
+/// refuses to start.
+pub const LOG_BYTES_RANGE: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
+/// Bytes before the end of the output at which a viewer that fell out of the
+/// log goes on.
+pub const GAP_RESTART_BYTES: u64 = 64 * 1024;
+/// Bytes that are searched for the start of a line after a gap; without one
+/// the output goes on in the middle of a line.
+pub const LINE_START_SEARCH_BYTES: usize = 16 * 1024;
+/// Attachments of one session at once; one more is refused with `LIMIT`.
+pub const VIEWERS_PER_SESSION: usize = 32;
+/// Viewer ids that a holder remembers for exactly-once input; beyond it the
+/// one that was away longest is forgotten (its unconfirmed input is unknown).
+pub const REMEMBERED_VIEWERS: usize = 256;
+/// Ranges of refused input that are remembered for one viewer; beyond it the
+/// two oldest become one.
+pub const REMEMBERED_REFUSALS: usize = 8;
+/// How long the lease waits for a writer whose connection broke.
+pub const LEASE_GRACE: Duration = Duration::from_secs(10);
+/// Rows of a terminal; more is cut.
+pub const ROWS: std::ops::RangeInclusive<u32> = 1..=500;
+/// Columns of a terminal; more is cut.
+pub const COLS: std::ops::RangeInclusive<u32> = 1..=1000;
+/// The PTY's size changes at most once in this time; the last one wins.
+pub const RESIZE_INTERVAL: Duration = Duration::from_millis(50);
+/// How long each step of the ladder that ends a session may take: HUP, then
+/// TERM, then KILL.
+pub const END_STEP: Duration = Duration::from_secs(2);
+/// How long a holder stays after its shell ended, so that viewers that were
+/// away still see the last output.
+pub const LINGER: Duration = Duration::from_secs(60);
+/// Silence on a holder's connection before its first message; it is closed
+/// then.
+pub const HOLDER_HELLO: Duration = Duration::from_secs(5);
+/// Connections to one holder: its viewers, the daemon's watch and short
+/// requests. One more is closed at once.
+pub const HOLDER_CONNECTIONS: usize = VIEWERS_PER_SESSION + 16;
+/// Bytes that wait to be sent on one connection of a holder; a frame is made
+/// only when less is waiting.
+pub const HOLDER_SEND_BYTES: usize = 128 * 1024;
+
+// --- a machine ---
+
+/// Living sessions of one gateway; one more is refused with `LIMIT`.
+pub const SESSIONS_PER_GATEWAY: usize = 256;
+/// Ended sessions that a gateway remembers; beyond it the oldest is forgotten.
+pub const ENDED_SESSIONS: usize = 64;
+/// How long a new holder may take until it answers; then `SPAWN_FAILED`.
+pub const HOLDER_START: Duration = Duration::from_secs(10);
+/// How long a holder may take to answer a request; then `HOLDER_UNREACHABLE`.
+pub const HOLDER_ANSWER: Duration = Duration::from_secs(5);
+/// Environment variables of one request; more is `INVALID`.
+pub const ENVIRONMENT_VARIABLES: usize = 64;
+/// Bytes of an environment variable's name.
+pub const ENVIRONMENT_NAME_BYTES: usize = 128;
+/// Bytes of a command argument, a folder or an environment value.
+pub const ARGUMENT_BYTES: usize = 4096;
+/// Arguments of one command; more is `INVALID`.
+pub const ARGUMENTS: usize = 64;
+
+// --- words ---
+
+/// Characters of a session's name; more is `INVALID`.
+pub const SESSION_NAME_CHARS: usize = 128;
+/// Characters of a member's or a person's name; more is `INVALID`.
+pub const NAME_CHARS: usize = 64;
+/// Bytes of a message for people; more is cut.
+pub const MESSAGE_BYTES: usize = 256;
+/// Versions or features in one first message; more is `INVALID`.
+pub const VERSIONS: usize = 8;
+/// Features in one first message; more is `INVALID`.
+pub const FEATURES: usize = 32;
+/// Bytes of a feature's name; longer is `INVALID`.
+pub const FEATURE_BYTES: usize = 64;
+
+// --- gRPC, every hop ---
+
+/// Bytes of one unary message, both ways; more is refused with `TOO_LARGE`.
+pub const UNARY_BYTES: usize = 1024 * 1024;
+/// Bytes of the Unix socket's framed messages other than attachment frames.
+pub const HOLDER_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Streams of one HTTP/2 connection: unary calls share one, a terminal has its
+/// own. More wait at the client.
+pub const HTTP2_STREAMS: u32 = 256;
+/// Window of one HTTP/2 stream, bytes: above [`WINDOW_MAX_BYTES`], so a viewer
+/// without credit never closes it.
+pub const HTTP2_STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+/// Window of one HTTP/2 connection, bytes: several streams' worth, since only
+/// unary calls and watches share one.
+pub const HTTP2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Largest HTTP/2 frame that is taken, bytes: one output frame goes in one.
+pub const HTTP2_FRAME_BYTES: u32 = 128 * 1024;
+/// Bytes of all headers of a call; more ends it.
+pub const HEADER_BYTES: u32 = 16 * 1024;
+/// HTTP/2 pings go out after this silence.
+pub const HTTP2_KEEPALIVE: Duration = Duration::from_secs(10);
+/// A connection without an answer to a ping for this time is dead.
+pub const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A unary call ends after this time with `TIMEOUT`.
+pub const UNARY_DEADLINE: Duration = Duration::from_secs(20);
+/// TCP connections of the core's gRPC listener; more wait in the kernel.
+pub const CORE_CONNECTIONS: usize = 4096;
+/// A TLS, QUIC or WebSocket handshake that takes longer is dropped.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a part drains its calls when it is told to stop; then it cuts.
+pub const SHUTDOWN: Duration = Duration::from_secs(5);
+
+// --- links ---
+
+/// Version of the link protocol that this program speaks.
+pub const LINK_VERSIONS: &[u32] = &[1];
+/// Version of the frames of an attachment.
+pub const FRAME_VERSIONS: &[u32] = &[1];
+/// Version of the holder's socket.
+pub const HOLDER_VERSIONS: &[u32] = &[1];
+/// Version of the WebSocket's first message.
+pub const EDGE_VERSIONS: &[u32] = &[1];
+/// Bytes of one message of `Link.Control`; more ends the link.
+pub const CONTROL_BYTES: usize = 16 * 1024;
+/// Bidirectional QUIC streams that either end may open: terminals, watches and
+/// the pooled one. More wait.
+pub const LINK_STREAMS: u32 = 1024;
+/// Window of one QUIC stream, bytes.
+pub const LINK_STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+/// Bytes of a link that may be unacknowledged.
+pub const LINK_SEND_WINDOW: u64 = 16 * 1024 * 1024;
+/// Window of a whole link, bytes: [`LINK_STREAM_WINDOW`] for 32 terminals at
+/// full flood; beyond it all wait, credit keeps them far below.
+pub const LINK_CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
+/// The core's heartbeat on every link.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Silence after which either end gives a link up.
+pub const LINK_SILENCE: Duration = Duration::from_secs(15);
+/// QUIC packets go out at least this often, also through NAT.
+pub const LINK_KEEPALIVE: Duration = Duration::from_secs(4);
+/// From the QUIC handshake to Hello; then the link is closed with `TIMEOUT`.
+pub const HELLO: Duration = Duration::from_secs(5);
+/// A link that was live this long resets the back-off.
+pub const LINK_LASTED: Duration = Duration::from_secs(10);
+/// First and longest pause before a gateway or viewer dials again; full
+/// jitter.
+pub const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// QUIC handshakes that wait for the core; more are ignored.
+pub const LINK_INCOMING: usize = 1024;
+
+// --- identity ---
+
+/// Life of a join token: the default, and its bounds.
+pub const JOIN_TOKEN: Duration = Duration::from_secs(15 * 60);
+/// The shortest and the longest life of a join token that may be asked for.
+pub const JOIN_TOKEN_RANGE: std::ops::RangeInclusive<u64> = 60..=24 * 3600;
+/// How long the same key may ask again for a lost enrollment answer.
+pub const ENROLL_AGAIN: Duration = Duration::from_secs(5 * 60);
+/// Bytes of a signing request; more is `TOO_LARGE`.
+pub const CSR_BYTES: usize = 4096;
+/// Enrollments in a minute from one address; more is `RATE_LIMITED`.
+pub const ENROLL_PER_MINUTE: u32 = 10;
+/// Life of a one-time sign-in secret.
+pub const SIGN_IN: Duration = Duration::from_secs(10 * 60);
+/// Sign-ins in a minute from one edge; more is `RATE_LIMITED`.
+pub const SIGN_IN_PER_MINUTE: u32 = 30;
+/// Life of a ticket.
+pub const TICKET: Duration = Duration::from_secs(15);
+/// Tickets in a minute for one person; more is `RATE_LIMITED`.
+pub const TICKETS_PER_MINUTE: u32 = 600;
+/// A person's session ends after this time without use.
+pub const PERSON_IDLE: Duration = Duration::from_secs(12 * 3600);
+/// A person's session ends after this time in any case.
+pub const PERSON_SESSION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Life of a grant that goes with a call; streams are judged anew by the core.
+pub const GRANT: Duration = Duration::from_secs(60);
+
+// --- edge ---
+
+/// WebSockets of one edge; one more is refused with `LIMIT`.
+pub const WEBSOCKETS: usize = 4096;
+/// Time from the WebSocket's handshake to its first message.
+pub const WEBSOCKET_OPEN: Duration = Duration::from_secs(5);
+/// Bytes of one WebSocket message: a client frame and its head.
+pub const WEBSOCKET_MESSAGE_BYTES: usize = CLIENT_FRAME_BYTES;
+/// Bytes that wait in the write buffer of one WebSocket; beyond it the edge
+/// stops reading from the core, and credit stops the holder.
+pub const WEBSOCKET_WRITE_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of a request's body at the edge.
+pub const HTTP_BODY_BYTES: usize = 64 * 1024;
+/// HTTP requests that one edge serves at once.
+pub const HTTP_REQUESTS: usize = 1024;
+
+// --- fleet ---
+
+/// Events that wait for one watcher; a watcher that falls behind starts anew.
+pub const WATCH_EVENTS: usize = 1024;
+/// A watch without news says that it is alive.
+pub const WATCH_ALIVE: Duration = Duration::from_secs(10);
+
+// How the bounds hang together; a change that breaks one does not compile.
+const _: () = assert!(OUTPUT_BYTES + 1024 <= SERVER_FRAME_BYTES);
+const _: () = assert!(INPUT_BYTES + 1024 <= CLIENT_FRAME_BYTES);
+const _: () = assert!(WINDOW_MAX_BYTES < HTTP2_STREAM_WINDOW);
+const _: () = assert!(WINDOW_MAX_BYTES < LINK_STREAM_WINDOW);
+const _: () = assert!(HTTP2_STREAM_WINDOW <= HTTP2_CONNECTION_WINDOW);
+const _: () = assert!(WINDOW_MAX_BYTES as usize <= WEBSOCKET_WRITE_BYTES);
+const _: () = assert!(OUTPUT_BYTES < HTTP2_FRAME_BYTES as usize);

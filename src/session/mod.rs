@@ -1,0 +1,1 @@
+//! The rules of a session, the holder's end. (to come)
