@@ -1,0 +1,42 @@
+//! What every program of chatcode does the same way: [`logging`],
+//! [`config`]uration, [`stop`]ping, and [`exit`] codes.
+
+pub mod config;
+pub mod exit;
+pub mod logging;
+pub mod stop;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+pub use config::{ConfigError, load};
+pub use exit::{Exit, main_with};
+pub use logging::init_logging;
+pub use stop::shutdown;
+
+/// Prints one JSON line on standard output: the program is ready, at these
+/// addresses.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn ready(line: &impl serde::Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&text)?;
+    out.flush()
+}
+
+/// Where the programs keep their files unless told otherwise:
+/// `$CHATCODE_DATA_DIR`, else `$XDG_DATA_HOME/chatcode`, else
+/// `~/.local/share/chatcode`, else `./chatcode`.
+#[must_use]
+pub fn default_data_dir() -> PathBuf {
+    let dir = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    dir("CHATCODE_DATA_DIR")
+        .or_else(|| dir("XDG_DATA_HOME").map(|base| base.join("chatcode")))
+        .or_else(|| dir("HOME").map(|home| home.join(".local/share/chatcode")))
+        .unwrap_or_else(|| PathBuf::from("chatcode"))
+}
