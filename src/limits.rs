@@ -237,6 +237,22 @@ pub const WATCH_EVENTS: usize = 1024;
 /// A watch without news says that it is alive.
 pub const WATCH_ALIVE: Duration = Duration::from_secs(10);
 
+// --- programs that `chatcode up` keeps running ---
+
+/// Bytes of one program's log; beyond it the log becomes `<role>.log.1` and
+/// the one before is lost.
+pub const ROLE_LOG_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of a ready line; a program that prints a longer one is not ours.
+pub const READY_LINE_BYTES: usize = 4 * 1024;
+/// How long a program may take at its first start until it is ready; then `up`
+/// fails with the end of its log.
+pub const ROLE_START: Duration = Duration::from_secs(30);
+/// The first and the longest pause before a program that ended is started
+/// again; full jitter.
+pub const ROLE_RESTART: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// A program that ran this long begins its pauses anew.
+pub const ROLE_STEADY: Duration = Duration::from_secs(10);
+
 // How the bounds hang together; a change that breaks one does not compile.
 const _: () = assert!(OUTPUT_BYTES + 1024 <= SERVER_FRAME_BYTES);
 const _: () = assert!(INPUT_BYTES + 1024 <= CLIENT_FRAME_BYTES);
