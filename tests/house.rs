@@ -1,0 +1,258 @@
+//! The rules of the house: which package may rest on which, behind whose door
+//! a foreign world lives, and what no file may hold.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Package, its folder, and the packages of ours that it may rest on.
+const ARROWS: &[(&str, &str, &[&str])] = &[
+    ("chatcode-proto", ".", &[]),
+    ("chatcode-process", "cli/process", &[]),
+    ("chatcode-certs", "certs", &["chatcode-proto"]),
+    ("chatcode-link", "core/link", &["chatcode-proto", "chatcode-certs"]),
+    ("chatcode-holder", "gateway/holder", &["chatcode-proto"]),
+    ("chatcode-core", "core", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
+    ("chatcode-edge", "edge", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
+    (
+        "chatcode-gateway",
+        "gateway",
+        &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"],
+    ),
+    ("chatcode", "cli", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
+];
+
+/// A foreign world, the only folders whose code may name it, and the word by
+/// which code names it.
+const DOORS: &[(&str, &[&str])] = &[
+    ("quinn::", &["core/link/src"]),
+    ("quinn_proto::", &["core/link/src"]),
+    ("axum::", &["edge"]),
+    ("rcgen::", &["certs"]),
+    ("x509_parser::", &["certs"]),
+    ("pty_process::", &["gateway/holder/src", "tests/bench"]),
+    ("sqlx::", &["core/src/store", "core/tests"]),
+    ("rust_embed::", &["edge"]),
+    ("protox::", &["build.rs"]),
+];
+
+/// What the contract may not know: clocks, chance, sockets, files, tasks.
+const NOT_IN_THE_CONTRACT: &[&str] = &[
+    "Instant",
+    "SystemTime",
+    "std::net",
+    "std::fs",
+    "std::io",
+    "std::env",
+    "std::thread",
+    "tokio",
+    "rand::",
+];
+
+/// What no production code may hold, and why.
+const NOWHERE: &[(&str, &str)] = &[
+    ("unbounded_channel", "every queue has a limit"),
+    ("unsafe {", "unsafe code is forbidden"),
+    ("todo!(", "a promise is not an implementation"),
+    ("unimplemented!(", "a promise is not an implementation"),
+    ("danger_accept_invalid_certs", "no insecure mode"),
+    ("dangerous_configuration", "no insecure mode"),
+];
+
+/// Lines of code of one production file; tests at its end do not count.
+const FILE_LINES: usize = 500;
+
+#[test]
+fn packages_rest_only_on_the_floors_below_them() {
+    for (package, folder, allowed) in ARROWS {
+        let manifest = read(&root().join(folder).join("Cargo.toml"));
+        let own: BTreeSet<&str> = normal_dependencies(&manifest)
+            .filter(|name| *name == "chatcode" || name.starts_with("chatcode-"))
+            .collect();
+        let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
+        let wrong: Vec<_> = own.difference(&allowed).collect();
+        assert!(wrong.is_empty(), "{package} may not rest on {wrong:?}");
+    }
+}
+
+#[test]
+fn every_package_of_the_workspace_has_its_arrows_written_down() {
+    let manifest = read(&root().join("Cargo.toml"));
+    let list = manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).expect("members");
+    let members: BTreeSet<&str> =
+        list.split('"').skip(1).step_by(2).filter(|member| !member.starts_with("tests/")).collect();
+    let known: BTreeSet<&str> = ARROWS.iter().map(|(_, folder, _)| *folder).collect();
+    assert_eq!(members, known);
+}
+
+#[test]
+fn foreign_worlds_stay_behind_their_doors() {
+    let wrong: Vec<String> = sources(&root())
+        .into_iter()
+        .flat_map(|file| {
+            let (path, code) = (relative(&file), read(&file));
+            DOORS
+                .iter()
+                .filter(|(word, doors)| {
+                    code.lines().any(|line| names(line, word))
+                        && !doors.iter().any(|door| path.starts_with(door))
+                })
+                .map(|(word, _)| format!("{path} names {word}"))
+                .collect::<Vec<_>>()
+        })
+        .filter(|line| !line.starts_with("tests/house.rs"))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_contract_knows_no_clock_no_chance_and_no_world() {
+    for file in sources(&root().join("src")) {
+        for line in production(&read(&file)).lines().map(without_comment) {
+            for word in NOT_IN_THE_CONTRACT {
+                assert!(!line.contains(word), "{}: {word}: {line}", relative(&file));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_production_code_holds_what_is_forbidden() {
+    for file in sources(&root()) {
+        let path = relative(&file);
+        if path.contains("tests/") {
+            continue;
+        }
+        for line in production(&read(&file)).lines().map(without_comment) {
+            for (word, why) in NOWHERE {
+                assert!(!line.contains(word), "{path}: {word}: {why}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_file_is_read_in_one_sitting_and_says_what_it_is() {
+    let mut wrong = Vec::new();
+    for file in sources(&root()) {
+        let code = read(&file);
+        let lines = production(&code).lines().count();
+        // The page of limits is one list on purpose.
+        if lines > FILE_LINES && !file.ends_with("limits.rs") {
+            wrong.push(format!("{} has {lines} lines", relative(&file)));
+        }
+        if !code.starts_with("//!") && !code.starts_with("#!") {
+            wrong.push(format!("{} does not begin with what it is", relative(&file)));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn one_version_of_each_thing_that_must_not_be_doubled() {
+    let lock = read(&root().join("Cargo.lock"));
+    for name in [
+        "tonic",
+        "prost",
+        "quinn",
+        "rustls",
+        "hyper",
+        "http",
+        "axum",
+        "tokio",
+        "h2",
+        "aws-lc-rs",
+        "tungstenite",
+    ] {
+        let count = lock.lines().filter(|line| *line == format!("name = \"{name}\"")).count();
+        assert_eq!(count, 1, "{name} is in the tree {count} times");
+    }
+    for unwanted in ["openssl", "openssl-sys", "native-tls"] {
+        assert!(
+            !lock.lines().any(|line| line == format!("name = \"{unwanted}\"")),
+            "{unwanted} is in the tree"
+        );
+    }
+}
+
+#[test]
+fn unsafe_code_is_forbidden_in_every_package() {
+    assert!(read(&root().join("Cargo.toml")).contains("unsafe_code = \"forbid\""));
+    for file in manifests() {
+        let manifest = read(&file);
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{} does not take the lints of the workspace",
+            relative(&file)
+        );
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+/// Every Rust file below `folder` that is ours.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    walk(folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs")).collect()
+}
+
+fn manifests() -> Vec<PathBuf> {
+    walk(&root()).into_iter().filter(|path| path.ends_with("Cargo.toml")).collect()
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if name.starts_with('.') || ["target", "node_modules", "dist"].contains(&name.as_ref()) {
+            continue;
+        }
+        if path.is_dir() {
+            found.extend(walk(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Names under `[dependencies]`; those for tests and build scripts may point
+/// anywhere.
+fn normal_dependencies(manifest: &str) -> impl Iterator<Item = &str> {
+    manifest
+        .split("\n[")
+        .filter(|section| section.starts_with("dependencies]"))
+        .flat_map(str::lines)
+        .skip(1)
+        .filter_map(|line| line.split(['.', '=', ' ']).next())
+}
+
+/// A file without its unit tests.
+fn production(code: &str) -> &str {
+    code.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(code)
+}
+
+fn without_comment(line: &str) -> &str {
+    line.split("//").next().unwrap_or(line)
+}
+
+/// Whether the line names the crate of `word` ("quinn::") in code.
+fn names(line: &str, word: &str) -> bool {
+    let line = without_comment(line);
+    line.match_indices(word).any(|(at, _)| {
+        !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+    })
+}
