@@ -76,6 +76,20 @@ pub const LINGER: Duration = Duration::from_secs(60);
 /// Silence on a holder's connection before its first message; it is closed
 /// then.
 pub const HOLDER_HELLO: Duration = Duration::from_secs(5);
+/// How long a holder reads on after its shell ended while another program
+/// still holds the terminal open; then the output counts as complete.
+pub const HOLDER_TAIL: Duration = Duration::from_secs(1);
+/// How often a holder looks again at a terminal that no program has open while
+/// the shell still runs.
+pub const HOLDER_REOPEN: Duration = Duration::from_millis(100);
+/// How long a connection that is being closed may take to read what waits for
+/// it; then it is cut.
+pub const HOLDER_FAREWELL: Duration = Duration::from_secs(2);
+/// Bytes of a holder's log file; beyond it the file begins anew.
+pub const HOLDER_LOG_FILE_BYTES: u64 = 64 * 1024;
+/// Bytes that a holder takes from its terminal in one turn: one full output
+/// frame, then viewers and keys have theirs.
+pub const HOLDER_TURN_BYTES: usize = OUTPUT_BYTES;
 /// Connections to one holder: its viewers, the daemon's watch and short
 /// requests. One more is closed at once.
 pub const HOLDER_CONNECTIONS: usize = VIEWERS_PER_SESSION + 16;
@@ -102,12 +116,18 @@ pub const ARGUMENT_BYTES: usize = 4096;
 /// Arguments of one command; more is `INVALID`.
 pub const ARGUMENTS: usize = 64;
 
+/// Bytes of the command that is shown to people; a longer one is shown cut, so
+/// that a list of all sessions stays small. It is run whole.
+pub const SHOWN_COMMAND_BYTES: usize = 1024;
+
 // --- words ---
 
 /// Characters of a session's name; more is `INVALID`.
 pub const SESSION_NAME_CHARS: usize = 128;
 /// Characters of a member's or a person's name; more is `INVALID`.
 pub const NAME_CHARS: usize = 64;
+/// Bytes of a grant's principal; more is `INVALID`.
+pub const PRINCIPAL_BYTES: usize = 160;
 /// Bytes of a message for people; more is cut.
 pub const MESSAGE_BYTES: usize = 256;
 /// Versions or features in one first message; more is `INVALID`.
@@ -184,6 +204,17 @@ pub const LINK_LASTED: Duration = Duration::from_secs(10);
 /// First and longest pause before a gateway or viewer dials again; full
 /// jitter.
 pub const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// Pause of a gateway that was fenced by a newer link of the same identity,
+/// which only another live machine makes: at least this, at most twice. Short
+/// enough that the core notices the two, long enough not to fight.
+pub const FENCED_PAUSE: Duration = Duration::from_secs(60);
+/// The longest time for which a drain may send a gateway away; more is cut.
+pub const DRAIN_LONGEST: Duration = Duration::from_secs(300);
+/// Messages of `Link.Control` that wait to be sent; a link that takes none is
+/// given up.
+pub const CONTROL_QUEUE: usize = 16;
+/// How long a gateway that stops waits for the core to have read its goodbye.
+pub const GOODBYE: Duration = Duration::from_secs(1);
 /// QUIC handshakes that wait for the core; more are ignored.
 pub const LINK_INCOMING: usize = 1024;
 
