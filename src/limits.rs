@@ -220,6 +220,20 @@ pub const LINK_INCOMING: usize = 1024;
 
 // --- identity ---
 
+/// Life of the root certificate. A browser never sees it; it can be kept
+/// offline.
+pub const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Life of the intermediate certificate, which signs all others; none of them
+/// outlives it.
+pub const INTERMEDIATE_LIFE: Duration = Duration::from_secs(5 * 365 * 24 * 3600);
+/// Life of a member's certificate as long as it cannot be renewed; revocation
+/// does not wait for it.
+pub const LEAF_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Certificates begin this long before they are made, for clocks that are
+/// behind.
+pub const BACKDATE: Duration = Duration::from_secs(60);
+/// Bytes of a private file (key, chain, token); a larger one is refused.
+pub const PRIVATE_FILE_BYTES: u64 = 64 * 1024;
 /// Life of a join token: the default, and its bounds.
 pub const JOIN_TOKEN: Duration = Duration::from_secs(15 * 60);
 /// The shortest and the longest life of a join token that may be asked for.
@@ -258,8 +272,43 @@ pub const WEBSOCKET_MESSAGE_BYTES: usize = CLIENT_FRAME_BYTES;
 pub const WEBSOCKET_WRITE_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of a request's body at the edge.
 pub const HTTP_BODY_BYTES: usize = 64 * 1024;
-/// HTTP requests that one edge serves at once.
+/// HTTP requests that one edge serves at once; one more is refused with
+/// `LIMIT`.
 pub const HTTP_REQUESTS: usize = 1024;
+/// TCP connections of one edge besides its WebSockets; more wait in the
+/// kernel.
+pub const EDGE_CONNECTIONS: usize = 2048;
+/// Sockets beyond [`WEBSOCKETS`] that are taken only to be told `LIMIT`; more
+/// get an HTTP 503.
+pub const WEBSOCKETS_REFUSED: usize = 64;
+/// Pause after the system refused to accept a connection (no descriptors, no
+/// memory).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time for the body of a request to arrive; then `TIMEOUT`.
+pub const HTTP_BODY: Duration = Duration::from_secs(10);
+/// Bytes of a text message on a WebSocket: a ping. More is `PROTOCOL`.
+pub const WEBSOCKET_TEXT_BYTES: usize = 256;
+/// Pings of one page that wait for their answer; more are not answered.
+pub const WEBSOCKET_PINGS: usize = 8;
+/// Bytes of the read buffer of one WebSocket: a paste comes in few reads, and
+/// an idle page costs little.
+pub const WEBSOCKET_READ_BYTES: usize = 16 * 1024;
+/// Messages that are written to a WebSocket before it is flushed: one system
+/// call for what is there already, and a page's ping never waits long.
+pub const WEBSOCKET_BATCH: usize = 16;
+/// The edge pings a browser this often.
+pub const WEBSOCKET_PING: Duration = Duration::from_secs(15);
+/// A browser that was silent for this time is gone: three pings.
+pub const WEBSOCKET_SILENCE: Duration = Duration::from_secs(45);
+/// From one end's close of a WebSocket to the other's; then it is cut. Also
+/// how long a call may take to end after its browser left.
+pub const WEBSOCKET_CLOSE: Duration = Duration::from_secs(2);
+/// The edge asks the core this often whether it is there.
+pub const CORE_PROBE: Duration = Duration::from_secs(2);
+/// How often while it is not there: the page shows the return at once.
+pub const CORE_PROBE_DOWN: Duration = Duration::from_millis(500);
+/// A core that does not answer a probe in this time is down.
+pub const CORE_PROBE_ANSWER: Duration = Duration::from_secs(2);
 
 // --- fleet ---
 
@@ -292,3 +341,5 @@ const _: () = assert!(WINDOW_MAX_BYTES < LINK_STREAM_WINDOW);
 const _: () = assert!(HTTP2_STREAM_WINDOW <= HTTP2_CONNECTION_WINDOW);
 const _: () = assert!(WINDOW_MAX_BYTES as usize <= WEBSOCKET_WRITE_BYTES);
 const _: () = assert!(OUTPUT_BYTES < HTTP2_FRAME_BYTES as usize);
+const _: () = assert!(WEBSOCKET_SILENCE.as_secs() >= 3 * WEBSOCKET_PING.as_secs());
+const _: () = assert!(WEBSOCKET_CLOSE.as_secs() < SHUTDOWN.as_secs());

@@ -1,0 +1,163 @@
+//! One's own certificate, key and trusted roots, in memory and in a folder.
+
+use std::{path::Path, sync::Arc};
+
+use rustls_pki_types::{CertificateDer, UnixTime};
+
+use crate::{
+    Key, KeyError, MemberName, Peer, PeerError, Serial, TrustDomain,
+    files::{self, FilesError},
+    peer, pem, tls,
+};
+
+/// Key and chain stand in one file, so that they always belong together.
+const FILE: &str = "identity.pem";
+const ROOTS: &str = "roots.pem";
+/// A root and its successor.
+const ROOTS_MAX: usize = 2;
+/// Leaf and intermediates.
+const CHAIN_MAX: usize = 4;
+
+/// Who I am: cheap to clone, prints no key.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    key: Key,
+    chain: Arc<[CertificateDer<'static>]>,
+    roots: Arc<[CertificateDer<'static>]>,
+    me: Peer,
+}
+
+/// Why an identity does not hold together or could not be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A file could not be used, or is open to others.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The certificate names nobody.
+    #[error("the certificate is not a member's")]
+    Peer(#[from] PeerError),
+    /// The certificate is for another key.
+    #[error("the certificate is not for this key")]
+    ForeignKey,
+    /// No or too many certificates or roots.
+    #[error("the chain has 1 to {CHAIN_MAX} certificates and there are 1 or {ROOTS_MAX} roots")]
+    Count,
+    /// The chain does not lead to one of the roots, or has ended.
+    #[error("the certificate does not lead to the roots: {0}")]
+    NotTrusted(#[from] rustls::Error),
+    /// The file is there and does not hold an identity.
+    #[error("the identity in {path} cannot be read; remove the folder and enroll again")]
+    Damaged {
+        /// The folder.
+        path: String,
+    },
+    /// The key cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl Identity {
+    /// The identity of this key with this chain (leaf first, without the root),
+    /// trusting these roots. The name is the one in the leaf.
+    ///
+    /// # Errors
+    /// When the leaf names nobody, is for another key, or the counts are wrong.
+    /// An ended certificate is no error here: see [`Self::verify`].
+    pub fn new(
+        key: Key,
+        chain: Vec<CertificateDer<'static>>,
+        roots: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, IdentityError> {
+        if !(1..=CHAIN_MAX).contains(&chain.len()) || !(1..=ROOTS_MAX).contains(&roots.len()) {
+            return Err(IdentityError::Count);
+        }
+        let me = Peer::from_chain(&chain)?;
+        if me.spki_sha256 != key.spki_sha256() {
+            return Err(IdentityError::ForeignKey);
+        }
+        Ok(Self { key, chain: chain.into(), roots: roots.into(), me })
+    }
+
+    /// Checks that the chain leads to the roots and is valid now.
+    ///
+    /// # Errors
+    /// When it does not or is not.
+    pub fn verify(&self) -> Result<(), IdentityError> {
+        Ok(tls::verify_member(&self.chain, &self.roots, UnixTime::now())?)
+    }
+
+    /// Who I am.
+    #[must_use]
+    pub const fn name(&self) -> &MemberName {
+        &self.me.name
+    }
+
+    /// The installation that I belong to.
+    #[must_use]
+    pub const fn trust_domain(&self) -> &TrustDomain {
+        &self.me.trust_domain
+    }
+
+    /// The serial number of my certificate.
+    #[must_use]
+    pub const fn serial(&self) -> &Serial {
+        &self.me.serial
+    }
+
+    /// When my certificate ends, in seconds since 1970 (UTC).
+    #[must_use]
+    pub fn not_after_unix_s(&self) -> u64 {
+        self.chain.first().and_then(peer::not_after_unix_s).unwrap_or(0)
+    }
+
+    /// My chain, leaf first, without the root.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// The roots that I trust.
+    #[must_use]
+    pub fn roots(&self) -> &[CertificateDer<'static>] {
+        &self.roots
+    }
+
+    /// Whether one of the roots has this pin.
+    #[must_use]
+    pub fn trusts(&self, pin: &[u8; 32]) -> bool {
+        self.roots.iter().any(|root| peer::spki_sha256(root).as_ref() == Some(pin))
+    }
+
+    pub(crate) const fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// Keeps it in this folder, private; what was there is replaced whole.
+    ///
+    /// # Errors
+    /// When the folder is open to others or the system refuses.
+    pub fn save(&self, dir: &Path) -> Result<(), IdentityError> {
+        files::private_dir(dir)?;
+        files::write_private(dir.join(ROOTS), pem::certificates(&self.roots).as_bytes())?;
+        let mut text = self.key.to_pem();
+        text.push_str(&pem::certificates(&self.chain));
+        files::write_private(dir.join(FILE), text.as_bytes())?;
+        Ok(())
+    }
+
+    /// Reads what [`Self::save`] kept; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When a file or the folder is open to others (the message says the command
+    /// that closes it) or does not hold an identity.
+    pub fn load(dir: &Path) -> Result<Option<Self>, IdentityError> {
+        let Some(text) = files::read_private(dir.join(FILE))? else { return Ok(None) };
+        files::private_dir(dir)?;
+        let damaged = || IdentityError::Damaged { path: dir.display().to_string() };
+        let roots = files::read_private(dir.join(ROOTS))?.ok_or_else(damaged)?;
+        let key = Key::from_pem(&text).map_err(|_| damaged())?;
+        let chain = pem::read_certificates(&text).ok_or_else(damaged)?;
+        let roots = pem::read_certificates(&roots).ok_or_else(damaged)?;
+        Self::new(key, chain, roots).map(Some)
+    }
+}

@@ -1,0 +1,70 @@
+//! Keys: ECDSA on P-256, made where they are used.
+
+use std::{fmt, sync::Arc};
+
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::pem;
+
+/// A private key. It has no public way out but its own files, and prints as
+/// dots.
+#[derive(Clone)]
+pub struct Key(Arc<KeyPair>);
+
+/// A key could not be made or read. Says nothing of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The library could not make a key.
+    #[error("could not make a key")]
+    Generate,
+    /// What was read is not a P-256 key in PKCS #8.
+    #[error("not a P-256 private key in PKCS #8")]
+    Unreadable,
+}
+
+impl Key {
+    /// A new key.
+    ///
+    /// # Errors
+    /// When the library cannot make one.
+    pub fn generate() -> Result<Self, KeyError> {
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)
+            .map(|pair| Self(Arc::new(pair)))
+            .map_err(|_| KeyError::Generate)
+    }
+
+    /// SHA-256 of its SubjectPublicKeyInfo (RFC 5280), by which pins and
+    /// requests name a key.
+    #[must_use]
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.0.subject_public_key_info()).into()
+    }
+
+    pub(crate) fn pair(&self) -> &KeyPair {
+        &self.0
+    }
+
+    pub(crate) fn to_rustls(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.0.serialize_der()).into()
+    }
+
+    pub(crate) fn to_pem(&self) -> Zeroizing<String> {
+        pem::section("PRIVATE KEY", self.0.serialized_der())
+    }
+
+    pub(crate) fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|_| KeyError::Unreadable)?;
+        KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
+            .map(|pair| Self(Arc::new(pair)))
+            .map_err(|_| KeyError::Unreadable)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}

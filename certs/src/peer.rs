@@ -1,0 +1,106 @@
+//! Who a verified certificate names, read strictly.
+
+use rustls_pki_types::CertificateDer;
+use sha2::{Digest as _, Sha256};
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::{GeneralName, ParsedExtension},
+    oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME,
+    prelude::FromDer as _,
+};
+
+use crate::{MemberName, Serial, TrustDomain};
+
+/// The other end of a connection, as its certificate names it. Only worth
+/// something after the chain was verified, which every config of
+/// [`crate::tls`] does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// Who it is.
+    pub name: MemberName,
+    /// The serial number of its certificate, for the allow-list.
+    pub serial: Serial,
+    /// SHA-256 of its key's SubjectPublicKeyInfo.
+    pub spki_sha256: [u8; 32],
+    /// The installation that it belongs to.
+    pub trust_domain: TrustDomain,
+}
+
+/// Why a certificate names nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// The chain is empty.
+    #[error("the peer showed no certificate")]
+    Missing,
+    /// Not an X.509 certificate in DER.
+    #[error("the peer's certificate cannot be read")]
+    Unreadable,
+    /// Not exactly one URI in it, or other names that do not belong there.
+    #[error("the peer's certificate does not carry exactly one name")]
+    NotOneName,
+    /// The URI is not a member's.
+    #[error("the peer's certificate names no member of an installation")]
+    NoMember,
+}
+
+impl Peer {
+    /// Reads the first certificate of a chain. It must carry exactly one
+    /// subject alternative name, a member's URI; a core's also carries the
+    /// core's DNS name and nothing else.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn from_chain(chain: &[CertificateDer<'_>]) -> Result<Self, PeerError> {
+        let leaf = chain.first().ok_or(PeerError::Missing)?;
+        let Ok(([], certificate)) = X509Certificate::from_der(leaf) else {
+            return Err(PeerError::Unreadable);
+        };
+        let (uri, dns) = names(&certificate)?;
+        let (trust_domain, name) = MemberName::from_uri(uri).map_err(|_| PeerError::NoMember)?;
+        let expected = matches!(name, MemberName::Core(_)).then(|| trust_domain.core_dns());
+        if dns != expected.as_deref() {
+            return Err(PeerError::NotOneName);
+        }
+        Ok(Self {
+            name,
+            serial: Serial::from_bytes(certificate.tbs_certificate.raw_serial()),
+            spki_sha256: Sha256::digest(certificate.tbs_certificate.subject_pki.raw).into(),
+            trust_domain,
+        })
+    }
+}
+
+/// The one URI and at most one DNS name of a certificate.
+fn names<'a>(certificate: &'a X509Certificate<'_>) -> Result<(&'a str, Option<&'a str>), PeerError> {
+    let mut lists = certificate.extensions().iter().filter(|e| e.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
+    let (Some(list), None) = (lists.next(), lists.next()) else { return Err(PeerError::NotOneName) };
+    let ParsedExtension::SubjectAlternativeName(list) = list.parsed_extension() else {
+        return Err(PeerError::Unreadable);
+    };
+    let (mut uri, mut dns) = (None, None);
+    for name in &list.general_names {
+        let before = match name {
+            GeneralName::URI(text) => uri.replace(*text),
+            GeneralName::DNSName(text) => dns.replace(*text),
+            _ => return Err(PeerError::NotOneName),
+        };
+        if before.is_some() {
+            return Err(PeerError::NotOneName);
+        }
+    }
+    Ok((uri.ok_or(PeerError::NotOneName)?, dns))
+}
+
+/// SHA-256 of the SubjectPublicKeyInfo of a certificate; `None` when it cannot
+/// be read.
+pub(crate) fn spki_sha256(der: &CertificateDer<'_>) -> Option<[u8; 32]> {
+    let (rest, certificate) = X509Certificate::from_der(der).ok()?;
+    rest.is_empty().then(|| Sha256::digest(certificate.tbs_certificate.subject_pki.raw).into())
+}
+
+/// When a certificate ends, in seconds since 1970; `None` when it cannot be
+/// read.
+pub(crate) fn not_after_unix_s(der: &CertificateDer<'_>) -> Option<u64> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    u64::try_from(certificate.validity().not_after.timestamp()).ok()
+}

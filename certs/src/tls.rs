@@ -1,0 +1,210 @@
+//! Every TLS config of chatcode: TLS 1.3 only, aws-lc-rs only, the
+//! post-quantum group first.
+//!
+//! Listeners that read client certificates never resume: a resumed handshake
+//! takes the certificate out of the ticket and asks no verifier, and so lets a
+//! revoked member back in.
+
+mod verifier;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    client::Resumption,
+    crypto::{CryptoProvider, aws_lc_rs},
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    version::TLS13,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _};
+
+use self::verifier::{CoreVerifier, Kind, MemberVerifier, PinVerifier};
+use crate::{Identity, files, pem};
+
+pub use self::verifier::PinMismatch;
+
+/// ALPN of links over QUIC.
+pub const LINK_ALPN: &[u8] = b"chatcode-link/1";
+/// ALPN of HTTP/2.
+pub const H2_ALPN: &[u8] = b"h2";
+/// ALPN of HTTP/1.1, for browsers' WebSockets.
+pub const HTTP1_ALPN: &[u8] = b"http/1.1";
+/// What an enrolling client dials the core by, before it knows the
+/// installation.
+pub const UNKNOWN_CORE: &str = "core.chatcode.internal";
+
+/// Why a config could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The certificate, the key or the roots are not usable.
+    #[error("the certificate cannot be used for TLS")]
+    Rustls(#[from] rustls::Error),
+    /// The roots make no verifier.
+    #[error("the roots cannot be used to verify a peer")]
+    Verifier(String),
+    /// A file could not be read, or the key is open to others.
+    #[error(transparent)]
+    Files(#[from] files::FilesError),
+    /// A PEM file does not hold what it should.
+    #[error("{} holds no {wanted} in PEM", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What should be in it.
+        wanted: &'static str,
+    },
+}
+
+/// Makes aws-lc-rs the provider of this process. First in every `main` and
+/// test; more than once does no harm.
+pub fn install_provider() {
+    // An error means that one is installed already, and there is only this one.
+    let _ = provider_value().install_default();
+}
+
+fn provider_value() -> CryptoProvider {
+    CryptoProvider {
+        kx_groups: vec![
+            aws_lc_rs::kx_group::X25519MLKEM768,
+            aws_lc_rs::kx_group::X25519,
+            aws_lc_rs::kx_group::SECP256R1,
+        ],
+        ..aws_lc_rs::default_provider()
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(provider_value())
+}
+
+fn root_store(roots: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root.clone())?;
+    }
+    Ok(Arc::new(store))
+}
+
+/// The core's listener for edge, CLI and grpcurl: HTTP/2, a client certificate
+/// is optional and must be a member's of this installation. It shows the root
+/// as well, so that [`pinned_client`] finds it.
+///
+/// # Errors
+/// When the identity cannot be used.
+pub fn core_listener(identity: &Identity) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = [identity.chain(), identity.roots()].concat();
+    member_listener(identity, chain, H2_ALPN, false, &[Kind::Gateway, Kind::Edge, Kind::Admin, Kind::Core])
+}
+
+/// The core's listener for links: a client certificate is mandatory and must be
+/// a gateway's of this installation.
+///
+/// # Errors
+/// When the identity cannot be used.
+pub fn link_listener(identity: &Identity) -> Result<Arc<ServerConfig>, TlsError> {
+    member_listener(identity, identity.chain().to_vec(), LINK_ALPN, true, &[Kind::Gateway])
+}
+
+fn member_listener(
+    identity: &Identity,
+    chain: Vec<CertificateDer<'static>>,
+    alpn: &[u8],
+    mandatory: bool,
+    kinds: &'static [Kind],
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(root_store(identity.roots())?, provider.clone());
+    let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
+    let inner = builder.build().map_err(|e| TlsError::Verifier(e.to_string()))?;
+    let verifier = MemberVerifier::new(inner, identity.trust_domain().clone(), kinds);
+
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_single_cert(chain, identity.key().to_rustls())?;
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// A member that dials the core, at any address, with the server name
+/// `core.<trust domain>`: shows its certificate, takes only a core of its own
+/// installation, never resumes.
+///
+/// # Errors
+/// When the identity cannot be used.
+pub fn core_client(identity: &Identity, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = provider();
+    let verifier =
+        CoreVerifier::new(root_store(identity.roots())?, provider.clone(), identity.trust_domain().clone())
+            .map_err(TlsError::Verifier)?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(identity.chain().to_vec(), identity.key().to_rustls())?;
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// One who knows only the pin of a join token: takes only a core whose chain
+/// ends in the root with this pin, whatever installation it names, and fails
+/// before a byte of its own is sent. HTTP/2, no certificate, never resumes.
+/// Dial with [`UNKNOWN_CORE`].
+#[must_use]
+pub fn pinned_client(pin: [u8; 32]) -> Arc<ClientConfig> {
+    let provider = provider();
+    #[expect(clippy::expect_used, reason = "the provider is ours and speaks TLS 1.3")]
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider has suites and groups of TLS 1.3");
+    let mut config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PinVerifier::new(pin, &provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![H2_ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
+}
+
+/// The edge's listener for browsers: a certificate that the user brings (PEM
+/// files, the key private), HTTP/2 and HTTP/1.1. Reads no client certificates.
+///
+/// # Errors
+/// When a file cannot be used or the key is open to others.
+pub fn browser_listener(cert_pem: &Path, key_pem: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let missing = |path: &Path, wanted| TlsError::Pem { path: path.to_owned(), wanted };
+    let chain = std::fs::read(cert_pem)
+        .map_err(|source| files::FilesError::Io { path: cert_pem.to_owned(), source })?;
+    let chain = pem::read_certificates(&chain).ok_or_else(|| missing(cert_pem, "certificate"))?;
+    let key = files::read_private(key_pem)?.ok_or_else(|| missing(key_pem, "private key"))?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| missing(key_pem, "private key"))?;
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![H2_ALPN.to_vec(), HTTP1_ALPN.to_vec()];
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// Checks that a chain leads to the roots as a member's does.
+pub(crate) fn verify_member(
+    chain: &[CertificateDer<'static>],
+    roots: &[CertificateDer<'static>],
+    now: UnixTime,
+) -> Result<(), rustls::Error> {
+    let general = |e: &dyn std::fmt::Display| rustls::Error::General(e.to_string());
+    let store = root_store(roots).map_err(|e| general(&e))?;
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(store, provider()).build().map_err(|e| general(&e))?;
+    let (leaf, intermediates) = chain.split_first().ok_or(rustls::Error::NoCertificatesPresented)?;
+    verifier.verify_client_cert(leaf, intermediates, now).map(|_| ())
+}

@@ -1,0 +1,265 @@
+//! Verifiers: webpki for the chain, then the member's URI, which webpki does
+//! not look at.
+
+use std::{fmt, sync::Arc};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_cert_signed_by_trust_anchor, verify_server_name,
+    },
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
+    server::{
+        ParsedCertificate,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::{MemberName, Peer, TrustDomain, peer, secret};
+
+/// The kinds of members, without their ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Core,
+    Gateway,
+    Edge,
+    Admin,
+}
+
+impl From<&MemberName> for Kind {
+    fn from(name: &MemberName) -> Self {
+        match name {
+            MemberName::Core(_) => Self::Core,
+            MemberName::Gateway(_) => Self::Gateway,
+            MemberName::Edge(_) => Self::Edge,
+            MemberName::Admin(_) => Self::Admin,
+        }
+    }
+}
+
+/// The peer's certificate is genuine and not one that may be here.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Name(#[from] crate::PeerError),
+    #[error("the peer belongs to another installation")]
+    ForeignInstallation,
+    #[error("the peer is a {0}, which may not be here")]
+    WrongKind(&'static str),
+}
+
+/// The server does not show the root key that the join token names: it is not
+/// the core that made the token, or somebody is in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not the core that made the join token: it does not show the root key that the token names")]
+pub struct PinMismatch;
+
+fn refuse(why: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))
+}
+
+fn check_name(leaf: &CertificateDer<'_>, domain: &TrustDomain, kinds: &[Kind]) -> Result<(), Error> {
+    let peer = Peer::from_chain(std::slice::from_ref(leaf)).map_err(|e| refuse(Refused::from(e)))?;
+    if peer.trust_domain != *domain {
+        return Err(refuse(Refused::ForeignInstallation));
+    }
+    if !kinds.contains(&Kind::from(&peer.name)) {
+        return Err(refuse(Refused::WrongKind(peer.name.kind())));
+    }
+    Ok(())
+}
+
+/// Listeners: the client is a member of this installation and of these kinds.
+pub(super) struct MemberVerifier {
+    inner: Arc<dyn ClientCertVerifier>,
+    domain: TrustDomain,
+    kinds: &'static [Kind],
+}
+
+impl MemberVerifier {
+    pub(super) fn new(
+        inner: Arc<dyn ClientCertVerifier>,
+        domain: TrustDomain,
+        kinds: &'static [Kind],
+    ) -> Self {
+        Self { inner, domain, kinds }
+    }
+}
+
+impl fmt::Debug for MemberVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemberVerifier").field("kinds", &self.kinds).finish_non_exhaustive()
+    }
+}
+
+impl ClientCertVerifier for MemberVerifier {
+    fn offer_client_auth(&self) -> bool {
+        true
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.inner.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.inner.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.inner.verify_client_cert(leaf, intermediates, now)?;
+        check_name(leaf, &self.domain, self.kinds)?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// Members that dial: the server is a core of this installation.
+#[derive(Debug)]
+pub(super) struct CoreVerifier {
+    inner: Arc<WebPkiServerVerifier>,
+    domain: TrustDomain,
+}
+
+impl CoreVerifier {
+    pub(super) fn new(
+        roots: Arc<RootCertStore>,
+        provider: Arc<CryptoProvider>,
+        domain: TrustDomain,
+    ) -> Result<Self, String> {
+        let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok(Self { inner, domain })
+    }
+}
+
+impl ServerCertVerifier for CoreVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.inner.verify_server_cert(leaf, intermediates, server_name, ocsp_response, now)?;
+        check_name(leaf, &self.domain, &[Kind::Core])?;
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// One who enrolls: the server's chain ends in the pinned root, and its leaf is
+/// a core of whatever installation it names.
+#[derive(Debug)]
+pub(super) struct PinVerifier {
+    pin: [u8; 32],
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl PinVerifier {
+    pub(super) fn new(pin: [u8; 32], provider: &CryptoProvider) -> Self {
+        Self { pin, algorithms: provider.signature_verification_algorithms }
+    }
+}
+
+impl ServerCertVerifier for PinVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let is_pinned = |der: &&CertificateDer<'_>| {
+            peer::spki_sha256(der).is_some_and(|spki| secret::equal(&spki, &self.pin))
+        };
+        let root = intermediates.iter().find(is_pinned).ok_or_else(|| refuse(PinMismatch))?;
+        let mut roots = RootCertStore::empty();
+        roots.add(root.clone().into_owned())?;
+
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &roots, intermediates, now, self.algorithms.all)?;
+        let peer = Peer::from_chain(std::slice::from_ref(leaf)).map_err(|e| refuse(Refused::from(e)))?;
+        let domain = peer.trust_domain;
+        check_name(leaf, &domain, &[Kind::Core])?;
+        let dns = ServerName::try_from(domain.core_dns())
+            .map_err(|_| Error::InvalidCertificate(CertificateError::NotValidForName))?;
+        verify_server_name(&parsed, &dns)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
