@@ -258,6 +258,19 @@ pub const PERSON_IDLE: Duration = Duration::from_secs(12 * 3600);
 pub const PERSON_SESSION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Life of a grant that goes with a call; streams are judged anew by the core.
 pub const GRANT: Duration = Duration::from_secs(60);
+/// Life of a member's certificate as enrollment gives it. A member that does
+/// not renew by then has to be enrolled anew.
+pub const MEMBER_CERTIFICATE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Life of the core's own certificate; a new one is made at every start.
+pub const CORE_CERTIFICATE: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Renewals in a minute of one gateway; more is ignored.
+pub const RENEWALS_PER_MINUTE: u32 = 4;
+/// Running calls of people are judged anew at least this often: one whose
+/// session ended is cut.
+pub const JUDGE: Duration = Duration::from_secs(30);
+/// Refusals of unknown callers that are written to the audit in a minute, for
+/// one address; more are only logged, so that nobody can fill the disk.
+pub const REFUSALS_AUDITED_PER_MINUTE: u32 = 60;
 
 // --- edge ---
 
@@ -332,6 +345,13 @@ pub const ROLE_START: Duration = Duration::from_secs(30);
 pub const ROLE_RESTART: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// A program that ran this long begins its pauses anew.
 pub const ROLE_STEADY: Duration = Duration::from_secs(10);
+/// Gateways that the core lists; more are enrolled but not shown.
+pub const GATEWAYS: usize = 10_000;
+/// Sessions of one gateway that the core keeps in its directory; more are not
+/// shown.
+pub const DIRECTORY_SESSIONS: usize = 1024;
+/// From telling a gateway that it is revoked to closing its link.
+pub const REVOKED_FAREWELL: Duration = Duration::from_millis(500);
 
 // How the bounds hang together; a change that breaks one does not compile.
 const _: () = assert!(OUTPUT_BYTES + 1024 <= SERVER_FRAME_BYTES);
