@@ -156,6 +156,12 @@ pub const HTTP2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 pub const HTTP2_FRAME_BYTES: u32 = 128 * 1024;
 /// Bytes of all headers of a call; more ends it.
 pub const HEADER_BYTES: u32 = 16 * 1024;
+/// Calls that wait for an HTTP/2 connection to be made; one more waits at its
+/// caller.
+pub const HTTP2_WAITING: usize = 256;
+/// Streams of an HTTP/2 connection that the peer opened and reset before we
+/// looked at them; more ends it (CVE-2023-44487).
+pub const HTTP2_RESETS: usize = 64;
 /// HTTP/2 pings go out after this silence.
 pub const HTTP2_KEEPALIVE: Duration = Duration::from_secs(10);
 /// A connection without an answer to a ping for this time is dead.
@@ -217,6 +223,25 @@ pub const CONTROL_QUEUE: usize = 16;
 pub const GOODBYE: Duration = Duration::from_secs(1);
 /// QUIC handshakes that wait for the core; more are ignored.
 pub const LINK_INCOMING: usize = 1024;
+
+/// Bytes that wait for one link before its handshake is taken on: one client's
+/// first flight. More is dropped, and sent again.
+pub const LINK_FIRST_BYTES: u64 = 16 * 1024;
+/// The same for all of them together.
+pub const LINK_FIRST_BYTES_ALL: u64 = 16 * 1024 * 1024;
+/// QUIC handshakes under way above which a client must first prove its address
+/// (one round trip more), so that forged addresses cost us no memory.
+pub const LINK_UNPROVEN: usize = 64;
+/// Bytes of TLS messages of one link that may come out of order; more ends it.
+pub const LINK_CRYPTO_BYTES: usize = 16 * 1024;
+/// Between two stateless resets: small, since after a restart thousands of
+/// gateways wait for theirs; each is shorter than the packet that it answers.
+pub const LINK_RESET_INTERVAL: Duration = Duration::from_micros(200);
+/// Bytes of kernel buffers asked for a link's UDP socket, each way; the system
+/// may give less (`net.core.rmem_max`), and a burst is lost then and sent again.
+pub const UDP_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// Tries of one enrollment with the same key, when the answer is lost.
+pub const ENROLL_TRIES: u32 = 3;
 
 // --- identity ---
 

@@ -1,1 +1,34 @@
-//! (to come)
+//! The way between a gateway and the core, and every gRPC connection beside
+//! it: gRPC both ways over one QUIC connection, plain gRPC over TCP and TLS,
+//! and what both need.
+//!
+//! - [`LinkListener`], [`LinkDialer`]: the two ends of a link being made.
+//! - [`Link`]: one connection. Either end opens channels on it and serves what
+//!   the other opens. Each channel is a QUIC stream of its own with an HTTP/2
+//!   connection on it, so that no call waits for another's lost packet.
+//! - [`tcp`]: the same channel to the core's gRPC listener; [`serve`]: the
+//!   server with all limits set; [`codec`]: messages passed on unopened.
+//! - [`enroll`]: how a machine gets its certificate; [`exit`]: the cause behind
+//!   a status.
+//!
+//! Nothing outside this crate names quinn, and nothing here knows sessions or
+//! people.
+
+pub mod codec;
+mod config;
+mod end;
+mod endpoint;
+pub mod enroll;
+pub mod exit;
+mod http2;
+mod keys;
+mod link;
+pub mod serve;
+mod stream;
+pub mod tcp;
+
+pub use end::{LinkEnd, LinkError};
+pub use endpoint::{Incoming, LinkDialer, LinkListener};
+pub use keys::{LinkKeys, LinkKeysError};
+pub use link::Link;
+pub use stream::{LinkPeer, LinkStream};

@@ -1,0 +1,64 @@
+//! How QUIC is set up: every limit explicit, BBR, no datagrams, no
+//! one-directional streams.
+
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use chatcode_proto::limits;
+use quinn::{
+    ClientConfig, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt,
+    congestion::BbrConfig,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
+use quinn_proto::HashedConnectionIdGenerator;
+
+use crate::{LinkError, LinkKeys};
+
+/// What both ends have in common. Only the dialer keeps the connection alive:
+/// it is the one behind NAT, and one end is enough.
+fn transport(is_dialer: bool) -> Result<Arc<TransportConfig>, LinkError> {
+    let mut config = TransportConfig::default();
+    let idle = IdleTimeout::try_from(limits::LINK_SILENCE).map_err(|e| LinkError::Tls(e.to_string()))?;
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits::LINK_STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(limits::LINK_STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(limits::LINK_CONNECTION_WINDOW))
+        .send_window(limits::LINK_SEND_WINDOW)
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(is_dialer.then_some(limits::LINK_KEEPALIVE))
+        .crypto_buffer_size(limits::LINK_CRYPTO_BYTES)
+        .datagram_receive_buffer_size(None)
+        // Cubic falls to a tenth of BBR's rate at 1 % loss.
+        .congestion_controller_factory(Arc::new(BbrConfig::default()));
+    Ok(Arc::new(config))
+}
+
+pub(crate) fn server(tls: Arc<rustls::ServerConfig>) -> Result<ServerConfig, LinkError> {
+    let crypto = QuicServerConfig::try_from(tls).map_err(|e| LinkError::Tls(e.to_string()))?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config
+        .transport_config(transport(false)?)
+        .migration(true)
+        .max_incoming(limits::LINK_INCOMING)
+        .incoming_buffer_size(limits::LINK_FIRST_BYTES)
+        .incoming_buffer_size_total(limits::LINK_FIRST_BYTES_ALL);
+    Ok(config)
+}
+
+pub(crate) fn client(tls: Arc<rustls::ClientConfig>) -> Result<ClientConfig, LinkError> {
+    let crypto = QuicClientConfig::try_from(tls).map_err(|e| LinkError::Tls(e.to_string()))?;
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(transport(true)?);
+    Ok(config)
+}
+
+/// The listener's half of noticing a restart: the same keys as before it.
+pub(crate) fn endpoint(keys: &LinkKeys) -> EndpointConfig {
+    let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &keys.reset)));
+    let connection_id = keys.connection_id;
+    config
+        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connection_id)))
+        .min_reset_interval(limits::LINK_RESET_INTERVAL);
+    config
+}

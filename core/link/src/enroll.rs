@@ -1,0 +1,269 @@
+//! How a machine or a program gets its certificate: a key made here, a request
+//! for it, and a join token shown only to the core that made it.
+
+use std::{path::Path, time::Duration};
+
+use chatcode_certs::{
+    Identity, IdentityError, JoinToken, Key, KeyError, MemberName,
+    csr::{self, RequestError},
+    files::{self, FilesError},
+    tls,
+};
+use chatcode_proto::{
+    backoff::Backoff,
+    code::Refusal,
+    limits,
+    pb::{
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, MemberKind,
+        enrollment_client::EnrollmentClient,
+    },
+};
+use rustls::{CertificateError, pki_types::CertificateDer};
+use serde::{Deserialize, Serialize};
+use tonic::Status;
+
+use crate::{exit, tcp};
+
+/// Why a machine was not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    /// The address is not `host:port`.
+    #[error("{0:?} is not the address of a core; it is HOST:PORT, as the core printed it")]
+    Address(String),
+    /// The core was not reached.
+    #[error("the core at {address} was not reached: {cause}; check the address and that the core runs")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// Another core answers, or somebody is in between. Nothing was sent.
+    #[error("{}; nothing was sent, make a new token on the core that you mean", tls::PinMismatch)]
+    WrongCore,
+    /// The core refused.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The core's answer does not hold together.
+    #[error("the answer of the core cannot be used: {0}")]
+    Answer(String),
+    /// The certificate in the answer is not for us.
+    #[error("the certificate that the core sent cannot be used")]
+    Identity(#[from] IdentityError),
+    /// No key could be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No request could be made.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+impl EnrollError {
+    /// The cause, in the vocabulary of all hops.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Refused(refusal) => refusal.code,
+            Self::Address(_) => Code::Invalid,
+            Self::Unreachable { .. } => Code::CoreUnreachable,
+            Self::WrongCore => Code::Unauthenticated,
+            _ => Code::Internal,
+        }
+    }
+}
+
+/// Enrolls at the core at `core` (`host:port` of its gRPC listener), wishing
+/// this name (empty: the core makes one). The core proves by the token's pin
+/// that it made the token before the secret is sent. A lost answer is asked for
+/// again with the same key. Nothing is kept: save the identity.
+///
+/// # Errors
+/// When the core is not reached, is another one, refuses, or its answer does
+/// not hold together.
+pub async fn enroll(
+    core: &str,
+    token: &JoinToken,
+    name: &str,
+) -> Result<(Identity, EnrollmentEnrollResponse), EnrollError> {
+    split(core).ok_or_else(|| EnrollError::Address(core.to_owned()))?;
+    let key = Key::generate()?;
+    let request = EnrollmentEnrollRequest {
+        token_id: token.id().to_owned(),
+        token_secret: token.secret().expose_bytes().to_vec().into(),
+        csr: csr::create(&key)?.into(),
+        name: name.to_owned(),
+    };
+    let response = ask(core, token, request).await?;
+    let identity = accept(key, token, &response)?;
+    Ok((identity, response))
+}
+
+async fn ask(
+    core: &str,
+    token: &JoinToken,
+    request: EnrollmentEnrollRequest,
+) -> Result<EnrollmentEnrollResponse, EnrollError> {
+    let mut pauses = Backoff::new(Duration::from_millis(500), Duration::from_secs(2));
+    loop {
+        // A new connection each time, checked anew.
+        let channel = tcp::channel(core, tls::pinned_client(token.pin()), tls::UNKNOWN_CORE);
+        let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
+        let mut call = tonic::Request::new(request.clone());
+        call.set_timeout(limits::UNARY_DEADLINE);
+        let error = match client.enroll(call).await {
+            Ok(response) => return Ok(response.into_inner()),
+            Err(status) => judge(core, &status),
+        };
+        if !matches!(error, EnrollError::Unreachable { .. }) || pauses.tries() + 1 >= limits::ENROLL_TRIES {
+            return Err(error);
+        }
+        tokio::time::sleep(pauses.next(rand::random())).await;
+    }
+}
+
+fn judge(core: &str, status: &Status) -> EnrollError {
+    let is_mismatch = exit::causes(status).any(|cause| {
+        matches!(
+            cause.downcast_ref::<rustls::Error>(),
+            Some(rustls::Error::InvalidCertificate(CertificateError::Other(other)))
+                if other.0.downcast_ref::<tls::PinMismatch>().is_some()
+        )
+    });
+    if is_mismatch {
+        return EnrollError::WrongCore;
+    }
+    let refusal = exit::refusal(status, Code::CoreUnreachable);
+    if refusal.code == Code::CoreUnreachable {
+        EnrollError::Unreachable { address: core.to_owned(), cause: refusal.message }
+    } else {
+        EnrollError::Refused(refusal)
+    }
+}
+
+/// The identity in an answer, if all of it fits together and to the token.
+fn accept(key: Key, token: &JoinToken, response: &EnrollmentEnrollResponse) -> Result<Identity, EnrollError> {
+    let certificates =
+        |list: &[bytes::Bytes]| list.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+    let identity = Identity::new(key, certificates(&response.chain), certificates(&response.roots))?;
+    identity.verify()?;
+    let wrong = |what: &str| Err(EnrollError::Answer(what.to_owned()));
+    if !identity.trusts(&token.pin()) {
+        return wrong("it does not trust the root that the token names");
+    }
+    let kind = match identity.name() {
+        MemberName::Gateway(_) => MemberKind::Gateway,
+        MemberName::Edge(_) => MemberKind::Edge,
+        MemberName::Admin(_) => MemberKind::Admin,
+        MemberName::Core(_) => return wrong("the certificate is a core's"),
+    };
+    if response.kind() != kind
+        || response.member != identity.name().id().to_string()
+        || response.trust_domain != identity.trust_domain().to_string()
+    {
+        return wrong("the certificate is for somebody else");
+    }
+    Ok(identity)
+}
+
+/// Where the core is, kept beside the identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreAddress {
+    /// `host:port` of its gRPC listener (TCP).
+    pub grpc: String,
+    /// `host:port` of its links (UDP).
+    pub link: String,
+}
+
+const CORE_ADDRESS: &str = "core.json";
+
+/// Why the address was not kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreAddressError {
+    /// The file could not be used, or is open to others.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The file does not hold an address.
+    #[error("{CORE_ADDRESS} cannot be read; enroll again")]
+    Damaged(#[from] serde_json::Error),
+}
+
+impl CoreAddress {
+    /// The address by which one enrolled, and the links' port that the core
+    /// told.
+    ///
+    /// # Errors
+    /// When `core` is not `host:port` or the port that was told is none.
+    pub fn of(core: &str, response: &EnrollmentEnrollResponse) -> Result<Self, EnrollError> {
+        let (host, _) = split(core).ok_or_else(|| EnrollError::Address(core.to_owned()))?;
+        let port = u16::try_from(response.link_port).ok().filter(|port| *port != 0);
+        let port = port.ok_or_else(|| EnrollError::Answer("it names no port for links".to_owned()))?;
+        Ok(Self { grpc: core.to_owned(), link: format!("{host}:{port}") })
+    }
+
+    /// Keeps it in the folder of the identity.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn save(&self, dir: &Path) -> Result<(), CoreAddressError> {
+        files::private_dir(dir)?;
+        Ok(files::write_private(dir.join(CORE_ADDRESS), &serde_json::to_vec(self)?)?)
+    }
+
+    /// Reads what [`Self::save`] kept; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When the file is open to others or does not hold an address.
+    pub fn load(dir: &Path) -> Result<Option<Self>, CoreAddressError> {
+        let Some(bytes) = files::read_private(dir.join(CORE_ADDRESS))? else { return Ok(None) };
+        Ok(Some(serde_json::from_slice(&bytes)?))
+    }
+}
+
+/// Host and port of `host:port`; an IPv6 host stands in brackets.
+fn split(address: &str) -> Option<(&str, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let is_host = match bare {
+        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains([':', '/', '@', '[', ']']),
+    };
+    is_host.then_some(())?;
+    port.parse().ok().filter(|port| *port != 0).map(|port| (host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_host_and_port_is_an_address() {
+        assert_eq!(split("localhost:4000"), Some(("localhost", 4000)));
+        assert_eq!(split("[::1]:4000"), Some(("[::1]", 4000)));
+        for bad in [
+            "localhost",
+            "localhost:",
+            ":4000",
+            "::1:4000",
+            "https://host:4000",
+            "host:0",
+            "host:70000",
+            "[x]:1",
+            "",
+        ] {
+            assert_eq!(split(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_the_core_is_kept_beside_the_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("identity");
+        assert_eq!(CoreAddress::load(&home).unwrap(), None);
+        let response = EnrollmentEnrollResponse { link_port: 5000, ..Default::default() };
+        let address = CoreAddress::of("core.example:4000", &response).unwrap();
+        assert_eq!(address.link, "core.example:5000");
+        address.save(&home).unwrap();
+        assert_eq!(CoreAddress::load(&home).unwrap(), Some(address));
+        assert!(CoreAddress::of("core.example:4000", &EnrollmentEnrollResponse::default()).is_err());
+    }
+}
