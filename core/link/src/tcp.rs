@@ -1,13 +1,26 @@
-//! Channels to the core's gRPC listener: TCP, TLS, HTTP/2.
+//! The core's gRPC listener and channels to it: TCP, TLS, HTTP/2.
 
-use std::{io, sync::Arc};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use chatcode_proto::limits;
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use tonic::transport::Channel;
+use rustls::{
+    ClientConfig, ServerConfig,
+    pki_types::{CertificateDer, ServerName},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tonic::transport::{Channel, server::Connected};
 use tower::service_fn;
 
 /// A channel with a connection of its own to `addr` (`host:port`), made at the
@@ -32,11 +45,101 @@ async fn connect(
     addr: &str,
     server_name: &str,
     connector: &TlsConnector,
-) -> io::Result<TlsStream<TcpStream>> {
+) -> io::Result<client::TlsStream<TcpStream>> {
     let name = ServerName::try_from(server_name.to_owned())
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
     let tcp = TcpStream::connect(addr).await?;
     // Or a key waits for the answer to the one before it.
     tcp.set_nodelay(true)?;
     connector.connect(name, tcp).await
+}
+
+/// Who is at the other end of an accepted connection; in the extensions of
+/// every request that came on it.
+#[derive(Clone, Debug)]
+pub struct TcpPeer {
+    /// The client's certificates, leaf first, verified in the handshake; empty
+    /// when it showed none.
+    pub chain: Arc<[CertificateDer<'static>]>,
+    /// Where the client is.
+    pub address: SocketAddr,
+}
+
+/// An accepted connection, for `serve_with_incoming`.
+pub struct TcpLink {
+    stream: server::TlsStream<TcpStream>,
+    peer: TcpPeer,
+}
+
+/// Does the server's side of the handshake on an accepted TCP connection, and
+/// sets `TCP_NODELAY`. In a task of its own, so that a slow client holds nobody
+/// up.
+///
+/// # Errors
+/// When the client does not speak TLS as `tls` demands, shows a certificate that
+/// is refused, or takes longer than [`limits::HANDSHAKE`].
+pub async fn accept(tcp: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TcpLink> {
+    let address = tcp.peer_addr()?;
+    tcp.set_nodelay(true)?;
+    let stream = timeout(limits::HANDSHAKE, TlsAcceptor::from(tls).accept(tcp)).await??;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().into();
+    Ok(TcpLink { stream, peer: TcpPeer { chain, address } })
+}
+
+impl TcpLink {
+    /// Who is at the other end.
+    #[must_use]
+    pub const fn peer(&self) -> &TcpPeer {
+        &self.peer
+    }
+}
+
+impl fmt::Debug for TcpLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpLink").field("address", &self.peer.address).finish_non_exhaustive()
+    }
+}
+
+impl Connected for TcpLink {
+    type ConnectInfo = TcpPeer;
+
+    fn connect_info(&self) -> TcpPeer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for TcpLink {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for TcpLink {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
