@@ -1,1 +1,281 @@
-//! (to come)
+//! The core: where edges, programs and gateways meet. It knows who may do
+//! what, keeps the links, and passes calls on; it never looks into a
+//! terminal's bytes and keeps none of them.
+//!
+//! - [`listener`], [`gate`], [`pass`]: the way of a call in, and on to a machine.
+//! - [`links`]: the way of a gateway in; [`fleet`]: what is known of machines.
+//! - [`accounts`], [`enrollment`], [`admin`], [`audit`]: the core's own services.
+//! - [`store`]: all that is kept.
+
+pub mod accounts;
+pub mod admin;
+pub mod audit;
+pub mod clock;
+pub mod config;
+pub mod cut;
+pub mod enrollment;
+pub mod fleet;
+pub mod gate;
+pub mod links;
+pub mod listener;
+pub mod pass;
+pub mod rate;
+pub mod shared;
+pub mod store;
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
+
+use chatcode_certs::{
+    Authority, AuthorityError, Identity, IdentityError, MemberName,
+    files::{self, FilesError},
+    random, tls,
+};
+use chatcode_link::{LinkKeys, LinkKeysError};
+use chatcode_proto::{
+    DESCRIPTORS,
+    id::MemberId,
+    limits,
+    pb::{
+        accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
+        enrollment_server::EnrollmentServer, fleet_server::FleetServer,
+    },
+};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::{
+    config::Config,
+    fleet::{hub::Hub, registry::Order},
+    gate::Gate,
+    links::Links,
+    listener::GrpcListener,
+    shared::Shared,
+    store::{Store, StoreError},
+};
+
+/// The core could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A file or folder cannot be used, or others may look into it.
+    #[error("a file of the core cannot be used")]
+    Files(#[from] FilesError),
+    /// The CA cannot be used.
+    #[error("the CA cannot be used")]
+    Authority(#[from] AuthorityError),
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The core's own certificate cannot be kept.
+    #[error("the core's own certificate cannot be kept")]
+    Identity(#[from] IdentityError),
+    /// The keys of the links cannot be used.
+    #[error("the keys of the links cannot be used")]
+    LinkKeys(#[from] LinkKeysError),
+    /// An address cannot be had.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The schema makes no reflection service: a fault of the build.
+    #[error("the schema in this program is broken")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Where a core listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// gRPC, TCP.
+    pub grpc: SocketAddr,
+    /// Links, UDP.
+    pub link: SocketAddr,
+    /// Names the installation: 8 lower-case hex digits.
+    pub installation: String,
+}
+
+/// A core that listens and does not serve yet.
+#[derive(Debug)]
+pub struct Core {
+    shared: Arc<Shared>,
+    listener: GrpcListener,
+    links: Links,
+    gate: Gate,
+    bound: Bound,
+}
+
+impl Core {
+    /// Opens what is kept (the first start makes CA, store and owner), and
+    /// listens. Calls wait until [`Core::run`].
+    ///
+    /// # Errors
+    /// [`BuildError`]; files that others may read are refused.
+    pub async fn build(config: Config) -> Result<Self, BuildError> {
+        tls::install_provider();
+        let (store, authority) = open(&config.data_dir).await?;
+        store.owner(&MemberId::from_random(random::bytes()).to_string()).await?;
+        let identity = own_identity(&authority, &config.data_dir)?;
+        let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
+        let hub = Hub::new(store.gateways().await?, store.sessions().await?);
+        let shared = Arc::new(Shared::new(&config, store, authority, hub));
+
+        let (listener, grpc) = listen_grpc(&shared, &identity, config.listen).await?;
+        let (links, link) = listen_links(&shared, &identity, &keys, config.link).await?;
+        shared.set_link_port(link.port());
+        let gate = Gate::new(Arc::clone(&shared), routes(&shared).await?);
+        let bound = Bound { grpc, link, installation: shared.installation().to_owned() };
+        Ok(Self { shared, listener, links, gate, bound })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn bound(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// What its rooms share; for tests and tools in the same process.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Serves until `stop`. Then no new call and link comes in, streaming calls
+    /// are told to come back, gateways are sent away for a moment, and what is
+    /// left after [`limits::SHUTDOWN`] is cut.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { shared, listener, links, gate, .. } = self;
+        let cut = CancellationToken::new();
+        let ending = async {
+            stop.cancelled().await;
+            tracing::info!("stopping");
+            shared.stop.cancel();
+            for live in shared.links.all() {
+                live.order(Order::Drain { retry_after_ms: 0 });
+            }
+            tokio::time::sleep(limits::SHUTDOWN).await;
+            cut.cancel();
+            // The services below end by this; only they end the whole.
+            std::future::pending::<()>().await;
+        };
+        let serving = async {
+            tokio::join!(
+                listener.serve(gate, stop.clone(), cut.clone()),
+                links.serve(stop.clone(), cut.clone())
+            );
+        };
+        tokio::select! {
+            () = serving => {}
+            () = ending => {}
+            () = shared.lives.judge(&shared.store) => {}
+        }
+        shared.tasks.close();
+        let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;
+        shared.store.close().await;
+    }
+}
+
+/// Opens the CA and the store in a core's folder; the first start makes them.
+///
+/// # Errors
+/// [`BuildError`].
+pub async fn open(data_dir: &Path) -> Result<(Store, Authority), BuildError> {
+    files::private_dir(data_dir)?;
+    let authority = Authority::open_or_create(&data_dir.join("ca"))?;
+    let store = Store::open(&data_dir.join("core.db")).await?;
+    store.belongs_to(authority.trust_domain().installation()).await?;
+    Ok((store, authority))
+}
+
+/// The core's own certificate: a new key at every start, the same name.
+fn own_identity(authority: &Authority, data_dir: &Path) -> Result<Identity, BuildError> {
+    let folder = data_dir.join("identity");
+    let name = match Identity::load(&folder)? {
+        Some(before) => *before.name(),
+        None => MemberName::Core(MemberId::from_random(random::bytes())),
+    };
+    let identity = authority.identity(&name, limits::CORE_CERTIFICATE)?;
+    identity.save(&folder)?;
+    Ok(identity)
+}
+
+async fn listen_grpc(
+    shared: &Arc<Shared>,
+    identity: &Identity,
+    wanted: SocketAddr,
+) -> Result<(GrpcListener, SocketAddr), BuildError> {
+    let mut first = None;
+    for address in addresses(shared, "grpc_port", wanted).await? {
+        match GrpcListener::bind(address, identity, Arc::clone(shared)).await {
+            Ok(listener) => {
+                let bound = listener.local_addr().map_err(|source| BuildError::Listen { address, source })?;
+                shared.store.set_meta("grpc_port", &bound.port().to_string()).await?;
+                return Ok((listener, bound));
+            }
+            Err(source) => first = Some(BuildError::Listen { address, source }),
+        }
+    }
+    Err(first.unwrap_or_else(|| nowhere(wanted)))
+}
+
+async fn listen_links(
+    shared: &Arc<Shared>,
+    identity: &Identity,
+    keys: &LinkKeys,
+    wanted: SocketAddr,
+) -> Result<(Links, SocketAddr), BuildError> {
+    let mut first = None;
+    for address in addresses(shared, "link_port", wanted).await? {
+        match Links::bind(address, identity, keys, Arc::clone(shared)) {
+            Ok(links) => {
+                let bound = links.local_addr().map_err(|source| BuildError::Listen { address, source })?;
+                shared.store.set_meta("link_port", &bound.port().to_string()).await?;
+                return Ok((links, bound));
+            }
+            Err(source) => first = Some(BuildError::Listen { address, source }),
+        }
+    }
+    Err(first.unwrap_or_else(|| nowhere(wanted)))
+}
+
+/// Where to try to listen: with any port allowed, first that of the last run,
+/// so that those who dial the core find it again after a restart.
+async fn addresses(shared: &Shared, name: &str, wanted: SocketAddr) -> Result<Vec<SocketAddr>, StoreError> {
+    if wanted.port() != 0 {
+        return Ok(vec![wanted]);
+    }
+    let last = shared.store.meta(name).await?.and_then(|port| port.parse::<u16>().ok());
+    let again = last.map(|port| SocketAddr::new(wanted.ip(), port));
+    Ok(again.into_iter().chain([wanted]).collect())
+}
+
+fn nowhere(address: SocketAddr) -> BuildError {
+    BuildError::Listen { address, source: io::ErrorKind::AddrNotAvailable.into() }
+}
+
+/// The services that the core answers by itself.
+async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
+    let accounts = AccountsServer::new(accounts::AccountsService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
+    let admin = AdminServer::new(admin::AdminService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
+    let audit = AuditServer::new(audit::AuditService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
+    let enrollment = EnrollmentServer::new(enrollment::EnrollmentService::new(Arc::clone(shared)))
+        .max_decoding_message_size(2 * limits::CSR_BYTES);
+    let fleet = FleetServer::new(fleet::FleetService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
+
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .build_v1()?;
+    Ok(Routes::new(accounts)
+        .add_service(admin)
+        .add_service(audit)
+        .add_service(enrollment)
+        .add_service(fleet)
+        .add_service(health)
+        .add_service(reflection))
+}

@@ -1,2 +1,162 @@
-//! (to come)
-fn main() {}
+//! `chatcode-core`: runs the core, or makes a join token beside a running one.
+
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use chatcode_core::{
+    Core,
+    config::Config,
+    enrollment::{self, TokenWish},
+    store::audit::{Entry, Verdict},
+};
+use chatcode_process::exit::{self, Exit};
+use chatcode_proto::pb::MemberKind;
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+
+/// The core of chatcode: where edges, programs and gateways meet.
+#[derive(Debug, Parser)]
+#[command(name = "chatcode-core", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the core until it is told to stop.
+    Run(Run),
+    /// Make a join token, for whoever can read the core's folder; also beside a
+    /// running core. Prints it once.
+    Token(Token),
+    /// Check the audit's chain from its first row to its last.
+    VerifyAudit {
+        /// The folder of the core.
+        #[arg(long)]
+        data_dir: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args, Serialize)]
+struct Run {
+    /// The folder of all its files.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// A configuration file (TOML).
+    #[arg(long)]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Where gRPC is served (TCP); port 0: that of the last run, else any.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    /// Where links come in (UDP); port 0: that of the last run, else any.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<SocketAddr>,
+    /// Stop when standard input ends.
+    #[arg(long)]
+    #[serde(skip)]
+    exit_with_stdin: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Token {
+    /// The folder of the core.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// What the token enrolls.
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// The name of the new member; left out: its own wish.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// How long the token may be used, in seconds.
+    #[arg(long, default_value_t = 900)]
+    ttl_s: u64,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Gateway,
+    Edge,
+    Admin,
+}
+
+/// The line that says that the core serves.
+#[derive(Debug, Serialize)]
+struct Ready<'a> {
+    ready: &'static str,
+    grpc: SocketAddr,
+    link: SocketAddr,
+    installation: &'a str,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    chatcode_process::init_logging("core");
+    chatcode_process::main_with("chatcode-core", async move {
+        match arguments.command {
+            Command::Run(flags) => run(flags).await,
+            Command::Token(wish) => token(wish).await,
+            Command::VerifyAudit { data_dir } => verify_audit(&data_dir).await,
+        }
+    })
+}
+
+async fn run(mut flags: Run) -> anyhow::Result<()> {
+    let stop = chatcode_process::shutdown(flags.exit_with_stdin);
+    if flags.data_dir.is_none()
+        && std::env::var_os("CHATCODE_CORE_DATA_DIR").is_none()
+        && flags.config.is_none()
+    {
+        flags.data_dir = Some(chatcode_process::default_data_dir().join("core"));
+    }
+    let config: Config =
+        chatcode_process::load("core", flags.config.as_deref(), &flags).context(Exit(exit::CONFIG))?;
+    let core = Core::build(config).await?;
+    let bound = core.bound();
+    tracing::info!(grpc = %bound.grpc, link = %bound.link, installation = bound.installation, "ready");
+    chatcode_process::ready(&Ready {
+        ready: "core",
+        grpc: bound.grpc,
+        link: bound.link,
+        installation: &bound.installation,
+    })?;
+    core.run(stop).await;
+    Ok(())
+}
+
+async fn token(wish: Token) -> anyhow::Result<()> {
+    let (store, authority) = chatcode_core::open(&wish.data_dir).await?;
+    let kind = match wish.kind {
+        Kind::Gateway => MemberKind::Gateway,
+        Kind::Edge => MemberKind::Edge,
+        Kind::Admin => MemberKind::Admin,
+    };
+    let wish = TokenWish { kind, name: wish.name, ttl_s: wish.ttl_s };
+    let act = Entry::new("local", "token.create");
+    let (token, _) =
+        enrollment::create_token(&store, &authority, &wish, Some(&act)).await.context(Exit(exit::FAILURE))?;
+    store.close().await;
+    writeln!(std::io::stdout(), "{}", *token.expose())?;
+    Ok(())
+}
+
+async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {
+    let (store, _) = chatcode_core::open(data_dir).await?;
+    let verdict = store.verify_audit().await?;
+    store.close().await;
+    match verdict {
+        Verdict::Whole(rows) => Ok(writeln!(std::io::stdout(), "whole: {rows} rows")?),
+        Verdict::BrokenAt(number) => {
+            anyhow::bail!("the audit is not as it was written: row {number} is changed, missing or too many")
+        }
+    }
+}

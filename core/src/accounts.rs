@@ -1,0 +1,256 @@
+//! People: signing in and out, who they are, and tickets for their pages.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use chatcode_certs::{MemberName, secret::Secret};
+use chatcode_proto::{
+    code::Refusal,
+    id::{GatewayId, SessionId},
+    limits, metadata,
+    pb::{
+        AccountsCreateSignInRequest, AccountsCreateSignInResponse, AccountsCreateTicketRequest,
+        AccountsCreateTicketResponse, AccountsSignInRequest, AccountsSignInResponse, AccountsSignOutRequest,
+        AccountsSignOutResponse, AccountsWhoAmIRequest, AccountsWhoAmIResponse, Code, Scope,
+        accounts_server::Accounts,
+    },
+    rules::Rule,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    clock,
+    gate::{
+        CallInfo,
+        caller::{Caller, Standing},
+    },
+    shared::{Shared, VERSION},
+    store::{
+        Store,
+        audit::Entry,
+        people::{SecretHash, TicketBinding},
+    },
+};
+
+/// `service Accounts`.
+#[derive(Clone, Debug)]
+pub struct AccountsService {
+    shared: Arc<Shared>,
+}
+
+impl AccountsService {
+    /// The service over what the core shares.
+    #[must_use]
+    pub const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Trades a one-time secret for a session and writes which.
+    async fn trade(&self, info: &CallInfo, secret: &str) -> Result<AccountsSignInResponse, Refusal> {
+        let bad =
+            || Refusal::new(Code::BadToken, "the sign-in link is unknown, used or expired; make a new one");
+        let token = Secret::generate();
+        let session = match Secret::from_text(secret) {
+            Ok(secret) => self.shared.store.sign_in(&secret.hash(), &token.hash()).await?,
+            Err(_) => None,
+        };
+        let row = |principal: String, result| Entry {
+            result,
+            request_id: info.request_id.clone(),
+            peer: info.peer.address.to_string(),
+            ..Entry::new(principal, "/chatcode.v1.Accounts/SignIn")
+        };
+        let Some(session) = session else {
+            self.shared.store.audit(&row(info.caller.principal(), Code::BadToken)).await?;
+            return Err(bad());
+        };
+        if let Err(error) =
+            self.shared.store.audit(&row(format!("person/{}", session.person.id), Code::Done)).await
+        {
+            // What is not written down does not happen.
+            self.shared.store.end_person_session(&token.hash()).await?;
+            return Err(error.into());
+        }
+        Ok(AccountsSignInResponse {
+            session_token: token.expose().to_string(),
+            expires_unix_ms: session.expires_ms,
+            display_name: session.person.display_name,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl Accounts for AccountsService {
+    async fn sign_in(
+        &self,
+        request: Request<AccountsSignInRequest>,
+    ) -> Result<Response<AccountsSignInResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let Standing::Member(MemberName::Edge(edge), _) = &info.peer.who else {
+            return Err(Refusal::new(Code::Forbidden, "people sign in through an edge; open the page").into());
+        };
+        self.shared.rates.sign_in.check(edge)?;
+        Ok(Response::new(self.trade(&info, &request.get_ref().secret).await?))
+    }
+
+    async fn sign_out(
+        &self,
+        request: Request<AccountsSignOutRequest>,
+    ) -> Result<Response<AccountsSignOutResponse>, Status> {
+        if let Caller::Person { life, .. } = CallInfo::of(&request)?.caller {
+            self.shared.store.end_person_session(life.hash()).await.map_err(Refusal::from)?;
+            life.end();
+        }
+        Ok(Response::new(AccountsSignOutResponse {}))
+    }
+
+    async fn who_am_i(
+        &self,
+        request: Request<AccountsWhoAmIRequest>,
+    ) -> Result<Response<AccountsWhoAmIResponse>, Status> {
+        let caller = CallInfo::of(&request)?.caller;
+        Ok(Response::new(AccountsWhoAmIResponse {
+            principal: caller.principal(),
+            display_name: caller.display_name().to_owned(),
+            installation: self.shared.installation().to_owned(),
+            core_version: VERSION.to_owned(),
+        }))
+    }
+
+    async fn create_ticket(
+        &self,
+        request: Request<AccountsCreateTicketRequest>,
+    ) -> Result<Response<AccountsCreateTicketResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let Caller::Person { life, .. } = &info.caller else {
+            return Err(Refusal::new(Code::Forbidden, "tickets are for pages; call the method itself").into());
+        };
+        self.shared.rates.tickets.check(&info.caller.principal())?;
+        if info.origin.is_empty() {
+            let words = "the call does not say which page it comes from (origin)";
+            return Err(Refusal::new(Code::BadOrigin, words).into());
+        }
+        let wanted = request.into_inner();
+        check_ticket(&wanted)?;
+        let ticket = Secret::generate();
+        let binding = TicketBinding {
+            person_session: *life.hash(),
+            origin: info.origin.clone(),
+            method: wanted.method,
+            gateway: wanted.gateway,
+            session: wanted.session,
+        };
+        self.shared.store.add_ticket(&ticket.hash(), &binding).await.map_err(Refusal::from)?;
+        Ok(Response::new(AccountsCreateTicketResponse { ticket: ticket.expose().to_string() }))
+    }
+
+    async fn create_sign_in(
+        &self,
+        _: Request<AccountsCreateSignInRequest>,
+    ) -> Result<Response<AccountsCreateSignInResponse>, Status> {
+        let secret = Secret::generate();
+        let expires = self.shared.store.add_sign_in(&secret.hash()).await.map_err(Refusal::from)?;
+        Ok(Response::new(AccountsCreateSignInResponse {
+            secret: secret.expose().to_string(),
+            expires_unix_ms: expires,
+        }))
+    }
+}
+
+/// A ticket is for one streaming method and the target that it needs.
+fn check_ticket(wanted: &AccountsCreateTicketRequest) -> Result<(), Refusal> {
+    let Some(rule) = Rule::of(&wanted.method).filter(|rule| rule.server_streaming) else {
+        return Err(Refusal::new(
+            Code::UnknownMethod,
+            "a ticket is for one streaming method of the contract",
+        ));
+    };
+    let gateway = wanted.gateway.parse::<GatewayId>().is_ok();
+    let session = wanted.session.parse::<SessionId>().is_ok();
+    let fits = match rule.scope {
+        Scope::Session => gateway && session,
+        Scope::Gateway => gateway && wanted.session.is_empty(),
+        Scope::Core | Scope::Unspecified => wanted.gateway.is_empty() && wanted.session.is_empty(),
+    };
+    if fits {
+        return Ok(());
+    }
+    let words = format!("the target of the ticket does not fit {}: see {}", wanted.method, metadata::GATEWAY);
+    Err(Refusal::new(Code::Invalid, words))
+}
+
+/// A person's session that has calls running. When it is over, they are cut.
+#[derive(Debug)]
+pub struct Life {
+    hash: SecretHash,
+    expires_ms: u64,
+    ended: CancellationToken,
+}
+
+impl Life {
+    /// The hash of the session token.
+    #[must_use]
+    pub const fn hash(&self) -> &SecretHash {
+        &self.hash
+    }
+
+    /// Ends it now.
+    pub fn end(&self) {
+        self.ended.cancel();
+    }
+
+    /// Waits until the session has ended or is at its end.
+    pub async fn over(&self) {
+        let left = std::time::Duration::from_millis(self.expires_ms.saturating_sub(clock::unix_ms()));
+        let _ = tokio::time::timeout(left, self.ended.cancelled()).await;
+    }
+}
+
+/// All sessions of people that have calls running.
+#[derive(Debug, Default)]
+pub struct Lives {
+    all: Mutex<HashMap<SecretHash, Weak<Life>>>,
+}
+
+impl Lives {
+    /// The life of a session that was just found alive.
+    #[must_use]
+    pub fn of(&self, hash: SecretHash, expires_ms: u64) -> Arc<Life> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(life) = all.get(&hash).and_then(Weak::upgrade) {
+            return life;
+        }
+        all.retain(|_, life| life.strong_count() > 0);
+        let life = Arc::new(Life { hash, expires_ms, ended: CancellationToken::new() });
+        all.insert(hash, Arc::downgrade(&life));
+        life
+    }
+
+    /// Judges the sessions with running calls anew, for ever, and ends those
+    /// that the store no longer knows. A session with a running call is in
+    /// use.
+    pub async fn judge(&self, store: &Store) {
+        let mut ticks = tokio::time::interval(limits::JUDGE);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for life in self.running() {
+                match store.person_session(life.hash()).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => life.end(),
+                    Err(error) => {
+                        tracing::error!(error = &error as &dyn std::error::Error, "sessions are not judged");
+                    }
+                }
+            }
+        }
+    }
+
+    fn running(&self) -> Vec<Arc<Life>> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().filter_map(Weak::upgrade).collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! A running call ends early when what it rests on ends: its link, its
+//! caller's session, the core. Its answer then ends with a status and code as
+//! any other.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chatcode_proto::{code::Refusal, pb::Code};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, body::Body};
+
+use crate::{accounts::Life, fleet::registry::LiveLink, gate::caller::Caller};
+
+/// Frames after which a body looks whether it has to end although it never
+/// waits.
+const LOOK_EVERY: u8 = 16;
+
+/// Everything that ends one call.
+#[derive(Clone, Debug)]
+pub struct Cuts {
+    stop: CancellationToken,
+    life: Option<Arc<Life>>,
+    live: Option<Arc<LiveLink>>,
+    deadline: Option<Instant>,
+}
+
+impl Cuts {
+    /// A call that ends when the core stops.
+    #[must_use]
+    pub fn new(stop: &CancellationToken) -> Self {
+        Self { stop: stop.clone(), life: None, live: None, deadline: None }
+    }
+
+    /// It also ends with the session of its caller.
+    #[must_use]
+    pub fn of(mut self, caller: &Caller) -> Self {
+        if let Caller::Person { life, .. } = caller {
+            self.life = Some(Arc::clone(life));
+        }
+        self
+    }
+
+    /// It also ends with this link.
+    #[must_use]
+    pub fn over(mut self, live: &Arc<LiveLink>) -> Self {
+        self.live = Some(Arc::clone(live));
+        self
+    }
+
+    /// It also ends after this time.
+    #[must_use]
+    pub fn within(mut self, time: Option<Duration>) -> Self {
+        self.deadline = time.map(|time| Instant::now() + time);
+        self
+    }
+
+    /// It runs on while the core stops, for as long as that takes.
+    #[must_use]
+    pub fn finishing(mut self) -> Self {
+        self.stop = CancellationToken::new();
+        self
+    }
+
+    /// Waits for the first that happens, and says why the call ends.
+    pub async fn wait(self) -> Refusal {
+        let session_over = async {
+            match &self.life {
+                Some(life) => life.over().await,
+                None => std::future::pending().await,
+            }
+        };
+        let link_dead = async {
+            match &self.live {
+                Some(live) => live.dead().cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        let late = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => Refusal::new(Code::Draining, "the core stops; come back in a moment"),
+            () = session_over => Refusal::new(Code::Unauthenticated, "your session has ended; sign in again"),
+            () = link_dead => lost(self.live.as_deref()),
+            () = late => Refusal::new(Code::Timeout, "the call took longer than its deadline"),
+        }
+    }
+}
+
+/// Why a call over a link that has ended is refused.
+#[must_use]
+pub fn lost(live: Option<&LiveLink>) -> Refusal {
+    match live.and_then(LiveLink::ended) {
+        Some(Code::Revoked) => crate::gate::target::unknown_gateway(),
+        _ => Refusal::new(Code::GatewayOffline, "the link to the machine broke; it comes back by itself"),
+    }
+}
+
+/// A body that ends with a status when it is cut. Dropping it drops the body
+/// within, and `guard` with it.
+pub struct CutBody<G> {
+    inner: Option<Body>,
+    cut: Pin<Box<dyn Future<Output = Refusal> + Send>>,
+    frames: u8,
+    _guard: G,
+}
+
+impl<G> CutBody<G> {
+    /// `inner`, until `cut` is done.
+    pub fn new(inner: Body, cut: impl Future<Output = Refusal> + Send + 'static, guard: G) -> Self {
+        Self { inner: Some(inner), cut: Box::pin(cut), frames: 0, _guard: guard }
+    }
+
+    /// Ends the body with the status of a refusal.
+    fn end(&mut self, refusal: Refusal) -> Frame<Bytes> {
+        self.inner = None;
+        tracing::debug!(code = refusal.code.name(), "the call is cut");
+        let mut trailers = http::HeaderMap::new();
+        // Fails only for a message that is no header, and ours are.
+        let _ = Status::from(refusal).add_header(&mut trailers);
+        Frame::trailers(trailers)
+    }
+}
+
+impl<G> std::fmt::Debug for CutBody<G> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CutBody").field("ended", &self.inner.is_none()).finish_non_exhaustive()
+    }
+}
+
+impl<G: Unpin> http_body::Body for CutBody<G> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let Some(inner) = this.inner.as_mut() else { return Poll::Ready(None) };
+        this.frames = this.frames.wrapping_add(1);
+        let polled = http_body::Body::poll_frame(Pin::new(inner), cx);
+        // A frame that is there goes out at once; the look at the end costs a
+        // few locks and is not for every frame of a flood.
+        if (polled.is_pending() || this.frames.is_multiple_of(LOOK_EVERY))
+            && let Poll::Ready(refusal) = this.cut.as_mut().poll(cx)
+        {
+            return Poll::Ready(Some(Ok(this.end(refusal))));
+        }
+        match polled {
+            // A link that breaks shows here first, as an error of HTTP.
+            Poll::Ready(Some(Err(status))) => {
+                tracing::debug!(%status, "the body broke");
+                let refusal = match this.cut.as_mut().poll(cx) {
+                    Poll::Ready(refusal) => refusal,
+                    Poll::Pending => lost(None),
+                };
+                Poll::Ready(Some(Ok(this.end(refusal))))
+            }
+            other => other,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
+    }
+}

@@ -1,0 +1,232 @@
+//! How a machine or a program becomes a member: a join token is used up, a
+//! certificate is made of its own key.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use chatcode_certs::{Authority, AuthorityError, JoinToken, MemberName, csr, random, secret};
+use chatcode_proto::{
+    code::Refusal,
+    id::{GatewayId, MemberId},
+    limits, name,
+    pb::{
+        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, LinkState, MemberKind,
+        enrollment_server::Enrollment,
+    },
+};
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    clock,
+    gate::CallInfo,
+    rate,
+    shared::Shared,
+    store::{
+        Store, StoreError,
+        audit::Entry,
+        members::{NewCertificate, NewMember, NewToken, Redeemed, ShownToken},
+    },
+};
+
+/// What is written to the audit of every enrollment.
+const ACTION: &str = "/chatcode.v1.Enrollment/Enroll";
+
+/// `service Enrollment`.
+#[derive(Clone, Debug)]
+pub struct EnrollmentService {
+    shared: Arc<Shared>,
+}
+
+impl EnrollmentService {
+    /// The service over what the core shares.
+    #[must_use]
+    pub const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    async fn redeem(
+        &self,
+        request: &EnrollmentEnrollRequest,
+        request_id: String,
+        peer: SocketAddr,
+    ) -> Result<EnrollmentEnrollResponse, EnrollFault> {
+        let store = &self.shared.store;
+        let act = Entry { request_id, peer: peer.to_string(), ..Entry::new("anonymous", ACTION) };
+        let key = match csr::verify(&request.csr) {
+            Ok(key) => key,
+            Err(error) => {
+                let detail = format!("bad request: {error}");
+                store.audit(&Entry { result: Code::BadToken, detail, ..act }).await?;
+                return Err(EnrollFault::BadToken);
+            }
+        };
+        let shown = ShownToken {
+            id: &request.token_id,
+            secret_hash: secret::hash(&request.token_secret),
+            spki: key.spki_sha256(),
+        };
+        let redeemed =
+            store.redeem(&shown, &act, |kind, named| self.make(kind, named, &request.name, &key)).await?;
+        let answer = match redeemed {
+            Redeemed::Refused(_) => return Err(EnrollFault::BadToken),
+            Redeemed::New(answer) | Redeemed::Again(answer) => answer,
+        };
+        let mut answer = EnrollmentEnrollResponse::decode(&answer[..])
+            .map_err(|_| StoreError::Corrupt("join_tokens.answer"))?;
+        // The links may have another port than when the token was used.
+        answer.link_port = u32::from(self.shared.link_port());
+        self.show(&answer);
+        Ok(answer)
+    }
+
+    /// A member of this kind, with a certificate for this key.
+    fn make(
+        &self,
+        kind: MemberKind,
+        named: &str,
+        wish: &str,
+        key: &csr::RequestKey,
+    ) -> Result<NewMember, EnrollFault> {
+        let id = MemberId::from_random(random::bytes());
+        let (member, kind, word) = match kind {
+            MemberKind::Edge => (MemberName::Edge(id), kind, "edge"),
+            MemberKind::Admin => (MemberName::Admin(id), kind, "admin"),
+            MemberKind::Gateway | MemberKind::Unspecified => {
+                (MemberName::Gateway(id), MemberKind::Gateway, "gateway")
+            }
+        };
+        let fits = |text: &&str| name::check("name", text, limits::NAME_CHARS).is_ok();
+        let name = [named, wish].into_iter().find(fits).map(str::to_owned);
+        let name = name.unwrap_or_else(|| format!("{word}-{}", id.short()));
+
+        let authority = &self.shared.authority;
+        let issued = authority.issue(&member, key, limits::MEMBER_CERTIFICATE)?;
+        let answer = EnrollmentEnrollResponse {
+            member: id.to_string(),
+            kind: kind.into(),
+            chain: issued.chain.iter().map(|der| bytes::Bytes::copy_from_slice(der)).collect(),
+            roots: authority.roots().iter().map(|der| bytes::Bytes::copy_from_slice(der)).collect(),
+            trust_domain: authority.trust_domain().to_string(),
+            link_port: 0,
+            name: name.clone(),
+        };
+        let certificate = NewCertificate {
+            member: id,
+            serial: issued.serial,
+            spki: issued.spki_sha256,
+            not_after_ms: issued.not_after_unix_s.saturating_mul(1000),
+        };
+        Ok(NewMember { name, certificate, answer: answer.encode_to_vec() })
+    }
+
+    /// A new gateway appears in the fleet.
+    fn show(&self, answer: &EnrollmentEnrollResponse) {
+        let Ok(id) = answer.member.parse::<MemberId>() else { return };
+        let id = GatewayId::from(id);
+        if answer.kind() != MemberKind::Gateway || self.shared.hub.gateway(id).is_some() {
+            return;
+        }
+        let now = clock::unix_ms();
+        let gateway = pb::Gateway {
+            id: id.to_string(),
+            name: answer.name.clone(),
+            link_state: LinkState::Never.into(),
+            since_unix_ms: now,
+            enrolled_unix_ms: now,
+            ..Default::default()
+        };
+        self.shared.hub.add_gateway(id, gateway);
+        tracing::info!(gateway = %id, "enrolled");
+    }
+}
+
+#[tonic::async_trait]
+impl Enrollment for EnrollmentService {
+    async fn enroll(
+        &self,
+        request: Request<EnrollmentEnrollRequest>,
+    ) -> Result<Response<EnrollmentEnrollResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let peer = info.peer.address;
+        self.shared.rates.enroll.check(&rate::bucket(peer.ip()))?;
+        match self.redeem(request.get_ref(), info.request_id, peer).await {
+            Ok(answer) => Ok(Response::new(answer)),
+            Err(fault) => Err(Refusal::from(fault).into()),
+        }
+    }
+}
+
+/// Why an enrollment failed.
+#[derive(Debug, thiserror::Error)]
+enum EnrollFault {
+    /// Anything that is wrong with the token or the request; the audit knows.
+    #[error("the join token or the request is refused")]
+    BadToken,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+}
+
+impl From<EnrollFault> for Refusal {
+    fn from(fault: EnrollFault) -> Self {
+        match fault {
+            EnrollFault::BadToken => {
+                Self::new(Code::BadToken, "the join token is unknown, used or expired; make a new one")
+            }
+            EnrollFault::Store(error) => error.into(),
+            EnrollFault::Authority(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
+                Self::new(Code::Internal, "the core could not make a certificate; its log says why")
+            }
+        }
+    }
+}
+
+/// A wish for a join token.
+#[derive(Clone, Debug)]
+pub struct TokenWish {
+    /// What it enrolls; unspecified: a gateway.
+    pub kind: MemberKind,
+    /// The name of the member; empty: its own wish.
+    pub name: String,
+    /// Seconds; 0: the default.
+    pub ttl_s: u64,
+}
+
+/// Makes a join token and keeps its hash; says when it ends, milliseconds
+/// since 1970. `act` is written to the audit with it, unless the caller has
+/// done so.
+///
+/// # Errors
+/// `INVALID` for a wish out of bounds, `INTERNAL` when the store fails.
+pub async fn create_token(
+    store: &Store,
+    authority: &Authority,
+    wish: &TokenWish,
+    act: Option<&Entry>,
+) -> Result<(JoinToken, u64), Refusal> {
+    let ttl = match wish.ttl_s {
+        0 => limits::JOIN_TOKEN,
+        seconds if limits::JOIN_TOKEN_RANGE.contains(&seconds) => Duration::from_secs(seconds),
+        _ => {
+            let (least, most) = (limits::JOIN_TOKEN_RANGE.start(), limits::JOIN_TOKEN_RANGE.end());
+            let words = format!("a join token lives {least} to {most} seconds");
+            return Err(Refusal::new(Code::Invalid, words));
+        }
+    };
+    if !wish.name.is_empty() {
+        name::check("name", &wish.name, limits::NAME_CHARS)?;
+    }
+    let token = JoinToken::generate(authority.root_pin());
+    let expires_ms = clock::unix_ms() + clock::millis(ttl);
+    let row = NewToken {
+        id: token.id().to_owned(),
+        secret_hash: token.secret_hash(),
+        kind: wish.kind,
+        name: wish.name.clone(),
+        expires_ms,
+    };
+    store.add_join_token(&row, act).await?;
+    Ok((token, expires_ms))
+}

@@ -1,0 +1,172 @@
+//! The fleet as it is now, and the news of it. One lock over state and news:
+//! a watcher's first picture and its changes meet without a gap or a double.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use chatcode_proto::{
+    id::{GatewayId, SessionId},
+    limits,
+    pb::{self, fleet_watch_response::Event},
+};
+use tokio::sync::broadcast;
+
+/// The sessions of one gateway.
+pub type Sessions = BTreeMap<SessionId, pb::Session>;
+
+/// All gateways and sessions in memory.
+#[derive(Debug)]
+pub struct Hub {
+    state: Mutex<State>,
+    events: broadcast::Sender<Event>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    gateways: BTreeMap<GatewayId, pb::Gateway>,
+    sessions: BTreeMap<GatewayId, Sessions>,
+}
+
+/// The fleet at the moment when a watch began.
+#[derive(Clone, Debug, Default)]
+pub struct Picture {
+    /// All gateways.
+    pub gateways: Vec<pb::Gateway>,
+    /// All sessions, with the ids of their gateways.
+    pub sessions: Vec<pb::GatewaySession>,
+}
+
+impl Hub {
+    /// The fleet as the store had it.
+    #[must_use]
+    pub fn new(
+        gateways: Vec<(GatewayId, pb::Gateway)>,
+        sessions: Vec<(GatewayId, SessionId, pb::Session)>,
+    ) -> Self {
+        let mut state = State { gateways: gateways.into_iter().collect(), ..State::default() };
+        for (gateway, id, session) in sessions {
+            state.sessions.entry(gateway).or_default().insert(id, session);
+        }
+        Self { state: Mutex::new(state), events: broadcast::Sender::new(limits::WATCH_EVENTS) }
+    }
+
+    /// The picture now, and every change after it.
+    #[must_use]
+    pub fn watch(&self) -> (Picture, broadcast::Receiver<Event>) {
+        self.with(|state, events| {
+            let sessions = state.sessions.iter().flat_map(|(gateway, sessions)| {
+                sessions.values().map(|session| located(*gateway, session.clone()))
+            });
+            let picture = Picture {
+                gateways: state.gateways.values().cloned().collect(),
+                sessions: sessions.collect(),
+            };
+            (picture, events.subscribe())
+        })
+    }
+
+    /// All gateways by name; at most [`limits::GATEWAYS`].
+    #[must_use]
+    pub fn gateways(&self) -> Vec<pb::Gateway> {
+        let mut all: Vec<_> = self.with(|state, _| state.gateways.values().cloned().collect());
+        all.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        all.truncate(limits::GATEWAYS);
+        all
+    }
+
+    /// What is known of a gateway.
+    #[must_use]
+    pub fn gateway(&self, id: GatewayId) -> Option<pb::Gateway> {
+        self.with(|state, _| state.gateways.get(&id).cloned())
+    }
+
+    /// A gateway is new.
+    pub fn add_gateway(&self, id: GatewayId, gateway: pb::Gateway) {
+        self.with(|state, events| {
+            state.gateways.insert(id, gateway.clone());
+            let _ = events.send(Event::GatewayChanged(gateway));
+        });
+    }
+
+    /// Changes a gateway; `change` says whether watchers have to hear of it.
+    pub fn change_gateway(&self, id: GatewayId, change: impl FnOnce(&mut pb::Gateway) -> bool) {
+        self.with(|state, events| {
+            if let Some(gateway) = state.gateways.get_mut(&id)
+                && change(gateway)
+            {
+                let _ = events.send(Event::GatewayChanged(gateway.clone()));
+            }
+        });
+    }
+
+    /// Keeps a session, new or changed; says what was known before, or `None`
+    /// when the directory of this gateway is full and the session is not kept.
+    pub fn put_session(&self, gateway: GatewayId, id: SessionId, session: pb::Session) -> Option<Before> {
+        self.with(|state, events| {
+            let sessions = state.sessions.entry(gateway).or_default();
+            if sessions.len() >= limits::DIRECTORY_SESSIONS && !sessions.contains_key(&id) {
+                return None;
+            }
+            let before = sessions.insert(id, session.clone());
+            if before.as_ref() != Some(&session) {
+                let _ = events.send(Event::SessionChanged(located(gateway, session)));
+            }
+            Some(Before(before))
+        })
+    }
+
+    /// Forgets a session.
+    pub fn remove_session(&self, gateway: GatewayId, id: SessionId) {
+        self.with(|state, events| {
+            if state.sessions.get_mut(&gateway).is_some_and(|sessions| sessions.remove(&id).is_some()) {
+                let _ = events.send(Event::SessionRemoved(reference(gateway, id)));
+            }
+        });
+    }
+
+    /// Makes the sessions of a gateway exactly these; watchers hear only of
+    /// what differs.
+    pub fn replace_sessions(&self, gateway: GatewayId, now: Sessions) {
+        self.with(|state, events| {
+            let before = state.sessions.entry(gateway).or_default();
+            for id in before.keys().filter(|id| !now.contains_key(id)) {
+                let _ = events.send(Event::SessionRemoved(reference(gateway, *id)));
+            }
+            for (id, session) in &now {
+                if before.get(id) != Some(session) {
+                    let _ = events.send(Event::SessionChanged(located(gateway, session.clone())));
+                }
+            }
+            *before = now;
+        });
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State, &broadcast::Sender<Event>) -> T) -> T {
+        // Nothing in here can panic half-way; a poisoned lock is still whole.
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), &self.events)
+    }
+}
+
+/// What was known of a session before a change.
+#[derive(Debug)]
+pub struct Before(Option<pb::Session>);
+
+impl Before {
+    /// Whether the change is worth a write: who looks on and at which size is
+    /// not, since it is told anew by every gateway that links.
+    #[must_use]
+    pub fn lasts(&self, now: &pb::Session) -> bool {
+        let still = |session: &pb::Session| pb::Session { viewers: 0, winsize: None, ..session.clone() };
+        self.0.as_ref().is_none_or(|before| still(before) != still(now))
+    }
+}
+
+fn located(gateway: GatewayId, session: pb::Session) -> pb::GatewaySession {
+    pb::GatewaySession { gateway: gateway.to_string(), session: Some(session) }
+}
+
+fn reference(gateway: GatewayId, session: SessionId) -> pb::SessionRef {
+    pb::SessionRef { gateway: gateway.to_string(), session: session.to_string() }
+}

@@ -1,0 +1,100 @@
+//! The machines: which there are, which are linked, and what runs on them.
+
+pub mod hub;
+pub mod registry;
+pub mod watch;
+
+use std::sync::Arc;
+
+use chatcode_proto::{
+    code::Refusal,
+    id::GatewayId,
+    pb::{
+        Code, FleetCreateTokenRequest, FleetCreateTokenResponse, FleetListRequest, FleetListResponse,
+        FleetRevokeRequest, FleetRevokeResponse, FleetWatchRequest, Gateway, LinkState, MemberKind,
+        Permission, fleet_server::Fleet,
+    },
+};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    enrollment::{self, TokenWish},
+    fleet::{
+        registry::Order,
+        watch::{WatchStream, watch},
+    },
+    gate::{CallInfo, target::unknown_gateway},
+    shared::Shared,
+};
+
+/// `service Fleet`.
+#[derive(Clone, Debug)]
+pub struct FleetService {
+    shared: Arc<Shared>,
+}
+
+impl FleetService {
+    /// The service over what the core shares.
+    #[must_use]
+    pub const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+#[tonic::async_trait]
+impl Fleet for FleetService {
+    type WatchStream = WatchStream;
+
+    async fn list(&self, _: Request<FleetListRequest>) -> Result<Response<FleetListResponse>, Status> {
+        Ok(Response::new(FleetListResponse { gateways: self.shared.hub.gateways() }))
+    }
+
+    async fn watch(&self, _: Request<FleetWatchRequest>) -> Result<Response<WatchStream>, Status> {
+        Ok(Response::new(watch(Arc::clone(&self.shared.hub))))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<FleetCreateTokenRequest>,
+    ) -> Result<Response<FleetCreateTokenResponse>, Status> {
+        let caller = CallInfo::of(&request)?.caller;
+        let wanted = request.into_inner();
+        let kind = match MemberKind::try_from(wanted.kind) {
+            Ok(MemberKind::Unspecified | MemberKind::Gateway) => MemberKind::Gateway,
+            // Who may add a machine may not thereby make itself the operator.
+            Ok(other) if caller.may(Permission::Admin) => other,
+            Ok(_) => return Err(Refusal::new(Code::Forbidden, "you may enroll gateways only").into()),
+            Err(_) => return Err(Refusal::new(Code::Invalid, "no such kind of member").into()),
+        };
+        let wish = TokenWish { kind, name: wanted.name, ttl_s: u64::from(wanted.ttl_s) };
+        let (token, expires_unix_ms) =
+            enrollment::create_token(&self.shared.store, &self.shared.authority, &wish, None).await?;
+        Ok(Response::new(FleetCreateTokenResponse { token: token.expose().to_string(), expires_unix_ms }))
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<FleetRevokeRequest>,
+    ) -> Result<Response<FleetRevokeResponse>, Status> {
+        let id: GatewayId = request.get_ref().gateway.parse().map_err(|_| unknown_gateway())?;
+        // Carried through also when the caller goes away half-way.
+        let work = self.shared.tasks.spawn(revoke(Arc::clone(&self.shared), id));
+        let gateway = work.await.map_err(|_| Refusal::new(Code::Internal, "the revocation broke off"))??;
+        Ok(Response::new(FleetRevokeResponse { gateway: Some(gateway) }))
+    }
+}
+
+/// Revokes a gateway: first what it could come back with, then its live link.
+async fn revoke(shared: Arc<Shared>, id: GatewayId) -> Result<Gateway, Refusal> {
+    let since = shared.store.revoke_gateway(id.into()).await?.ok_or_else(unknown_gateway)?;
+    shared.hub.change_gateway(id, |gateway| {
+        gateway.link_state = LinkState::Revoked.into();
+        gateway.since_unix_ms = since;
+        true
+    });
+    if let Some(live) = shared.links.get(id) {
+        live.order(Order::Revoke);
+    }
+    tracing::warn!(gateway = %id, "revoked");
+    shared.hub.gateway(id).ok_or_else(unknown_gateway)
+}

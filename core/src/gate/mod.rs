@@ -1,0 +1,255 @@
+//! The one way in: every call on the gRPC listener passes this gate before
+//! any service sees it. Who calls, may they, is it written down; then the core
+//! answers itself or passes the call on.
+
+pub mod caller;
+pub mod target;
+mod trail;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use chatcode_proto::{
+    code::Refusal,
+    metadata,
+    pb::{AuditPolicy, Code, Permission, Scope},
+    rules::Rule,
+};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tonic::{Status, body::Body, service::Routes};
+use tower::Service;
+use tracing::Instrument as _;
+
+use crate::{
+    cut::{CutBody, Cuts},
+    gate::{
+        caller::{Caller, PeerInfo, Shown, Standing},
+        target::Target,
+        trail::Trail,
+    },
+    pass::Pass,
+    shared::{Shared, request_id},
+};
+
+/// Prefix of the paths of health v1, which anybody may ask.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+/// The path of reflection v1, for callers that are known.
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+/// The rules of the two services that are not of our schema.
+static HEALTH_RULE: Rule = foreign(Permission::Public, AuditPolicy::Never);
+static REFLECTION_RULE: Rule = foreign(Permission::Authenticated, AuditPolicy::OnDeny);
+
+const fn foreign(permission: Permission, audit: AuditPolicy) -> Rule {
+    Rule { permission, audit, scope: Scope::Core, client_streaming: true, server_streaming: true }
+}
+
+/// What the core's own services learn of a call from the gate, as an extension
+/// of the request.
+#[derive(Clone, Debug)]
+pub struct CallInfo {
+    /// Who calls.
+    pub caller: Caller,
+    /// Names the call in logs and audits.
+    pub request_id: String,
+    /// Where the connection comes from, and what it proved.
+    pub peer: PeerInfo,
+    /// The page that calls; empty: none.
+    pub origin: String,
+}
+
+impl CallInfo {
+    /// Of a request that came through the gate.
+    ///
+    /// # Errors
+    /// `INTERNAL` for one that did not: a fault of ours.
+    pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, Refusal> {
+        let info = request.extensions().get::<Self>().cloned();
+        info.ok_or_else(|| Refusal::new(Code::Internal, "the call did not pass the gate"))
+    }
+}
+
+/// The gate in front of the core's services and of the gateways'.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    shared: Arc<Shared>,
+    routes: Routes,
+    pass: Pass,
+}
+
+impl Gate {
+    /// A gate in front of these services of the core.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, routes: Routes) -> Self {
+        Self { pass: Pass::new(Arc::clone(&shared)), shared, routes: routes.prepare() }
+    }
+
+    async fn serve(self, request: Request<Body>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        let Some(peer) = request.extensions().get::<PeerInfo>().cloned() else {
+            return refuse(Refusal::new(Code::Internal, "the connection has no peer"));
+        };
+        let Some(rule) = rule_of(&path) else {
+            return refuse(unknown_method());
+        };
+        let trail = Trail::new(&path, rule, request_id(), peer.address);
+        let span = tracing::info_span!("call", id = trail.request_id(), method = path);
+        self.judge(request, rule, peer, trail).instrument(span).await
+    }
+
+    /// Lets the call in or refuses it, and writes down which.
+    async fn judge(
+        self,
+        request: Request<Body>,
+        rule: &'static Rule,
+        peer: PeerInfo,
+        mut trail: Trail,
+    ) -> Response<Body> {
+        match self.admit(request.uri().path(), request.headers(), rule, &peer, &mut trail).await {
+            Ok((caller, target)) => {
+                let response = self.dispatch(request, rule, peer, caller, target, &trail).await;
+                self.seal(response, &trail).await
+            }
+            Err(refusal) => {
+                tracing::debug!(code = refusal.code.name(), "refused");
+                trail.refused(&self.shared, &refusal).await;
+                refuse(refusal)
+            }
+        }
+    }
+
+    /// # Errors
+    /// Why the call may not be made. A call that must be written down and
+    /// cannot be is not made.
+    async fn admit(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        rule: &Rule,
+        peer: &PeerInfo,
+        trail: &mut Trail,
+    ) -> Result<(Caller, Target), Refusal> {
+        let caller = if rule.permission == Permission::Public {
+            // Whoever asks for a session or a certificate has none yet; one
+            // that it still shows is not worth a look.
+            match &peer.who {
+                Standing::Revoked => return Err(caller::revoked()),
+                Standing::Member(name, _) => Caller::Unknown(Some(*name)),
+                Standing::Anonymous => Caller::Unknown(None),
+            }
+        } else {
+            let shown = Shown {
+                method: path,
+                gateway: target::text(headers, metadata::GATEWAY),
+                session: target::text(headers, metadata::SESSION),
+            };
+            caller::identify(&self.shared, peer, headers, shown).await?
+        };
+        trail.by(&caller);
+        if !caller.may(rule.permission) {
+            return Err(if caller.is_known() { forbidden() } else { unauthenticated() });
+        }
+        let target = Target::of(rule.scope, headers)?;
+        trail.at(&target);
+        trail.admitted(&self.shared).await?;
+        Ok((caller, target))
+    }
+
+    async fn dispatch(
+        &self,
+        mut request: Request<Body>,
+        rule: &'static Rule,
+        peer: PeerInfo,
+        caller: Caller,
+        target: Target,
+        trail: &Trail,
+    ) -> Response<Body> {
+        if rule.scope != Scope::Core {
+            return self
+                .pass
+                .call(request, rule, &caller, &target, trail.request_id())
+                .await
+                .unwrap_or_else(refuse);
+        }
+        let cuts = Cuts::new(&self.shared.stop).of(&caller);
+        let info = CallInfo {
+            origin: caller::origin(request.headers()).to_owned(),
+            request_id: trail.request_id().to_owned(),
+            caller,
+            peer,
+        };
+        request.extensions_mut().insert(info);
+        // A router never fails; the type has no value.
+        let response = self.routes.clone().call(request).await.unwrap_or_else(|never| match never {});
+        if rule.server_streaming {
+            response.map(|body| Body::new(CutBody::new(body, cuts.wait(), ())))
+        } else {
+            response
+        }
+    }
+
+    /// Gives a refusal of a library the trailer of ours, and writes a refusal
+    /// that came after the gate to the audit.
+    async fn seal(&self, mut response: Response<Body>, trail: &Trail) -> Response<Body> {
+        if let Some(refusal) = refusal_of(response.headers()) {
+            response.headers_mut().insert(metadata::CODE, HeaderValue::from_static(refusal.code.name()));
+            trail.refused_later(&self.shared, &refusal).await;
+        }
+        response
+    }
+}
+
+impl Service<Request<Body>> for Gate {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let gate = self.clone();
+        Box::pin(async move { Ok(gate.serve(request).await) })
+    }
+}
+
+fn rule_of(path: &str) -> Option<&'static Rule> {
+    if path.starts_with(HEALTH) {
+        Some(&HEALTH_RULE)
+    } else if path == REFLECTION {
+        Some(&REFLECTION_RULE)
+    } else {
+        Rule::of(path)
+    }
+}
+
+/// The refusal in the head of a response without a body; `None` for any other.
+fn refusal_of(headers: &HeaderMap) -> Option<Refusal> {
+    let status = Status::from_header_map(headers)?;
+    (status.code() != tonic::Code::Ok).then(|| Refusal::from(&status))
+}
+
+/// The response that refuses a call.
+pub fn refuse(refusal: Refusal) -> Response<Body> {
+    Status::from(refusal).into_http()
+}
+
+/// The refusal of a method that the contract does not know.
+#[must_use]
+pub fn unknown_method() -> Refusal {
+    Refusal::new(Code::UnknownMethod, "this core has no such method; the caller may be newer than the core")
+}
+
+fn forbidden() -> Refusal {
+    Refusal::new(Code::Forbidden, "you may not do this; ask the owner of the installation")
+}
+
+fn unauthenticated() -> Refusal {
+    Refusal::new(Code::Unauthenticated, "the core does not know who calls; sign in or enroll first")
+}

@@ -1,0 +1,204 @@
+//! `Link.Control`: the first call on every link. It makes the link live, and
+//! the link lives as long as it runs.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use chatcode_link::Link;
+use chatcode_proto::{
+    code::Refusal,
+    id::GatewayId,
+    limits, name, negotiate,
+    pb::{
+        Code, CoreControl, GatewayControl, Hello, HostFacts, LinkState, Welcome, core_control,
+        gateway_control, link_server,
+    },
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
+
+use crate::{clock, fleet::registry::LiveLink, links::heart::Heart, shared::Shared, store::audit::Entry};
+
+/// Optional abilities of this core's links; none so far.
+const FEATURES: &[&str] = &[];
+/// Characters of a host name.
+const HOSTNAME_CHARS: usize = 253;
+
+/// The service of one link, for the gateway at its other end.
+pub(super) struct Control {
+    shared: Arc<Shared>,
+    link: Link,
+    gateway: GatewayId,
+    name: String,
+    called: AtomicBool,
+    greeted: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Control {
+    pub(super) fn new(shared: Arc<Shared>, link: Link, gateway: GatewayId, name: String) -> Self {
+        Self {
+            shared,
+            link,
+            gateway,
+            name,
+            called: AtomicBool::new(false),
+            greeted: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Cancelled when a good Hello came.
+    pub(super) fn greeted(&self) -> CancellationToken {
+        self.greeted.clone()
+    }
+
+    /// What runs for this link.
+    pub(super) fn tasks(&self) -> TaskTracker {
+        self.tasks.clone()
+    }
+
+    /// Reads the Hello and answers it.
+    async fn greet(
+        &self,
+        inbound: &mut Streaming<GatewayControl>,
+    ) -> Result<(Hello, Welcome, HostFacts), Refusal> {
+        if self.called.swap(true, Ordering::Relaxed) {
+            return Err(Refusal::new(Code::Protocol, "a link has one control stream"));
+        }
+        let first = tokio::time::timeout(limits::HELLO, inbound.message()).await;
+        let first = first.map_err(|_| Refusal::new(Code::Timeout, "no Hello came"))?;
+        let Some(GatewayControl { kind: Some(gateway_control::Kind::Hello(hello)) }) =
+            first.map_err(|status| Refusal::from(&status))?
+        else {
+            return Err(Refusal::new(Code::Protocol, "the first message of a link must be Hello"));
+        };
+        let version = negotiate::version("link", limits::LINK_VERSIONS, &hello.versions)?;
+        let features = negotiate::features(FEATURES, &hello.features)?;
+        let facts = shown(hello.host.clone().unwrap_or_default());
+        let program = name::display_safe(&hello.program_version, limits::NAME_CHARS);
+        let epoch = self.shared.store.begin_link(self.gateway, hello.epoch, &facts, &program).await?;
+        let welcome = Welcome {
+            version,
+            features,
+            epoch,
+            server_unix_ms: clock::unix_ms(),
+            gateway: self.gateway.to_string(),
+            name: self.name.clone(),
+            silence_ms: u32::try_from(clock::millis(limits::LINK_SILENCE)).unwrap_or(u32::MAX),
+        };
+        Ok((hello, welcome, facts))
+    }
+
+    /// Makes the link live: from here on calls go over it.
+    async fn go_live(
+        &self,
+        inbound: Streaming<GatewayControl>,
+        (hello, welcome, facts): (Hello, Welcome, HostFacts),
+    ) -> Result<ReceiverStream<Result<CoreControl, Status>>, Refusal> {
+        let (live, orders) =
+            LiveLink::new(self.gateway, welcome.epoch, hello.instance.to_vec(), self.link.clone());
+        let (outbound, outgoing) = mpsc::channel(limits::CONTROL_QUEUE);
+        let _ = outbound.try_send(Ok(CoreControl { kind: Some(core_control::Kind::Welcome(welcome)) }));
+
+        let fenced = || Refusal::new(Code::Fenced, "a newer link of this gateway took the place");
+        let registered = self.shared.links.register(&live).ok_or_else(fenced)?;
+        if let Some(older) = registered.fenced {
+            older.close(Code::Fenced, "a newer link of this gateway took the place");
+        }
+        // Revoked between the handshake and here: nobody else closes it.
+        if self.shared.hub.gateway(self.gateway).is_none_or(|known| known.link_state() == LinkState::Revoked)
+        {
+            self.shared.links.remove(self.gateway, live.epoch);
+            return Err(crate::gate::caller::revoked());
+        }
+        if registered.alternates {
+            self.alarm().await;
+        }
+        self.show(&live, facts, &hello.program_version);
+        self.greeted.cancel();
+        tracing::info!(epoch = live.epoch, "link up");
+
+        let heart = Heart::new(Arc::clone(&self.shared), live, outbound, self.link.remote_address());
+        self.tasks.spawn(heart.beat(inbound, orders).in_current_span());
+        Ok(ReceiverStream::new(outgoing))
+    }
+
+    fn show(&self, live: &LiveLink, facts: HostFacts, program: &str) {
+        let program = name::display_safe(program, limits::NAME_CHARS);
+        self.shared.hub.change_gateway(self.gateway, |gateway| {
+            gateway.link_state = LinkState::Online.into();
+            gateway.since_unix_ms = clock::unix_ms();
+            gateway.link_rtt_us = 0;
+            gateway.holder_rtt_us = 0;
+            gateway.link_epoch = live.epoch;
+            gateway.host = Some(facts);
+            gateway.program_version = program;
+            true
+        });
+    }
+
+    /// Two machines use one identity: somebody copied the key.
+    async fn alarm(&self) {
+        if self.shared.rates.duplicates.check(&self.gateway).is_err() {
+            return;
+        }
+        tracing::warn!(
+            "two machines take turns with this gateway's identity; revoke it and enroll both anew"
+        );
+        let who = format!("gateway/{}", self.gateway);
+        let act = Entry {
+            gateway: self.gateway.to_string(),
+            result: Code::DuplicateIdentity,
+            peer: self.link.remote_address().to_string(),
+            ..Entry::new(who, "link.duplicate")
+        };
+        if let Err(error) = self.shared.store.audit(&act).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the alarm is not in the audit");
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl link_server::Link for Control {
+    type ControlStream = ReceiverStream<Result<CoreControl, Status>>;
+
+    async fn control(
+        &self,
+        request: Request<Streaming<GatewayControl>>,
+    ) -> Result<Response<Self::ControlStream>, Status> {
+        let mut inbound = request.into_inner();
+        let outcome = match self.greet(&mut inbound).await {
+            Ok(greeting) => self.go_live(inbound, greeting).await,
+            Err(refusal) => Err(refusal),
+        };
+        outcome.map(Response::new).map_err(|refusal| {
+            tracing::warn!(code = refusal.code.name(), "the link is refused: {}", refusal.message);
+            self.tasks.spawn(farewell(self.link.clone(), refusal.clone()).in_current_span());
+            refusal.into()
+        })
+    }
+}
+
+/// Closes a refused link, a moment after its call got the answer.
+async fn farewell(link: Link, refusal: Refusal) {
+    if tokio::time::timeout(limits::REVOKED_FAREWELL, link.closed()).await.is_err() {
+        link.close(refusal.code, &refusal.message);
+    }
+}
+
+/// Facts that a machine tells, made harmless for those who read them.
+fn shown(facts: HostFacts) -> HostFacts {
+    let short = |text: &str| name::display_safe(text, limits::NAME_CHARS);
+    HostFacts {
+        hostname: name::display_safe(&facts.hostname, HOSTNAME_CHARS),
+        os: short(&facts.os),
+        arch: short(&facts.arch),
+        user: short(&facts.user),
+    }
+}

@@ -1,0 +1,248 @@
+//! The life of a link after Welcome: heartbeats out, echoes in, orders from
+//! the core, and the mirror of the machine's sessions beside them.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use chatcode_certs::{MemberName, csr};
+use chatcode_proto::{
+    limits,
+    pb::{
+        Code, CoreControl, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, RenewRequest, Renewed,
+        Revoked, core_control, gateway_control,
+    },
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
+use tonic::{Status, Streaming};
+
+use crate::{
+    clock,
+    fleet::registry::{LiveLink, Order},
+    links::mirror,
+    shared::Shared,
+    store::{audit::Entry, members::NewCertificate},
+};
+
+/// Keeps one live link and writes it off at its end.
+pub(super) struct Heart {
+    shared: Arc<Shared>,
+    live: Arc<LiveLink>,
+    outbound: mpsc::Sender<Result<CoreControl, Status>>,
+    address: SocketAddr,
+    number: u64,
+    last_rtt_us: u64,
+    heard: Instant,
+}
+
+impl Heart {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        live: Arc<LiveLink>,
+        outbound: mpsc::Sender<Result<CoreControl, Status>>,
+        address: SocketAddr,
+    ) -> Self {
+        Self { shared, live, outbound, address, number: 0, last_rtt_us: 0, heard: Instant::now() }
+    }
+
+    /// Beats until the link ends.
+    pub(super) async fn beat(mut self, inbound: Streaming<GatewayControl>, orders: mpsc::Receiver<Order>) {
+        self.note("link.up", Code::Done).await;
+        let mirror = mirror::run(Arc::clone(&self.shared), Arc::clone(&self.live));
+        let (shared, live) = (Arc::clone(&self.shared), Arc::clone(&self.live));
+        let code = tokio::select! {
+            code = self.live_on(inbound, orders) => code,
+            never = mirror => match never {},
+        };
+        let code = live.end(code);
+        live.link.close(code, "the link has ended");
+        if shared.links.remove(live.gateway, live.epoch) {
+            if let Err(error) = shared.store.end_link(live.gateway, live.epoch, code).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the end of the link is not kept");
+            }
+            shared.hub.change_gateway(live.gateway, |gateway| {
+                if gateway.link_state() != LinkState::Revoked {
+                    gateway.link_state = LinkState::Offline.into();
+                    gateway.since_unix_ms = clock::unix_ms();
+                }
+                gateway.link_ended = code.into();
+                gateway.link_rtt_us = 0;
+                gateway.holder_rtt_us = 0;
+                true
+            });
+        }
+        tracing::info!(epoch = live.epoch, code = code.name(), "link down");
+        self.note("link.down", code).await;
+    }
+
+    /// Returns why the link ends.
+    async fn live_on(
+        &mut self,
+        mut inbound: Streaming<GatewayControl>,
+        mut orders: mpsc::Receiver<Order>,
+    ) -> Code {
+        let mut beats = tokio::time::interval(limits::HEARTBEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let live = Arc::clone(&self.live);
+        loop {
+            tokio::select! {
+                end = live.link.closed() => return end.code.unwrap_or(Code::GatewayOffline),
+                () = live.dead().cancelled() => return live.ended().unwrap_or(Code::GatewayOffline),
+                Some(order) = orders.recv() => return self.obey(order).await,
+                () = tokio::time::sleep_until(self.heard + limits::LINK_SILENCE) => {
+                    tracing::warn!("the gateway is silent");
+                    return Code::Timeout;
+                }
+                _ = beats.tick() => self.send_beat(),
+                message = inbound.message() => match message {
+                    Ok(Some(GatewayControl { kind: Some(kind) })) => {
+                        if let Some(end) = self.hear(kind).await {
+                            return end;
+                        }
+                    }
+                    Ok(Some(GatewayControl { kind: None })) => {}
+                    Ok(None) => return Code::Done,
+                    Err(status) => {
+                        // The cause of a broken connection is told by itself.
+                        if let Some(end) = live.link.close_reason() {
+                            return end.code.unwrap_or(Code::GatewayOffline);
+                        }
+                        tracing::debug!(%status, "the control stream broke");
+                        return Code::GatewayOffline;
+                    }
+                },
+            }
+        }
+    }
+
+    fn send_beat(&mut self) {
+        self.number += 1;
+        // A full queue means that the gateway takes nothing; its silence is
+        // measured already.
+        let beat = Heartbeat {
+            number: self.number,
+            core_sent_us: self.shared.monotonic_us(),
+            last_rtt_us: self.last_rtt_us,
+        };
+        self.send(core_control::Kind::Heartbeat(beat));
+    }
+
+    fn send(&self, kind: core_control::Kind) {
+        let _ = self.outbound.try_send(Ok(CoreControl { kind: Some(kind) }));
+    }
+
+    /// Takes one message; `Some` when the link ends by it.
+    async fn hear(&mut self, kind: gateway_control::Kind) -> Option<Code> {
+        match kind {
+            gateway_control::Kind::HeartbeatEcho(echo) => self.measure(&echo),
+            gateway_control::Kind::RenewRequest(request) => self.renew(&request).await,
+            gateway_control::Kind::Goodbye(goodbye) => {
+                return Some(match goodbye.code() {
+                    Code::Unspecified => Code::Done,
+                    code => code,
+                });
+            }
+            gateway_control::Kind::Hello(_) => return Some(Code::Protocol),
+        }
+        None
+    }
+
+    /// The round trip of one heartbeat, without the time that the gateway sat
+    /// on it.
+    fn measure(&mut self, echo: &HeartbeatEcho) {
+        let now = self.shared.monotonic_us();
+        // Only the newest counts; an echo of one that was never sent is none.
+        if echo.number != self.number || echo.core_sent_us > now {
+            return;
+        }
+        self.heard = Instant::now();
+        let held = echo.gateway_sent_us.saturating_sub(echo.gateway_received_us);
+        let rtt = (now - echo.core_sent_us).saturating_sub(held).max(1);
+        self.last_rtt_us = rtt;
+        let holder = echo.holder_rtt_us;
+        self.shared.hub.change_gateway(self.live.gateway, |gateway| {
+            let news = differs(gateway.link_rtt_us, rtt) || differs(gateway.holder_rtt_us, holder);
+            if news {
+                (gateway.link_rtt_us, gateway.holder_rtt_us) = (rtt, holder);
+            }
+            news
+        });
+    }
+
+    /// A new certificate of the same identity, for a new key.
+    async fn renew(&self, request: &RenewRequest) {
+        let gateway = self.live.gateway;
+        if self.shared.rates.renew.check(&gateway).is_err() {
+            return;
+        }
+        let Ok(key) = csr::verify(&request.csr) else { return };
+        let member = MemberName::Gateway(gateway.into());
+        let issued = match self.shared.authority.issue(&member, &key, limits::MEMBER_CERTIFICATE) {
+            Ok(issued) => issued,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
+                return;
+            }
+        };
+        let certificate = NewCertificate {
+            member: gateway.into(),
+            serial: issued.serial,
+            spki: issued.spki_sha256,
+            not_after_ms: issued.not_after_unix_s.saturating_mul(1000),
+        };
+        match self.shared.store.add_certificate(&certificate, &self.act("link.renew", Code::Done)).await {
+            Ok(true) => {
+                let chain = issued.chain.iter().map(|der| bytes::Bytes::copy_from_slice(der)).collect();
+                self.send(core_control::Kind::Renewed(Renewed { chain }));
+            }
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "the certificate is not kept");
+            }
+        }
+    }
+
+    /// Tells the gateway and gives it a moment to go by itself.
+    async fn obey(&self, order: Order) -> Code {
+        let (message, code, patience) = match order {
+            Order::Revoke => {
+                let message = "this machine was revoked; enroll it anew to bring it back".to_owned();
+                (core_control::Kind::Revoked(Revoked { message }), Code::Revoked, limits::REVOKED_FAREWELL)
+            }
+            Order::Drain { retry_after_ms } => {
+                let drain = Drain { retry_after_ms };
+                (core_control::Kind::Drain(drain), Code::Draining, drained_within())
+            }
+        };
+        self.send(message);
+        let _ = tokio::time::timeout(patience, self.live.link.closed()).await;
+        code
+    }
+
+    async fn note(&self, action: &str, result: Code) {
+        if let Err(error) = self.shared.store.audit(&self.act(action, result)).await {
+            tracing::error!(error = &error as &dyn std::error::Error, action, "not in the audit");
+        }
+    }
+
+    fn act(&self, action: &str, result: Code) -> Entry {
+        Entry {
+            gateway: self.live.gateway.to_string(),
+            result,
+            peer: self.address.to_string(),
+            ..Entry::new(format!("gateway/{}", self.live.gateway), action)
+        }
+    }
+}
+
+/// Less than the time that the core has to stop, so that links that do not go
+/// are still closed with their code.
+fn drained_within() -> Duration {
+    limits::SHUTDOWN / 2
+}
+
+/// Whether a round trip changed by more than an eighth: less is no news.
+const fn differs(before: u64, now: u64) -> bool {
+    before.abs_diff(now) > before / 8
+}

@@ -1,0 +1,152 @@
+//! Links come in here: handshake, allow-list, then `Link.Control` and nothing
+//! else is served on them.
+
+mod control;
+mod heart;
+mod mirror;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use chatcode_certs::{Identity, MemberName, Peer, tls};
+use chatcode_link::{Incoming, Link, LinkKeys, LinkListener, serve};
+use chatcode_proto::{
+    id::GatewayId,
+    limits,
+    pb::{Code, link_server::LinkServer},
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tracing::Instrument as _;
+
+use crate::{
+    gate::caller::{self, Standing},
+    links::control::Control,
+    listener::standing,
+    shared::Shared,
+};
+
+/// The end of the core that takes links.
+#[derive(Debug)]
+pub struct Links {
+    listener: LinkListener,
+    shared: Arc<Shared>,
+}
+
+impl Links {
+    /// Listens at `address` (UDP); a port of 0 is any.
+    ///
+    /// # Errors
+    /// When the address cannot be had or the identity makes no TLS.
+    pub fn bind(
+        address: SocketAddr,
+        identity: &Identity,
+        keys: &LinkKeys,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
+        let tls = tls::link_listener(identity).map_err(io::Error::other)?;
+        let listener = LinkListener::bind(address, tls, keys).map_err(|error| match error {
+            chatcode_link::LinkError::Socket(error) => error,
+            other => io::Error::other(other),
+        })?;
+        Ok(Self { listener, shared })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not know it any more.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Takes links until `stop`, then no new ones; at `cut` all are closed.
+    /// Returns when every link has been written off.
+    pub async fn serve(self, stop: CancellationToken, cut: CancellationToken) {
+        let mut links = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = links.join_next() => {}
+                incoming = self.listener.accept() => match incoming {
+                    Some(incoming) if links.len() < limits::GATEWAYS + limits::LINK_INCOMING => {
+                        links.spawn(take(Arc::clone(&self.shared), incoming));
+                    }
+                    Some(incoming) => incoming.refuse(),
+                    None => break,
+                }
+            }
+        }
+        tokio::select! {
+            () = cut.cancelled() => {}
+            () = async { while links.join_next().await.is_some() {} } => {}
+        }
+        self.listener.close();
+        // Told that they are closed, the tasks write their links off.
+        let rest = async { while links.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(limits::REVOKED_FAREWELL, rest).await;
+        links.shutdown().await;
+        let _ = tokio::time::timeout(limits::REVOKED_FAREWELL, self.listener.wait_idle()).await;
+    }
+}
+
+/// One link from its handshake to its end.
+async fn take(shared: Arc<Shared>, incoming: Incoming) {
+    let address = incoming.remote_address();
+    match incoming.finish().await {
+        Ok(link) => match admit(&shared, &link).await {
+            Ok((gateway, name)) => {
+                let span = tracing::info_span!("link", %gateway, peer = %address);
+                run(shared, link, gateway, name).instrument(span).await;
+            }
+            Err(code) => {
+                tracing::warn!(peer = %address, code = code.name(), "a link is refused");
+                link.close(code, &caller::revoked().message);
+                link.closed().await;
+            }
+        },
+        Err(error) => {
+            tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no link came about");
+        }
+    }
+}
+
+/// The gateway behind a link, when the allow-list has its certificate now.
+async fn admit(shared: &Shared, link: &Link) -> Result<(GatewayId, String), Code> {
+    let peer = Peer::from_chain(&link.peer_chain()).map_err(|_| Code::Unauthenticated)?;
+    match standing(shared, &peer).await {
+        Ok(Standing::Member(MemberName::Gateway(id), name)) => Ok((id.into(), name)),
+        Ok(_) => Err(Code::Revoked),
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the allow-list cannot be read");
+            Err(Code::Internal)
+        }
+    }
+}
+
+/// Serves the streams that the gateway opens; a gateway that does not say
+/// Hello in time is sent away.
+async fn run(shared: Arc<Shared>, link: Link, gateway: GatewayId, name: String) {
+    let control = Control::new(shared, link.clone(), gateway, name);
+    let greeted = control.greeted();
+    let tasks = control.tasks();
+    let service = LinkServer::new(control)
+        .max_decoding_message_size(limits::CONTROL_BYTES)
+        .max_encoding_message_size(limits::CONTROL_BYTES);
+    let routes = Routes::new(service).prepare();
+    let serving = serve::link_builder().serve_with_incoming(routes, link.incoming());
+    let late = async {
+        if tokio::time::timeout(limits::HELLO, greeted.cancelled()).await.is_err() {
+            link.close(Code::Timeout, "no Hello came");
+        }
+        link.closed().await
+    };
+    // The streams end with the connection.
+    let (served, end) = tokio::join!(serving, late);
+    if let Err(error) = served {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the link's streams ended");
+    }
+    tracing::debug!(code = ?end.code, by_peer = end.by_peer, "the connection is closed");
+    tasks.close();
+    tasks.wait().await;
+}

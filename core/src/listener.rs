@@ -1,0 +1,232 @@
+//! The gRPC listener: TCP and TLS in, calls out to the gate. An error of
+//! `accept` never ends it, a slow handshake holds nobody up.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use chatcode_certs::{Identity, MemberName, Peer, tls};
+use chatcode_link::{serve, tcp};
+use chatcode_proto::{limits, pb::MemberKind};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+};
+use tokio_rustls::rustls::ServerConfig;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::transport::server::Connected;
+
+use crate::{
+    gate::{
+        Gate,
+        caller::{PeerInfo, Standing},
+    },
+    shared::Shared,
+    store::StoreError,
+};
+
+/// Connections that are through with their handshake and wait to be served.
+const READY: usize = 64;
+
+/// The listener, bound.
+pub struct GrpcListener {
+    tcp: TcpListener,
+    tls: Arc<ServerConfig>,
+    shared: Arc<Shared>,
+}
+
+impl GrpcListener {
+    /// Listens at `address`; a port of 0 is any.
+    ///
+    /// # Errors
+    /// When the address cannot be had or the identity makes no TLS.
+    pub async fn bind(address: SocketAddr, identity: &Identity, shared: Arc<Shared>) -> io::Result<Self> {
+        let tls = tls::core_listener(identity).map_err(io::Error::other)?;
+        Ok(Self { tcp: TcpListener::bind(address).await?, tls, shared })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not know it any more.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Serves `gate` until `stop`; then takes no more connections, lets the
+    /// calls end, and cuts what is left at `cut`.
+    pub async fn serve(self, gate: Gate, stop: CancellationToken, cut: CancellationToken) {
+        let (ready, incoming) = mpsc::channel(READY);
+        let accepting = self.accept(ready, stop.clone(), cut.clone());
+        let serving = serve::builder().serve_with_incoming_shutdown(
+            gate,
+            ReceiverStream::new(incoming),
+            stop.cancelled_owned(),
+        );
+        let ((), served) = tokio::join!(accepting, async {
+            tokio::select! {
+                served = serving => served,
+                // Every connection ends by the same token; nothing to wait for.
+                () = cut.cancelled() => Ok(()),
+            }
+        });
+        if let Err(error) = served {
+            tracing::error!(error = &error as &dyn std::error::Error, "the gRPC listener ended");
+        }
+    }
+
+    async fn accept(
+        self,
+        ready: mpsc::Sender<io::Result<Connection>>,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) {
+        let room = Arc::new(Semaphore::new(limits::CORE_CONNECTIONS));
+        let mut handshakes = JoinSet::new();
+        loop {
+            let next = async {
+                let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+                let (stream, _) = self.tcp.accept().await?;
+                io::Result::Ok((stream, permit))
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_) = handshakes.join_next() => {}
+                next = next => match next {
+                    Ok((stream, permit)) => {
+                        let (tls, shared) = (Arc::clone(&self.tls), Arc::clone(&self.shared));
+                        let (ready, cut) = (ready.clone(), cut.clone());
+                        handshakes.spawn(async move {
+                            match welcome(stream, tls, &shared, permit, cut).await {
+                                // An error means that the core stops.
+                                Ok(connection) => drop(ready.send(Ok(connection)).await),
+                                Err(error) => {
+                                    tracing::debug!(error = &error as &dyn std::error::Error, "not let in");
+                                }
+                            }
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        }
+        handshakes.shutdown().await;
+    }
+}
+
+impl std::fmt::Debug for GrpcListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrpcListener").field("tcp", &self.tcp).finish_non_exhaustive()
+    }
+}
+
+/// Does the handshake and asks the allow-list about the certificate. A member
+/// that is not on it is let in to be told so, and nothing else.
+async fn welcome(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    shared: &Shared,
+    permit: OwnedSemaphorePermit,
+    cut: CancellationToken,
+) -> io::Result<Connection> {
+    let stream = tcp::accept(stream, tls).await?;
+    let who = if stream.peer().chain.is_empty() {
+        Standing::Anonymous
+    } else {
+        let peer = Peer::from_chain(&stream.peer().chain).map_err(io::Error::other)?;
+        standing(shared, &peer).await.map_err(io::Error::other)?
+    };
+    let info = PeerInfo { address: stream.peer().address, who };
+    Ok(Connection { stream, info, cut: Box::pin(cut.cancelled_owned()), _permit: permit })
+}
+
+/// How a member stands whose certificate the handshake has verified.
+///
+/// # Errors
+/// [`StoreError`]; then it must not be let in.
+pub async fn standing(shared: &Shared, peer: &Peer) -> Result<Standing, StoreError> {
+    if peer.trust_domain != *shared.authority.trust_domain() {
+        return Ok(Standing::Revoked);
+    }
+    let member = shared.store.allowed(&peer.serial, peer.name.id(), &peer.spki_sha256).await?;
+    Ok(match member {
+        Some(member) if same_kind(member.kind, &peer.name) => Standing::Member(peer.name, member.name),
+        _ => Standing::Revoked,
+    })
+}
+
+const fn same_kind(kind: MemberKind, name: &MemberName) -> bool {
+    matches!(
+        (kind, name),
+        (MemberKind::Gateway, MemberName::Gateway(_))
+            | (MemberKind::Edge, MemberName::Edge(_))
+            | (MemberKind::Admin, MemberName::Admin(_))
+    )
+}
+
+/// One connection: who it is travels with every call on it, and it breaks when
+/// the core's time to stop is over.
+struct Connection {
+    stream: tcp::TcpLink,
+    info: PeerInfo,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = PeerInfo;
+
+    fn connect_info(&self) -> PeerInfo {
+        self.info.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_pending() && self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

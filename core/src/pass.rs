@@ -1,0 +1,252 @@
+//! The pass-through: a call on a machine goes over its link at the level of
+//! HTTP, with its messages unopened.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use chatcode_proto::{
+    code::Refusal,
+    limits, metadata,
+    pb::{self, Code, LinkState},
+    rules::Rule,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use http_body_util::Limited;
+use prost::Message as _;
+use tonic::body::Body;
+use tower::{Service as _, ServiceExt as _};
+
+use crate::{
+    clock,
+    cut::{CutBody, Cuts, lost},
+    fleet::registry::LiveLink,
+    gate::{
+        caller::Caller,
+        target::{Target, unknown_gateway},
+    },
+    shared::Shared,
+};
+
+/// Bytes of the head of one gRPC message.
+const MESSAGE_HEAD: usize = 5;
+
+/// What is between the caller and the core and never for a machine.
+const STRIPPED: &[&str] = &[
+    "authorization",
+    "connection",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "origin",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "referer",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Passes calls on.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    shared: Arc<Shared>,
+}
+
+impl Pass {
+    /// Over the links of this core.
+    #[must_use]
+    pub const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Makes the call on the machine that it names. The answer ends with the
+    /// link, the caller's session, or the deadline.
+    ///
+    /// # Errors
+    /// `UNKNOWN_GATEWAY`, `GATEWAY_OFFLINE`, `TIMEOUT`, `TOO_LARGE`.
+    pub async fn call(
+        &self,
+        request: Request<Body>,
+        rule: &Rule,
+        caller: &Caller,
+        target: &Target,
+        request_id: &str,
+    ) -> Result<Response<Body>, Refusal> {
+        let live = self.live(target)?;
+        let streaming = rule.client_streaming || rule.server_streaming;
+        let asked = timeout(request.headers());
+        let time = if streaming { asked } else { Some(asked.unwrap_or(limits::UNARY_DEADLINE)) };
+        let time = if streaming { time } else { time.map(|time| time.min(limits::UNARY_DEADLINE)) };
+        let cuts = Cuts::new(&self.shared.stop).of(caller).over(&live).within(time);
+        let cuts = if streaming { cuts } else { cuts.finishing() };
+        let grant = grant(caller, target, request_id);
+        let request = outgoing(request, target, &grant, streaming)?;
+        let counted = self.shared.calls.one();
+
+        let channel = if streaming { live.link.channel() } else { live.link.unary() };
+        let answer = async {
+            let mut channel = channel;
+            channel.ready().await?.call(request).await
+        };
+        let response = tokio::select! {
+            answer = answer => answer.map_err(|error| broken(&error, &live))?,
+            refusal = cuts.clone().wait() => return Err(refusal),
+        };
+        Ok(response.map(|body| Body::new(CutBody::new(body, cuts.wait(), counted))))
+    }
+
+    /// The live link of the target.
+    fn live(&self, target: &Target) -> Result<Arc<LiveLink>, Refusal> {
+        let id = target.gateway.ok_or_else(unknown_gateway)?;
+        let known = self.shared.hub.gateway(id).ok_or_else(unknown_gateway)?;
+        if known.link_state() == LinkState::Revoked {
+            return Err(unknown_gateway());
+        }
+        self.shared.links.get(id).filter(|live| live.ended().is_none()).ok_or_else(|| {
+            Refusal::new(
+                Code::GatewayOffline,
+                "the machine is not linked now; its sessions go on and come back with it",
+            )
+        })
+    }
+}
+
+/// What the machine is told of the caller's right.
+fn grant(caller: &Caller, target: &Target, request_id: &str) -> pb::Grant {
+    pb::Grant {
+        request_id: request_id.to_owned(),
+        principal: caller.principal(),
+        display_name: caller.display_name().to_owned(),
+        role: caller.role().into(),
+        session: target.session_text(),
+        expires_unix_ms: clock::unix_ms() + clock::millis(limits::GRANT),
+    }
+}
+
+/// The request as it goes over the link: without what is the caller's and the
+/// core's own business, with the target and the grant.
+fn outgoing(
+    request: Request<Body>,
+    target: &Target,
+    grant: &pb::Grant,
+    streaming: bool,
+) -> Result<Request<Body>, Refusal> {
+    let (parts, body) = request.into_parts();
+    let mut headers = parts.headers;
+    clean(&mut headers);
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    let value = |text: &str| {
+        HeaderValue::from_str(text).map_err(|_| Refusal::new(Code::Internal, "the grant is no header"))
+    };
+    headers.insert(metadata::GATEWAY, value(&target.gateway_text())?);
+    if target.session.is_some() {
+        headers.insert(metadata::SESSION, value(&target.session_text())?);
+    }
+    headers.insert(metadata::GRANT, value(&STANDARD_NO_PAD.encode(grant.encode_to_vec()))?);
+
+    // A unary call shares its stream with others; a stream's frames are
+    // measured at its end, and held up by its window.
+    let body =
+        if streaming { body } else { Body::new(Limited::new(body, limits::UNARY_BYTES + MESSAGE_HEAD)) };
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = parts.uri;
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// Takes away all metadata of ours and everything hop by hop.
+fn clean(headers: &mut HeaderMap) {
+    let ours = |name: &HeaderName| name.as_str().starts_with(metadata::PREFIX);
+    let forwarded = |name: &HeaderName| name.as_str().starts_with("x-forwarded-");
+    let gone: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| ours(name) || forwarded(name) || STRIPPED.contains(&name.as_str()))
+        .cloned()
+        .collect();
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+/// Why a call got no answer at all.
+fn broken(error: &tonic::transport::Error, live: &LiveLink) -> Refusal {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if one.is::<http_body_util::LengthLimitError>() {
+            let words = format!("the message is larger than {} bytes", limits::UNARY_BYTES);
+            return Refusal::new(Code::TooLarge, words);
+        }
+        cause = one.source();
+    }
+    tracing::debug!(error = error as &dyn std::error::Error, "no answer over the link");
+    lost(Some(live))
+}
+
+/// The deadline that the caller set, by the metadata `grpc-timeout`: at most 8
+/// digits and a unit.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if number.is_empty() || number.len() > 8 || !number.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_of_ours_and_of_the_hop_never_goes_on() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "chatcode-grant-bin",
+            "chatcode-gateway",
+            "chatcode-anything",
+            "authorization",
+            "cookie",
+            "origin",
+            "x-forwarded-for",
+            "connection",
+            "te",
+        ] {
+            headers.append(name, HeaderValue::from_static("x"));
+        }
+        headers.append("content-type", HeaderValue::from_static("application/grpc"));
+        headers.append("x-mine", HeaderValue::from_static("kept"));
+        clean(&mut headers);
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["content-type", "x-mine"]);
+    }
+
+    #[test]
+    fn a_deadline_is_read_in_every_unit_and_nonsense_is_none() {
+        let of = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", HeaderValue::from_static(text));
+            timeout(&headers)
+        };
+        assert_eq!(of("1H"), Some(Duration::from_secs(3600)));
+        assert_eq!(of("20S"), Some(Duration::from_secs(20)));
+        assert_eq!(of("150m"), Some(Duration::from_millis(150)));
+        for nonsense in ["", "S", "5", "-1S", "123456789S", "1x"] {
+            assert_eq!(of(nonsense), None, "{nonsense:?}");
+        }
+    }
+}

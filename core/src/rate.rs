@@ -1,0 +1,82 @@
+//! How often somebody may try something. Keys that have been quiet are
+//! forgotten, so the maps stay as small as the present crowd.
+
+use std::{
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use chatcode_proto::{code::Refusal, pb::Code};
+use governor::{DefaultKeyedRateLimiter, Quota};
+
+/// Checks after which quiet keys are forgotten.
+const PRUNE_EVERY: u32 = 256;
+
+/// So many tries in a minute for each key, evenly refilled.
+#[derive(Debug)]
+pub struct PerMinute<K: Hash + Eq + Clone> {
+    what: &'static str,
+    limiter: DefaultKeyedRateLimiter<K>,
+    checks: AtomicU32,
+}
+
+impl<K: Hash + Eq + Clone> PerMinute<K> {
+    /// At most `tries` a minute; at least one.
+    #[must_use]
+    pub fn new(what: &'static str, tries: u32) -> Self {
+        let quota = Quota::per_minute(NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN));
+        Self { what, limiter: DefaultKeyedRateLimiter::keyed(quota), checks: AtomicU32::new(0) }
+    }
+
+    /// Counts one try of `key`.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`; the try does not count.
+    pub fn check(&self, key: &K) -> Result<(), Refusal> {
+        if self.checks.fetch_add(1, Ordering::Relaxed) % PRUNE_EVERY == PRUNE_EVERY - 1 {
+            self.limiter.retain_recent();
+            self.limiter.shrink_to_fit();
+        }
+        self.limiter.check_key(key).map_err(|_| {
+            Refusal::new(Code::RateLimited, format!("too many {} in a minute; wait and try again", self.what))
+        })
+    }
+}
+
+/// The bucket of an address: itself, or the /64 that one IPv6 subscriber has.
+#[must_use]
+pub fn bucket(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_key_runs_dry_and_the_others_do_not_notice() {
+        let limiter = PerMinute::new("tries", 3);
+        for _ in 0..3 {
+            assert!(limiter.check(&"a").is_ok());
+        }
+        assert_eq!(limiter.check(&"a").unwrap_err().code, Code::RateLimited);
+        assert!(limiter.check(&"b").is_ok());
+    }
+
+    #[test]
+    fn addresses_of_one_subscriber_share_a_bucket() {
+        let of = |text: &str| bucket(text.parse().expect("is an address"));
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+}

@@ -1,0 +1,173 @@
+//! What the rooms of a core share.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, AtomicU32, Ordering},
+    },
+    time::Instant,
+};
+
+use chatcode_certs::Authority;
+use chatcode_proto::{
+    id::{GatewayId, MemberId},
+    limits, pb,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    accounts::Lives,
+    clock,
+    config::Config,
+    fleet::{hub::Hub, registry::Registry},
+    rate::PerMinute,
+    store::Store,
+};
+
+/// The version that this program tells.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything that outlives a call or a link.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is kept on the disk.
+    pub store: Store,
+    /// Signs certificates.
+    pub authority: Authority,
+    /// The fleet as it is now.
+    pub hub: Arc<Hub>,
+    /// The live links.
+    pub links: Registry,
+    /// The sessions of people that have calls running.
+    pub lives: Lives,
+    /// How often whom may try what.
+    pub rates: Rates,
+    /// Calls that are passed on now.
+    pub calls: Count,
+    /// Cancelled when the core begins to stop.
+    pub stop: CancellationToken,
+    /// Work that must come to its end although its caller went away.
+    pub tasks: TaskTracker,
+    /// When the core started, milliseconds since 1970.
+    pub started_unix_ms: u64,
+    /// The same, for measuring.
+    pub started: Instant,
+    link_port: AtomicU16,
+}
+
+/// The limits on tries, each with its key.
+#[derive(Debug)]
+pub struct Rates {
+    /// Enrollments, by address.
+    pub enroll: PerMinute<IpAddr>,
+    /// Sign-ins, by edge.
+    pub sign_in: PerMinute<MemberId>,
+    /// Tickets, by person.
+    pub tickets: PerMinute<String>,
+    /// Renewals, by gateway.
+    pub renew: PerMinute<GatewayId>,
+    /// Refusals of unknown callers in the audit, by address.
+    pub refusals: PerMinute<IpAddr>,
+    /// Alarms about an identity that is in use twice, by gateway.
+    pub duplicates: PerMinute<GatewayId>,
+}
+
+impl Shared {
+    /// Brings together what is kept and what is signed with.
+    #[must_use]
+    pub fn new(config: &Config, store: Store, authority: Authority, hub: Hub) -> Self {
+        Self {
+            store,
+            authority,
+            hub: Arc::new(hub),
+            links: Registry::default(),
+            lives: Lives::default(),
+            rates: Rates {
+                enroll: PerMinute::new("enrollments from this address", config.enroll_per_minute),
+                sign_in: PerMinute::new("sign-ins through this edge", limits::SIGN_IN_PER_MINUTE),
+                tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
+                renew: PerMinute::new("renewals", limits::RENEWALS_PER_MINUTE),
+                refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),
+                duplicates: PerMinute::new("alarms", 1),
+            },
+            calls: Count::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            started_unix_ms: clock::unix_ms(),
+            started: Instant::now(),
+            link_port: AtomicU16::new(0),
+        }
+    }
+
+    /// Names the installation: 8 lower-case hex digits.
+    #[must_use]
+    pub fn installation(&self) -> &str {
+        self.authority.trust_domain().installation()
+    }
+
+    /// The port of the links, once they are bound.
+    #[must_use]
+    pub fn link_port(&self) -> u16 {
+        self.link_port.load(Ordering::Relaxed)
+    }
+
+    /// Notes the port of the links.
+    pub fn set_link_port(&self, port: u16) {
+        self.link_port.store(port, Ordering::Relaxed);
+    }
+
+    /// Microseconds of the core's monotonic clock.
+    #[must_use]
+    pub fn monotonic_us(&self) -> u64 {
+        clock::micros(self.started.elapsed())
+    }
+
+    /// A grant of the core's own, for calls that it makes by itself.
+    #[must_use]
+    pub fn own_grant(&self) -> pb::Grant {
+        pb::Grant {
+            request_id: request_id(),
+            principal: "core".to_owned(),
+            display_name: "core".to_owned(),
+            role: pb::Role::Viewer.into(),
+            session: String::new(),
+            expires_unix_ms: clock::unix_ms() + clock::millis(limits::GRANT),
+        }
+    }
+}
+
+/// Names a call in the logs and audits of all hops.
+#[must_use]
+pub fn request_id() -> String {
+    chatcode_certs::random::bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Counts what is going on now.
+#[derive(Clone, Debug, Default)]
+pub struct Count(Arc<AtomicU32>);
+
+/// One that is counted, until it is dropped.
+#[derive(Debug)]
+pub struct Counted(Arc<AtomicU32>);
+
+impl Count {
+    /// Counts one more.
+    #[must_use]
+    pub fn one(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(Arc::clone(&self.0))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,187 @@
+//! What is known of gateways and their sessions while nobody is linked: the
+//! last link of each, and the directory of sessions.
+
+use chatcode_proto::{
+    id::{GatewayId, SessionId},
+    pb::{self, Code, LinkState},
+};
+use prost::Message as _;
+
+use super::{Store, StoreError, from_row, to_row};
+use crate::clock;
+
+/// An epoch that a gateway reports is believed up to here, so that none can
+/// push its own epochs to the end of the numbers.
+const EPOCH_BELIEVED: u64 = 1 << 48;
+
+impl Store {
+    /// Every gateway that was ever enrolled, as it is without a live link.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn gateways(&self) -> Result<Vec<(GatewayId, pb::Gateway)>, StoreError> {
+        type Row = (
+            String,
+            String,
+            i64,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+            Option<Vec<u8>>,
+            Option<String>,
+        );
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT members.id, members.name, members.enrolled_ms, members.revoked_ms,
+                    links.epoch, links.since_ms, links.ended, links.facts, links.program_version
+             FROM members LEFT JOIN links ON links.gateway = members.id
+             WHERE members.kind = 'gateway'",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter()
+            .map(|(id, name, enrolled, revoked, epoch, since, ended, facts, version)| {
+                let link_state = match (revoked, epoch) {
+                    (Some(_), _) => LinkState::Revoked,
+                    (None, Some(_)) => LinkState::Offline,
+                    (None, None) => LinkState::Never,
+                };
+                let gateway = id.parse().map_err(|_| StoreError::Corrupt("members.id"))?;
+                let host = facts.map(|bytes| pb::HostFacts::decode(&bytes[..]));
+                let host = host.transpose().map_err(|_| StoreError::Corrupt("links.facts"))?;
+                let about = pb::Gateway {
+                    id,
+                    name,
+                    link_state: link_state.into(),
+                    since_unix_ms: from_row(revoked.or(since).unwrap_or(enrolled)),
+                    link_ended: ended.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+                    link_rtt_us: 0,
+                    holder_rtt_us: 0,
+                    host,
+                    program_version: version.unwrap_or_default(),
+                    enrolled_unix_ms: from_row(enrolled),
+                    link_epoch: from_row(epoch.unwrap_or_default()),
+                };
+                Ok((gateway, about))
+            })
+            .collect()
+    }
+
+    /// Notes that a link came up and gives it its epoch, larger than every
+    /// earlier one that the core or the gateway knows of.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn begin_link(
+        &self,
+        gateway: GatewayId,
+        last_epoch: u64,
+        facts: &pb::HostFacts,
+        program_version: &str,
+    ) -> Result<u64, StoreError> {
+        let epoch: i64 = sqlx::query_scalar(
+            "INSERT INTO links (gateway, epoch, since_ms, ended, facts, program_version)
+             VALUES ($1, $2 + 1, $3, 0, $4, $5)
+             ON CONFLICT (gateway) DO UPDATE SET
+                epoch = CASE WHEN links.epoch > $2 THEN links.epoch ELSE $2 END + 1,
+                since_ms = excluded.since_ms, ended = 0,
+                facts = excluded.facts, program_version = excluded.program_version
+             RETURNING epoch",
+        )
+        .bind(gateway.to_string())
+        .bind(to_row(last_epoch.min(EPOCH_BELIEVED)))
+        .bind(to_row(clock::unix_ms()))
+        .bind(facts.encode_to_vec())
+        .bind(program_version)
+        .fetch_one(&self.write)
+        .await?;
+        Ok(from_row(epoch))
+    }
+
+    /// Notes why and when the link of this epoch ended; a newer one is left
+    /// alone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_link(&self, gateway: GatewayId, epoch: u64, code: Code) -> Result<(), StoreError> {
+        sqlx::query("UPDATE links SET since_ms = $3, ended = $4 WHERE gateway = $1 AND epoch = $2")
+            .bind(gateway.to_string())
+            .bind(to_row(epoch))
+            .bind(to_row(clock::unix_ms()))
+            .bind(i64::from(code as i32))
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Every session that was last known, with its gateway.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sessions(&self) -> Result<Vec<(GatewayId, SessionId, pb::Session)>, StoreError> {
+        let rows: Vec<(String, String, Vec<u8>)> =
+            sqlx::query_as("SELECT gateway, id, body FROM sessions").fetch_all(&self.read).await?;
+        rows.into_iter()
+            .map(|(gateway, id, body)| {
+                let gateway = gateway.parse().map_err(|_| StoreError::Corrupt("sessions.gateway"))?;
+                let id = id.parse().map_err(|_| StoreError::Corrupt("sessions.id"))?;
+                let body =
+                    pb::Session::decode(&body[..]).map_err(|_| StoreError::Corrupt("sessions.body"))?;
+                Ok((gateway, id, body))
+            })
+            .collect()
+    }
+
+    /// Makes the directory of a gateway hold exactly these sessions.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn replace_sessions(
+        &self,
+        gateway: GatewayId,
+        sessions: &[pb::Session],
+    ) -> Result<(), StoreError> {
+        let gateway = gateway.to_string();
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM sessions WHERE gateway = $1").bind(&gateway).execute(&mut *tx).await?;
+        for session in sessions {
+            put_session(&gateway, session).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps one session of a gateway, new or changed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_session(&self, gateway: GatewayId, session: &pb::Session) -> Result<(), StoreError> {
+        put_session(&gateway.to_string(), session).execute(&self.write).await?;
+        Ok(())
+    }
+
+    /// Forgets one session of a gateway.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_session(&self, gateway: GatewayId, session: SessionId) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM sessions WHERE gateway = $1 AND id = $2")
+            .bind(gateway.to_string())
+            .bind(session.to_string())
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+}
+
+type Statement = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+fn put_session(gateway: &str, session: &pb::Session) -> Statement {
+    sqlx::query(
+        "INSERT INTO sessions (gateway, id, body) VALUES ($1, $2, $3)
+         ON CONFLICT (gateway, id) DO UPDATE SET body = excluded.body",
+    )
+    .bind(gateway.to_owned())
+    .bind(session.id.clone())
+    .bind(session.encode_to_vec())
+}

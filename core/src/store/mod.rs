@@ -1,0 +1,207 @@
+//! What the core keeps, in one SQLite file. Written in SQL that PostgreSQL
+//! speaks too, so that a second backend is a second pool and no second logic.
+//!
+//! One connection writes and several read: rows of the audit and single-use
+//! secrets need one order, and SQLite has one writer anyway. A write is on the
+//! disk when its function returns.
+
+pub mod audit;
+pub mod fleet;
+pub mod members;
+pub mod people;
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chatcode_proto::{code::Refusal, pb::Code};
+use sqlx::{
+    SqlSafeStr as _, Sqlite, SqlitePool, Transaction,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+/// Every migration, oldest first; one that was released is never changed.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "begin", include_str!("../../migrations/0001_begin.sql"))];
+
+/// How long a statement waits for another process that writes, such as
+/// `chatcode-core token` beside a running core.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Connections that read at once; more wait.
+const READERS: u32 = 4;
+
+/// The store cannot be used, or a statement failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or is gone.
+    #[error("the store failed")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the store's schema could not be brought up to date")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The file could not be made or read.
+    #[error("the store's file {path} cannot be used")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Others may read the file.
+    #[error("the store's file {path} may be read by others (mode {mode:03o}); run: chmod 600 {path}")]
+    Loose {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A row holds what this program never writes.
+    #[error("the store holds something that this program does not understand: {0}")]
+    Corrupt(&'static str),
+    /// The store belongs to another installation than the CA beside it.
+    #[error("the store is of installation {store}, the CA beside it of {ca}; put back the matching pair")]
+    OtherInstallation {
+        /// The installation in the store.
+        store: String,
+        /// The installation of the CA.
+        ca: String,
+    },
+}
+
+impl From<StoreError> for Refusal {
+    /// A fault of ours: the log says what, the caller learns only that.
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+        Self::new(Code::Internal, "the core's store failed; its log says why")
+    }
+}
+
+/// A transaction that writes.
+pub(crate) type Tx = Transaction<'static, Sqlite>;
+
+/// The store. Clones share the same connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    read: SqlitePool,
+    write: SqlitePool,
+}
+
+impl Store {
+    /// Opens the store at `path`, makes it when it is missing (0600), and
+    /// brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a file that others may read is refused.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        private_file(path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY)
+            .foreign_keys(true);
+        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        migrator().run(&write).await?;
+        let read =
+            SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self { read, write })
+    }
+
+    /// Closes the connections; the file is whole when it returns.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// The value of a name in `meta`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn meta(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let value = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(value)
+    }
+
+    /// Sets the value of a name in `meta`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_meta(&self, name: &str, value: &str) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        set_meta(&mut tx, name, value).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Ties the store to the CA beside it at the first start, and refuses
+    /// another one later.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherInstallation`] or a failure of the database.
+    pub async fn belongs_to(&self, installation: &str) -> Result<(), StoreError> {
+        match self.meta("installation").await? {
+            None => self.set_meta("installation", installation).await,
+            Some(ours) if ours == installation => Ok(()),
+            Some(store) => Err(StoreError::OtherInstallation { store, ca: installation.to_owned() }),
+        }
+    }
+
+    /// Begins a transaction that may write. Dropped without a commit it leaves
+    /// nothing behind.
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        // At once, not at the first write: a transaction that reads first
+        // would be refused when another process wrote in between.
+        Ok(self.write.begin_with("BEGIN IMMEDIATE".into_sql_str()).await?)
+    }
+}
+
+pub(crate) async fn set_meta(tx: &mut Tx, name: &str, value: &str) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO meta (name, value) VALUES ($1, $2)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name)
+    .bind(value)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+fn migrator() -> Migrator {
+    let one = |&(version, name, sql): &(i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(MIGRATIONS.iter().map(one).collect())
+}
+
+/// Makes the file readable by its owner only, or checks that it is. SQLite
+/// gives its side files the mode of the main one.
+fn private_file(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::File { path: path.to_owned(), source };
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+            if mode & 0o077 == 0 { Ok(()) } else { Err(StoreError::Loose { path: path.to_owned(), mode }) }
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// A time or a count as the database has it.
+pub(crate) fn to_row(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A time or a count from the database.
+pub(crate) fn from_row(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
