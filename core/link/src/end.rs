@@ -81,3 +81,32 @@ fn alert_code(code: quinn::TransportErrorCode) -> Option<Code> {
 pub(crate) fn cut(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(limits::MESSAGE_BYTES)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_of_a_connection_has_its_cause() {
+        let end = |error| LinkEnd::of(&error);
+        let ends = [
+            (ConnectionError::TimedOut, Some(Code::Timeout), false),
+            (ConnectionError::Reset, None, true),
+            (ConnectionError::VersionMismatch, Some(Code::UnsupportedVersion), true),
+            (ConnectionError::LocallyClosed, None, false),
+        ];
+        for (error, code, by_peer) in ends {
+            let end = end(error);
+            assert_eq!((end.code, end.by_peer), (code, by_peer), "{end:?}");
+            assert!(!end.reason.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_reason_is_cut_at_a_character() {
+        let long = "ä".repeat(limits::MESSAGE_BYTES);
+        assert_eq!(cut(&long).len(), limits::MESSAGE_BYTES);
+        assert_eq!(cut(&format!("x{long}")).len(), limits::MESSAGE_BYTES - 1);
+        assert_eq!(cut("short"), "short");
+    }
+}

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use chatcode_proto::{code::Refusal, metadata, pb::Code};
-use tonic::Status;
+use tonic::{Status, TimeoutExpired};
 
 /// The refusal that a status stands for. One that the peer made carries its
 /// code; one that our own transport made (the peer was not reached, or the
@@ -11,7 +11,9 @@ use tonic::Status;
 #[must_use]
 pub fn refusal(status: &Status, unreachable: Code) -> Refusal {
     let is_ours = status.metadata().get(metadata::CODE).is_none() && status.source().is_some();
-    if !is_ours {
+    // A deadline of our own says nothing about whether the peer is there.
+    let is_late = causes(status).any(|cause| cause.is::<TimeoutExpired>());
+    if !is_ours || is_late {
         return status.into();
     }
     let innermost = causes(status).last().map_or_else(|| status.message().to_owned(), ToString::to_string);
@@ -28,4 +30,37 @@ pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a 
         }
     };
     std::iter::successors(next(error), move |error| next(*error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_the_peer_said_stands() {
+        let said = Refusal::new(Code::RateLimited, "slowly");
+        assert_eq!(refusal(&Status::from(said.clone()), Code::GatewayOffline), said);
+        let plain = Status::unimplemented("no such method");
+        assert_eq!(refusal(&plain, Code::GatewayOffline).code, Code::UnknownMethod);
+    }
+
+    #[test]
+    fn a_broken_way_becomes_the_code_of_the_hop_with_its_innermost_cause() {
+        let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "nobody there");
+        let mut status = Status::unavailable("error trying to connect");
+        status.set_source(std::sync::Arc::new(io::Error::other(inner)));
+        assert_eq!(
+            refusal(&status, Code::GatewayOffline),
+            Refusal::new(Code::GatewayOffline, "nobody there")
+        );
+    }
+
+    #[test]
+    fn a_deadline_of_our_own_is_a_timeout() {
+        let mut status = Status::cancelled("Timeout expired");
+        status.set_source(std::sync::Arc::new(io::Error::other(TimeoutExpired(()))));
+        assert_eq!(refusal(&status, Code::GatewayOffline).code, Code::Timeout);
+    }
 }

@@ -44,8 +44,9 @@ impl Link {
     }
 
     /// A channel on a QUIC stream of its own, opened at its first call: for one
-    /// streaming call. Its loss or flood holds up nobody else. Must be called
-    /// inside a tokio runtime.
+    /// streaming call. Its loss or flood holds up nobody else. To give a call up
+    /// drop its answers *and* its requests: HTTP/2 keeps a call whose request is
+    /// still open. Must be called inside a tokio runtime.
     #[must_use]
     pub fn channel(&self) -> Channel {
         let (connection, chain) = (self.inner.connection.clone(), self.inner.chain.clone());

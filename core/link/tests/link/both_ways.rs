@@ -1,0 +1,141 @@
+//! Calls in both directions over one connection.
+
+use chatcode_certs::Peer;
+use chatcode_proto::{limits, pb::Code};
+use tokio::{task::JoinSet, time::timeout};
+
+use crate::world::{Pings, SOON, World, flood, who};
+
+#[tokio::test]
+async fn both_ends_call_and_serve_at_once() {
+    let world = World::new();
+    let link = world.link().await;
+    let (mut to_gateway, mut to_core) =
+        (Pings::open(link.core.channel()).await.unwrap(), Pings::open(link.gateway.channel()).await.unwrap());
+    for stamp in 1..200 {
+        let (one, other) = tokio::join!(to_gateway.ping(stamp), to_core.ping(stamp));
+        one.unwrap();
+        other.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_end_sees_the_other_by_its_certificate() {
+    let world = World::new();
+    let link = world.link().await;
+    let (core, gateway) = (world.core.name().to_string(), link.who.name().to_string());
+    assert_eq!(who(link.core.unary()).await.unwrap(), ("gateway".to_owned(), core.clone()));
+    assert_eq!(who(link.gateway.unary()).await.unwrap(), ("core".to_owned(), gateway.clone()));
+    assert_eq!(Peer::from_chain(&link.core.peer_chain()).unwrap().name.to_string(), gateway);
+    assert_eq!(Peer::from_chain(&link.gateway.peer_chain()).unwrap().name.to_string(), core);
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_holds_up_no_other() {
+    let world = World::new();
+    let link = world.link().await;
+    // Never read: fills its windows and stops.
+    let mut unread = vec![];
+    for _ in 0..4 {
+        unread.push(flood(link.core.channel()).await);
+    }
+    let mut pings = Pings::open(link.core.channel()).await.unwrap();
+    timeout(SOON, async {
+        for stamp in 1..500 {
+            pings.ping(stamp).await.unwrap();
+        }
+        who(link.core.unary()).await.unwrap();
+    })
+    .await
+    .unwrap();
+    drop(unread);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_dropped_ends_its_call_and_harms_nothing() {
+    let world = World::new();
+    let link = world.link().await;
+    let mut ended = link.at_gateway.floods_ended.subscribe();
+    let mut pings = Pings::open(link.core.channel()).await.unwrap();
+    for round in 1..20 {
+        let mut flood = flood(link.core.channel()).await;
+        flood.answers.message().await.unwrap().unwrap();
+        drop(flood);
+        timeout(SOON, ended.wait_for(|count| *count == round)).await.unwrap().unwrap();
+        pings.ping(u64::from(round)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn calls_on_the_shared_stream_outlive_each_other() {
+    let world = World::new();
+    let link = world.link().await;
+    // A call on it that is given up while it floods.
+    drop(flood(link.core.unary()).await);
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        calls.spawn(who(link.core.unary()));
+    }
+    for answer in calls.join_all().await {
+        assert_eq!(answer.unwrap().0, "gateway");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_given_back() {
+    let world = World::new();
+    let link = world.link().await;
+    timeout(SOON, async {
+        for _ in 0..limits::LINK_STREAMS + 50 {
+            who(link.core.channel()).await.unwrap();
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn many_terminals_are_open_at_once() {
+    let world = World::new();
+    let link = world.link().await;
+    let mut open = vec![];
+    for _ in 0..300 {
+        open.push(timeout(SOON, Pings::open(link.core.channel())).await.unwrap().unwrap());
+    }
+    for pings in &mut open {
+        pings.ping(1).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_close_says_its_cause_at_both_ends_and_ends_what_runs() {
+    let world = World::new();
+    let mut link = world.link().await;
+    let mut pings = Pings::open(link.gateway.channel()).await.unwrap();
+    link.core.close(Code::Revoked, &"not wanted any more, ".repeat(100));
+    link.core.close(Code::Done, "too late");
+
+    let end = timeout(SOON, link.gateway.closed()).await.unwrap();
+    assert_eq!((end.code, end.by_peer), (Some(Code::Revoked), true));
+    assert!(end.reason.starts_with("not wanted") && end.reason.len() <= limits::MESSAGE_BYTES);
+    let mine = link.core.closed().await;
+    assert_eq!((mine.code, mine.by_peer), (Some(Code::Revoked), false));
+    assert_eq!(link.core.close_reason(), Some(mine));
+
+    timeout(SOON, pings.ping(1)).await.unwrap().unwrap_err();
+    timeout(SOON, who(link.gateway.channel())).await.unwrap().unwrap_err();
+    timeout(SOON, who(link.gateway.unary())).await.unwrap().unwrap_err();
+    // What was served on the link ends with it.
+    timeout(SOON, async { while link.servers.join_next().await.is_some() {} }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_listener_that_stops_says_so_and_takes_no_more() {
+    let world = World::new();
+    let link = world.link().await;
+    link.listener.close();
+    let end = timeout(SOON, link.gateway.closed()).await.unwrap();
+    assert_eq!((end.code, end.by_peer), (Some(Code::Draining), true));
+    assert!(link.listener.accept().await.is_none());
+    timeout(SOON, link.listener.wait_idle()).await.unwrap();
+}

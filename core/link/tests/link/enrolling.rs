@@ -1,0 +1,187 @@
+//! Enrollment and channels over TCP.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chatcode_certs::{Authority, JoinToken, MemberName, Peer, csr, tls};
+use chatcode_link::{
+    enroll::{EnrollError, enroll},
+    exit, serve,
+    tcp::{self, TcpPeer},
+};
+use chatcode_proto::{
+    code::Refusal,
+    pb::{
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, MemberKind,
+        enrollment_client::EnrollmentClient,
+        enrollment_server::{Enrollment, EnrollmentServer},
+    },
+};
+use futures_util::stream;
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tonic::{Request, Response, Status};
+
+use crate::world::{HOUR, SOON, World, id};
+
+/// What the core answers.
+#[derive(Clone, Copy, PartialEq)]
+enum Answer {
+    Good,
+    LoseFirst,
+    Refuse,
+    ForSomebodyElse,
+    WithoutThePinnedRoot,
+}
+
+struct Core {
+    ca: Authority,
+    other: Authority,
+    answer: Answer,
+    asked: Arc<AtomicU32>,
+}
+
+#[tonic::async_trait]
+impl Enrollment for Core {
+    async fn enroll(
+        &self,
+        request: Request<EnrollmentEnrollRequest>,
+    ) -> Result<Response<EnrollmentEnrollResponse>, Status> {
+        let peer = request.extensions().get::<TcpPeer>().unwrap();
+        assert!(peer.address.ip().is_loopback());
+        if let Ok(caller) = Peer::from_chain(&peer.chain) {
+            return Err(Refusal::new(Code::Forbidden, caller.name.to_string()).into());
+        }
+        let before = self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.answer == Answer::LoseFirst && before == 0 {
+            // What a client sees when the connection breaks.
+            return Err(Refusal::new(Code::CoreUnreachable, "lost").into());
+        }
+        if self.answer == Answer::Refuse {
+            return Err(Refusal::new(Code::BadToken, "no such token").into());
+        }
+        let request = request.into_inner();
+        let member = id();
+        let key = csr::verify(&request.csr).unwrap();
+        let issued = self.ca.issue(&MemberName::Gateway(member), &key, HOUR).unwrap();
+        let roots =
+            if self.answer == Answer::WithoutThePinnedRoot { self.other.roots() } else { self.ca.roots() };
+        let shown = if self.answer == Answer::ForSomebodyElse { id() } else { member };
+        Ok(Response::new(EnrollmentEnrollResponse {
+            member: shown.to_string(),
+            kind: MemberKind::Gateway.into(),
+            chain: issued.chain.iter().map(|der| der.to_vec().into()).collect(),
+            roots: roots.iter().map(|der| der.to_vec().into()).collect(),
+            trust_domain: self.ca.trust_domain().to_string(),
+            link_port: 4001,
+            name: request.name,
+        }))
+    }
+}
+
+struct Serving {
+    address: SocketAddr,
+    asked: Arc<AtomicU32>,
+    pin: [u8; 32],
+    _tasks: JoinSet<()>,
+}
+
+async fn core(answer: Answer) -> (World, Serving) {
+    let (world, other) = (World::new(), World::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = tls::core_listener(&world.core).unwrap();
+    let asked = Arc::new(AtomicU32::new(0));
+    let ca = Authority::open_or_create(&world.folder.path().join("ca")).unwrap();
+    let pin = ca.root_pin();
+    let service = EnrollmentServer::new(Core { ca, other: other.ca, answer, asked: asked.clone() });
+    let incoming = stream::unfold(listener, move |listener| {
+        let config = config.clone();
+        async move {
+            let (tcp, _) = listener.accept().await.ok()?;
+            Some((tcp::accept(tcp, config).await, listener))
+        }
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        serve::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
+    });
+    (world, Serving { address, asked, pin, _tasks: tasks })
+}
+
+#[tokio::test]
+async fn a_machine_enrolls_with_a_token_and_a_key_of_its_own() {
+    let (world, core) = core(Answer::Good).await;
+    let token = JoinToken::generate(core.pin);
+    let (identity, response) =
+        timeout(SOON, enroll(&core.address.to_string(), &token, "laptop")).await.unwrap().unwrap();
+    assert_eq!(response.name, "laptop");
+    assert_eq!(identity.name().id().to_string(), response.member);
+    assert_eq!(identity.trust_domain(), world.ca.trust_domain());
+    assert!(identity.trusts(&core.pin));
+
+    // The certificate is good for a connection that shows it.
+    let channel = tcp::channel(
+        &core.address.to_string(),
+        tls::core_client(&identity, &[tls::H2_ALPN]).unwrap(),
+        &world.dns(),
+    );
+    let status = EnrollmentClient::new(channel).enroll(EnrollmentEnrollRequest::default()).await.unwrap_err();
+    let refusal = exit::refusal(&status, Code::CoreUnreachable);
+    assert_eq!(refusal, Refusal::new(Code::Forbidden, identity.name().to_string()));
+}
+
+#[tokio::test]
+async fn another_core_is_noticed_before_the_secret_is_sent() {
+    let (_world, core) = core(Answer::Good).await;
+    let token = JoinToken::generate([1; 32]);
+    let error = timeout(SOON, enroll(&core.address.to_string(), &token, "")).await.unwrap().unwrap_err();
+    assert!(matches!(error, EnrollError::WrongCore), "{error}");
+    assert_eq!(core.asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again() {
+    let (_world, core) = core(Answer::LoseFirst).await;
+    let token = JoinToken::generate(core.pin);
+    timeout(SOON, enroll(&core.address.to_string(), &token, "")).await.unwrap().unwrap();
+    assert_eq!(core.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_and_not_tried_again() {
+    let (_world, core) = core(Answer::Refuse).await;
+    let token = JoinToken::generate(core.pin);
+    let error = timeout(SOON, enroll(&core.address.to_string(), &token, "")).await.unwrap().unwrap_err();
+    assert!(matches!(&error, EnrollError::Refused(r) if r.code == Code::BadToken), "{error}");
+    assert_eq!(core.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_fit_is_not_taken() {
+    for answer in [Answer::ForSomebodyElse, Answer::WithoutThePinnedRoot] {
+        let (_world, core) = core(answer).await;
+        let token = JoinToken::generate(core.pin);
+        let error = timeout(SOON, enroll(&core.address.to_string(), &token, "")).await.unwrap().unwrap_err();
+        assert!(matches!(error, EnrollError::Answer(_) | EnrollError::Identity(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_listens_it_says_so_soon() {
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    tls::install_provider();
+    let since = Instant::now();
+    let error = enroll(&free.to_string(), &JoinToken::generate([1; 32]), "").await.unwrap_err();
+    let EnrollError::Unreachable { cause, .. } = &error else { panic!("{error}") };
+    assert!(cause.contains("refused"), "{cause}");
+    assert!(since.elapsed() < Duration::from_secs(5));
+    let bad = enroll("nowhere", &JoinToken::generate([1; 32]), "").await.unwrap_err();
+    assert!(matches!(bad, EnrollError::Address(_)));
+}

@@ -1,0 +1,185 @@
+//! Who gets no link.
+
+use std::sync::Arc;
+
+use chatcode_certs::{MemberName, tls};
+use chatcode_link::{LinkDialer, LinkError, LinkListener};
+use chatcode_proto::pb::Code;
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    pki_types::{PrivateKeyDer, pem::PemObject as _},
+};
+use tokio::time::timeout;
+
+use crate::world::{HOUR, LINK, Pings, SOON, World, id, local, who};
+
+fn roots(world: &World) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(world.ca.roots()[0].clone()).unwrap();
+    roots
+}
+
+fn anonymous(world: &World) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder().with_root_certificates(roots(world)).with_no_client_auth();
+    config.alpn_protocols = vec![tls::LINK_ALPN.to_vec()];
+    Arc::new(config)
+}
+
+/// The client sees it only at first use: its own half of the handshake is done
+/// before the core has judged it.
+async fn sees_the_door_shut(listener: &LinkListener, world: &World, tls: Arc<ClientConfig>) {
+    let dialer = LinkDialer::bind().unwrap();
+    let (core, dialled) = world.meet(listener, &dialer, tls).await;
+    let refused = core.unwrap_err();
+    assert!(matches!(&refused, LinkError::Refused(end) if !end.by_peer), "{refused}");
+    assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
+    let end = match dialled {
+        Ok(link) => {
+            timeout(SOON, who(link.unary())).await.unwrap().unwrap_err();
+            timeout(SOON, link.closed()).await.unwrap()
+        }
+        Err(LinkError::Refused(end)) => end,
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!((end.code, end.by_peer), (Some(Code::Unauthenticated), true), "{end:?}");
+}
+
+#[tokio::test]
+async fn without_a_gateways_certificate_there_is_no_link() {
+    let (world, other) = (World::new(), World::new());
+    let listener = world.listen(0);
+    sees_the_door_shut(&listener, &world, anonymous(&world)).await;
+
+    for name in [MemberName::Edge(id()), MemberName::Admin(id()), MemberName::Core(id())] {
+        let member = world.ca.identity(&name, HOUR).unwrap();
+        sees_the_door_shut(&listener, &world, tls::core_client(&member, LINK).unwrap()).await;
+    }
+
+    // A gateway of another installation, which believes in this one's root.
+    let foreign = other.gateway();
+    let home = other.folder.path().join("foreign");
+    foreign.save(&home).unwrap();
+    let key = PrivateKeyDer::from_pem_file(home.join("identity.pem")).unwrap();
+    let mut believer = ClientConfig::builder()
+        .with_root_certificates(roots(&world))
+        .with_client_auth_cert(foreign.chain().to_vec(), key)
+        .unwrap();
+    believer.alpn_protocols = vec![tls::LINK_ALPN.to_vec()];
+    sees_the_door_shut(&listener, &world, Arc::new(believer)).await;
+
+    // After all that, a genuine one is welcome.
+    let dialer = LinkDialer::bind().unwrap();
+    let genuine = tls::core_client(&world.gateway(), LINK).unwrap();
+    let (core, link) = world.meet(&listener, &dialer, genuine).await;
+    core.unwrap();
+    link.unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_talks_to_no_other_core() {
+    let (world, other) = (World::new(), World::new());
+    let listener = other.listen(0);
+    let dialer = LinkDialer::bind().unwrap();
+    let address = listener.local_addr().unwrap();
+    for name in [world.dns(), other.dns()] {
+        let (_, dialled) = tokio::join!(
+            async { listener.accept().await.unwrap().finish().await },
+            dialer.dial(address, &name, tls::core_client(&world.gateway(), LINK).unwrap())
+        );
+        let refused = dialled.unwrap_err();
+        assert!(matches!(&refused, LinkError::Refused(end) if !end.by_peer), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn another_protocol_gets_no_link() {
+    let world = World::new();
+    let (listener, dialer) = (world.listen(0), LinkDialer::bind().unwrap());
+    let tls = tls::core_client(&world.gateway(), &[b"chatcode-link/0"]).unwrap();
+    let (core, dialled) = world.meet(&listener, &dialer, tls).await;
+    core.unwrap_err();
+    dialled.unwrap_err();
+}
+
+#[tokio::test]
+async fn an_incoming_link_can_be_turned_away() {
+    let world = World::new();
+    let listener = world.listen(0);
+    let dialer = LinkDialer::bind().unwrap();
+    let address = listener.local_addr().unwrap();
+    let gateway = world.gateway();
+    let tls = tls::core_client(&gateway, LINK).unwrap();
+    let dns = world.dns();
+    let ((), dialled) =
+        tokio::join!(async { listener.accept().await.unwrap().refuse() }, dialer.dial(address, &dns, tls));
+    assert!(matches!(dialled, Err(LinkError::Refused(_))));
+}
+
+#[tokio::test]
+async fn nothing_of_a_link_is_resumed_or_sent_early() {
+    let world = World::new();
+    let listener = world.listen(0);
+    let address = listener.local_addr().unwrap();
+    // Against our rules this one keeps tickets and would send early.
+    let mut eager = (*tls::core_client(&world.gateway(), LINK).unwrap()).clone();
+    eager.resumption = Resumption::in_memory_sessions(8);
+    eager.enable_early_data = true;
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(eager).unwrap();
+    let config = quinn::ClientConfig::new(Arc::new(crypto));
+    let endpoint = quinn::Endpoint::client(local(0)).unwrap();
+    for round in 0..3 {
+        let connecting = endpoint.connect_with(config.clone(), address, &world.dns()).unwrap();
+        let connecting = match connecting.into_0rtt() {
+            Ok(_) => panic!("round {round}: a ticket was kept"),
+            Err(connecting) => connecting,
+        };
+        let (core, gateway) =
+            tokio::join!(async { listener.accept().await.unwrap().finish().await.unwrap() }, connecting);
+        // Tickets would come with the first data after the handshake.
+        let gateway = gateway.unwrap();
+        let serving = tokio::spawn(crate::world::serve(core.clone(), crate::world::Echo::new("core")));
+        let (mut send, mut receive) = gateway.open_bi().await.unwrap();
+        send.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        receive.read(&mut [0; 64]).await.unwrap();
+        gateway.close(0_u32.into(), b"");
+        serving.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn so_many_handshakes_that_addresses_must_be_proven_still_all_succeed() {
+    let world = World::new();
+    let listener = Arc::new(world.listen(0));
+    let address = listener.local_addr().unwrap();
+    let tls = tls::core_client(&world.gateway(), LINK).unwrap();
+    let count = 3 * chatcode_proto::limits::LINK_UNPROVEN;
+    let dialer = Arc::new(LinkDialer::bind().unwrap());
+    let mut dials = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let (dialer, tls, dns) = (dialer.clone(), tls.clone(), world.dns());
+        dials.spawn(async move { dialer.dial(address, &dns, tls).await.unwrap() });
+    }
+    // Let them pile up before any is finished.
+    let mut knocking = vec![];
+    let mut finished = tokio::task::JoinSet::new();
+    for number in 0..count {
+        knocking.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
+        if number >= chatcode_proto::limits::LINK_UNPROVEN {
+            for incoming in knocking.drain(..) {
+                finished.spawn(async move { incoming.finish().await.unwrap() });
+            }
+        }
+    }
+    assert_eq!(timeout(SOON, finished.join_all()).await.unwrap().len(), count);
+    assert_eq!(timeout(SOON, dials.join_all()).await.unwrap().len(), count);
+}
+
+#[tokio::test]
+async fn a_call_without_a_link_fails_at_once() {
+    let world = World::new();
+    let link = world.link().await;
+    link.gateway.close(Code::Done, "bye");
+    timeout(SOON, link.core.closed()).await.unwrap();
+    assert!(timeout(SOON, Pings::open(link.core.channel())).await.unwrap().is_err());
+}
