@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
 /// A foreign world, the only folders whose code may name it, and the word by
 /// which code names it.
 const DOORS: &[(&str, &[&str])] = &[
-    ("quinn::", &["core/link/src"]),
+    ("quinn::", &["core/link/src", "core/link/tests"]),
     ("quinn_proto::", &["core/link/src"]),
     ("axum::", &["edge"]),
     ("rcgen::", &["certs"]),
