@@ -1,8 +1,16 @@
 //! Calls in both directions over one connection.
 
+use bytes::Bytes;
 use chatcode_certs::Peer;
-use chatcode_proto::{limits, pb::Code};
+use chatcode_link::codec::OpaqueCodec;
+use chatcode_proto::{
+    limits, metadata,
+    pb::{ClientFrame, Code, Ping, Pong, ServerFrame, client_frame, server_frame},
+};
+use futures_util::stream;
+use prost::Message as _;
 use tokio::{task::JoinSet, time::timeout};
+use tonic::Request;
 
 use crate::world::{Pings, SOON, World, flood, who};
 
@@ -79,6 +87,25 @@ async fn calls_on_the_shared_stream_outlive_each_other() {
     for answer in calls.join_all().await {
         assert_eq!(answer.unwrap().0, "gateway");
     }
+}
+
+#[tokio::test]
+async fn messages_pass_unopened_as_bytes() {
+    let world = World::new();
+    let link = world.link().await;
+    let mut grpc = tonic::client::Grpc::new(link.core.channel());
+    grpc.ready().await.unwrap();
+    let kind = client_frame::Kind::Ping(Ping { stamp: 7 });
+    let mut message = ClientFrame { kind: Some(kind) }.encode_to_vec();
+    // A field of a later version: number 100, a varint.
+    message.extend_from_slice(&[0xa0, 0x06, 0x01]);
+    let asked = Request::new(stream::once(async { Bytes::from(message) }));
+    let path = http::uri::PathAndQuery::from_static(metadata::ATTACH);
+    let mut answers = grpc.streaming(asked, path, OpaqueCodec).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap();
+    let pong = ServerFrame { kind: Some(server_frame::Kind::Pong(Pong { stamp: 7 })) };
+    assert_eq!(answer, pong.encode_to_vec());
+    assert_eq!(answers.message().await.unwrap(), None);
 }
 
 #[tokio::test]
