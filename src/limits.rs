@@ -56,6 +56,16 @@ pub const VIEWERS_PER_SESSION: usize = 32;
 /// Viewer ids that a holder remembers for exactly-once input; beyond it the
 /// one that was away longest is forgotten (its unconfirmed input is unknown).
 pub const REMEMBERED_VIEWERS: usize = 256;
+/// How long a confirmation waits for output to travel with: a key's echo is
+/// there long before, and one wake-up of every hop is spared.
+pub const CONFIRM_DELAY: Duration = Duration::from_millis(20);
+/// Refusals that one attachment may have untold; beyond it the attachment ends
+/// with `NOT_WRITER`.
+pub const REFUSALS_UNTOLD: usize = 64;
+/// Pongs that wait for one attachment; beyond it the oldest is not sent.
+pub const PONGS: usize = 8;
+/// A viewer measures the way to the holder and back this often.
+pub const PING: Duration = Duration::from_secs(5);
 /// Ranges of refused input that are remembered for one viewer; beyond it the
 /// two oldest become one.
 pub const REMEMBERED_REFUSALS: usize = 8;

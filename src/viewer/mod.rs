@@ -1,1 +1,1 @@
-//! The rules of a session, the viewer's end. (to come)
+//! x

@@ -1,2 +1,54 @@
-//! (to come)
-fn main() {}
+//! `just bench`: what a key and a flood cost through the whole chain, beside a
+//! plain PTY in the same run. Real processes, default settings, a real shell,
+//! and a client that does what the page does.
+//!
+//! Prints a table, and writes one JSON object per line to
+//! `target/bench/latest.jsonl`.
+
+mod bulk;
+mod echo;
+mod figures;
+mod plain;
+
+use std::path::PathBuf;
+
+use chatcode_harness::Mesh;
+use clap::Parser;
+use figures::Report;
+
+/// What to measure.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Only these scenarios (echo, bulk); all when none is named.
+    scenarios: Vec<String>,
+    /// Samples of `echo`.
+    #[arg(long, default_value_t = 2000)]
+    samples: usize,
+    /// Size of the text of `bulk`, MiB.
+    #[arg(long, default_value_t = 64)]
+    mib: usize,
+    /// Where the figures go, one JSON object per line.
+    #[arg(long, default_value = "target/bench/latest.jsonl")]
+    out: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let wants = |name: &str| args.scenarios.is_empty() || args.scenarios.iter().any(|one| one == name);
+    let mut report = Report::default();
+    let mesh = Mesh::start().await?;
+    let page = mesh.page().await?;
+    let gateway = mesh.gateway_id()?;
+    if wants("echo") {
+        report.add(echo::plain(args.samples)?);
+        report.add(echo::chain(&page, &gateway, args.samples).await?);
+    }
+    if wants("bulk") {
+        let text = bulk::Text::write(mesh.folder(), args.mib)?;
+        report.add(bulk::plain(&text)?);
+        report.add(bulk::chain(&mesh, &page, &text).await?);
+    }
+    report.print();
+    report.write(&args.out)
+}

@@ -1,0 +1,343 @@
+//! One viewer's live connection: its place in the output, its credit, and what
+//! it has still to be told.
+
+use std::collections::VecDeque;
+
+use super::{Time, log::OutputLog, pace::Pace};
+use crate::{
+    code::Refusal,
+    id::ViewerId,
+    limits,
+    pb::{self, Code, server_frame::Kind},
+};
+
+/// An attachment that was accepted.
+#[derive(Debug)]
+pub(super) struct Attachment {
+    pub(super) viewer_id: ViewerId,
+    /// Its number in the presence.
+    pub(super) number: u32,
+    pub(super) display_name: String,
+    pub(super) role: pb::Role,
+    pub(super) winsize: Option<pb::Winsize>,
+    pub(super) pace: Pace,
+    pub(super) news: News,
+    /// The next output byte for this viewer.
+    cursor: u64,
+    /// Output bytes that were sent to it, without gaps.
+    sent: u64,
+    /// Of those, the ones it has rendered.
+    rendered: u64,
+    window: u64,
+    /// Gaps that the viewer may not have reached yet: offset from, to, and
+    /// bytes sent before.
+    gaps: VecDeque<(u64, u64, u64)>,
+    /// Where `rendered` began to count.
+    origin: u64,
+    has_told_exit: bool,
+}
+
+/// What a viewer has still to be told, besides output. Everything but pongs and
+/// refusals is only the newest state, so none of it grows.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) attached: Option<pb::Attached>,
+    pub(super) gap: Option<pb::Gap>,
+    pub(super) refused: VecDeque<pb::InputRefused>,
+    pub(super) confirmed: Option<u64>,
+    /// When the confirmation goes out even without output to go with.
+    pub(super) confirm_at: Option<Time>,
+    pub(super) presence: bool,
+    pub(super) resized: Option<pb::Resized>,
+    pub(super) titled: bool,
+    pub(super) pongs: VecDeque<u64>,
+}
+
+impl Attachment {
+    /// A new attachment that is sent the output from `cursor` on.
+    pub(super) fn new(
+        viewer_id: ViewerId,
+        number: u32,
+        who: super::Who,
+        role: pb::Role,
+        winsize: Option<pb::Winsize>,
+        window: u32,
+        cursor: u64,
+    ) -> Self {
+        Self {
+            viewer_id,
+            number,
+            display_name: who.display_name,
+            role,
+            winsize,
+            pace: Pace::default(),
+            news: News::default(),
+            cursor,
+            sent: 0,
+            rendered: 0,
+            window: clamp_window(window),
+            gaps: VecDeque::new(),
+            origin: cursor,
+            has_told_exit: false,
+        }
+    }
+
+    /// Bytes of the log that wait for credit.
+    pub(super) const fn backlog(&self, log: &OutputLog) -> u64 {
+        log.end().saturating_sub(self.cursor)
+    }
+
+    /// Takes a credit.
+    ///
+    /// # Errors
+    /// `PROTOCOL` for bytes that were never sent, or for less than was told
+    /// before.
+    pub(super) fn handle_credit(
+        &mut self,
+        now: Time,
+        credit: pb::Credit,
+        log: &OutputLog,
+    ) -> Result<(), Refusal> {
+        let rendered = self.rendered_before(credit.rendered_offset);
+        let Some(rendered) = rendered.filter(|bytes| (self.rendered..=self.sent).contains(bytes)) else {
+            return Err(Refusal::new(
+                Code::Protocol,
+                format!("output up to {} cannot be on the screen; attach again", credit.rendered_offset),
+            ));
+        };
+        let has_backlog = self.backlog(log) > 0 || self.sent > rendered;
+        self.pace.handle_rendered(now, rendered - self.rendered, has_backlog);
+        self.rendered = rendered;
+        self.window = clamp_window(credit.window_bytes);
+        while self.gaps.front().is_some_and(|(_, to, _)| *to <= credit.rendered_offset) {
+            if let Some((_, to, before)) = self.gaps.pop_front() {
+                self.origin = to - before;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many sent bytes lie before this offset; `None` within a gap or
+    /// before the beginning.
+    fn rendered_before(&self, offset: u64) -> Option<u64> {
+        let mut origin = self.origin;
+        for (from, to, before) in &self.gaps {
+            if offset <= *from {
+                break;
+            }
+            if offset < *to {
+                return None;
+            }
+            origin = to - before;
+        }
+        offset.checked_sub(origin).filter(|bytes| *bytes <= self.sent)
+    }
+
+    /// Whether [`Self::next_frame`] would give one.
+    pub(super) fn has_frame(&self, now: Time, log: &OutputLog, has_exit: bool) -> bool {
+        let news = &self.news;
+        news.attached.is_some()
+            || news.gap.is_some()
+            || !news.refused.is_empty()
+            || news.presence
+            || news.resized.is_some()
+            || news.titled
+            || !news.pongs.is_empty()
+            || news.confirm_at.is_some_and(|due| now >= due)
+            || self.room(log) > 0
+            || (has_exit && !self.has_told_exit && self.backlog(log) == 0)
+    }
+
+    /// The next frame: news first, then output as credit allows, at last the
+    /// exit.
+    pub(super) fn next_frame(&mut self, now: Time, log: &OutputLog, session: &Told<'_>) -> Option<Kind> {
+        let news = &mut self.news;
+        if let Some(attached) = news.attached.take() {
+            return Some(Kind::Attached(attached));
+        }
+        if let Some(gap) = news.gap.take() {
+            return Some(Kind::Gap(gap));
+        }
+        if let Some(refused) = news.refused.pop_front() {
+            return Some(Kind::InputRefused(refused));
+        }
+        if news.confirm_at.is_some_and(|due| now >= due) {
+            news.confirm_at = None;
+            let offset = news.confirmed.take()?;
+            return Some(Kind::InputConfirmed(pb::InputConfirmed { offset }));
+        }
+        if std::mem::take(&mut news.presence) {
+            return Some(Kind::Presence(session.presence.clone()));
+        }
+        if let Some(resized) = news.resized.take() {
+            return Some(Kind::Resized(resized));
+        }
+        if std::mem::take(&mut news.titled) {
+            return Some(Kind::Titled(pb::Titled { title: String::new(), name: session.name.to_owned() }));
+        }
+        if let Some(stamp) = news.pongs.pop_front() {
+            return Some(Kind::Pong(pb::Pong { stamp }));
+        }
+        self.next_output(log).or_else(|| self.next_exit(log, session.exit))
+    }
+
+    fn next_output(&mut self, log: &OutputLog) -> Option<Kind> {
+        let room = self.room(log);
+        if room == 0 {
+            return None;
+        }
+        let data = log.read(self.cursor, room);
+        let offset = self.cursor;
+        self.cursor += data.len() as u64;
+        self.sent += data.len() as u64;
+        // A confirmation travels with the echo rather than alone before it.
+        if self.news.confirmed.is_some() {
+            self.news.confirm_at = Some(Time::ZERO);
+        }
+        Some(Kind::Output(pb::Output { offset, data }))
+    }
+
+    fn next_exit(&mut self, log: &OutputLog, exit: Option<&pb::Exit>) -> Option<Kind> {
+        let exit = exit.filter(|_| !self.has_told_exit && self.backlog(log) == 0)?;
+        self.has_told_exit = true;
+        Some(Kind::Exited(pb::Exited { offset: log.end(), exit: Some(*exit) }))
+    }
+
+    /// Whether the viewer knows that the shell has ended.
+    pub(super) const fn knows_exit(&self) -> bool {
+        self.has_told_exit
+    }
+
+    /// Bytes that may be sent now in one frame.
+    fn room(&self, log: &OutputLog) -> usize {
+        if self.cursor < log.start() {
+            return 0;
+        }
+        let credit = self.window.saturating_sub(self.sent - self.rendered);
+        let most = credit.min(self.backlog(log)).min(limits::OUTPUT_BYTES as u64);
+        usize::try_from(most).unwrap_or(limits::OUTPUT_BYTES)
+    }
+
+    /// Moves a viewer that fell out of the log, once it has credit to go on;
+    /// true when it was moved.
+    pub(super) fn skip_what_is_lost(&mut self, log: &OutputLog) -> bool {
+        let has_credit = self.sent - self.rendered < self.window / 2;
+        if self.cursor >= log.start() || !has_credit {
+            return false;
+        }
+        let near_end = log.end().saturating_sub(limits::GAP_RESTART_BYTES).max(log.start());
+        let to = log.line_start(near_end, limits::LINE_START_SEARCH_BYTES);
+        self.gap(to);
+        true
+    }
+
+    /// Names the gap up to `to` and goes on there.
+    pub(super) fn gap(&mut self, to: u64) {
+        let from = self.cursor;
+        // A gap that was not even told yet grows.
+        let from = self.news.gap.take().map_or(from, |gap| gap.from.min(from));
+        self.gaps.retain(|(_, end, _)| *end != self.cursor || from == self.cursor);
+        self.gaps.push_back((from, to, self.sent));
+        self.news.gap = Some(pb::Gap { from, to });
+        self.cursor = to;
+    }
+
+    /// The confirmation goes out with the next output, or after
+    /// [`limits::CONFIRM_DELAY`].
+    pub(super) fn confirm(&mut self, now: Time, offset: u64) {
+        self.news.confirmed = Some(offset);
+        self.news.confirm_at.get_or_insert(now + limits::CONFIRM_DELAY);
+    }
+}
+
+/// The session as its viewers are told of it.
+pub(super) struct Told<'a> {
+    pub(super) presence: &'a pb::Presence,
+    pub(super) name: &'a str,
+    pub(super) exit: Option<&'a pb::Exit>,
+}
+
+fn clamp_window(bytes: u32) -> u64 {
+    u64::from(bytes.clamp(limits::WINDOW_MIN_BYTES, limits::WINDOW_MAX_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::ZERO;
+    const WINDOW: u32 = limits::WINDOW_MIN_BYTES;
+
+    fn attachment(cursor: u64) -> Attachment {
+        let who = super::super::Who {
+            principal: "p".to_owned(),
+            display_name: "P".to_owned(),
+            role: pb::Role::Writer,
+        };
+        Attachment::new(ViewerId::new([1; 16]), 1, who, pb::Role::Writer, None, WINDOW, cursor)
+    }
+
+    fn sent(attachment: &mut Attachment, log: &OutputLog) -> usize {
+        let presence = pb::Presence::default();
+        let told = Told { presence: &presence, name: "n", exit: None };
+        let mut bytes = 0;
+        while let Some(kind) = attachment.next_frame(NOW, log, &told) {
+            if let Kind::Output(output) = kind {
+                bytes += output.data.len();
+            }
+        }
+        bytes
+    }
+
+    fn credit(rendered_offset: u64) -> pb::Credit {
+        pb::Credit { rendered_offset, window_bytes: WINDOW }
+    }
+
+    #[test]
+    fn no_more_is_sent_than_there_is_credit_for() {
+        let mut log = OutputLog::new(1 << 20);
+        log.push(&[b'x'; 100_000]);
+        let mut viewer = attachment(0);
+        assert_eq!(sent(&mut viewer, &log), WINDOW as usize);
+        assert_eq!(sent(&mut viewer, &log), 0);
+        viewer.handle_credit(NOW, credit(10_000), &log).expect("was sent");
+        assert_eq!(sent(&mut viewer, &log), 10_000);
+    }
+
+    #[test]
+    fn what_was_never_sent_cannot_be_rendered() {
+        let mut log = OutputLog::new(1 << 20);
+        log.push(&[b'x'; 100]);
+        let mut viewer = attachment(0);
+        sent(&mut viewer, &log);
+        for offset in [101, u64::MAX] {
+            assert_eq!(viewer.handle_credit(NOW, credit(offset), &log).unwrap_err().code, Code::Protocol);
+        }
+        viewer.handle_credit(NOW, credit(100), &log).expect("was sent");
+        assert_eq!(
+            viewer.handle_credit(NOW, credit(99), &log).unwrap_err().code,
+            Code::Protocol,
+            "goes back"
+        );
+    }
+
+    #[test]
+    fn credit_counts_what_was_sent_and_not_what_a_gap_left_out() {
+        let mut log = OutputLog::new(64 * 1024);
+        let mut viewer = attachment(0);
+        log.push(&[b'x'; 32 * 1024]);
+        assert_eq!(sent(&mut viewer, &log), 32 * 1024);
+        log.push(&[b'\n'; 500_000]);
+        assert!(!viewer.skip_what_is_lost(&log), "it has no credit to go on with");
+        viewer.handle_credit(NOW, credit(20_000), &log).expect("was sent");
+        assert!(viewer.skip_what_is_lost(&log));
+        let gap = viewer.news.gap.expect("is named");
+        assert_eq!(gap.from, 32 * 1024);
+        assert_eq!(sent(&mut viewer, &log), 20_000);
+        viewer.handle_credit(NOW, credit(32 * 1024), &log).expect("all before the gap");
+        assert_eq!(sent(&mut viewer, &log), 32 * 1024 - 20_000);
+        assert!(viewer.handle_credit(NOW, credit(gap.from + 1), &log).is_err(), "within the gap");
+        viewer.handle_credit(NOW, credit(gap.to + 20_000), &log).expect("after the gap");
+        assert_eq!(sent(&mut viewer, &log), 20_000);
+    }
+}

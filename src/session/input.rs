@@ -1,0 +1,328 @@
+//! Input: each viewer's bytes are numbered, and each is written to the PTY
+//! once and in order, or named as refused.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Buf as _, BytesMut};
+
+use super::Time;
+use crate::{
+    code::Refusal,
+    id::ViewerId,
+    limits,
+    pb::{Code, InputRefused},
+};
+
+/// What a holder remembers of one viewer's input.
+#[derive(Debug)]
+struct Ledger {
+    /// Who used the viewer id first.
+    principal: String,
+    /// The next byte that is expected; those below were taken or refused.
+    accepted: u64,
+    /// Those below were written or refused.
+    settled: u64,
+    refused: Vec<InputRefused>,
+    seen: Time,
+}
+
+/// A run of bytes in the queue, or of refused ones between them.
+#[derive(Debug)]
+struct Run {
+    viewer: ViewerId,
+    length: usize,
+    /// The viewer's offset behind the run.
+    to: u64,
+}
+
+/// All viewers' input, in the order of its coming.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    ledgers: BTreeMap<ViewerId, Ledger>,
+    queue: BytesMut,
+    runs: VecDeque<Run>,
+}
+
+impl Input {
+    /// Binds the viewer id to its principal and tells what is expected next
+    /// and what was refused from `settled` on.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` when another principal has used the id.
+    pub(super) fn attach(
+        &mut self,
+        now: Time,
+        viewer: ViewerId,
+        principal: &str,
+        settled: u64,
+    ) -> Result<(u64, Vec<InputRefused>), Refusal> {
+        self.make_room(viewer);
+        let ledger = self.ledgers.entry(viewer).or_insert_with(|| Ledger {
+            principal: principal.to_owned(),
+            accepted: 0,
+            settled: 0,
+            refused: Vec::new(),
+            seen: now,
+        });
+        if ledger.principal != principal {
+            return Err(Refusal::new(
+                Code::Forbidden,
+                "this viewer id belongs to somebody else; use a new one",
+            ));
+        }
+        ledger.seen = now;
+        ledger.refused.retain(|range| range.to > settled);
+        Ok((ledger.accepted, ledger.refused.clone()))
+    }
+
+    /// Takes input for the PTY, or refuses it with `refuse`. Bytes that came
+    /// before are skipped. Gives the range that was refused now.
+    ///
+    /// # Errors
+    /// `INPUT_GAP` when bytes before `offset` never came.
+    pub(super) fn take(
+        &mut self,
+        now: Time,
+        viewer: ViewerId,
+        offset: u64,
+        data: &[u8],
+        refuse: Option<Code>,
+    ) -> Result<Option<InputRefused>, Refusal> {
+        let Some(ledger) = self.ledgers.get_mut(&viewer) else {
+            return Err(Refusal::new(Code::Protocol, "input came before the attachment"));
+        };
+        ledger.seen = now;
+        let Some(skip) = ledger.accepted.checked_sub(offset) else {
+            return Err(Refusal::new(
+                Code::InputGap,
+                format!("input {}..{offset} never came; attach again", ledger.accepted),
+            ));
+        };
+        let fresh = usize::try_from(skip).ok().and_then(|skip| data.get(skip..)).unwrap_or_default();
+        if fresh.is_empty() {
+            return Ok(None);
+        }
+        let from = ledger.accepted;
+        ledger.accepted += fresh.len() as u64;
+        let to = ledger.accepted;
+        let Some(code) = refuse else {
+            self.queue.extend_from_slice(fresh);
+            self.push_run(viewer, fresh.len(), to);
+            return Ok(None);
+        };
+        let range = InputRefused { from, to, code: code.into() };
+        remember(&mut ledger.refused, range);
+        if self.runs.iter().any(|run| run.viewer == viewer) {
+            self.push_run(viewer, 0, to);
+        } else {
+            ledger.settled = to;
+        }
+        Ok(Some(range))
+    }
+
+    /// The next bytes for the PTY.
+    pub(super) fn next(&self) -> &[u8] {
+        &self.queue
+    }
+
+    /// Whether more input may come.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.len() < limits::INPUT_QUEUE_BYTES
+    }
+
+    /// `n` bytes of [`Self::next`] were written; calls `confirm` for each
+    /// viewer whose settled offset moved.
+    pub(super) fn written(&mut self, n: usize, mut confirm: impl FnMut(ViewerId, u64)) {
+        let mut left = n.min(self.queue.len());
+        self.queue.advance(left);
+        while let Some(run) = self.runs.front_mut() {
+            let length = run.length.min(left);
+            run.length -= length;
+            left -= length;
+            let settled = run.to - run.length as u64;
+            let viewer = run.viewer;
+            let is_done = run.length == 0;
+            if is_done {
+                self.runs.pop_front();
+            }
+            if (length > 0 || is_done)
+                && let Some(ledger) = self.ledgers.get_mut(&viewer)
+            {
+                ledger.settled = ledger.settled.max(settled);
+                confirm(viewer, ledger.settled);
+            }
+            if !is_done {
+                break;
+            }
+        }
+    }
+
+    /// Everything below this offset was written or refused.
+    pub(super) fn settled(&self, viewer: ViewerId) -> u64 {
+        self.ledgers.get(&viewer).map_or(0, |ledger| ledger.settled)
+    }
+
+    /// What still waits will not be written: the PTY is gone. Calls `refused`
+    /// for each viewer's range.
+    pub(super) fn drop_queue(&mut self, mut refused: impl FnMut(ViewerId, InputRefused)) {
+        self.queue.clear();
+        for run in std::mem::take(&mut self.runs) {
+            let Some(ledger) = self.ledgers.get_mut(&run.viewer) else { continue };
+            ledger.settled = ledger.settled.max(run.to);
+            if run.length > 0 {
+                let from = run.to - run.length as u64;
+                let range = InputRefused { from, to: run.to, code: Code::SessionEnded.into() };
+                remember(&mut ledger.refused, range);
+                refused(run.viewer, range);
+            }
+        }
+    }
+
+    fn push_run(&mut self, viewer: ViewerId, length: usize, to: u64) {
+        match self.runs.back_mut() {
+            // Only runs of whole neighbours grow, so that `to` minus `length`
+            // stays the run's beginning.
+            Some(last) if last.viewer == viewer && last.to + length as u64 == to && last.length > 0 => {
+                last.length += length;
+                last.to = to;
+            }
+            _ => self.runs.push_back(Run { viewer, length, to }),
+        }
+    }
+
+    /// Forgets the viewer that was away longest when there are too many.
+    fn make_room(&mut self, newcomer: ViewerId) {
+        if self.ledgers.len() < limits::REMEMBERED_VIEWERS || self.ledgers.contains_key(&newcomer) {
+            return;
+        }
+        let waits = |viewer: &ViewerId| self.runs.iter().any(|run| run.viewer == *viewer);
+        let oldest =
+            self.ledgers.iter().filter(|(viewer, _)| !waits(viewer)).min_by_key(|(_, ledger)| ledger.seen);
+        if let Some(viewer) = oldest.map(|(viewer, _)| *viewer) {
+            self.ledgers.remove(&viewer);
+        }
+    }
+}
+
+/// Adds a refused range; beyond the limit the two oldest become one.
+fn remember(refused: &mut Vec<InputRefused>, range: InputRefused) {
+    match refused.last_mut() {
+        Some(last) if last.to == range.from && last.code == range.code => last.to = range.to,
+        _ => refused.push(range),
+    }
+    if refused.len() > limits::REMEMBERED_REFUSALS {
+        let oldest = refused.remove(0);
+        refused[0].from = oldest.from;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ViewerId = ViewerId::new([1; 16]);
+    const B: ViewerId = ViewerId::new([2; 16]);
+    const NOW: Time = Time::ZERO;
+
+    fn with(viewers: &[ViewerId]) -> Input {
+        let mut input = Input::default();
+        for viewer in viewers {
+            input.attach(NOW, *viewer, "p", 0).expect("a new viewer");
+        }
+        input
+    }
+
+    fn write(input: &mut Input, n: usize) -> Vec<(ViewerId, u64)> {
+        let mut confirmed = Vec::new();
+        input.written(n, |viewer, offset| confirmed.push((viewer, offset)));
+        confirmed
+    }
+
+    #[test]
+    fn bytes_that_came_before_are_skipped() {
+        let mut input = with(&[A]);
+        input.take(NOW, A, 0, b"abc", None).expect("in order");
+        input.take(NOW, A, 1, b"bcde", None).expect("overlaps");
+        input.take(NOW, A, 0, b"ab", None).expect("all known");
+        assert_eq!(input.next(), b"abcde");
+    }
+
+    #[test]
+    fn a_hole_is_refused_and_changes_nothing() {
+        let mut input = with(&[A]);
+        let refusal = input.take(NOW, A, 1, b"b", None).unwrap_err();
+        assert_eq!(refusal.code, Code::InputGap);
+        assert_eq!(input.next(), b"");
+        input.take(NOW, A, 0, b"a", None).expect("still expected");
+    }
+
+    #[test]
+    fn bytes_are_confirmed_after_the_write_and_to_their_viewer() {
+        let mut input = with(&[A, B]);
+        input.take(NOW, A, 0, b"aaa", None).expect("taken");
+        input.take(NOW, B, 0, b"bb", None).expect("taken");
+        input.take(NOW, A, 3, b"a", None).expect("taken");
+        assert_eq!(write(&mut input, 2), [(A, 2)]);
+        assert_eq!(write(&mut input, 2), [(A, 3), (B, 1)]);
+        assert_eq!(write(&mut input, 2), [(B, 2), (A, 4)]);
+        assert_eq!(input.next(), b"");
+    }
+
+    #[test]
+    fn refused_bytes_use_up_their_numbers() {
+        let mut input = with(&[A]);
+        let range = input.take(NOW, A, 0, b"no", Some(Code::NotWriter)).expect("in order").expect("refused");
+        assert_eq!((range.from, range.to), (0, 2));
+        input.take(NOW, A, 2, b"yes", None).expect("goes on");
+        assert_eq!(input.next(), b"yes");
+        let (expected, refused) = input.attach(NOW, A, "p", 0).expect("the same principal");
+        assert_eq!((expected, refused.len()), (5, 1));
+        let (_, refused) = input.attach(NOW, A, "p", 2).expect("the same principal");
+        assert!(refused.is_empty(), "the viewer knows already");
+    }
+
+    #[test]
+    fn a_refusal_behind_waiting_bytes_is_settled_after_them() {
+        let mut input = with(&[A]);
+        input.take(NOW, A, 0, b"ab", None).expect("taken");
+        input.take(NOW, A, 2, b"cd", Some(Code::NotWriter)).expect("in order");
+        assert_eq!(input.settled(A), 0);
+        assert_eq!(write(&mut input, 2), [(A, 2), (A, 4)]);
+    }
+
+    #[test]
+    fn a_viewer_id_belongs_to_its_first_principal() {
+        let mut input = with(&[A]);
+        assert_eq!(input.attach(NOW, A, "q", 0).unwrap_err().code, Code::Forbidden);
+    }
+
+    #[test]
+    fn viewers_and_refusals_that_are_remembered_are_bounded() {
+        let mut input = Input::default();
+        for n in 0..2 * limits::REMEMBERED_VIEWERS as u64 {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            input.attach(Time::from_secs(n), ViewerId::new(id), "p", 0).expect("room is made");
+        }
+        assert_eq!(input.ledgers.len(), limits::REMEMBERED_VIEWERS);
+        let mut input = with(&[A]);
+        for n in 0..100 {
+            let refuse = (n % 2 == 0).then_some(Code::NotWriter);
+            input.take(NOW, A, n, b"x", refuse).expect("in order");
+        }
+        let (_, refused) = input.attach(NOW, A, "p", 0).expect("the same principal");
+        assert_eq!(refused.len(), limits::REMEMBERED_REFUSALS);
+        assert_eq!((refused[0].from, refused[7].to), (0, 99), "none is left out");
+    }
+
+    #[test]
+    fn what_waits_when_the_pty_is_gone_is_refused_by_name() {
+        let mut input = with(&[A]);
+        input.take(NOW, A, 0, b"abc", None).expect("taken");
+        write(&mut input, 1);
+        let mut refused = Vec::new();
+        input.drop_queue(|_, range| refused.push((range.from, range.to)));
+        assert_eq!(refused, [(1, 3)]);
+        assert_eq!((input.settled(A), input.next()), (3, &b""[..]));
+    }
+}

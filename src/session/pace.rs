@@ -1,0 +1,132 @@
+//! The pace of the PTY: it waits for the writer's viewer, and only while that
+//! viewer keeps up.
+
+use super::Time;
+use crate::limits;
+
+/// The smallest backlog for which the PTY waits, bytes: one output frame.
+const HOLD_MIN: u64 = limits::OUTPUT_BYTES as u64;
+/// What a new sample weighs in the measured rate.
+const SAMPLE_WEIGHT: f64 = 0.3;
+/// The rate that a viewer has before it was measured, bytes per second: the
+/// smallest backlog in the time that is allowed.
+const FIRST_RATE: f64 = HOLD_MIN as f64 / limits::PACE_BACKLOG.as_millis() as f64 * 1000.0;
+
+/// Decides whether the PTY may be read, for one viewer's backlog: the bytes of
+/// the log that it has no credit for.
+///
+/// The PTY is held when the backlog is what the viewer renders in
+/// [`limits::PACE_BACKLOG`] at its measured rate, and let go when half of it is
+/// gone. A viewer that does not manage that in time was measured wrong or has
+/// stalled: it is *behind*, and the PTY does not wait for it again until it has
+/// caught up.
+#[derive(Debug)]
+pub(super) struct Pace {
+    state: State,
+    /// Bytes per second that the viewer renders while it has a backlog.
+    rate: f64,
+    /// When the viewer last told what it has rendered, if it had a backlog
+    /// then.
+    measured_since: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    Held { since: Time },
+    Behind,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { state: State::Free, rate: FIRST_RATE, measured_since: None }
+    }
+}
+
+impl Pace {
+    /// Whether the PTY may be read now.
+    pub(super) fn may_read(&mut self, now: Time, backlog: u64, log_bytes: usize) -> bool {
+        let most = (self.rate * limits::PACE_BACKLOG.as_secs_f64()) as u64;
+        let most = most.clamp(HOLD_MIN, (log_bytes as u64 / 2).max(1));
+        self.state = match self.state {
+            _ if backlog <= most / 2 => State::Free,
+            State::Free if backlog >= most => State::Held { since: now },
+            State::Held { since } if now >= since + limits::PACE_BACKLOG => State::Behind,
+            state => state,
+        };
+        !matches!(self.state, State::Held { .. })
+    }
+
+    /// When a held PTY is let go at the latest.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        match self.state {
+            State::Held { since } => Some(since + limits::PACE_BACKLOG),
+            State::Free | State::Behind => None,
+        }
+    }
+
+    /// The viewer has rendered `bytes` more; `has_backlog` when it could have
+    /// had more to render.
+    pub(super) fn handle_rendered(&mut self, now: Time, bytes: u64, has_backlog: bool) {
+        if let Some(since) = self.measured_since {
+            let seconds = now.saturating_sub(since).as_secs_f64();
+            if seconds > 0.0 {
+                let sample = bytes as f64 / seconds;
+                self.rate += SAMPLE_WEIGHT * (sample - self.rate);
+            }
+        }
+        self.measured_since = has_backlog.then_some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LOG: usize = 1024 * 1024;
+
+    fn at(ms: u64) -> Time {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_small_backlog_never_holds() {
+        let mut pace = Pace::default();
+        assert!(pace.may_read(at(0), HOLD_MIN - 1, LOG));
+        assert_eq!(pace.next_timeout(), None);
+    }
+
+    #[test]
+    fn a_viewer_that_clears_its_backlog_in_time_is_waited_for_again_and_again() {
+        let mut pace = Pace::default();
+        for turn in 0..100 {
+            assert!(!pace.may_read(at(turn * 60), HOLD_MIN, LOG));
+            assert!(!pace.may_read(at(turn * 60 + 20), HOLD_MIN / 2 + 1, LOG));
+            assert!(pace.may_read(at(turn * 60 + 40), HOLD_MIN / 2, LOG));
+        }
+    }
+
+    #[test]
+    fn a_viewer_that_stalls_lets_the_pty_go_in_time_and_is_not_waited_for_until_it_caught_up() {
+        let mut pace = Pace::default();
+        assert!(!pace.may_read(at(0), HOLD_MIN, LOG));
+        assert_eq!(pace.next_timeout(), Some(at(50)));
+        assert!(!pace.may_read(at(49), HOLD_MIN, LOG));
+        assert!(pace.may_read(at(50), HOLD_MIN, LOG));
+        assert!(pace.may_read(at(60), HOLD_MIN * 4, LOG), "behind");
+        assert!(pace.may_read(at(70), 0, LOG), "caught up");
+        assert!(!pace.may_read(at(80), HOLD_MIN, LOG), "waited for again");
+    }
+
+    #[test]
+    fn a_fast_viewer_may_have_a_larger_backlog_within_half_of_the_log() {
+        let mut pace = Pace::default();
+        for turn in 0..100 {
+            pace.handle_rendered(at(turn * 10), 1_000_000, true);
+        }
+        assert!(pace.may_read(at(2000), LOG as u64 / 2 - 1, LOG));
+        assert!(!pace.may_read(at(2000), LOG as u64 / 2, LOG));
+    }
+}

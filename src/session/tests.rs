@@ -1,0 +1,264 @@
+//! What holds for a session as a whole; the parts have tests of their own.
+
+use super::*;
+use crate::pb::server_frame;
+
+const NOW: Time = Time::ZERO;
+const SIZE: pb::Winsize = pb::Winsize { rows: 24, cols: 80 };
+const A: ConnId = ConnId(1);
+const B: ConnId = ConnId(2);
+
+fn session(log_bytes: usize) -> Session {
+    Session::new(Config { epoch: 7, log_bytes, winsize: SIZE, name: "n".to_owned() })
+}
+
+fn who(role: pb::Role) -> Who {
+    Who { principal: "person/1".to_owned(), display_name: "P".to_owned(), role }
+}
+
+fn first_frame(viewer: u8) -> pb::Attach {
+    pb::Attach {
+        versions: limits::FRAME_VERSIONS.to_vec(),
+        viewer_id: vec![viewer; 16].into(),
+        role: pb::Role::Writer.into(),
+        window_bytes: limits::WINDOW_MAX_BYTES,
+        ..Default::default()
+    }
+}
+
+fn attach_with(session: &mut Session, conn: ConnId, attach: pb::Attach) -> Result<pb::Attached, Refusal> {
+    session.handle_attach(NOW, conn, who(pb::Role::Writer), pb::Session::default(), attach)?;
+    match session.poll_frame(NOW, conn).and_then(|frame| frame.kind) {
+        Some(server_frame::Kind::Attached(attached)) => Ok(attached),
+        other => panic!("the first frame is {other:?}"),
+    }
+}
+
+fn attach(session: &mut Session, conn: ConnId, viewer: u8) -> pb::Attached {
+    attach_with(session, conn, first_frame(viewer)).expect("is accepted")
+}
+
+fn frames(session: &mut Session, now: Time, conn: ConnId) -> Vec<server_frame::Kind> {
+    std::iter::from_fn(|| session.poll_frame(now, conn)).filter_map(|frame| frame.kind).collect()
+}
+
+fn output(frames: &[server_frame::Kind]) -> Vec<u8> {
+    let data = frames.iter().filter_map(|kind| match kind {
+        server_frame::Kind::Output(output) => Some(output.data.to_vec()),
+        _ => None,
+    });
+    data.collect::<Vec<_>>().concat()
+}
+
+fn actions(session: &mut Session, now: Time) -> Vec<Action> {
+    std::iter::from_fn(|| session.poll_action(now)).collect()
+}
+
+fn send(session: &mut Session, conn: ConnId, kind: client_frame::Kind) -> Result<(), Refusal> {
+    session.handle_frame(NOW, conn, pb::ClientFrame { kind: Some(kind) })
+}
+
+fn input(offset: u64, data: &'static [u8]) -> client_frame::Kind {
+    client_frame::Kind::Input(pb::Input { offset, data: data.into() })
+}
+
+#[test]
+fn a_new_viewer_gets_everything_that_is_kept_from_the_beginning() {
+    let mut session = session(1024);
+    session.handle_output(NOW, b"hello");
+    let attached = attach(&mut session, A, 1);
+    assert_eq!((attached.epoch, attached.offset, attached.live_offset), (7, 0, 5));
+    let frames = frames(&mut session, NOW, A);
+    assert_eq!(output(&frames), b"hello");
+    assert!(!frames.iter().any(|kind| matches!(kind, server_frame::Kind::Gap(_))));
+}
+
+#[test]
+fn a_viewer_that_comes_back_gets_what_it_misses_and_nothing_else() {
+    let mut session = session(1024);
+    session.handle_output(NOW, b"hello world");
+    let resume = Some(pb::Resume { epoch: 7, offset: 6 });
+    let attached =
+        attach_with(&mut session, A, pb::Attach { resume, ..first_frame(1) }).expect("is accepted");
+    assert_eq!(attached.offset, 6);
+    assert_eq!(output(&frames(&mut session, NOW, A)), b"world");
+}
+
+#[test]
+fn another_epoch_counts_for_nothing() {
+    let mut session = session(1024);
+    session.handle_output(NOW, b"hello");
+    let resume = Some(pb::Resume { epoch: 6, offset: 3 });
+    let attached =
+        attach_with(&mut session, A, pb::Attach { resume, ..first_frame(1) }).expect("is accepted");
+    assert_eq!((attached.epoch, attached.offset), (7, 0));
+}
+
+#[test]
+fn what_is_not_kept_any_more_is_named_and_the_program_is_asked_to_repaint() {
+    let mut session = session(64);
+    session.handle_output(NOW, &b"0123456789\n".repeat(20));
+    let attached = attach(&mut session, A, 1);
+    assert_eq!(attached.offset, 0);
+    let frames = frames(&mut session, NOW, A);
+    let Some(server_frame::Kind::Gap(gap)) = frames.first() else { panic!("{frames:?}") };
+    assert_eq!((gap.from, gap.to % 11), (0, 0), "goes on at the start of a line");
+    assert_eq!(output(&frames).len() as u64, 220 - gap.to);
+    assert!(actions(&mut session, NOW).contains(&Action::Nudge));
+}
+
+#[test]
+fn nobody_has_output_that_was_never_printed() {
+    let mut session = session(64);
+    let resume = Some(pb::Resume { epoch: 7, offset: 1 });
+    let refusal = attach_with(&mut session, A, pb::Attach { resume, ..first_frame(1) }).unwrap_err();
+    assert_eq!(refusal.code, Code::Protocol);
+    assert_eq!(session.viewers(), 0);
+}
+
+#[test]
+fn the_same_viewer_id_fences_the_older_attachment_and_keeps_the_lease() {
+    let mut session = session(64);
+    attach(&mut session, A, 1);
+    let attached = attach(&mut session, B, 1);
+    let closes = actions(&mut session, NOW);
+    assert!(matches!(&closes[0], Action::Close { conn: A, refusal } if refusal.code == Code::Fenced));
+    let told = frames(&mut session, NOW, B);
+    assert!(
+        told.iter()
+            .any(|kind| matches!(kind, server_frame::Kind::Presence(p) if p.writer == attached.viewer))
+    );
+    assert_eq!(
+        send(&mut session, A, input(0, b"x")).unwrap_err().code,
+        Code::Protocol,
+        "the older one is over"
+    );
+}
+
+#[test]
+fn input_reaches_the_pty_once_over_a_reconnect() {
+    let mut session = session(64);
+    attach(&mut session, A, 1);
+    send(&mut session, A, input(0, b"abc")).expect("taken");
+    session.handle_input_written(NOW, 2);
+    session.handle_disconnect(NOW, A);
+    let attached = attach(&mut session, B, 1);
+    assert_eq!(attached.input_offset, 3);
+    send(&mut session, B, input(2, b"cd")).expect("overlaps");
+    assert_eq!(session.poll_input(), b"cd");
+    session.handle_input_written(NOW, 2);
+    let frames = frames(&mut session, limits::CONFIRM_DELAY, B);
+    assert!(frames.iter().any(|kind| matches!(kind, server_frame::Kind::InputConfirmed(c) if c.offset == 4)));
+}
+
+#[test]
+fn one_without_the_lease_is_refused_by_name_until_it_takes_it() {
+    let mut session = session(64);
+    attach(&mut session, A, 1);
+    attach(&mut session, B, 2);
+    send(&mut session, B, input(0, b"no")).expect("is no fault");
+    assert_eq!(session.poll_input(), b"");
+    let told = frames(&mut session, NOW, B);
+    assert!(told.iter().any(|kind| matches!(kind, server_frame::Kind::InputRefused(r) if r.to == 2)));
+    send(&mut session, B, client_frame::Kind::TakeLease(pb::TakeLease {})).expect("may type");
+    send(&mut session, B, input(2, b"yes")).expect("goes on");
+    assert_eq!(session.poll_input(), b"yes");
+}
+
+#[test]
+fn one_that_may_only_look_never_gets_the_lease() {
+    let mut session = session(64);
+    session
+        .handle_attach(NOW, A, who(pb::Role::Viewer), pb::Session::default(), first_frame(1))
+        .expect("may look");
+    send(&mut session, A, input(0, b"x")).expect("is no fault");
+    assert_eq!(session.poll_input(), b"");
+    let taken = send(&mut session, A, client_frame::Kind::TakeLease(pb::TakeLease {}));
+    assert_eq!(taken.unwrap_err().code, Code::NotWriter);
+}
+
+#[test]
+fn the_size_follows_the_lease_and_not_too_often() {
+    let mut session = session(64);
+    let large = pb::Winsize { rows: 50, cols: 5000 };
+    attach_with(&mut session, A, pb::Attach { winsize: Some(large), ..first_frame(1) }).expect("is accepted");
+    let clamped = pb::Winsize { rows: 50, cols: 1000 };
+    assert!(actions(&mut session, NOW).contains(&Action::Resize(clamped)));
+    let small = pb::Winsize { rows: 10, cols: 20 };
+    attach_with(&mut session, B, pb::Attach { winsize: Some(small), ..first_frame(2) }).expect("is accepted");
+    assert!(
+        !actions(&mut session, NOW).iter().any(|action| matches!(action, Action::Resize(_))),
+        "only looks"
+    );
+    send(&mut session, B, client_frame::Kind::TakeLease(pb::TakeLease {})).expect("may type");
+    assert!(!actions(&mut session, NOW).contains(&Action::Resize(small)), "too soon");
+    let due = limits::RESIZE_INTERVAL;
+    assert!(session.next_timeout().is_some_and(|next| next <= due), "asks to be called");
+    assert!(actions(&mut session, due).contains(&Action::Resize(small)));
+}
+
+#[test]
+fn the_exit_comes_after_the_last_byte() {
+    let mut session = session(1 << 20);
+    attach_with(&mut session, A, pb::Attach { window_bytes: 0, ..first_frame(1) }).expect("is accepted");
+    session.handle_output(NOW, &[b'x'; 40_000]);
+    session.handle_exit(NOW, pb::Exit { code: 3, ..Default::default() });
+    let before = frames(&mut session, NOW, A);
+    assert!(
+        !before.iter().any(|kind| matches!(kind, server_frame::Kind::Exited(_))),
+        "it has no credit for all"
+    );
+    assert!(!session.all_told());
+    let credit = pb::Credit { rendered_offset: 32 * 1024, window_bytes: 0 };
+    send(&mut session, A, client_frame::Kind::Credit(credit)).expect("was sent");
+    let after = frames(&mut session, NOW, A);
+    assert!(matches!(after.last(), Some(server_frame::Kind::Exited(e)) if e.offset == 40_000));
+    assert!(session.all_told());
+}
+
+#[test]
+fn a_viewer_that_stalls_holds_nobody_for_longer_than_allowed() {
+    let mut session = session(limits::LOG_BYTES);
+    attach_with(&mut session, A, pb::Attach { window_bytes: 0, ..first_frame(1) }).expect("is accepted");
+    while session.wants_output(NOW) {
+        session.handle_output(NOW, &[b'x'; 16 * 1024]);
+    }
+    assert_eq!(session.next_timeout(), Some(limits::CONFIRM_DELAY.min(limits::PACE_BACKLOG)));
+    assert!(session.wants_output(limits::PACE_BACKLOG), "let go");
+    for _ in 0..1000 {
+        session.handle_output(NOW, &[b'x'; 16 * 1024]);
+        assert!(session.wants_output(limits::PACE_BACKLOG));
+    }
+}
+
+#[test]
+fn what_the_protocol_does_not_know_is_refused_with_its_code() {
+    let mut session = session(64);
+    assert_eq!(send(&mut session, A, input(0, b"x")).unwrap_err().code, Code::Protocol);
+    let bad = |attach| attach_with(&mut self::session(64), A, attach).unwrap_err().code;
+    assert_eq!(bad(pb::Attach { versions: vec![9], ..first_frame(1) }), Code::UnsupportedVersion);
+    assert_eq!(bad(pb::Attach { viewer_id: vec![1; 15].into(), ..first_frame(1) }), Code::Invalid);
+    attach(&mut session, A, 1);
+    let large = pb::Input { offset: 0, data: vec![0; limits::INPUT_BYTES + 1].into() };
+    assert_eq!(send(&mut session, A, client_frame::Kind::Input(large)).unwrap_err().code, Code::Invalid);
+    for kind in [
+        client_frame::Kind::Attach(first_frame(1)),
+        client_frame::Kind::Sealed(pb::Sealed::default()),
+        client_frame::Kind::SnapshotRequest(pb::SnapshotRequest {}),
+    ] {
+        assert_eq!(send(&mut session, A, kind).unwrap_err().code, Code::Protocol);
+    }
+    let unknown = session.handle_frame(NOW, A, pb::ClientFrame { kind: None });
+    assert_eq!(unknown.unwrap_err().code, Code::Protocol);
+}
+
+#[test]
+fn viewers_at_once_are_bounded() {
+    let mut session = session(64);
+    for n in 0..limits::VIEWERS_PER_SESSION {
+        attach(&mut session, ConnId(n as u32), n as u8);
+    }
+    let refusal = attach_with(&mut session, ConnId(99), first_frame(99)).unwrap_err();
+    assert_eq!(refusal.code, Code::Limit);
+    attach(&mut session, ConnId(100), 0);
+}

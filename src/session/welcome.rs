@@ -1,0 +1,125 @@
+//! How an attachment begins: who comes, what it has already, and what it is
+//! sent first.
+
+use super::{Attachment, ConnId, Session, Time, Who, clamp_winsize};
+use crate::{
+    code::Refusal,
+    id::ViewerId,
+    limits, negotiate,
+    pb::{self, Code},
+};
+
+/// Features of attachments that this program has.
+const FEATURES: &[&str] = &[];
+
+/// Where the output of an attachment begins.
+struct Start {
+    /// The first byte that the viewer misses.
+    offset: u64,
+    /// The first byte that it gets, when that is another.
+    gap_to: Option<u64>,
+}
+
+impl Session {
+    /// The first frame of a connection: attaches its viewer. A connection that
+    /// has the same viewer id is fenced. `info` is the session as the viewer is
+    /// told of it.
+    ///
+    /// # Errors
+    /// The cause for which the shell closes the connection.
+    pub fn handle_attach(
+        &mut self,
+        now: Time,
+        conn: ConnId,
+        who: Who,
+        info: pb::Session,
+        attach: pb::Attach,
+    ) -> Result<(), Refusal> {
+        let version = negotiate::version("attachment", limits::FRAME_VERSIONS, &attach.versions)?;
+        let features = negotiate::features(FEATURES, &attach.features)?;
+        let viewer = ViewerId::try_from(attach.viewer_id.as_ref())
+            .map_err(|invalid| Refusal::new(Code::Invalid, invalid.to_string()))?;
+        let start = self.start_of(attach.resume)?;
+        let is_newcomer = !self.attachments.values().any(|one| one.viewer_id == viewer);
+        if is_newcomer && self.attachments.len() >= limits::VIEWERS_PER_SESSION {
+            return Err(Refusal::new(
+                Code::Limit,
+                format!("{} viewers are here already; close one of them", limits::VIEWERS_PER_SESSION),
+            ));
+        }
+        let (input_offset, refused) = self.input.attach(now, viewer, &who.principal, attach.input_settled)?;
+        self.fence(viewer);
+
+        let role = effective_role(who.role, attach.role());
+        self.last_number += 1;
+        let number = self.last_number;
+        let winsize = attach.winsize.map(clamp_winsize);
+        let mut attachment =
+            Attachment::new(viewer, number, who, role, winsize, attach.window_bytes, start.offset);
+        attachment.news.attached = Some(pb::Attached {
+            version,
+            features,
+            epoch: self.epoch,
+            offset: start.offset,
+            live_offset: self.log.end(),
+            input_offset,
+            refused,
+            role: role.into(),
+            viewer: number,
+            session: Some(info),
+            query_answerer: pb::QueryAnswerer::Writer.into(),
+        });
+        if let Some(to) = start.gap_to {
+            attachment.gap(to);
+            self.nudge = true;
+        }
+        attachment.confirm(now, self.input.settled(viewer));
+        self.attachments.insert(conn, attachment);
+        self.lease.back(viewer);
+        if role == pb::Role::Writer && !self.is_exited() {
+            self.lease.claim(viewer);
+        } else if self.lease.is_held_by(viewer) {
+            self.lease.free();
+        }
+        self.follow_size_of(viewer);
+        self.presence_changed();
+        Ok(())
+    }
+
+    /// The bytes from where the viewer is, or a gap up to the start of a line:
+    /// never both, never neither.
+    fn start_of(&self, resume: Option<pb::Resume>) -> Result<Start, Refusal> {
+        let (first, end) = (self.log.start(), self.log.end());
+        let offset = match resume.filter(|resume| resume.epoch == self.epoch) {
+            Some(resume) if resume.offset > end => {
+                return Err(Refusal::new(
+                    Code::Protocol,
+                    format!("the output ends at {end}, nobody can have {}; attach anew", resume.offset),
+                ));
+            }
+            Some(resume) => resume.offset,
+            None => 0,
+        };
+        let gap_to = (offset < first).then(|| self.log.line_start(first, limits::LINE_START_SEARCH_BYTES));
+        Ok(Start { offset, gap_to })
+    }
+
+    /// Ends the older attachment of this viewer, if there is one.
+    fn fence(&mut self, viewer: ViewerId) {
+        let older = self.attachments.iter().find(|(_, one)| one.viewer_id == viewer).map(|(conn, _)| *conn);
+        if let Some(conn) = older {
+            self.attachments.remove(&conn);
+            let refusal =
+                Refusal::new(Code::Fenced, "the same viewer attached anew; this attachment is over");
+            self.closes.push_back((conn, refusal));
+        }
+    }
+}
+
+/// The lesser of what was granted and what was asked for.
+const fn effective_role(granted: pb::Role, asked: pb::Role) -> pb::Role {
+    match (granted, asked) {
+        (pb::Role::Writer, pb::Role::Writer) => pb::Role::Writer,
+        _ => pb::Role::Viewer,
+    }
+}

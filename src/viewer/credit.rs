@@ -1,0 +1,146 @@
+//! How much a viewer lets itself be sent: what it renders in a round trip and
+//! a little more.
+
+use std::time::Duration;
+
+use crate::{limits, pb, session::Time};
+
+/// What a new sample weighs.
+const SAMPLE_WEIGHT: f64 = 0.3;
+/// Samples over less than this are too rough, and are joined.
+const SAMPLE: Duration = Duration::from_millis(5);
+
+/// Counts what was rendered, and decides when to say so.
+#[derive(Debug)]
+pub(super) struct Credit {
+    rtt: Duration,
+    /// Bytes per second while there was something to render; `None` before the
+    /// first sample.
+    rate: Option<f64>,
+    /// Bytes that came and are not rendered yet.
+    waiting: u64,
+    /// Begin of the sample that is being taken, and what it has.
+    sample: Option<(Time, u64)>,
+    rendered: u64,
+    told: u64,
+    window: u32,
+}
+
+impl Credit {
+    pub(super) fn new() -> Self {
+        Self {
+            rtt: Duration::ZERO,
+            rate: None,
+            waiting: 0,
+            sample: None,
+            rendered: 0,
+            told: 0,
+            window: limits::WINDOW_MAX_BYTES,
+        }
+    }
+
+    /// The next output has this offset, and nothing waits.
+    pub(super) fn restart(&mut self, offset: u64) {
+        (self.rendered, self.told, self.waiting, self.sample) = (offset, offset, 0, None);
+    }
+
+    pub(super) fn handle_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt;
+    }
+
+    /// These bytes came.
+    pub(super) fn handle_output(&mut self, now: Time, bytes: u64) {
+        self.waiting += bytes;
+        self.sample.get_or_insert((now, 0));
+    }
+
+    /// Of those that came, these are on the screen.
+    pub(super) fn handle_rendered(&mut self, now: Time, bytes: u64) {
+        let bytes = bytes.min(self.waiting);
+        self.waiting -= bytes;
+        self.rendered += bytes;
+        if let Some((since, so_far)) = self.sample.take() {
+            let (took, so_far) = (now.saturating_sub(since), so_far + bytes);
+            if took >= SAMPLE {
+                let sample = so_far as f64 / took.as_secs_f64();
+                self.rate = Some(self.rate.map_or(sample, |rate| rate + SAMPLE_WEIGHT * (sample - rate)));
+            } else if self.waiting > 0 {
+                self.sample = Some((since, so_far));
+            }
+            if took >= SAMPLE && self.waiting > 0 {
+                self.sample = Some((now, 0));
+            }
+        }
+    }
+
+    /// Output that the viewer knows it will not get ends at `to`.
+    pub(super) fn skip(&mut self, to: u64) {
+        self.rendered = to.saturating_sub(self.waiting);
+    }
+
+    /// The window now: clamp(rate x (RTT + slack), least, most). Without a
+    /// measured rate the most: a terminal that is idle renders at once.
+    pub(super) fn window(&self) -> u32 {
+        let (least, most) = (f64::from(limits::WINDOW_MIN_BYTES), f64::from(limits::WINDOW_MAX_BYTES));
+        let time = (self.rtt + limits::WINDOW_SLACK).as_secs_f64();
+        self.rate.map_or(most, |rate| (rate * time).clamp(least, most)) as u32
+    }
+
+    /// The first window of an attachment.
+    pub(super) fn first_window(&mut self) -> u32 {
+        self.window = self.window();
+        self.window
+    }
+
+    /// A credit, once a quarter of the window was rendered.
+    pub(super) fn poll(&mut self) -> Option<pb::Credit> {
+        if self.rendered - self.told < u64::from(self.window / 4) {
+            return None;
+        }
+        self.told = self.rendered;
+        self.window = self.window();
+        Some(pb::Credit { rendered_offset: self.rendered, window_bytes: self.window })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Time {
+        Time::from_millis(ms)
+    }
+
+    #[test]
+    fn a_slow_terminal_asks_for_little_and_a_fast_one_for_much() {
+        let mut slow = Credit::new();
+        let mut fast = Credit::new();
+        for turn in 0..100 {
+            slow.handle_output(at(turn * 10), 1000);
+            slow.handle_rendered(at(turn * 10 + 10), 1000);
+            fast.handle_output(at(turn * 10), 1_000_000);
+            fast.handle_rendered(at(turn * 10 + 10), 1_000_000);
+        }
+        assert_eq!(slow.window(), limits::WINDOW_MIN_BYTES);
+        assert_eq!(fast.window(), limits::WINDOW_MAX_BYTES);
+    }
+
+    #[test]
+    fn it_is_said_after_a_quarter_of_the_window() {
+        let mut credit = Credit::new();
+        let quarter = u64::from(credit.first_window() / 4);
+        credit.handle_output(at(0), quarter);
+        credit.handle_rendered(at(0), quarter - 1);
+        assert_eq!(credit.poll(), None);
+        credit.handle_rendered(at(0), 1);
+        assert_eq!(credit.poll().map(|credit| credit.rendered_offset), Some(quarter));
+        assert_eq!(credit.poll(), None, "said once");
+    }
+
+    #[test]
+    fn bytes_that_never_came_cannot_be_rendered() {
+        let mut credit = Credit::new();
+        credit.handle_rendered(at(0), 1_000_000);
+        assert_eq!(credit.poll(), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! What holds for a viewer as a whole; the parts have tests of their own.
+
+use super::*;
+
+const NOW: Time = Time::ZERO;
+
+fn viewer() -> Viewer {
+    Viewer::new([1; 16], pb::Role::Writer, None)
+}
+
+fn attached(epoch: u64, offset: u64, input_offset: u64) -> pb::ServerFrame {
+    server(server_frame::Kind::Attached(pb::Attached {
+        version: 1,
+        epoch,
+        offset,
+        live_offset: offset,
+        input_offset,
+        role: pb::Role::Writer.into(),
+        viewer: 1,
+        ..Default::default()
+    }))
+}
+
+fn server(kind: server_frame::Kind) -> pb::ServerFrame {
+    pb::ServerFrame { kind: Some(kind) }
+}
+
+fn output(offset: u64, data: &'static [u8]) -> pb::ServerFrame {
+    server(server_frame::Kind::Output(pb::Output { offset, data: data.into() }))
+}
+
+fn writer(number: u32) -> pb::ServerFrame {
+    server(server_frame::Kind::Presence(pb::Presence { viewers: Vec::new(), writer: number }))
+}
+
+fn inputs(viewer: &mut Viewer) -> Vec<(u64, Vec<u8>)> {
+    std::iter::from_fn(|| viewer.poll_frame(NOW))
+        .filter_map(|frame| match frame.kind {
+            Some(Kind::Input(input)) => Some((input.offset, input.data.to_vec())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn take(viewer: &mut Viewer, frame: pb::ServerFrame) -> Vec<Event> {
+    viewer.handle_frame(NOW, frame).expect("follows the rules")
+}
+
+#[test]
+fn a_reconnect_says_what_is_on_the_screen() {
+    let mut viewer = viewer();
+    let Some(Kind::Attach(first)) = viewer.attach().kind else { panic!("attach comes first") };
+    assert_eq!(first.resume, None);
+    take(&mut viewer, attached(7, 0, 0));
+    take(&mut viewer, output(0, b"hello"));
+    let Some(Kind::Attach(second)) = viewer.attach().kind else { panic!("attach comes first") };
+    assert_eq!(second.resume, Some(pb::Resume { epoch: 7, offset: 5 }));
+}
+
+#[test]
+fn output_that_does_not_continue_is_refused() {
+    let mut viewer = viewer();
+    assert!(viewer.handle_frame(NOW, output(0, b"x")).is_err(), "before the attachment");
+    take(&mut viewer, attached(7, 0, 0));
+    take(&mut viewer, output(0, b"abc"));
+    for offset in [0, 2, 4] {
+        assert_eq!(viewer.handle_frame(NOW, output(offset, b"x")).unwrap_err().code, Code::Protocol);
+    }
+    take(&mut viewer, output(3, b"def"));
+}
+
+#[test]
+fn after_a_gap_the_output_goes_on_behind_it() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 10, 0));
+    let gap = pb::Gap { from: 10, to: 500 };
+    assert_eq!(take(&mut viewer, server(server_frame::Kind::Gap(gap))), [Event::Reset(Some(gap))]);
+    take(&mut viewer, output(500, b"x"));
+}
+
+#[test]
+fn nothing_is_typed_without_the_lease() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 0, 0));
+    viewer.push_input(b"x");
+    assert!(inputs(&mut viewer).is_empty(), "who holds it is not known yet");
+    take(&mut viewer, writer(2));
+    assert!(inputs(&mut viewer).is_empty(), "another holds it");
+    take(&mut viewer, writer(0));
+    assert_eq!(inputs(&mut viewer), [(0, b"x".to_vec())], "free for the first that types");
+}
+
+#[test]
+fn unconfirmed_input_is_sent_again_over_a_reconnect() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 0, 0));
+    take(&mut viewer, writer(1));
+    viewer.push_input(b"abc");
+    assert_eq!(inputs(&mut viewer), [(0, b"abc".to_vec())]);
+    viewer.attach();
+    take(&mut viewer, attached(7, 0, 1));
+    take(&mut viewer, writer(1));
+    assert_eq!(inputs(&mut viewer), [(1, b"bc".to_vec())]);
+}
+
+#[test]
+fn another_holder_resets_the_screen_and_names_what_is_unknown() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 0, 0));
+    take(&mut viewer, writer(1));
+    viewer.push_input(b"abc");
+    inputs(&mut viewer);
+    viewer.attach();
+    let events = take(&mut viewer, attached(8, 0, 0));
+    assert_eq!(events[..2], [Event::Reset(None), Event::InputUnknown { bytes: 3 }]);
+}
+
+#[test]
+fn the_round_trip_is_measured_at_once_and_again() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 0, 0));
+    let Some(Kind::Ping(ping)) = viewer.poll_frame(NOW).and_then(|frame| frame.kind) else {
+        panic!("a ping")
+    };
+    let later = Time::from_millis(30);
+    let pong = server(server_frame::Kind::Pong(pb::Pong { stamp: ping.stamp }));
+    assert_eq!(viewer.handle_frame(later, pong), Ok(vec![Event::Rtt(later)]));
+    assert_eq!(viewer.next_timeout(), Some(limits::PING));
+}

@@ -1,0 +1,253 @@
+//! Core, edge and gateway as real processes, enrolled by the same path as
+//! anybody's.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use chatcode_certs::{Identity, JoinToken};
+use chatcode_proto::pb::{
+    self, accounts_client::AccountsClient, fleet_client::FleetClient, sessions_client::SessionsClient,
+};
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+use crate::{
+    eventually,
+    page::Page,
+    proc::{self, Proc},
+};
+
+/// One installation in a folder of its own; all of it ends when dropped.
+#[derive(Debug)]
+pub struct Mesh {
+    /// The core.
+    pub core: Proc,
+    /// The edge.
+    pub edge: Proc,
+    /// The gateway.
+    pub gateway: Proc,
+    /// An administrator's identity.
+    pub admin: Arc<Identity>,
+    grpc: String,
+    link: String,
+    listen: String,
+    folder: TempDir,
+}
+
+impl Mesh {
+    /// Starts all roles and waits until the gateway's link is live.
+    ///
+    /// # Errors
+    /// When one of them does not come up; the error holds its log.
+    pub async fn start() -> anyhow::Result<Self> {
+        chatcode_certs::tls::install_provider();
+        let folder = tempfile::Builder::new().prefix("cc").tempdir()?;
+        let core = start_core(&folder, "127.0.0.1:0", "127.0.0.1:0").await?;
+        let (grpc, link) = (core.word("grpc")?, core.word("link")?);
+        for role in ["edge", "gateway"] {
+            let token = bootstrap_token(&folder, role).await?;
+            let data = data_dir(&folder, role);
+            let args = ["enroll", "--data-dir", &data, "--core", &grpc];
+            proc::run(&format!("chatcode-{role}"), &args, &token).await?;
+        }
+        let token: JoinToken = bootstrap_token(&folder, "admin").await?.trim().parse()?;
+        let (admin, _) = chatcode_link::enroll::enroll(&grpc, &token, "test").await?;
+        let edge = start_edge(&folder, &grpc, "127.0.0.1:0").await?;
+        let listen = edge.word("listen")?;
+        let gateway = start_gateway(&folder, &link).await?;
+        Ok(Self { core, edge, gateway, admin: Arc::new(admin), grpc, link, listen, folder })
+    }
+
+    /// The address of the core's gRPC listener.
+    #[must_use]
+    pub fn grpc_address(&self) -> &str {
+        &self.grpc
+    }
+
+    /// The address of the core's links (UDP).
+    #[must_use]
+    pub fn link_address(&self) -> &str {
+        &self.link
+    }
+
+    /// The address of the edge's listener.
+    #[must_use]
+    pub fn edge_address(&self) -> &str {
+        &self.listen
+    }
+
+    /// The folder of a role's files.
+    #[must_use]
+    pub fn data_dir(&self, role: &str) -> PathBuf {
+        self.folder.path().join(role)
+    }
+
+    /// A folder for the test's own files.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// The id of the gateway.
+    ///
+    /// # Errors
+    /// When its ready line did not tell.
+    pub fn gateway_id(&self) -> anyhow::Result<String> {
+        self.gateway.word("gateway")
+    }
+
+    /// A channel to the core with the administrator's certificate.
+    ///
+    /// # Errors
+    /// When the TLS configuration cannot be made.
+    pub fn channel(&self) -> anyhow::Result<Channel> {
+        let tls = chatcode_certs::tls::core_client(&self.admin, &[b"h2"])?;
+        Ok(chatcode_link::tcp::channel(&self.grpc, tls, &self.admin.trust_domain().core_dns()))
+    }
+
+    /// A one-time URL that signs the owner in.
+    ///
+    /// # Errors
+    /// When the core refuses.
+    pub async fn login_url(&self) -> anyhow::Result<String> {
+        let mut accounts = AccountsClient::new(self.channel()?);
+        let secret = accounts.create_sign_in(pb::AccountsCreateSignInRequest {}).await?.into_inner().secret;
+        Ok(format!("{}/#login={secret}", self.edge.word("origin")?))
+    }
+
+    /// A page that is signed in as the owner.
+    ///
+    /// # Errors
+    /// When sign-in fails.
+    pub async fn page(&self) -> anyhow::Result<Page> {
+        Page::sign_in(&self.login_url().await?, &self.listen).await
+    }
+
+    /// The fleet as the administrator sees it.
+    ///
+    /// # Errors
+    /// When the TLS configuration cannot be made.
+    pub fn fleet(&self) -> anyhow::Result<FleetClient<Channel>> {
+        Ok(FleetClient::new(self.channel()?))
+    }
+
+    /// The sessions of the gateway as the administrator reaches them; requests
+    /// still need their target.
+    ///
+    /// # Errors
+    /// When the TLS configuration cannot be made.
+    pub fn sessions(&self) -> anyhow::Result<SessionsClient<Channel>> {
+        Ok(SessionsClient::new(self.channel()?))
+    }
+
+    /// Waits until the core says that the gateway's link is live.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn gateway_online(&self) -> anyhow::Result<()> {
+        let mut fleet = self.fleet()?;
+        let id = self.gateway_id()?;
+        eventually("the gateway's link", async || {
+            let Ok(list) = fleet.list(pb::FleetListRequest {}).await else { return Ok(None) };
+            let online = list
+                .into_inner()
+                .gateways
+                .into_iter()
+                .any(|gateway| gateway.id == id && gateway.link_state() == pb::LinkState::Online);
+            Ok(online.then_some(()))
+        })
+        .await
+    }
+
+    /// `kill -9` of the core, and a new one on the same ports.
+    ///
+    /// # Errors
+    /// When the new one does not come up.
+    pub async fn replace_core(&mut self) -> anyhow::Result<()> {
+        self.core.kill().await?;
+        self.core = start_core(&self.folder, &self.grpc, &self.link).await?;
+        Ok(())
+    }
+
+    /// `kill -9` of the edge, and a new one on the same port.
+    ///
+    /// # Errors
+    /// When the new one does not come up.
+    pub async fn replace_edge(&mut self) -> anyhow::Result<()> {
+        self.edge.kill().await?;
+        self.edge = start_edge(&self.folder, &self.grpc, &self.listen).await?;
+        Ok(())
+    }
+
+    /// `kill -9` of the gateway's daemon, and a new one.
+    ///
+    /// # Errors
+    /// When the new one does not come up.
+    pub async fn replace_gateway(&mut self) -> anyhow::Result<()> {
+        self.gateway.kill().await?;
+        self.gateway = start_gateway(&self.folder, &self.link).await?;
+        Ok(())
+    }
+
+    /// Points the gateway's link at another address (a forwarder) and restarts
+    /// the daemon.
+    ///
+    /// # Errors
+    /// When the new one does not come up.
+    pub async fn gateway_through(&mut self, link: &str) -> anyhow::Result<()> {
+        self.gateway.kill().await?;
+        self.gateway = start_gateway(&self.folder, link).await?;
+        Ok(())
+    }
+}
+
+impl Drop for Mesh {
+    /// Ends the holders too: they outlive the daemon by design.
+    fn drop(&mut self) {
+        let sessions = self.data_dir("gateway").join("sessions");
+        for entry in std::fs::read_dir(sessions).into_iter().flatten().flatten() {
+            end_holder(&entry.path());
+        }
+    }
+}
+
+/// Sends SIGKILL to the process group leader that the session's record names.
+fn end_holder(session: &std::path::Path) {
+    use prost::Message as _;
+    let Ok(bytes) = std::fs::read(session.join("record.pb")) else { return };
+    let Ok(record) = pb::HolderRecord::decode(bytes.as_slice()) else { return };
+    // The number may belong to another process by now.
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", record.pid)).unwrap_or_default();
+    let pid = i32::try_from(record.pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let (true, Some(pid)) = (name.starts_with("chatcode-holde"), pid) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+fn data_dir(folder: &TempDir, role: &str) -> String {
+    folder.path().join(role).to_string_lossy().into_owned()
+}
+
+async fn bootstrap_token(folder: &TempDir, kind: &str) -> anyhow::Result<String> {
+    let data = data_dir(folder, "core");
+    let args = ["token", "--data-dir", &data, "--kind", kind];
+    proc::run("chatcode-core", &args, "").await.with_context(|| format!("a join token for {kind}"))
+}
+
+async fn start_core(folder: &TempDir, grpc: &str, link: &str) -> anyhow::Result<Proc> {
+    let (data, log) = (data_dir(folder, "core"), folder.path().join("core.log"));
+    let args = ["run", "--data-dir", &data, "--listen", grpc, "--link", link, "--exit-with-stdin"];
+    Proc::start("chatcode-core", &args, &log).await
+}
+
+async fn start_edge(folder: &TempDir, core: &str, listen: &str) -> anyhow::Result<Proc> {
+    let (data, log) = (data_dir(folder, "edge"), folder.path().join("edge.log"));
+    let args = ["run", "--data-dir", &data, "--core", core, "--listen", listen, "--exit-with-stdin"];
+    Proc::start("chatcode-edge", &args, &log).await
+}
+
+async fn start_gateway(folder: &TempDir, link: &str) -> anyhow::Result<Proc> {
+    let (data, log) = (data_dir(folder, "gateway"), folder.path().join("gateway.log"));
+    let args = ["run", "--data-dir", &data, "--link", link, "--exit-with-stdin"];
+    Proc::start("chatcode-gateway", &args, &log).await
+}

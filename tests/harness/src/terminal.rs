@@ -1,0 +1,281 @@
+//! One attachment as a page keeps it: the viewer's rules over a WebSocket,
+//! resuming by itself when anything between breaks.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use bytes::Bytes;
+use chatcode_proto::{
+    backoff::Backoff,
+    metadata, pb,
+    viewer::{Event, Viewer},
+};
+use futures_util::{SinkExt as _, StreamExt as _};
+use prost::Message as _;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite;
+
+use crate::{
+    PATIENCE,
+    page::{Page, Socket, Target},
+};
+
+/// An attachment, and all that it has shown.
+pub struct Terminal {
+    page: Page,
+    target: Target,
+    viewer: Viewer,
+    socket: Option<Socket>,
+    started: Instant,
+    backoff: Backoff,
+    /// Every output byte, in order; empty while `sink` takes them.
+    pub output: Vec<u8>,
+    sink: Option<Box<dyn FnMut(&[u8])>>,
+    /// Every gap that was named.
+    pub gaps: Vec<(u64, u64)>,
+    /// Who is here, as last told.
+    pub presence: pb::Presence,
+    /// This attachment's number in `presence`.
+    pub number: u32,
+    /// How the shell ended.
+    pub exit: Option<pb::Exit>,
+    /// Input that was refused, bytes.
+    pub refused: u64,
+    /// Input whose fate is unknown, bytes.
+    pub unknown: u64,
+    /// How often it attached.
+    pub attachments: u32,
+    /// The last words of a hop that ended the attachment.
+    pub last_error: String,
+}
+
+impl std::fmt::Debug for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Terminal")
+            .field("target", &self.target)
+            .field("output", &self.output.len())
+            .field("attachments", &self.attachments)
+            .field("last_error", &self.last_error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Terminal {
+    /// A viewer of this session; it attaches at the first wait.
+    #[must_use]
+    pub fn new(page: &Page, target: &Target, role: pb::Role) -> Self {
+        let winsize = pb::Winsize { rows: 24, cols: 80 };
+        Self {
+            page: page.clone(),
+            target: target.clone(),
+            viewer: Viewer::new(rand::random(), role, Some(winsize)),
+            socket: None,
+            started: Instant::now(),
+            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(1)),
+            output: Vec::new(),
+            sink: None,
+            gaps: Vec::new(),
+            presence: pb::Presence::default(),
+            number: 0,
+            exit: None,
+            refused: 0,
+            unknown: 0,
+            attachments: 0,
+            last_error: String::new(),
+        }
+    }
+
+    /// Starts a session with this command and attaches to it as writer.
+    ///
+    /// # Errors
+    /// When the gateway refuses or the attachment does not come.
+    pub async fn start(page: &Page, gateway: &str, command: &[&str]) -> anyhow::Result<Self> {
+        let request = pb::SessionsCreateRequest {
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            ..Default::default()
+        };
+        let target = page.create_session(gateway, &request).await?;
+        let mut terminal = Self::new(page, &target, pb::Role::Writer);
+        terminal.until("the attachment", |terminal| terminal.attachments > 0).await?;
+        Ok(terminal)
+    }
+
+    /// The target.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The rules' state, for what this type has no words for.
+    pub const fn viewer(&mut self) -> &mut Viewer {
+        &mut self.viewer
+    }
+
+    /// All output as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output).into_owned()
+    }
+
+    /// Types; the bytes go out at the next wait.
+    ///
+    /// # Errors
+    /// When more is waiting than a viewer keeps.
+    pub fn enter(&mut self, text: &str) -> anyhow::Result<()> {
+        ensure!(self.viewer.push_input(text.as_bytes()) == text.len(), "the viewer takes no more input");
+        Ok(())
+    }
+
+    /// Waits until the output holds `text`.
+    ///
+    /// # Errors
+    /// When it does not come; the error shows the end of the output.
+    pub async fn sees(&mut self, text: &str) -> anyhow::Result<()> {
+        let wanted = text.as_bytes().to_vec();
+        self.until(&format!("{text:?}"), move |terminal| {
+            terminal.output.windows(wanted.len()).any(|window| window == wanted)
+        })
+        .await
+    }
+
+    /// Goes on until `reached`.
+    ///
+    /// # Errors
+    /// When it is not reached in time; the error shows the end of the output.
+    pub async fn until(&mut self, what: &str, reached: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !reached(self) {
+            let turn = tokio::time::timeout_at(deadline, self.turn()).await;
+            let turn = turn.map_err(|_| anyhow::anyhow!("did not come in time"));
+            turn.and_then(|done| done).with_context(|| {
+                let text = self.text();
+                let from = text.char_indices().rev().nth(600).map_or(0, |(at, _)| at);
+                format!("waiting for {what} in {self:?}; output ends with {:?}", &text[from..])
+            })?;
+        }
+        Ok(())
+    }
+
+    /// From now on output goes to `sink` and is not kept.
+    pub fn pour_into(&mut self, sink: impl FnMut(&[u8]) + 'static) {
+        self.sink = Some(Box::new(sink));
+    }
+
+    /// Goes on for `time`, whatever happens.
+    ///
+    /// # Errors
+    /// When a hop speaks nonsense.
+    pub async fn rest(&mut self, time: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + time;
+        while let Ok(turn) = tokio::time::timeout_at(deadline, self.turn()).await {
+            turn?;
+        }
+        Ok(())
+    }
+
+    /// Breaks the connection without a word, as a network does.
+    pub fn cut(&mut self) {
+        self.socket = None;
+        self.viewer.handle_disconnect();
+    }
+
+    /// One turn: attach if needed, send what is ready, take one message or the
+    /// next timer.
+    async fn turn(&mut self) -> anyhow::Result<()> {
+        if self.socket.is_none() {
+            self.attach().await;
+        }
+        let Some(socket) = self.socket.as_mut() else { return Ok(()) };
+        while let Some(frame) = self.viewer.poll_frame(self.started.elapsed()) {
+            if socket.feed(tungstenite::Message::Binary(frame.encode_to_vec().into())).await.is_err() {
+                self.cut();
+                return Ok(());
+            }
+        }
+        if socket.flush().await.is_err() {
+            self.cut();
+            return Ok(());
+        }
+        let timer = self.viewer.next_timeout().map(|time| self.started + time);
+        let message = tokio::select! {
+            message = socket.next() => message,
+            () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
+                self.viewer.handle_timeout(self.started.elapsed());
+                return Ok(());
+            }
+        };
+        self.take(message)
+    }
+
+    fn take(
+        &mut self,
+        message: Option<Result<tungstenite::Message, tungstenite::Error>>,
+    ) -> anyhow::Result<()> {
+        match message {
+            Some(Ok(tungstenite::Message::Binary(bytes))) => {
+                let frame = pb::ServerFrame::decode(bytes)?;
+                let events = self.viewer.handle_frame(self.started.elapsed(), frame)?;
+                events.into_iter().for_each(|event| self.show(event));
+            }
+            Some(Ok(tungstenite::Message::Close(frame))) => {
+                self.last_error = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                self.cut();
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                self.last_error = error.to_string();
+                self.cut();
+            }
+            None => self.cut(),
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::Attached(attached) => {
+                self.attachments += 1;
+                self.number = attached.viewer;
+                self.backoff.reset();
+            }
+            Event::Output(bytes) => self.print(&bytes),
+            Event::Reset(Some(gap)) => self.gaps.push((gap.from, gap.to)),
+            Event::Presence(presence) => self.presence = presence,
+            Event::Exited(exited) => self.exit = exited.exit,
+            Event::InputRefused(refused) => self.refused += refused.to - refused.from,
+            Event::InputUnknown { bytes } => self.unknown += bytes,
+            Event::Closing(closing) => self.last_error = closing.message,
+            _ => {}
+        }
+    }
+
+    fn print(&mut self, bytes: &Bytes) {
+        match &mut self.sink {
+            Some(sink) => sink(bytes),
+            None => self.output.extend_from_slice(bytes),
+        }
+        self.viewer.handle_rendered(self.started.elapsed(), bytes.len());
+    }
+
+    async fn attach(&mut self) {
+        match self.page.open(metadata::ATTACH, &self.target).await {
+            Ok(mut socket) => {
+                let first = self.viewer.attach().encode_to_vec();
+                if socket.send(tungstenite::Message::Binary(first.into())).await.is_ok() {
+                    self.socket = Some(socket);
+                }
+            }
+            Err(error) => {
+                self.last_error = format!("{error:#}");
+                let pause = self.backoff.next(rand::random());
+                tokio::time::sleep(pause.max(Duration::from_millis(10))).await;
+            }
+        }
+    }
+}
+
+/// Every line of `text` that is a number, in order.
+#[must_use]
+pub fn numbers(text: &str) -> Vec<u64> {
+    text.lines().filter_map(|line| line.trim().parse().ok()).collect()
+}

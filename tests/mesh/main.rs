@@ -1,0 +1,8 @@
+//! The whole chain with real processes: core, edge, gateway and holders on
+//! ports of their own, driven as a page, an administrator and strangers would.
+
+mod attach;
+mod link;
+mod reflect;
+mod refuse;
+mod survive;
