@@ -1,53 +1,50 @@
-//! The rules of a session, the holder's end: one output log, its viewers, one
-//! writer, and input that is written once and in order.
+//! The rules of a session, the holder's end: a pure state machine.
 //!
-//! A state machine without clock or I/O. Its shell tells it what happens
-//! ([`Session::handle_attach`] and the other `handle_`), takes what is to be
-//! done (`poll_`), and comes back at [`Session::next_timeout`]. After any call
-//! that takes `&mut self` there may be new actions, input and frames.
-//!
-//! Answers to an attach are either the bytes that the viewer lacks, or a named
-//! gap and the bytes after it; never both, never neither.
+//! The shell around it (the holder's event loop) calls `handle_*` with what
+//! happened and `poll_*` for what to do; [`Time`] is passed in. Frames come
+//! decoded. The parts: the output [`log`], each viewer's attachment with its
+//! credit, the exactly-once [`input`], the writer's [`lease`], and the
+//! [`pace`] of the PTY.
 
-mod attach;
 mod attachment;
 mod input;
 mod lease;
-mod log;
+pub mod log;
 mod pace;
-mod winsize;
+mod welcome;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use attachment::{Attachment, Told};
+use input::Input;
+use lease::Lease;
+use log::OutputLog;
 
 use crate::{
     code::Refusal,
-    limits, name,
-    pb::{self, Code, client_frame, server_frame},
+    id::ViewerId,
+    limits,
+    pb::{self, Code, client_frame},
 };
 
-use self::{
-    attachment::{Attachment, Next, View},
-    input::{InputGate, Number},
-    lease::Lease,
-    log::OutputLog,
-    winsize::Resizer,
-};
-
-/// A moment: the time since the holder began.
+/// Time since the holder began.
 pub type Time = Duration;
 
-/// Names a connection of the shell; no two that are open have the same.
+/// One connection of the shell's; unique in the holder's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u32);
 
-/// What a session begins with.
+/// How a session begins.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Names the holder's life; random, never 0.
+    /// Names the holder's life; never 0.
     pub epoch: u64,
-    /// Size of the output log, bytes; within [`limits::LOG_BYTES_RANGE`].
+    /// Size of the output log, bytes.
     pub log_bytes: usize,
-    /// The first size of the PTY; cut to the limits.
+    /// The PTY's first size, checked.
     pub winsize: pb::Winsize,
     /// The session's name.
     pub name: String,
@@ -56,57 +53,52 @@ pub struct Config {
 /// Who attaches, as the grant says.
 #[derive(Clone, Debug)]
 pub struct Who {
-    /// The caller; a viewer id belongs to one principal.
+    /// Stable and unique in the installation.
     pub principal: String,
-    /// What the other viewers see; made safe and cut here.
+    /// What the other viewers see.
     pub display_name: String,
     /// The most that the attachment may do.
     pub role: pb::Role,
 }
 
 /// What the shell has to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Set the PTY's size.
+    /// Give the PTY this size.
     Resize(pb::Winsize),
-    /// Send SIGWINCH to the foreground program: a viewer's screen is to be
-    /// drawn anew.
+    /// Send SIGWINCH to the foreground program: a viewer's screen was reset.
     Nudge,
-    /// Send Closing with the refusal and close the connection. The session has
-    /// forgotten it already.
+    /// Send `Closing` with this refusal and close the connection; the rules
+    /// have forgotten it already.
     Close {
-        /// The connection.
+        /// Which one.
         conn: ConnId,
-        /// The cause; `DONE` after a detach.
+        /// Why.
         refusal: Refusal,
     },
-    /// What others see of the session has changed: viewers, size, name or end.
+    /// Something that watchers are told has changed: name, size, viewers.
     Changed,
 }
 
-/// Actions that wait for the shell; those that add nothing are kept once.
-#[derive(Debug, Default)]
-struct Actions {
-    /// At most one for each connection.
-    closes: VecDeque<(ConnId, Refusal)>,
-    resize: Option<pb::Winsize>,
-    nudge: bool,
-    changed: bool,
-}
-
-/// One session.
+/// The state of one session.
 #[derive(Debug)]
 pub struct Session {
     epoch: u64,
     name: String,
     log: OutputLog,
-    input: InputGate,
+    input: Input,
     lease: Lease,
-    resizer: Resizer,
-    /// In the order of their coming; at most [`limits::VIEWERS_PER_SESSION`].
-    attachments: Vec<Attachment>,
-    actions: Actions,
+    attachments: BTreeMap<ConnId, Attachment>,
+    presence: pb::Presence,
+    last_number: u32,
+    winsize: pb::Winsize,
+    /// The size that the writer wants, until the PTY has it.
+    wanted_winsize: Option<pb::Winsize>,
+    resized_at: Option<Time>,
     exit: Option<pb::Exit>,
+    nudge: bool,
+    changed: bool,
+    closes: VecDeque<(ConnId, Refusal)>,
 }
 
 impl Session {
@@ -117,347 +109,365 @@ impl Session {
             epoch: config.epoch,
             name: config.name,
             log: OutputLog::new(config.log_bytes),
-            input: InputGate::default(),
+            input: Input::default(),
             lease: Lease::default(),
-            resizer: Resizer::new(config.winsize),
-            attachments: Vec::new(),
-            actions: Actions::default(),
+            attachments: BTreeMap::new(),
+            presence: pb::Presence::default(),
+            last_number: 0,
+            winsize: config.winsize,
+            wanted_winsize: None,
+            resized_at: None,
             exit: None,
+            nudge: false,
+            changed: false,
+            closes: VecDeque::new(),
         }
     }
 
-    // --- what happens ---
-
-    /// A viewer sent a frame.
+    /// A frame other than the first came on this connection.
     ///
     /// # Errors
-    /// The attachment is over, as after a broken connection; the shell sends
-    /// Closing with the refusal and closes the connection.
+    /// The cause for which the shell closes the connection, after
+    /// [`Self::handle_disconnect`].
     pub fn handle_frame(&mut self, now: Time, conn: ConnId, frame: pb::ClientFrame) -> Result<(), Refusal> {
-        let result = self.frame(now, conn, frame);
-        if result.is_err() {
-            self.handle_disconnect(now, conn);
-        }
-        result
-    }
-
-    fn frame(&mut self, now: Time, conn: ConnId, frame: pb::ClientFrame) -> Result<(), Refusal> {
-        use client_frame::Kind;
-        let Some(place) = self.place(conn) else {
-            return Err(protocol("the first frame must be attach"));
+        let Some(attachment) = self.attachments.get_mut(&conn) else {
+            return Err(Refusal::new(Code::Protocol, "the first frame of an attachment is `attach`"));
         };
-        let attachment = &mut self.attachments[place];
         match frame.kind {
-            Some(Kind::Input(input)) => self.handle_input(now, place, &input)?,
-            Some(Kind::Credit(credit)) => attachment.handle_credit(now, credit)?,
-            Some(Kind::Ping(ping)) => attachment.handle_ping(ping.stamp),
-            Some(Kind::Resize(resize)) => {
-                attachment.winsize = resize.winsize.or(attachment.winsize);
-                self.follow_lease(now);
+            Some(client_frame::Kind::Input(input)) => self.handle_input(now, conn, &input),
+            Some(client_frame::Kind::Credit(credit)) => attachment.handle_credit(now, credit, &self.log),
+            Some(client_frame::Kind::Resize(resize)) => {
+                attachment.winsize = resize.winsize.map(clamp_winsize);
+                let viewer = attachment.viewer_id;
+                self.follow_size_of(viewer);
+                Ok(())
             }
-            Some(Kind::TakeLease(_)) => self.handle_take(now, place)?,
-            Some(Kind::HandOverLease(to)) => self.handle_hand_over(now, place, to.viewer),
-            Some(Kind::Detach(_)) => self.handle_detach(now, place),
-            Some(Kind::Attach(_)) => return Err(protocol("attach comes once, as the first frame")),
-            Some(Kind::SnapshotRequest(_) | Kind::HistoryRequest(_)) => {
-                return Err(protocol(
-                    "this holder does not offer the feature \"screen\": ask only for what was negotiated",
-                ));
+            Some(client_frame::Kind::TakeLease(_)) => self.handle_take_lease(conn),
+            Some(client_frame::Kind::HandOverLease(hand_over)) => {
+                self.handle_hand_over(conn, hand_over.viewer);
+                Ok(())
             }
-            Some(Kind::Sealed(_)) => return Err(protocol("sealed frames are not offered by this holder")),
-            None => return Err(protocol("the frame has no kind that this holder knows")),
+            Some(client_frame::Kind::Ping(ping)) => {
+                let pongs = &mut attachment.news.pongs;
+                if pongs.len() >= limits::PONGS {
+                    pongs.pop_front();
+                }
+                pongs.push_back(ping.stamp);
+                Ok(())
+            }
+            Some(client_frame::Kind::Detach(_)) => {
+                self.handle_detach(now, conn);
+                Ok(())
+            }
+            Some(client_frame::Kind::Attach(_)) => {
+                Err(Refusal::new(Code::Protocol, "`attach` came a second time; open another attachment"))
+            }
+            Some(client_frame::Kind::SnapshotRequest(_) | client_frame::Kind::HistoryRequest(_)) => {
+                Err(Refusal::new(
+                    Code::Protocol,
+                    "snapshots and history were not offered in `attached`; attach without them",
+                ))
+            }
+            Some(client_frame::Kind::Sealed(_)) => Err(Refusal::new(
+                Code::Protocol,
+                "sealed frames were not offered in `attached`; send plain ones",
+            )),
+            None => Err(Refusal::new(Code::Protocol, "a frame of an unknown kind; update the older program")),
         }
-        Ok(())
     }
 
-    /// A connection is gone; for one that is not attached nothing happens.
+    /// The connection is gone without a word; its viewer may come back.
     pub fn handle_disconnect(&mut self, now: Time, conn: ConnId) {
-        if let Some(place) = self.place(conn) {
-            let number = self.remove(now, place);
-            self.lease.handle_broken(now, number);
+        if let Some(attachment) = self.attachments.remove(&conn) {
+            self.lease.broken(now, attachment.viewer_id);
+            self.presence_changed();
         }
     }
 
-    /// The PTY gave these bytes. Viewers that are behind never matter here.
-    pub fn handle_output(&mut self, now: Time, bytes: &[u8]) {
+    /// The PTY gave these bytes.
+    pub fn handle_output(&mut self, _now: Time, bytes: &[u8]) {
         self.log.push(bytes);
-        for attachment in &mut self.attachments {
-            attachment.pace.handle_backlog(now, attachment.backlog(&self.log));
+        for attachment in self.attachments.values_mut() {
+            self.nudge |= attachment.skip_what_is_lost(&self.log);
         }
     }
 
-    /// The shell has ended; after the PTY's last byte. Input that was not
-    /// written is refused.
+    /// The shell has ended and the PTY gave its last byte. Input that still
+    /// waits is refused by name.
     pub fn handle_exit(&mut self, _now: Time, exit: pb::Exit) {
         self.exit = Some(exit);
+        self.changed = true;
         let attachments = &mut self.attachments;
-        self.input.handle_exit(|number, from| {
-            if let Some(attachment) = attachments.iter_mut().find(|attachment| attachment.number == number) {
-                attachment.refused_from(from);
+        self.input.drop_queue(|viewer, range| {
+            if let Some(attachment) = attachments.values_mut().find(|one| one.viewer_id == viewer) {
+                attachment.news.refused.push_back(range);
             }
         });
-        self.actions.changed = true;
     }
 
-    /// The first `n` bytes of [`Session::poll_input`] were written to the PTY.
-    pub fn handle_input_written(&mut self, _now: Time, n: usize) {
-        self.input.handle_written(n);
+    /// The next bytes for the PTY; the same until some were written.
+    #[must_use]
+    pub fn poll_input(&self) -> &[u8] {
+        self.input.next()
+    }
+
+    /// The first `n` bytes of [`Self::poll_input`] were written to the PTY.
+    pub fn handle_input_written(&mut self, now: Time, n: usize) {
+        let attachments = &mut self.attachments;
+        self.input.written(n, |viewer, offset| {
+            if let Some(attachment) = attachments.values_mut().find(|one| one.viewer_id == viewer) {
+                attachment.confirm(now, offset);
+            }
+        });
+    }
+
+    /// The next frame for this connection: news first, then output as far as
+    /// credit goes.
+    pub fn poll_frame(&mut self, now: Time, conn: ConnId) -> Option<pb::ServerFrame> {
+        let attachment = self.attachments.get_mut(&conn)?;
+        // A credit may have made room for a viewer that fell out of the log.
+        self.nudge |= attachment.skip_what_is_lost(&self.log);
+        let told = Told { presence: &self.presence, name: &self.name, exit: self.exit.as_ref() };
+        let kind = attachment.next_frame(now, &self.log, &told)?;
+        Some(pb::ServerFrame { kind: Some(kind) })
+    }
+
+    /// Whether [`Self::poll_frame`] has something for this connection now.
+    #[must_use]
+    pub fn has_frame(&self, now: Time, conn: ConnId) -> bool {
+        self.attachments
+            .get(&conn)
+            .is_some_and(|attachment| attachment.has_frame(now, &self.log, self.exit.is_some()))
+    }
+
+    /// Whether frames of this connection may be read: false while the queue
+    /// for the PTY is full.
+    #[must_use]
+    pub fn wants_frames_of(&self, conn: ConnId) -> bool {
+        let may_type =
+            self.attachments.get(&conn).is_some_and(|attachment| self.lease.is_held_by(attachment.viewer_id));
+        !may_type || self.input.has_room()
+    }
+
+    /// Whether the PTY may be read now. While false, ask again at
+    /// [`Self::next_timeout`] and after each frame.
+    pub fn wants_output(&mut self, now: Time) -> bool {
+        let writer = self.lease.writer();
+        let Some(attachment) =
+            self.attachments.values_mut().find(|attachment| Some(attachment.viewer_id) == writer)
+        else {
+            return true;
+        };
+        let backlog = attachment.backlog(&self.log);
+        attachment.pace.may_read(now, backlog, self.log.capacity())
+    }
+
+    /// What the shell has to do; call until `None`.
+    pub fn poll_action(&mut self, now: Time) -> Option<Action> {
+        if let Some((conn, refusal)) = self.closes.pop_front() {
+            return Some(Action::Close { conn, refusal });
+        }
+        if let Some(winsize) = self.wanted_winsize.filter(|_| self.resize_due().is_none_or(|due| now >= due))
+        {
+            self.wanted_winsize = None;
+            self.resized_at = Some(now);
+            self.winsize = winsize;
+            self.changed = true;
+            let resized = pb::Resized { winsize: Some(winsize), offset: self.log.end() };
+            self.attachments.values_mut().for_each(|attachment| attachment.news.resized = Some(resized));
+            return Some(Action::Resize(winsize));
+        }
+        if std::mem::take(&mut self.nudge) && self.exit.is_none() {
+            return Some(Action::Nudge);
+        }
+        std::mem::take(&mut self.changed).then_some(Action::Changed)
     }
 
     /// People gave the session another name.
     pub fn handle_rename(&mut self, _now: Time, name: String) {
         self.name = name;
-        self.attachments.iter_mut().for_each(Attachment::title_changed);
-        self.actions.changed = true;
+        self.changed = true;
+        self.attachments.values_mut().for_each(|attachment| attachment.news.titled = true);
     }
 
-    /// Time has passed; does nothing before [`Session::next_timeout`].
-    pub fn handle_timeout(&mut self, now: Time) {
-        if self.lease.handle_timeout(now) {
-            self.lease_changed(now);
-        }
-        self.resize_if_due(now);
-        let _ = self.wants_output(now);
-    }
-
-    // --- what is to be done ---
-
-    /// When [`Session::handle_timeout`] has something to do.
+    /// When [`Self::handle_timeout`] has to be called at the latest; then all
+    /// polls are due too.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        let pace = self.writer().and_then(|writer| writer.pace.holds_until(writer.backlog(&self.log)));
-        [self.lease.next_timeout(), self.resizer.next_timeout(), pace].into_iter().flatten().min()
+        let resize = self.wanted_winsize.and_then(|_| self.resize_due());
+        let held = self.attachments.values().filter_map(|attachment| attachment.pace.next_timeout());
+        let confirm = self.attachments.values().filter_map(|attachment| attachment.news.confirm_at);
+        [resize, self.lease.next_timeout()].into_iter().flatten().chain(held).chain(confirm).min()
     }
 
-    /// Whether the PTY may be read now. No: until a frame comes from a viewer,
-    /// a frame is taken for one, or [`Session::next_timeout`].
-    #[must_use]
-    pub fn wants_output(&mut self, now: Time) -> bool {
-        let Some(holder) = self.lease.holder() else { return true };
-        let writer = self.attachments.iter_mut().find(|attachment| attachment.number == holder);
-        writer.is_none_or(|writer| {
-            let backlog = writer.backlog(&self.log);
-            !writer.pace.holds(now, backlog)
-        })
-    }
-
-    /// The next bytes for the PTY; empty when none wait. More may follow when
-    /// these are written.
-    #[must_use]
-    pub fn poll_input(&self) -> &[u8] {
-        self.input.poll()
-    }
-
-    /// The next frame for a connection: control first, then output as its
-    /// credit allows, then the end. After Exited there are no more frames, and
-    /// the shell closes the connection when that is sent.
-    #[must_use]
-    pub fn poll_frame(&mut self, now: Time, conn: ConnId) -> Option<pb::ServerFrame> {
-        let place = self.place(conn)?;
-        let view = View {
-            log: &self.log,
-            known: self.input.known(self.attachments[place].number),
-            winsize: self.resizer.current(),
-            name: &self.name,
-            exit: self.exit,
-        };
-        let kind = match self.attachments[place].poll(now, &view)? {
-            Next::Frame(kind) => kind,
-            Next::Presence => server_frame::Kind::Presence(self.presence()),
-        };
-        if matches!(kind, server_frame::Kind::Gap(_)) && self.exit.is_none() {
-            self.actions.nudge = true;
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.lease.handle_timeout(now) {
+            self.presence_changed();
         }
-        Some(pb::ServerFrame { kind: Some(kind) })
+        // A writer that left may have been the one that was waited for.
+        self.wants_output(now);
     }
 
-    /// Whether [`Session::poll_frame`] has something for this connection.
+    /// The PTY's size.
     #[must_use]
-    pub fn has_frame(&self, conn: ConnId) -> bool {
-        self.place(conn).is_some_and(|place| {
-            let attachment = &self.attachments[place];
-            attachment.has_frame(&View {
-                log: &self.log,
-                known: self.input.known(attachment.number),
-                winsize: self.resizer.current(),
-                name: &self.name,
-                exit: self.exit,
-            })
-        })
+    pub const fn winsize(&self) -> pb::Winsize {
+        self.winsize
     }
 
-    /// Whether frames of this connection may be handled now; asked before each
-    /// of them. No: the input queue is full and this viewer could type; until
-    /// the PTY takes input.
+    /// The session's name.
     #[must_use]
-    pub fn wants_frames_of(&self, conn: ConnId) -> bool {
-        self.input.has_room() || self.place(conn).is_none_or(|place| !self.may_type(&self.attachments[place]))
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The next thing that the shell has to do.
-    #[must_use]
-    pub fn poll_action(&mut self, _now: Time) -> Option<Action> {
-        let actions = &mut self.actions;
-        if let Some((conn, refusal)) = actions.closes.pop_front() {
-            return Some(Action::Close { conn, refusal });
-        }
-        if let Some(winsize) = actions.resize.take() {
-            return Some(Action::Resize(winsize));
-        }
-        if std::mem::take(&mut actions.nudge) {
-            return Some(Action::Nudge);
-        }
-        std::mem::take(&mut actions.changed).then_some(Action::Changed)
-    }
-
-    // --- what is known ---
-
-    /// The size of the PTY.
-    #[must_use]
-    pub fn winsize(&self) -> pb::Winsize {
-        self.resizer.current()
-    }
-
-    /// How many attachments there are.
+    /// Attachments now.
     #[must_use]
     pub fn viewers(&self) -> u32 {
-        // At most VIEWERS_PER_SESSION.
-        self.attachments.len() as u32
+        u32::try_from(self.attachments.len()).unwrap_or(u32::MAX)
     }
 
     /// Whether the shell has ended.
     #[must_use]
-    pub fn is_exited(&self) -> bool {
+    pub const fn is_exited(&self) -> bool {
         self.exit.is_some()
     }
 
-    /// Whether the shell has ended and every viewer that is attached was told.
+    /// Whether the shell has ended and every viewer was told.
     #[must_use]
     pub fn all_told(&self) -> bool {
-        self.is_exited() && self.attachments.iter().all(Attachment::exited_told)
+        self.is_exited() && self.attachments.values().all(Attachment::knows_exit)
     }
 
-    // --- frames of viewers ---
-
-    fn handle_input(&mut self, now: Time, place: usize, input: &pb::Input) -> Result<(), Refusal> {
-        let (number, role) = (self.attachments[place].number, self.attachments[place].role);
-        let types = role == pb::Role::Writer && self.exit.is_none() && !input.data.is_empty();
-        if types && self.lease.take_if_free(number) {
-            self.lease_changed(now);
-        }
-        let refuse = if self.exit.is_some() {
-            Some(Code::SessionEnded)
-        } else if self.may_type(&self.attachments[place]) {
-            None
-        } else {
-            Some(Code::NotWriter)
-        };
-        self.input.handle(number, input, refuse)
-    }
-
-    fn handle_take(&mut self, now: Time, place: usize) -> Result<(), Refusal> {
-        let attachment = &self.attachments[place];
-        if attachment.role != pb::Role::Writer {
+    fn handle_input(&mut self, now: Time, conn: ConnId, input: &pb::Input) -> Result<(), Refusal> {
+        let Some(attachment) = self.attachments.get(&conn) else { return Ok(()) };
+        if input.data.len() > limits::INPUT_BYTES {
             return Err(Refusal::new(
-                Code::NotWriter,
-                "this attachment may only look; attach as writer to take the lease",
+                Code::Invalid,
+                format!("an input of {} bytes; send at most {}", input.data.len(), limits::INPUT_BYTES),
             ));
         }
-        if self.lease.give(Some(attachment.number)) {
-            self.lease_changed(now);
+        let viewer = attachment.viewer_id;
+        let had_writer = self.lease.writer().is_some();
+        let may_type = attachment.role == pb::Role::Writer && !self.is_exited() && self.lease.claim(viewer);
+        let refuse = match (self.is_exited(), may_type) {
+            (true, _) => Some(Code::SessionEnded),
+            (false, false) => Some(Code::NotWriter),
+            (false, true) => None,
+        };
+        let refused = self.input.take(now, viewer, input.offset, &input.data, refuse)?;
+        if may_type && !had_writer {
+            self.follow_size_of(viewer);
+            self.presence_changed();
+        }
+        let settled = self.input.settled(viewer);
+        let Some(attachment) = self.attachments.get_mut(&conn) else { return Ok(()) };
+        if let Some(range) = refused {
+            if attachment.news.refused.len() >= limits::REFUSALS_UNTOLD {
+                return Err(Refusal::new(
+                    Code::NotWriter,
+                    "much was typed without the lease; take it over first",
+                ));
+            }
+            attachment.news.refused.push_back(range);
+            attachment.confirm(now, settled);
         }
         Ok(())
     }
 
-    /// To somebody who is not here or may not write: ignored, it may have left
-    /// in the meantime.
-    fn handle_hand_over(&mut self, now: Time, place: usize, to: Number) {
-        if self.lease.holder() != Some(self.attachments[place].number) {
+    fn handle_take_lease(&mut self, conn: ConnId) -> Result<(), Refusal> {
+        let Some(attachment) = self.attachments.get(&conn) else { return Ok(()) };
+        if attachment.role != pb::Role::Writer {
+            return Err(Refusal::new(
+                Code::NotWriter,
+                "this attachment may only look; ask for the right to type",
+            ));
+        }
+        let viewer = attachment.viewer_id;
+        if !self.lease.is_held_by(viewer) {
+            self.give_lease(viewer);
+        }
+        Ok(())
+    }
+
+    fn handle_hand_over(&mut self, conn: ConnId, to: u32) {
+        let is_writer =
+            self.attachments.get(&conn).is_some_and(|attachment| self.lease.is_held_by(attachment.viewer_id));
+        if !is_writer {
             return;
         }
-        let mut others = self.attachments.iter();
-        let is_here = others.any(|other| other.number == to && other.role == pb::Role::Writer);
-        let to = Some(to).filter(|to| *to != 0);
-        if (is_here || to.is_none()) && self.lease.give(to) {
-            self.lease_changed(now);
+        if to == 0 {
+            self.lease.free();
+            self.presence_changed();
+            return;
+        }
+        let next = self.attachments.values().find(|one| one.number == to && one.role == pb::Role::Writer);
+        if let Some(viewer) = next.map(|next| next.viewer_id) {
+            self.give_lease(viewer);
         }
     }
 
-    fn handle_detach(&mut self, now: Time, place: usize) {
-        let conn = self.attachments[place].conn;
-        let number = self.remove(now, place);
-        if self.lease.holder() == Some(number) && self.lease.give(None) {
-            self.lease_changed(now);
+    fn handle_detach(&mut self, now: Time, conn: ConnId) {
+        let Some(attachment) = self.attachments.get(&conn) else { return };
+        let was_writer = self.lease.is_held_by(attachment.viewer_id);
+        self.handle_disconnect(now, conn);
+        if was_writer {
+            self.lease.free();
+            self.presence_changed();
         }
-        self.actions.closes.push_back((conn, Refusal::new(Code::Done, "detached")));
+        self.closes.push_back((conn, Refusal::new(Code::Done, "detached")));
     }
 
-    // --- what follows ---
-
-    fn place(&self, conn: ConnId) -> Option<usize> {
-        self.attachments.iter().position(|attachment| attachment.conn == conn)
+    fn give_lease(&mut self, viewer: ViewerId) {
+        self.lease.give(viewer);
+        self.follow_size_of(viewer);
+        self.presence_changed();
     }
 
-    /// The attachment of the lease holder, when it is here.
-    fn writer(&self) -> Option<&Attachment> {
-        let holder = self.lease.holder()?;
-        self.attachments.iter().find(|attachment| attachment.number == holder)
-    }
-
-    fn may_type(&self, attachment: &Attachment) -> bool {
-        let holder = self.lease.holder();
-        attachment.role == pb::Role::Writer && holder.is_none_or(|holder| holder == attachment.number)
-    }
-
-    fn remove(&mut self, now: Time, place: usize) -> Number {
-        let number = self.attachments.remove(place).number;
-        self.input.set_away(number, Some(now));
-        self.viewers_changed();
-        number
-    }
-
-    fn viewers_changed(&mut self) {
-        self.attachments.iter_mut().for_each(Attachment::presence_changed);
-        self.actions.changed = true;
-    }
-
-    fn lease_changed(&mut self, now: Time) {
-        self.attachments.iter_mut().for_each(Attachment::presence_changed);
-        self.follow_lease(now);
-    }
-
-    /// The PTY has the size of the lease holder's terminal.
-    fn follow_lease(&mut self, now: Time) {
-        if let Some(winsize) = self.writer().and_then(|writer| writer.winsize) {
-            self.resizer.want(winsize);
+    /// The PTY takes the size of this viewer's terminal if it holds the lease.
+    fn follow_size_of(&mut self, viewer: ViewerId) {
+        if !self.lease.is_held_by(viewer) {
+            return;
         }
-        self.resize_if_due(now);
-    }
-
-    fn resize_if_due(&mut self, now: Time) {
-        if let Some(winsize) = self.resizer.poll(now) {
-            let offset = self.log.end();
-            self.attachments.iter_mut().for_each(|attachment| attachment.size_changed(offset));
-            self.actions.resize = Some(winsize);
-            self.actions.changed = true;
+        let size = self.attachments.values().find(|one| one.viewer_id == viewer).and_then(|one| one.winsize);
+        if let Some(size) = size {
+            self.wanted_winsize = (size != self.winsize).then_some(size);
         }
     }
 
-    fn presence(&self) -> pb::Presence {
-        let viewers = self.attachments.iter().map(|attachment| pb::Viewer {
-            viewer: attachment.number,
-            display_name: attachment.display_name.clone(),
-            role: attachment.role.into(),
-        });
-        pb::Presence { viewers: viewers.collect(), writer: self.lease.holder().unwrap_or(0) }
+    fn resize_due(&self) -> Option<Time> {
+        Some(self.resized_at? + limits::RESIZE_INTERVAL)
+    }
+
+    /// Tells everybody who is here and who types.
+    fn presence_changed(&mut self) {
+        let writer = self.lease.writer();
+        self.presence = pb::Presence {
+            viewers: self
+                .attachments
+                .values()
+                .map(|one| pb::Viewer {
+                    viewer: one.number,
+                    display_name: one.display_name.clone(),
+                    role: one.role.into(),
+                })
+                .collect(),
+            writer: self
+                .attachments
+                .values()
+                .find(|one| Some(one.viewer_id) == writer)
+                .map_or(0, |one| one.number),
+        };
+        self.changed = true;
+        self.attachments.values_mut().for_each(|attachment| attachment.news.presence = true);
     }
 }
 
-fn protocol(words: &str) -> Refusal {
-    Refusal::new(Code::Protocol, words)
+/// A size within the limits.
+fn clamp_winsize(size: pb::Winsize) -> pb::Winsize {
+    let within = |n: u32, range: &std::ops::RangeInclusive<u32>| n.clamp(*range.start(), *range.end());
+    pb::Winsize { rows: within(size.rows, &limits::ROWS), cols: within(size.cols, &limits::COLS) }
 }
 
-/// A name as other viewers see it.
-fn shown(display_name: &str) -> String {
-    name::display_safe(display_name, limits::NAME_CHARS)
-}
+#[cfg(test)]
+mod tests;

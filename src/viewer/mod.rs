@@ -1,1 +1,335 @@
-//! x
+//! The rules of a session, the viewer's end: a pure state machine that CLI and
+//! tests drive. The page has the same rules in TypeScript.
+//!
+//! A viewer outlives its connections: [`Viewer::attach`] begins each of them
+//! and says what is on the screen already; input is kept until it is confirmed,
+//! and sent again.
+
+mod credit;
+mod typed;
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use credit::Credit;
+use typed::Typed;
+
+use crate::{
+    code::Refusal,
+    limits,
+    pb::{self, Code, client_frame::Kind, server_frame},
+    session::Time,
+};
+
+/// What a person is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The attachment stands.
+    Attached(Box<pb::Attached>),
+    /// Bytes for the screen; tell [`Viewer::handle_rendered`] when they are on
+    /// it.
+    Output(Bytes),
+    /// The screen must be emptied: for this gap, or, without one, because the
+    /// holder is another.
+    Reset(Option<pb::Gap>),
+    /// Who is here and who may type.
+    Presence(pb::Presence),
+    /// The session has another size.
+    Resized(pb::Resized),
+    /// The shell has ended.
+    Exited(pb::Exited),
+    /// The holder ended the attachment.
+    Closing(pb::Closing),
+    /// Input that will not be written.
+    InputRefused(pb::InputRefused),
+    /// Input that an ended holder may or may not have written.
+    InputUnknown {
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// The way to the holder and back took this long.
+    Rtt(Duration),
+    /// The session has another title or name.
+    Titled(pb::Titled),
+}
+
+/// A viewer of one session.
+#[derive(Debug)]
+pub struct Viewer {
+    id: [u8; 16],
+    role: pb::Role,
+    winsize: Option<pb::Winsize>,
+    /// The holder's life that `next` counts in; 0 before the first attachment.
+    epoch: u64,
+    /// The next output byte.
+    next: u64,
+    live_offset: u64,
+    number: u32,
+    may_write: bool,
+    writer: u32,
+    is_attached: bool,
+    has_exited: bool,
+    credit: Credit,
+    typed: Typed,
+    /// Small frames that wait to be sent; each kind at most once.
+    requests: VecDeque<Kind>,
+    ping_due: Option<Time>,
+    pings: u64,
+    ping_sent: Option<(u64, Time)>,
+}
+
+impl Viewer {
+    /// A viewer that has seen nothing. `viewer_id` is random; `winsize` is the
+    /// size of its terminal, if it wants it considered.
+    #[must_use]
+    pub fn new(viewer_id: [u8; 16], role: pb::Role, winsize: Option<pb::Winsize>) -> Self {
+        Self {
+            id: viewer_id,
+            role,
+            winsize,
+            epoch: 0,
+            next: 0,
+            live_offset: 0,
+            number: 0,
+            may_write: false,
+            writer: 0,
+            is_attached: false,
+            has_exited: false,
+            credit: Credit::new(),
+            typed: Typed::default(),
+            requests: VecDeque::new(),
+            ping_due: None,
+            pings: 0,
+            ping_sent: None,
+        }
+    }
+
+    /// The first frame of a connection. What a broken one had under way counts
+    /// for nothing.
+    pub fn attach(&mut self) -> pb::ClientFrame {
+        self.handle_disconnect();
+        let resume = (self.epoch != 0).then_some(pb::Resume { epoch: self.epoch, offset: self.next });
+        frame(Kind::Attach(pb::Attach {
+            versions: limits::FRAME_VERSIONS.to_vec(),
+            features: Vec::new(),
+            viewer_id: Bytes::copy_from_slice(&self.id),
+            role: self.role.into(),
+            resume,
+            winsize: self.winsize,
+            window_bytes: self.credit.first_window(),
+            input_settled: self.typed.settled(),
+        }))
+    }
+
+    /// A frame came.
+    ///
+    /// # Errors
+    /// `PROTOCOL` when it cannot follow what came before; the connection has to
+    /// be closed and a new one begun.
+    pub fn handle_frame(&mut self, now: Time, frame: pb::ServerFrame) -> Result<Vec<Event>, Refusal> {
+        let Some(kind) = frame.kind else { return Ok(Vec::new()) };
+        match kind {
+            server_frame::Kind::Attached(attached) => return Ok(self.handle_attached(now, attached)),
+            server_frame::Kind::Closing(closing) => return Ok(vec![Event::Closing(closing)]),
+            _ if !self.is_attached => {
+                return Err(Refusal::new(Code::Protocol, "a frame came before `attached`"));
+            }
+            server_frame::Kind::Output(output) => return self.handle_output(now, output),
+            server_frame::Kind::Gap(gap) => return self.handle_gap(gap),
+            server_frame::Kind::InputConfirmed(confirmed) => self.typed.handle_confirmed(confirmed.offset),
+            server_frame::Kind::InputRefused(refused) => {
+                return Ok(self.typed.handle_refused(refused).map(Event::InputRefused).into_iter().collect());
+            }
+            server_frame::Kind::Presence(presence) => {
+                self.writer = presence.writer;
+                return Ok(vec![Event::Presence(presence)]);
+            }
+            server_frame::Kind::Resized(resized) => return Ok(vec![Event::Resized(resized)]),
+            server_frame::Kind::Exited(exited) => {
+                self.has_exited = true;
+                return Ok(vec![Event::Exited(exited)]);
+            }
+            server_frame::Kind::Pong(pong) => return Ok(self.handle_pong(now, pong).into_iter().collect()),
+            server_frame::Kind::Titled(titled) => return Ok(vec![Event::Titled(titled)]),
+            server_frame::Kind::Snapshot(_)
+            | server_frame::Kind::History(_)
+            | server_frame::Kind::Sealed(_) => {
+                return Err(Refusal::new(Code::Protocol, "a frame came that was never asked for"));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// The screen has taken this many of the output bytes.
+    pub fn handle_rendered(&mut self, now: Time, bytes: usize) {
+        self.credit.handle_rendered(now, bytes as u64);
+    }
+
+    /// The connection is gone.
+    pub fn handle_disconnect(&mut self) {
+        self.is_attached = false;
+        self.requests.clear();
+        self.ping_due = None;
+        self.ping_sent = None;
+    }
+
+    /// Takes typed bytes; gives how many. Fewer only when
+    /// [`limits::INPUT_UNCONFIRMED_BYTES`] wait to be confirmed.
+    pub fn push_input(&mut self, bytes: &[u8]) -> usize {
+        self.typed.push(bytes)
+    }
+
+    /// Bytes that were typed and are not confirmed.
+    #[must_use]
+    pub fn unconfirmed(&self) -> usize {
+        self.typed.unconfirmed()
+    }
+
+    /// The next frame to send; input first.
+    pub fn poll_frame(&mut self, now: Time) -> Option<pb::ClientFrame> {
+        if !self.is_attached {
+            return None;
+        }
+        if self.may_type()
+            && let Some(input) = self.typed.poll()
+        {
+            return Some(frame(Kind::Input(input)));
+        }
+        if let Some(request) = self.requests.pop_front() {
+            return Some(frame(request));
+        }
+        if let Some(credit) = self.credit.poll() {
+            return Some(frame(Kind::Credit(credit)));
+        }
+        if self.ping_due.is_some_and(|due| now >= due) {
+            self.ping_due = Some(now + limits::PING);
+            self.pings += 1;
+            self.ping_sent = Some((self.pings, now));
+            return Some(frame(Kind::Ping(pb::Ping { stamp: self.pings })));
+        }
+        None
+    }
+
+    /// The viewer's terminal has another size.
+    pub fn resize(&mut self, winsize: pb::Winsize) {
+        self.winsize = Some(winsize);
+        self.request(Kind::Resize(pb::Resize { winsize: Some(winsize) }));
+    }
+
+    /// Takes the lease from whoever has it.
+    pub fn take_lease(&mut self) {
+        self.request(Kind::TakeLease(pb::TakeLease {}));
+    }
+
+    /// Gives the lease to the viewer of this number; 0: to nobody.
+    pub fn hand_over(&mut self, viewer: u32) {
+        self.request(Kind::HandOverLease(pb::HandOverLease { viewer }));
+    }
+
+    /// Leaves for good.
+    pub fn detach(&mut self) {
+        self.request(Kind::Detach(pb::Detach {}));
+    }
+
+    /// When [`Self::handle_timeout`] has to be called and frames are due.
+    #[must_use]
+    pub const fn next_timeout(&self) -> Option<Time> {
+        self.ping_due
+    }
+
+    /// Time has passed; [`Self::poll_frame`] tells what is due.
+    pub const fn handle_timeout(&mut self, _now: Time) {}
+
+    /// Whether this viewer holds the lease.
+    #[must_use]
+    pub const fn is_writer(&self) -> bool {
+        self.is_attached && self.writer != 0 && self.writer == self.number
+    }
+
+    /// Whether output from here on is live, so that its terminal queries may be
+    /// answered by the writer's terminal.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.next >= self.live_offset
+    }
+
+    /// Whether typed bytes may be sent: the lease is ours, or free for a
+    /// writer.
+    const fn may_type(&self) -> bool {
+        self.may_write && !self.has_exited && (self.writer == 0 || self.writer == self.number)
+    }
+
+    fn handle_attached(&mut self, now: Time, attached: pb::Attached) -> Vec<Event> {
+        let mut events = Vec::with_capacity(3);
+        let is_other_life = self.epoch != 0 && attached.epoch != self.epoch;
+        if is_other_life {
+            events.push(Event::Reset(None));
+            let bytes = self.typed.begin_anew();
+            if bytes > 0 {
+                events.push(Event::InputUnknown { bytes });
+            }
+        }
+        self.epoch = attached.epoch;
+        self.next = attached.offset;
+        self.live_offset = attached.live_offset;
+        self.number = attached.viewer;
+        self.may_write = attached.role() == pb::Role::Writer;
+        // Until the presence says otherwise somebody else may hold it.
+        self.writer = u32::MAX;
+        self.is_attached = true;
+        self.has_exited = false;
+        self.credit.restart(attached.offset);
+        self.typed.handle_attached(attached.input_offset);
+        self.ping_due = Some(now);
+        let refused: Vec<_> =
+            attached.refused.iter().filter_map(|range| self.typed.handle_refused(*range)).collect();
+        events.push(Event::Attached(Box::new(attached)));
+        events.extend(refused.into_iter().map(Event::InputRefused));
+        events
+    }
+
+    fn handle_output(&mut self, now: Time, output: pb::Output) -> Result<Vec<Event>, Refusal> {
+        if output.offset != self.next {
+            return Err(Refusal::new(
+                Code::Protocol,
+                format!("output {} came where {} was expected", output.offset, self.next),
+            ));
+        }
+        self.next += output.data.len() as u64;
+        self.credit.handle_output(now, output.data.len() as u64);
+        Ok(vec![Event::Output(output.data)])
+    }
+
+    fn handle_gap(&mut self, gap: pb::Gap) -> Result<Vec<Event>, Refusal> {
+        if gap.from != self.next || gap.to < gap.from {
+            return Err(Refusal::new(
+                Code::Protocol,
+                format!("a gap from {} came where {} was expected", gap.from, self.next),
+            ));
+        }
+        self.next = gap.to;
+        self.credit.skip(gap.to);
+        Ok(vec![Event::Reset(Some(gap))])
+    }
+
+    fn handle_pong(&mut self, now: Time, pong: pb::Pong) -> Option<Event> {
+        let (_, sent) = self.ping_sent.take_if(|(stamp, _)| *stamp == pong.stamp)?;
+        let rtt = now.saturating_sub(sent);
+        self.credit.handle_rtt(rtt);
+        Some(Event::Rtt(rtt))
+    }
+
+    /// A newer request of the same kind takes the older one's place.
+    fn request(&mut self, request: Kind) {
+        let kind = std::mem::discriminant(&request);
+        self.requests.retain(|waiting| std::mem::discriminant(waiting) != kind);
+        self.requests.push_back(request);
+    }
+}
+
+const fn frame(kind: Kind) -> pb::ClientFrame {
+    pb::ClientFrame { kind: Some(kind) }
+}
+
+#[cfg(test)]
+mod tests;
