@@ -213,7 +213,7 @@ fn manifests() -> Vec<PathBuf> {
 
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
         if name.starts_with('.') || ["target", "node_modules", "dist"].contains(&name.as_ref()) {

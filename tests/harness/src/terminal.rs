@@ -20,6 +20,9 @@ use crate::{
     page::{Page, Socket, Target},
 };
 
+/// Takes output instead of keeping it.
+type Sink = Box<dyn FnMut(&[u8])>;
+
 /// An attachment, and all that it has shown.
 pub struct Terminal {
     page: Page,
@@ -30,7 +33,7 @@ pub struct Terminal {
     backoff: Backoff,
     /// Every output byte, in order; empty while `sink` takes them.
     pub output: Vec<u8>,
-    sink: Option<Box<dyn FnMut(&[u8])>>,
+    sink: Option<Sink>,
     /// Every gap that was named.
     pub gaps: Vec<(u64, u64)>,
     /// Who is here, as last told.
