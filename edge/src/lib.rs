@@ -1,1 +1,152 @@
-//! (to come)
+//! The edge: what browsers talk to. It shows the page, and turns WebSockets
+//! and gRPC-Web into gRPC to the core under its own certificate, on behalf of
+//! whom the browser's cookie or ticket names. It keeps nothing, decides nothing
+//! about rights, and opens no message of a terminal; run as many as you like.
+//!
+//! - [`admit`]: which requests may be from our page; `page`: its files.
+//! - `account`: cookies; `grpc_web`: unary calls; `socket`: streaming calls.
+//! - `upstream`: the way to the core; `listener`: connections of browsers.
+
+mod account;
+pub mod admit;
+mod app;
+mod body;
+pub mod config;
+mod grpc_web;
+mod listener;
+mod page;
+mod refuse;
+mod socket;
+mod upstream;
+
+use std::{fmt, io, net::SocketAddr, sync::Arc};
+
+use chatcode_certs::{Identity, IdentityError, tls};
+use chatcode_link::enroll::{CoreAddress, CoreAddressError};
+use chatcode_proto::limits;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::config::Config;
+use crate::{
+    admit::{Admission, Origin},
+    app::App,
+    config::UnfitConfig,
+    socket::Sockets,
+    upstream::Upstream,
+};
+
+/// Why an edge did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration does not make a safe edge.
+    #[error(transparent)]
+    Config(#[from] UnfitConfig),
+    /// There is no certificate yet.
+    #[error("this edge is not enrolled; run `chatcode-edge enroll --core HOST:PORT` with a join token first")]
+    NotEnrolled,
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The core's address cannot be read.
+    #[error(transparent)]
+    CoreAddress(#[from] CoreAddressError),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// The address is taken or not of this machine.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// An edge that listens and does not serve yet.
+pub struct Edge {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    app: Arc<App>,
+    drain: CancellationToken,
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edge").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Edge {
+    /// Reads the certificate, binds the port. Connections wait in the kernel
+    /// until [`Edge::run`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn build(config: &Config) -> Result<Self, StartError> {
+        tls::install_provider();
+        let tls = match config.tls()? {
+            Some((cert, key)) => Some(TlsAcceptor::from(tls::browser_listener(cert, key)?)),
+            None => None,
+        };
+        let folder = config.data_dir.join(IDENTITY_FOLDER);
+        let identity = Identity::load(&folder)?.ok_or(StartError::NotEnrolled)?;
+        let core = match &config.core {
+            Some(core) => core.clone(),
+            None => CoreAddress::load(&folder)?.ok_or(StartError::NotEnrolled)?.grpc,
+        };
+        let bind = async {
+            let listener = TcpListener::bind(config.listen).await?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) =
+            bind.await.map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let admission = Admission::new(config.page_origin(address)?);
+        let upstream = Arc::new(Upstream::new(core, &identity)?);
+        let drain = CancellationToken::new();
+        let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
+        let installation = identity.trust_domain().installation().to_owned();
+        let app = Arc::new(App::new(admission, upstream, installation, sockets));
+        Ok(Self { listener, address, tls, app, drain })
+    }
+
+    /// The origin of the page.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        self.app.admission.origin()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`, then tells every socket to come back later, lets
+    /// requests end, and after [`limits::SHUTDOWN`] cuts what is left.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { listener, tls, app, drain, .. } = self;
+        let _cancels_all = drain.clone().drop_guard();
+        let connections = listener::serve(listener, tls, app::router(app.clone()), drain.clone());
+        let mut connections = std::pin::pin!(connections);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = app.upstream.watch(&stop) => {}
+            () = connections.as_mut() => {}
+        }
+        drain.cancel();
+        let drained = async {
+            tokio::join!(connections, app.sockets.closed());
+        };
+        if timeout(limits::SHUTDOWN, drained).await.is_err() {
+            tracing::warn!(target: "chatcode", "some connections did not end in time and are cut");
+        }
+    }
+}
+
+/// The folder of the data folder in which certificate and core address lie.
+pub const IDENTITY_FOLDER: &str = "identity";

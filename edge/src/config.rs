@@ -1,0 +1,135 @@
+//! What one edge is told: where the core is, where to listen, and which origin
+//! its page has.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::admit::{Origin, OriginError};
+
+/// The configuration of an edge. Keys of the TOML file and, as
+/// `CHATCODE_EDGE_<KEY>`, of the environment.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where `enroll` put the certificate.
+    #[serde(default = "default_data_dir")]
+    pub data_dir: PathBuf,
+    /// The core's gRPC address, HOST:PORT; without it the one that `enroll`
+    /// noted.
+    #[serde(default)]
+    pub core: Option<String>,
+    /// Where browsers connect. Port 0: any free one.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// The only origin that the page has, such as `https://code.example.org`;
+    /// without it `localhost` and the port of `listen`.
+    #[serde(default)]
+    pub origin: Option<String>,
+    /// Certificate chain for browsers, PEM. Together with `tls_key`.
+    #[serde(default)]
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[serde(default)]
+    pub tls_key: Option<PathBuf>,
+}
+
+fn default_data_dir() -> PathBuf {
+    chatcode_process::default_data_dir().join("edge")
+}
+
+const fn default_listen() -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0)
+}
+
+/// The configuration does not make a safe edge.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitConfig {
+    /// Browsers would send their cookies in the clear.
+    #[error("listening on {0} needs TLS: give tls_cert and tls_key, or listen on 127.0.0.1")]
+    PlainOffLoopback(SocketAddr),
+    /// Half of a certificate.
+    #[error("tls_cert and tls_key belong together: give both or none")]
+    HalfTls,
+    /// The origin is not one.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// Off loopback nobody knows the edge as localhost.
+    #[error("listening on {0} needs an origin: the URL under which browsers open the page")]
+    NoOrigin(SocketAddr),
+}
+
+impl Config {
+    /// Whether this edge speaks TLS itself, and with which files.
+    ///
+    /// # Errors
+    /// Without TLS off loopback; with half of it.
+    pub fn tls(&self) -> Result<Option<(&PathBuf, &PathBuf)>, UnfitConfig> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Ok(Some((cert, key))),
+            (None, None) if self.listen.ip().is_loopback() => Ok(None),
+            (None, None) => Err(UnfitConfig::PlainOffLoopback(self.listen)),
+            _ => Err(UnfitConfig::HalfTls),
+        }
+    }
+
+    /// The origin of the page when the edge listens on `bound`.
+    ///
+    /// # Errors
+    /// When it is missing off loopback, or not an origin.
+    pub fn page_origin(&self, bound: SocketAddr) -> Result<Origin, UnfitConfig> {
+        if let Some(text) = &self.origin {
+            return Ok(text.parse()?);
+        }
+        if !bound.ip().is_loopback() {
+            return Err(UnfitConfig::NoOrigin(bound));
+        }
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        Ok(format!("{scheme}://localhost:{}", bound.port()).parse()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(listen: &str) -> Config {
+        Config {
+            data_dir: PathBuf::from("unused"),
+            core: None,
+            listen: listen.parse().expect("an address"),
+            origin: None,
+            tls_cert: None,
+            tls_key: None,
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_only() {
+        for (listen, plain) in
+            [("127.0.0.1:0", true), ("[::1]:0", true), ("0.0.0.0:0", false), ("[::]:80", false), ("192.0.2.1:80", false)]
+        {
+            let refused = matches!(config(listen).tls(), Err(UnfitConfig::PlainOffLoopback(_)));
+            assert_eq!(refused, !plain, "{listen}");
+        }
+    }
+
+    #[test]
+    fn half_of_a_certificate_is_refused() {
+        let mut half = config("127.0.0.1:0");
+        half.tls_cert = Some("cert.pem".into());
+        assert!(matches!(half.tls(), Err(UnfitConfig::HalfTls)));
+    }
+
+    #[test]
+    fn on_loopback_the_page_is_localhost_and_elsewhere_it_must_be_said() {
+        let bound = "127.0.0.1:4321".parse().expect("an address");
+        let origin = config("127.0.0.1:0").page_origin(bound).expect("has a default");
+        assert_eq!(origin.to_string(), "http://localhost:4321");
+        let public = "0.0.0.0:443".parse().expect("an address");
+        assert!(matches!(config("0.0.0.0:443").page_origin(public), Err(UnfitConfig::NoOrigin(_))));
+    }
+}

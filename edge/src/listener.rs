@@ -1,0 +1,169 @@
+//! Connections of browsers: counted, timed, HTTP/1.1 in the clear on loopback,
+//! HTTP/2 or HTTP/1.1 in TLS. WebSockets come on HTTP/1.1 only, each on a
+//! connection of its own, so that none holds another up.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use axum::{Router, body::Body};
+use chatcode_proto::limits;
+use hyper::{body::Incoming, service::Service as _};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+/// Serves connections until `drain` is cancelled and those that are left have
+/// answered what they were asked. Dropping it cuts them all.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    drain: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(limits::EDGE_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    while let Some((stream, place)) = next(&listener, &places, &drain).await {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(handle(stream, tls.clone(), router.clone(), drain.clone(), place));
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// The next connection, when there is a place for it; `None` when draining.
+async fn next(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+    drain: &CancellationToken,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let accepted = async {
+        let place = places.clone().acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((stream, place)),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(target: "chatcode", %error, "cannot accept a connection now");
+                    sleep(limits::ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        accepted = accepted => accepted,
+        () = drain.cancelled() => None,
+    }
+}
+
+/// Whether only the connection that was about to come is at fault.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+async fn handle(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    drain: CancellationToken,
+    _place: OwnedSemaphorePermit,
+) {
+    // Or a key's echo waits for the answer to the one before it.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let Some(acceptor) = tls else {
+        return talk(stream, false, router, drain).await;
+    };
+    match timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            talk(stream, http2, router, drain).await;
+        }
+        Ok(Err(error)) => tracing::debug!(target: "chatcode", %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(target: "chatcode", "a TLS handshake took too long"),
+    }
+}
+
+/// Speaks HTTP on one connection until it ends, or becomes a WebSocket.
+async fn talk<S>(stream: S, http2: bool, router: Router, drain: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let asked = Arc::new(AtomicBool::new(false));
+    let service = {
+        let (asked, router) = (asked.clone(), TowerToHyperService::new(router));
+        hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
+            router.call(request.map(Body::new))
+        })
+    };
+    let builder = http(http2);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let (mut is_new, mut is_leaving) = (true, false);
+    let first = sleep(limits::HANDSHAKE);
+    let mut first = std::pin::pin!(first);
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(target: "chatcode", error, "a connection broke");
+                }
+                return;
+            }
+            // One that asks nothing, in HTTP/2 not even for a stream.
+            () = first.as_mut(), if is_new => {
+                is_new = false;
+                if !asked.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+            () = drain.cancelled(), if !is_leaving => {
+                is_leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn http(http2: bool) -> Builder<TokioExecutor> {
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HANDSHAKE)
+        .max_buf_size(limits::HEADER_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::HTTP2_STREAMS)
+        .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(limits::HTTP2_CONNECTION_WINDOW)
+        .max_frame_size(limits::HTTP2_FRAME_BYTES)
+        .max_header_list_size(limits::HEADER_BYTES)
+        .max_pending_accept_reset_streams(limits::HTTP2_RESETS)
+        .max_send_buf_size(limits::UNARY_BYTES)
+        .keep_alive_interval(limits::HTTP2_KEEPALIVE)
+        .keep_alive_timeout(limits::HTTP2_KEEPALIVE_TIMEOUT);
+    builder
+}

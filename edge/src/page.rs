@@ -1,0 +1,133 @@
+//! The files of the page, embedded at build time, and the headers that keep it
+//! to itself.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use chatcode_proto::{code::Refusal, pb::Code};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
+        STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    },
+};
+
+use crate::refuse;
+
+/// One file of the page.
+struct Asset {
+    /// Its path in the URL, such as "/index.html".
+    path: &'static str,
+    /// Its content type.
+    mime: &'static str,
+    /// SHA-256 of its bytes, quoted.
+    etag: &'static str,
+    /// Its name holds a hash of its content, so it never changes.
+    immutable: bool,
+    /// Its content.
+    bytes: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// What the page may load and do. Scripts and fonts only from here, connections
+/// only to here, frames and forms never. xterm.js makes style elements at run
+/// time and takes no nonce, so those may stand in the document; style attributes
+/// in markup may not.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    style-src-elem 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; \
+    font-src 'self'; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
+    form-action 'none'; require-trusted-types-for 'script'";
+
+/// Sets the headers that every answer carries.
+pub(crate) fn protect(headers: &mut HeaderMap, https: bool) {
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+}
+
+/// The file that the path names; "/" is the index.
+pub(crate) fn answer(request: &Request) -> Response {
+    let path = match request.uri().path() {
+        "/" => "/index.html",
+        path => path,
+    };
+    let Ok(found) = ASSETS.binary_search_by(|asset| asset.path.cmp(path)) else {
+        return refuse::json(StatusCode::NOT_FOUND, &Refusal::new(Code::UnknownMethod, "there is nothing here"));
+    };
+    let asset = &ASSETS[found];
+    let cache = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let known = request.headers().get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.etag.as_bytes());
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Response::new(Body::from(Bytes::from_static(asset.bytes)))
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(ETAG, HeaderValue::from_static(asset.etag));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(asset.mime));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(path: &str, tag: Option<&str>) -> Response {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = path.parse().expect("a path");
+        if let Some(tag) = tag {
+            request.headers_mut().insert(IF_NONE_MATCH, tag.parse().expect("a tag"));
+        }
+        answer(&request)
+    }
+
+    #[test]
+    fn every_file_is_found_under_its_path_and_not_sent_twice() {
+        assert!(ASSETS.is_sorted_by_key(|asset| asset.path));
+        for asset in ASSETS {
+            let first = get(asset.path, None);
+            assert_eq!(first.status(), StatusCode::OK, "{}", asset.path);
+            let tag = first.headers()[ETAG].to_str().expect("is text").to_owned();
+            assert_eq!(get(asset.path, Some(&tag)).status(), StatusCode::NOT_MODIFIED, "{}", asset.path);
+        }
+    }
+
+    #[test]
+    fn the_root_is_the_index_and_it_is_asked_for_each_time() {
+        let index = get("/", None);
+        assert_eq!(index.status(), StatusCode::OK);
+        assert_eq!(index.headers()[CACHE_CONTROL], "no-cache");
+        assert_eq!(index.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_page() {
+        for path in ["/../Cargo.toml", "/.sources", "/%2e%2e/Cargo.toml", "//etc/passwd", "/assets/", "/index"] {
+            assert_eq!(get(path, None).status(), StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_no_inline_script_and_no_stranger() {
+        let scripts = POLICY.split("; ").find(|part| part.starts_with("script-src")).expect("is there");
+        assert_eq!(scripts, "script-src 'self'");
+        assert!(!POLICY.contains("unsafe-eval") && !POLICY.contains("http"));
+    }
+}

@@ -1,0 +1,144 @@
+//! The first message of a WebSocket: which call it carries, and for whom.
+
+use chatcode_proto::{
+    code::Refusal,
+    id::{GatewayId, SessionId},
+    limits,
+    metadata::{ATTACH, FLEET_WATCH, GATEWAY, SESSION},
+    negotiate,
+    pb::{Code, Open, Scope},
+    rules::Rule,
+};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{AUTHORIZATION, ORIGIN},
+    uri::PathAndQuery,
+};
+use prost::Message as _;
+
+use super::browser::{Browser, End, Incoming, Received};
+use crate::{account, admit::Origin};
+
+/// The streaming methods that a page may call.
+const METHODS: &[&str] = &[ATTACH, FLEET_WATCH];
+
+/// A first message that makes sense. Whether the ticket does is the core's to
+/// say.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// The full method.
+    pub(super) method: PathAndQuery,
+    /// The gateway of the target; empty: none.
+    pub(super) gateway: String,
+    /// The session of the target; empty: none.
+    pub(super) session: String,
+    /// Whether the page sends many messages, or one.
+    pub(super) many: bool,
+    ticket: HeaderValue,
+}
+
+impl Opening {
+    /// Waits for the first message and reads it.
+    pub(super) async fn receive(browser: &Browser) -> Result<Self, End> {
+        match browser.receive().await {
+            Received::Message(bytes) => {
+                let open = Open::decode(bytes)
+                    .map_err(|_| Refusal::new(Code::Invalid, "the first message is not an Open"));
+                open.and_then(Self::of).map_err(End::Refused)
+            }
+            Received::Ping(_) => {
+                let refusal = Refusal::new(Code::Protocol, "the first message must be an Open, not a ping");
+                Err(End::Refused(refusal))
+            }
+            Received::End(end) => Err(end),
+        }
+    }
+
+    fn of(open: Open) -> Result<Self, Refusal> {
+        negotiate::version("edge protocol", limits::EDGE_VERSIONS, &open.versions)?;
+        let unknown = || Refusal::new(Code::UnknownMethod, "pages may not call this method here");
+        let method = METHODS.iter().find(|known| **known == open.method).ok_or_else(unknown)?;
+        let rule = Rule::of(method).ok_or_else(unknown)?;
+        if rule.scope == Scope::Core && !(open.gateway.is_empty() && open.session.is_empty()) {
+            return Err(Refusal::new(Code::Invalid, "this method has no target"));
+        }
+        if rule.scope != Scope::Core && open.gateway.parse::<GatewayId>().is_err() {
+            return Err(Refusal::new(Code::UnknownGateway, "the gateway's id is not one"));
+        }
+        if rule.scope == Scope::Session && open.session.parse::<SessionId>().is_err() {
+            return Err(Refusal::new(Code::UnknownSession, "the session's id is not one"));
+        }
+        if !account::is_secret(&open.ticket) {
+            return Err(Refusal::new(Code::BadToken, "the ticket is not one"));
+        }
+        Ok(Self {
+            method: PathAndQuery::from_static(method),
+            ticket: account::credential("Ticket", &open.ticket)?,
+            gateway: open.gateway,
+            session: open.session,
+            many: rule.client_streaming,
+        })
+    }
+
+    /// The call's request: the ticket, the origin that it is bound to, and the
+    /// target.
+    pub(super) fn request(
+        self,
+        origin: &Origin,
+        body: Incoming,
+    ) -> Result<tonic::Request<Incoming>, Refusal> {
+        let text = |value: &str| {
+            HeaderValue::from_str(value).map_err(|_| Refusal::new(Code::Invalid, "the target is not text"))
+        };
+        let mut request = tonic::Request::new(body);
+        let headers: &mut HeaderMap = request.metadata_mut().as_mut();
+        headers.insert(AUTHORIZATION, self.ticket);
+        headers.insert(ORIGIN, origin.header()?);
+        for (name, value) in [(GATEWAY, self.gateway), (SESSION, self.session)] {
+            if !value.is_empty() {
+                headers.insert(name, text(&value)?);
+            }
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> Open {
+        Open {
+            versions: vec![1],
+            ticket: "t".repeat(43),
+            method: ATTACH.to_owned(),
+            gateway: GatewayId::from_random([1; 16]).to_string(),
+            session: SessionId::from_random([2; 16]).to_string(),
+        }
+    }
+
+    fn code(change: impl FnOnce(&mut Open)) -> Code {
+        let mut open = open();
+        change(&mut open);
+        Opening::of(open).map_or_else(|refusal| refusal.code, |_| Code::Done)
+    }
+
+    #[test]
+    fn each_fault_of_a_first_message_has_its_code() {
+        assert_eq!(code(|_| {}), Code::Done);
+        assert_eq!(code(|open| open.versions = vec![7]), Code::UnsupportedVersion);
+        assert_eq!(code(|open| open.versions.clear()), Code::Invalid);
+        assert_eq!(code(|open| open.method = "/chatcode.v1.Link/Control".to_owned()), Code::UnknownMethod);
+        assert_eq!(code(|open| open.method.clear()), Code::UnknownMethod);
+        assert_eq!(code(|open| open.gateway = "../x".to_owned()), Code::UnknownGateway);
+        assert_eq!(code(|open| open.session = "x\r\nauthorization: y".to_owned()), Code::UnknownSession);
+        assert_eq!(code(|open| open.ticket.push('x')), Code::BadToken);
+        assert_eq!(code(|open| open.method = FLEET_WATCH.to_owned()), Code::Invalid, "the fleet has no target");
+    }
+
+    #[test]
+    fn debug_does_not_show_the_ticket() {
+        let opening = Opening::of(open()).expect("is right");
+        assert!(!format!("{opening:?}").contains("tttt"));
+    }
+}
