@@ -1,0 +1,113 @@
+// Who uses this page. The session token is in a cookie that scripts cannot
+// read; the page knows only whether it is welcome.
+
+import { Code } from "../gen/chatcode/v1/code_pb";
+import { Backoff } from "../link/backoff";
+import { RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "../link/limits";
+import { codeFromName, fromError, isTransient, Refusal } from "../link/refusal";
+import type { Rpc } from "../link/rpc";
+import { Store } from "../store";
+
+export type Account =
+  | { state: "asking"; since: number }
+  /** Nobody answers; asked again by itself. */
+  | { state: "waiting"; since: number; nextTry: number; refusal: Refusal }
+  | { state: "signed-out"; why: string | undefined }
+  | { state: "signed-in"; principal: string; displayName: string; installation: string; version: string };
+
+const FRAGMENT = "login";
+
+export class AccountKeeper {
+  readonly account = new Store<Account>({ state: "asking", since: Date.now() });
+  readonly #backoff = new Backoff(RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #since = Date.now();
+  #secret: string | undefined;
+
+  constructor(private readonly rpc: Rpc) {}
+
+  /** Signs in with the secret of the address, if there is one, and asks who we are. */
+  start(): Promise<void> {
+    this.#secret = takeSecret();
+    return this.ask();
+  }
+
+  /** Asks the core who we are; now, and again by itself while nobody answers. */
+  readonly ask = async (): Promise<void> => {
+    clearTimeout(this.#timer);
+    let refused: Refusal | undefined;
+    try {
+      refused = await this.#signIn();
+      const me = await this.rpc.accounts.whoAmI({});
+      this.#backoff.reset();
+      this.account.set({
+        state: "signed-in",
+        principal: me.principal,
+        displayName: me.displayName,
+        installation: me.installation,
+        version: me.coreVersion,
+      });
+    } catch (error) {
+      const refusal = fromError(error);
+      if (isTransient(refusal.code)) this.#later(refusal);
+      else this.account.set({ state: "signed-out", why: refused?.message ?? whySignedOut(refusal) });
+    }
+  };
+
+  /** The core does not know us any more. */
+  signedOut(): void {
+    if (this.account.get().state === "signed-in") this.account.set({ state: "signed-out", why: "This sign-in has ended." });
+  }
+
+  async signOut(): Promise<void> {
+    await fetch("/api/sign-out", { method: "POST", credentials: "same-origin" }).catch(() => undefined);
+    this.account.set({ state: "signed-out", why: undefined });
+  }
+
+  /** Trades the secret, kept until somebody judged it. Answers why it was refused; throws when nobody answers. */
+  async #signIn(): Promise<Refusal | undefined> {
+    if (this.#secret === undefined) return undefined;
+    const refusal = await signIn(this.#secret);
+    if (refusal !== undefined && refusal.code !== Code.BAD_TOKEN && isTransient(refusal.code)) throw refusal;
+    this.#secret = undefined;
+    return refusal;
+  }
+
+  #later(refusal: Refusal): void {
+    const pause = this.#backoff.next(Math.random());
+    this.account.set({ state: "waiting", since: this.#since, nextTry: Date.now() + pause, refusal });
+    this.#timer = setTimeout(() => void this.ask(), pause);
+  }
+}
+
+/** Takes the one-time secret out of the address, so that it stays in no history. */
+function takeSecret(): string | undefined {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const secret = fragment.get(FRAGMENT);
+  if (secret === null) return undefined;
+  history.replaceState(null, "", location.pathname + location.search);
+  return secret;
+}
+
+async function signIn(secret: string): Promise<Refusal | undefined> {
+  try {
+    const answer = await fetch("/api/sign-in", {
+      method: "POST",
+      credentials: "same-origin",
+      cache: "no-store",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ secret }),
+    });
+    if (answer.ok) return undefined;
+    const told = (await answer.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
+    const code = typeof told.code === "string" ? codeFromName(told.code) : undefined;
+    const message = typeof told.message === "string" ? told.message : "The sign-in was refused.";
+    return new Refusal(code ?? Code.INTERNAL, message);
+  } catch {
+    return new Refusal(Code.UNSPECIFIED, "The edge does not answer.");
+  }
+}
+
+function whySignedOut(refusal: Refusal): string | undefined {
+  return refusal.code === Code.UNAUTHENTICATED ? undefined : refusal.message;
+}

@@ -1,0 +1,90 @@
+// Everything that lives as long as the page, wired once.
+
+import { AccountKeeper } from "./account/account";
+import { Fleet } from "./fleet/fleet";
+import { Code } from "./gen/chatcode/v1/code_pb";
+import type { Session } from "./gen/chatcode/v1/sessions_pb";
+import type { CoreHealth } from "./link/health";
+import type { LineState } from "./link/line";
+import { createRpc, target, type Rpc } from "./link/rpc";
+import { Store } from "./store";
+import { LookKeeper } from "./workspace/look";
+import type { Tab } from "./workspace/workspace";
+import { Workspace } from "./workspace/workspace";
+
+/** What lies over the workspace. */
+export type Overlay =
+  | { kind: "new-session"; gateway: string | undefined }
+  | { kind: "end-session"; tab: Tab; name: string }
+  | { kind: "palette" }
+  | { kind: "keys" };
+
+export class App {
+  readonly rpc: Rpc = createRpc(location.origin);
+  readonly socketUrl = `${location.origin.replace(/^http/u, "ws")}/api/ws`;
+  readonly account = new AccountKeeper(this.rpc);
+  readonly look = new LookKeeper();
+  readonly fleet = new Fleet(this.rpc, this.socketUrl);
+  readonly workspace: Workspace;
+  readonly overlay = new Store<Overlay | undefined>(undefined);
+  /** The session whose name is being changed. */
+  readonly renaming = new Store<string | undefined>(undefined);
+  readonly searching = new Store(false);
+  readonly listOpen = new Store(false);
+  readonly failure = new Store<string | undefined>(undefined);
+  readonly online = new Store(navigator.onLine);
+  readonly core = new Store<CoreHealth | undefined>(undefined);
+
+  constructor(secret: Uint8Array) {
+    this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look);
+    window.addEventListener("online", () => this.online.set(true));
+    window.addEventListener("offline", () => this.online.set(false));
+    this.fleet.line.state.subscribe(() => this.#fleetLine(this.fleet.line.state.get()));
+  }
+
+  async createSession(gateway: string, wish: { id: string; name: string; folder: string; command: string[] }): Promise<void> {
+    const { session } = await this.rpc.sessions.create(
+      { name: wish.name, folder: wish.folder, command: wish.command, session: wish.id },
+      target(gateway),
+    );
+    if (session === undefined) return;
+    this.fleet.learn(gateway, session);
+    await this.workspace.open(gateway, session.id);
+  }
+
+  async renameSession({ gateway, session }: Tab, name: string): Promise<void> {
+    const answer = await this.rpc.sessions.rename({ name }, target(gateway, session));
+    if (answer.session !== undefined) this.fleet.learn(gateway, answer.session);
+  }
+
+  /** Ends a living session; forgets one that has ended. */
+  async endSession({ gateway, session }: Tab, force = false): Promise<Session | undefined> {
+    const answer = await this.rpc.sessions.end({ force }, target(gateway, session));
+    return answer.session;
+  }
+
+  /** Leaves: nothing of the workspace stays in this page. */
+  async signOut(): Promise<void> {
+    this.fleet.stop();
+    this.workspace.closeAll();
+    await this.account.signOut();
+  }
+
+  #fleetLine({ phase, refusal }: LineState): void {
+    if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) this.account.signedOut();
+    if (phase === "waiting") void this.#askCore();
+    else if (phase === "open") this.core.set(undefined);
+  }
+
+  /** Since when the core is away is known to the edge, which saw it. */
+  async #askCore(): Promise<void> {
+    try {
+      const answer = await fetch("/api/health", { cache: "no-store" });
+      const { core } = (await answer.json()) as { core?: { up?: unknown; since_unix_ms?: unknown } };
+      if (typeof core?.up !== "boolean" || typeof core.since_unix_ms !== "number") return;
+      this.core.set({ up: core.up, sinceUnixMs: core.since_unix_ms });
+    } catch {
+      this.core.set(undefined);
+    }
+  }
+}

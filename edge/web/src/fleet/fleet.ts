@@ -1,0 +1,151 @@
+// The machines and their sessions as the core tells them, kept while the line
+// is down.
+
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+
+import { Code } from "../gen/chatcode/v1/code_pb";
+import {
+  FleetWatchRequestSchema,
+  FleetWatchResponseSchema,
+  type FleetWatchResponse,
+  type Gateway,
+} from "../gen/chatcode/v1/fleet_pb";
+import type { Session } from "../gen/chatcode/v1/sessions_pb";
+import { WATCH_SILENCE_MS } from "../link/limits";
+import { Line, wakeOnReturn } from "../link/line";
+import { Refusal } from "../link/refusal";
+import type { Rpc } from "../link/rpc";
+import { Store } from "../store";
+
+const WATCH = "/chatcode.v1.Fleet/Watch";
+
+export interface Machine {
+  gateway: Gateway;
+  /** Oldest first. */
+  sessions: readonly Session[];
+}
+
+export interface FleetState {
+  /** By name. */
+  machines: readonly Machine[];
+  /** All that the core knew was told at least once. */
+  synced: boolean;
+}
+
+interface Known {
+  gateways: Map<string, Gateway>;
+  /** By gateway, then by session. */
+  sessions: Map<string, Map<string, Session>>;
+}
+
+export class Fleet {
+  readonly state = new Store<FleetState>({ machines: [], synced: false });
+  readonly line: Line;
+  #known: Known = nothing();
+  /** What a new watch tells, until it has told all; then it replaces what was known. */
+  #fresh: Known | undefined;
+  #heard = 0;
+  #watchdog: ReturnType<typeof setInterval> | undefined;
+  #forget: (() => void) | undefined;
+
+  constructor(rpc: Rpc, socketUrl: string) {
+    this.line = new Line(rpc, socketUrl, { method: WATCH, gateway: "", session: "" }, {
+      opened: () => {
+        this.#fresh = nothing();
+        this.#heard = performance.now();
+        const request = toBinary(FleetWatchRequestSchema, create(FleetWatchRequestSchema));
+        this.line.send(request as Uint8Array<ArrayBuffer>);
+      },
+      message: (bytes) => {
+        this.#heard = performance.now();
+        this.line.stands();
+        this.#apply(fromBinary(FleetWatchResponseSchema, bytes));
+      },
+      closed: () => {
+        this.#fresh = undefined;
+      },
+    });
+  }
+
+  start(): void {
+    this.line.start();
+    this.#forget = wakeOnReturn(this.line.tryNow);
+    this.#watchdog = setInterval(() => {
+      if (this.line.isOpen && performance.now() - this.#heard > WATCH_SILENCE_MS) {
+        this.line.fail(new Refusal(Code.TIMEOUT, "the core went silent"));
+      }
+    }, 5_000);
+  }
+
+  stop(): void {
+    this.#forget?.();
+    clearInterval(this.#watchdog);
+    this.line.stop();
+  }
+
+  gateway(id: string): Gateway | undefined {
+    return this.state.get().machines.find((machine) => machine.gateway.id === id)?.gateway;
+  }
+
+  session(gateway: string, id: string): Session | undefined {
+    return this.state
+      .get()
+      .machines.find((machine) => machine.gateway.id === gateway)
+      ?.sessions.find((session) => session.id === id);
+  }
+
+  /** What an answer to one of our own calls says; the watch will say it too. */
+  learn(gateway: string, session: Session): void {
+    put(this.#known, gateway, session);
+    this.#publish();
+  }
+
+  #apply({ event }: FleetWatchResponse): void {
+    const known = this.#fresh ?? this.#known;
+    switch (event.case) {
+      case "gatewayChanged":
+        known.gateways.set(event.value.id, event.value);
+        break;
+      case "gatewayRemoved":
+        known.gateways.delete(event.value);
+        known.sessions.delete(event.value);
+        break;
+      case "sessionChanged":
+        if (event.value.session !== undefined) put(known, event.value.gateway, event.value.session);
+        break;
+      case "sessionRemoved":
+        known.sessions.get(event.value.gateway)?.delete(event.value.session);
+        break;
+      case "synced":
+        this.#known = known;
+        this.#fresh = undefined;
+        break;
+      default:
+        return;
+    }
+    if (this.#fresh === undefined) this.#publish();
+  }
+
+  #publish(): void {
+    const { gateways, sessions } = this.#known;
+    const machines = [...gateways.values()]
+      .sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id))
+      .map((gateway) => ({
+        gateway,
+        sessions: [...(sessions.get(gateway.id)?.values() ?? [])].sort(
+          (a, b) => Number(a.createdUnixMs - b.createdUnixMs) || a.id.localeCompare(b.id),
+        ),
+      }));
+    this.state.set({ machines, synced: true });
+  }
+}
+
+function nothing(): Known {
+  return { gateways: new Map(), sessions: new Map() };
+}
+
+function put(known: Known, gateway: string, session: Session): void {
+  const sessions = known.sessions.get(gateway) ?? new Map<string, Session>();
+  sessions.set(session.id, session);
+  known.sessions.set(gateway, sessions);
+}

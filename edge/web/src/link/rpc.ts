@@ -1,0 +1,52 @@
+// Unary calls: gRPC-Web in binary, to the edge that served the page.
+
+import { createClient, type Client } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+
+import { Accounts } from "../gen/chatcode/v1/accounts_pb";
+import { Fleet } from "../gen/chatcode/v1/fleet_pb";
+import { Sessions } from "../gen/chatcode/v1/sessions_pb";
+import { UNARY_DEADLINE_MS } from "./limits";
+
+/** The method of a streaming call and its target. */
+export interface Call {
+  method: string;
+  gateway: string;
+  session: string;
+}
+
+export interface Rpc {
+  accounts: Client<typeof Accounts>;
+  fleet: Client<typeof Fleet>;
+  sessions: Client<typeof Sessions>;
+}
+
+export function createRpc(origin: string): Rpc {
+  const transport = createGrpcWebTransport({
+    baseUrl: origin,
+    useBinaryFormat: true,
+    defaultTimeoutMs: UNARY_DEADLINE_MS,
+    fetch: (input, init) => fetch(input, { ...init, credentials: "same-origin", cache: "no-store", redirect: "error" }),
+  });
+  return {
+    accounts: createClient(Accounts, transport),
+    fleet: createClient(Fleet, transport),
+    sessions: createClient(Sessions, transport),
+  };
+}
+
+/** The target of a unary call: metadata, never the body. */
+export function target(gateway: string, session?: string): { headers: Record<string, string> } {
+  const headers: Record<string, string> = { "chatcode-gateway": gateway };
+  if (session !== undefined) headers["chatcode-session"] = session;
+  return { headers };
+}
+
+/** A ticket for one WebSocket. */
+export async function ticket(rpc: Rpc, call: Call, signal: AbortSignal): Promise<string> {
+  const answer = await rpc.accounts.createTicket(
+    { method: call.method, gateway: call.gateway, session: call.session },
+    { signal },
+  );
+  return answer.ticket;
+}

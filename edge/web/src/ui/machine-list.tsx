@@ -1,0 +1,216 @@
+// Left: the machines and what runs on them.
+
+import { useEffect, useRef, useState, type ReactNode } from "react";
+
+import type { Machine } from "../fleet/fleet";
+import { LinkState } from "../gen/chatcode/v1/fleet_pb";
+import { SessionState, type Session } from "../gen/chatcode/v1/sessions_pb";
+import { SESSION_NAME_CHARS } from "../link/limits";
+import { explain } from "../link/refusal";
+import { displaySafe, latencyText } from "../words";
+import { useApp, useNow, useStore } from "./hooks";
+import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
+import { exitTone, isOver, machineWord, sessionDetail } from "./session-words";
+
+export function MachineList(): ReactNode {
+  const app = useApp();
+  const { machines, synced } = useStore(app.fleet.state);
+  const look = useStore(app.look.look);
+  const who = useStore(app.account.account);
+  return (
+    <nav className="list" aria-label="Machines and sessions" data-list>
+      <div className="list-head">
+        <Mark />
+        <span className="wordmark">chatcode</span>
+        {who.state === "signed-in" && (
+          <span className="installation" title="This installation">
+            {who.installation}
+          </span>
+        )}
+      </div>
+      <div className="list-new">
+        <button
+          type="button"
+          className="new-session"
+          data-testid="new-session"
+          disabled={machines.length === 0}
+          onClick={() => app.overlay.set({ kind: "new-session", gateway: undefined })}
+        >
+          <PlusIcon /> New session
+        </button>
+      </div>
+      <div className="list-scroll" data-testid="machines">
+        {!synced && <p className="list-empty">Asking for your machines…</p>}
+        {machines.map((machine) => (
+          <MachineGroup key={machine.gateway.id} machine={machine} />
+        ))}
+      </div>
+      <div className="list-foot">
+        <span className="person" title="Signed in as">
+          {who.state === "signed-in" ? displaySafe(who.displayName, 64) : ""}
+        </span>
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={`Colours: ${look.choice}. Change.`}
+          title={`Colours: ${look.choice}`}
+          data-testid="scheme"
+          onClick={() => app.look.cycleScheme()}
+        >
+          <SchemeIcon choice={look.choice} />
+        </button>
+        <button type="button" className="quiet" data-testid="sign-out" onClick={() => void app.signOut()}>
+          Sign out
+        </button>
+      </div>
+    </nav>
+  );
+}
+
+function MachineGroup({ machine: { gateway, sessions } }: { machine: Machine }): ReactNode {
+  const app = useApp();
+  const now = useNow(true);
+  const online = gateway.linkState === LinkState.ONLINE;
+  const host = [gateway.host?.os, gateway.host?.arch].filter(Boolean).join(" · ");
+  const name = displaySafe(gateway.name, 64);
+  return (
+    <section className="machine" aria-label={name} data-testid="machine" data-gateway={gateway.id} data-online={online}>
+      <header className="machine-head">
+        <span className="machine-dot" data-state={LinkState[gateway.linkState].toLowerCase()} />
+        <h2 title={displaySafe(host)}>{name}</h2>
+        {online && gateway.linkRttUs > 0n && <span className="machine-rtt">{latencyText(Number(gateway.linkRttUs) / 1000)}</span>}
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={`New session on ${name}`}
+          title={`New session on ${name}`}
+          disabled={!online}
+          onClick={() => app.overlay.set({ kind: "new-session", gateway: gateway.id })}
+        >
+          <PlusIcon />
+        </button>
+      </header>
+      <p className="machine-state">{machineWord(gateway, now)}</p>
+      <ul>
+        {sessions.map((session) => (
+          <SessionRow key={session.id} gateway={gateway.id} session={session} online={online} />
+        ))}
+      </ul>
+      {sessions.length === 0 && <p className="list-empty">{online ? "Nothing runs here." : "Nothing known here."}</p>}
+    </section>
+  );
+}
+
+function SessionRow({ gateway, session, online }: { gateway: string; session: Session; online: boolean }): ReactNode {
+  const app = useApp();
+  const { active, open } = useStore(app.workspace.tabs);
+  const renaming = useStore(app.renaming) === session.id;
+  const current = active === session.id;
+  const name = displaySafe(session.name, SESSION_NAME_CHARS);
+  const over = isOver(session);
+  const tab = { gateway, session: session.id };
+  const state = SessionState[session.state].toLowerCase();
+
+  const show = (): void => {
+    app.listOpen.set(false);
+    void app.workspace.open(gateway, session.id);
+  };
+  const forget = (): void => {
+    app.workspace.close(session.id);
+    app.endSession(tab).catch((error: unknown) => app.failure.set(explain(error)));
+  };
+
+  return (
+    <li
+      className="session"
+      data-testid="session"
+      data-session={session.id}
+      data-state={state}
+      data-tone={over ? exitTone(session) : undefined}
+      data-current={current}
+      data-open={open.some((each) => each.session === session.id)}
+    >
+      {renaming ? (
+        <Rename name={name} done={(next) => void rename(next)} />
+      ) : (
+        <button type="button" className="session-open" aria-current={current} onClick={show} onDoubleClick={() => app.renaming.set(session.id)}>
+          <span className="session-glyph" aria-hidden="true" />
+          <span className="session-name">{name}</span>
+          <span className="session-detail">{sessionDetail(session)}</span>
+          {session.viewers > 1 && (
+            <span className="session-viewers" title={`${session.viewers} viewers`}>
+              {session.viewers}
+            </span>
+          )}
+        </button>
+      )}
+      {!renaming && (
+        <span className="session-acts">
+          {!over && (
+            <button
+              type="button"
+              className="icon-button"
+              aria-label={`Rename ${name}`}
+              title="Rename"
+              data-testid="rename"
+              disabled={!online}
+              onClick={() => app.renaming.set(session.id)}
+            >
+              <PencilIcon />
+            </button>
+          )}
+          {over ? (
+            <button type="button" className="icon-button" aria-label={`Forget ${name}`} title="Forget" data-testid="forget" disabled={!online} onClick={forget}>
+              <CloseIcon />
+            </button>
+          ) : (
+            <button
+              type="button"
+              className="icon-button"
+              aria-label={`End ${name}`}
+              title="End"
+              data-testid="end"
+              disabled={!online}
+              onClick={() => app.overlay.set({ kind: "end-session", tab, name })}
+            >
+              <StopIcon />
+            </button>
+          )}
+        </span>
+      )}
+    </li>
+  );
+
+  async function rename(next: string | undefined): Promise<void> {
+    app.renaming.set(undefined);
+    const wanted = next?.trim() ?? "";
+    if (wanted === "" || wanted === session.name) return;
+    try {
+      await app.renameSession(tab, wanted);
+    } catch (error) {
+      app.failure.set(explain(error));
+    }
+  }
+}
+
+function Rename({ name, done }: { name: string; done: (name: string | undefined) => void }): ReactNode {
+  const field = useRef<HTMLInputElement>(null);
+  const [text, setText] = useState(name);
+  useEffect(() => field.current?.select(), []);
+  return (
+    <input
+      ref={field}
+      className="session-rename"
+      data-testid="rename-field"
+      aria-label={`New name of ${name}`}
+      value={text}
+      maxLength={SESSION_NAME_CHARS}
+      onChange={(event) => setText(event.target.value)}
+      onBlur={() => done(text)}
+      onKeyDown={(event) => {
+        if (event.key === "Enter") done(text);
+        if (event.key === "Escape") done(undefined);
+      }}
+    />
+  );
+}

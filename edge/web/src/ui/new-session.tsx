@@ -1,0 +1,123 @@
+// A new session: where, in which folder, what, and under which name.
+
+import { useState, type FormEvent, type ReactNode } from "react";
+
+import { LinkState } from "../gen/chatcode/v1/fleet_pb";
+import { ARGUMENTS, SESSION_NAME_CHARS } from "../link/limits";
+import { explain } from "../link/refusal";
+import { commandWords, displaySafe } from "../words";
+import { useApp, useStore } from "./hooks";
+import { Modal } from "./overlays";
+
+const LAST_KEY = "chatcode.last-folder";
+
+export function NewSession({ gateway, close }: { gateway: string | undefined; close: () => void }): ReactNode {
+  const app = useApp();
+  const { machines } = useStore(app.fleet.state);
+  const { open, active } = useStore(app.workspace.tabs);
+  const usable = machines.filter((machine) => machine.gateway.linkState === LinkState.ONLINE);
+  const near = gateway ?? open.find(({ session }) => session === active)?.gateway;
+  const first = usable.find((machine) => machine.gateway.id === near) ?? usable[0];
+  const [where, setWhere] = useState(first?.gateway.id ?? "");
+  const [folder, setFolder] = useState(() => localStorage.getItem(LAST_KEY) ?? "");
+  const [command, setCommand] = useState("");
+  const [name, setName] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [refused, setRefused] = useState<string>();
+  // One id per form: pressing the button again after a lost answer makes no second session.
+  const [id] = useState(() => crypto.randomUUID());
+
+  const submit = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    const words = commandWords(command);
+    if (words === undefined) return setRefused("A quote in the command is not closed.");
+    if (words.length > ARGUMENTS) return setRefused(`The command has more than ${ARGUMENTS} words.`);
+    setBusy(true);
+    setRefused(undefined);
+    try {
+      await app.createSession(where, { id, name: name.trim(), folder: folder.trim(), command: words });
+      localStorage.setItem(LAST_KEY, folder.trim());
+      app.listOpen.set(false);
+      close();
+    } catch (error) {
+      setRefused(explain(error));
+      setBusy(false);
+    }
+  };
+
+  return (
+    <Modal title="New session" testId="new-session-dialog" close={close}>
+      <form onSubmit={(event) => void submit(event)} data-testid="new-session-form">
+        <h2>New session</h2>
+        {usable.length === 0 && <p role="alert">No machine is linked now. A session can be started as soon as one is back.</p>}
+        {usable.length > 1 && (
+          <label className="field">
+            <span>Machine</span>
+            <select value={where} data-testid="new-session-machine" onChange={(event) => setWhere(event.target.value)}>
+              {usable.map((machine) => (
+                <option key={machine.gateway.id} value={machine.gateway.id}>
+                  {displaySafe(machine.gateway.name, 64)}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+        <label className="field">
+          <span>Folder</span>
+          <input
+            className="mono"
+            value={folder}
+            placeholder="~"
+            data-testid="new-session-folder"
+            spellCheck={false}
+            autoCapitalize="off"
+            autoFocus
+            onChange={(event) => setFolder(event.target.value)}
+          />
+          <small>Made when it is missing.</small>
+        </label>
+        <label className="field">
+          <span>Command</span>
+          <input
+            className="mono"
+            value={command}
+            placeholder="your login shell"
+            data-testid="new-session-command"
+            list="commands"
+            spellCheck={false}
+            autoCapitalize="off"
+            onChange={(event) => setCommand(event.target.value)}
+          />
+          <datalist id="commands">
+            {["claude", "codex", "gemini", "htop"].map((each) => (
+              <option key={each} value={each} />
+            ))}
+          </datalist>
+        </label>
+        <label className="field">
+          <span>Name</span>
+          <input
+            value={name}
+            placeholder="after the command"
+            maxLength={SESSION_NAME_CHARS}
+            data-testid="new-session-name"
+            onChange={(event) => setName(event.target.value)}
+          />
+        </label>
+        {refused !== undefined && (
+          <p className="refused" role="alert" data-testid="new-session-refused">
+            {displaySafe(refused)}
+          </p>
+        )}
+        <div className="dialog-acts">
+          <button type="button" className="quiet" onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" className="primary" disabled={busy || usable.length === 0} data-testid="new-session-create">
+            {busy ? "Starting…" : "Start"}
+          </button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

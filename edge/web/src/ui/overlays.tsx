@@ -1,0 +1,99 @@
+// Dialogs over the workspace, one at a time.
+
+import { useEffect, useRef, type ReactNode } from "react";
+
+import { explain } from "../link/refusal";
+import type { Tab } from "../workspace/workspace";
+import { useApp, useStore } from "./hooks";
+import { COMMANDS, keysText } from "./keys";
+import { NewSession } from "./new-session";
+import { Palette } from "./palette";
+
+export function Overlays(): ReactNode {
+  const app = useApp();
+  const overlay = useStore(app.overlay);
+  const close = (): void => {
+    app.overlay.set(undefined);
+    app.workspace.current()?.screen.focus();
+  };
+  switch (overlay?.kind) {
+    case "new-session":
+      return <NewSession gateway={overlay.gateway} close={close} />;
+    case "end-session":
+      return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
+    case "palette":
+      return <Palette close={close} />;
+    case "keys":
+      return <Keys close={close} />;
+    default:
+      return null;
+  }
+}
+
+/** A modal dialog of the browser: it keeps the focus, and Escape closes it. */
+export function Modal(props: { title: string; testId: string; className?: string; close: () => void; children: ReactNode }): ReactNode {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const shown = dialog.current;
+    if (shown !== null && !shown.open) shown.showModal();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      className={`dialog ${props.className ?? ""}`}
+      aria-label={props.title}
+      data-testid={props.testId}
+      onClose={props.close}
+      onPointerDown={(event) => {
+        if (event.target === dialog.current) props.close();
+      }}
+    >
+      <div className="dialog-body">{props.children}</div>
+    </dialog>
+  );
+}
+
+function EndSession({ tab, name, close }: { tab: Tab; name: string; close: () => void }): ReactNode {
+  const app = useApp();
+  const end = (): void => {
+    close();
+    app.endSession(tab).catch((error: unknown) => app.failure.set(explain(error)));
+  };
+  return (
+    <Modal title={`End ${name}?`} testId="end-question" close={close}>
+      <h2>End “{name}”?</h2>
+      <p>What runs in it is asked to stop, then told, then killed. This cannot be taken back. To leave it running, close its tab instead.</p>
+      <div className="dialog-acts">
+        <button type="button" className="quiet" onClick={close}>
+          Cancel
+        </button>
+        <button type="button" className="danger" autoFocus data-testid="end-confirm" onClick={end}>
+          End the session
+        </button>
+      </div>
+    </Modal>
+  );
+}
+
+function Keys({ close }: { close: () => void }): ReactNode {
+  return (
+    <Modal title="Keys" testId="keys" close={close}>
+      <h2>Keys</h2>
+      <dl className="hints">
+        {COMMANDS.filter(({ keys }) => keys !== undefined).map(({ id, label, keys }) => (
+          <div key={id}>
+            <dt>{label}</dt>
+            <dd>
+              <kbd>{keysText(keys ?? "")}</kbd>
+            </dd>
+          </div>
+        ))}
+      </dl>
+      <div className="dialog-acts">
+        <button type="button" className="primary" onClick={close}>
+          Close
+        </button>
+      </div>
+    </Modal>
+  );
+}

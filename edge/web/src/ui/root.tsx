@@ -1,0 +1,37 @@
+// Which of the page's faces is shown.
+
+import { useEffect, type ReactNode } from "react";
+
+import type { App } from "../app";
+import { AppContext, useApp, useStore } from "./hooks";
+import { SignedOut, Waiting } from "./sign-in";
+import { WorkspaceView } from "./workspace";
+
+export function Root({ app }: { app: App }): ReactNode {
+  return (
+    <AppContext value={app}>
+      <Face />
+    </AppContext>
+  );
+}
+
+function Face(): ReactNode {
+  const { account, fleet } = useApp();
+  const who = useStore(account.account);
+  const signedIn = who.state === "signed-in";
+  useEffect(() => {
+    if (!signedIn) return undefined;
+    fleet.start();
+    return () => fleet.stop();
+  }, [signedIn, fleet]);
+  switch (who.state) {
+    case "asking":
+      return <div className="calm" data-testid="sign-in-state" data-state="asking" />;
+    case "waiting":
+      return <Waiting waiting={who} again={() => void account.ask()} />;
+    case "signed-out":
+      return <SignedOut why={who.why} />;
+    case "signed-in":
+      return <WorkspaceView />;
+  }
+}

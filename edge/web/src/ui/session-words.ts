@@ -1,0 +1,63 @@
+// What is said of a session and a machine.
+
+import { LinkState, type Gateway } from "../gen/chatcode/v1/fleet_pb";
+import { SessionState, type Exit, type Session } from "../gen/chatcode/v1/sessions_pb";
+import { commandText, displaySafe, spanText } from "../words";
+
+const SIGNALS: Record<number, string> = { 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE", 15: "TERM" };
+
+export function isOver(session: Session): boolean {
+  return session.state === SessionState.EXITED || session.state === SessionState.LOST;
+}
+
+export function exitText(exit: Exit | undefined): string {
+  if (exit === undefined) return "ended";
+  if (exit.outOfMemory) return "ended: out of memory";
+  if (exit.signal !== 0) return `ended by ${SIGNALS[exit.signal] ?? `signal ${exit.signal}`}`;
+  return exit.code === 0 ? "ended" : `ended with ${exit.code}`;
+}
+
+/** "ok", "bad" or "lost": how an end is coloured. */
+export function exitTone(session: Session): string {
+  if (session.state === SessionState.LOST) return "lost";
+  return session.exit !== undefined && (session.exit.code !== 0 || session.exit.signal !== 0) ? "bad" : "ok";
+}
+
+/** The line below a session's name. */
+export function sessionDetail(session: Session): string {
+  switch (session.state) {
+    case SessionState.EXITED:
+      return exitText(session.exit);
+    case SessionState.LOST:
+      return "lost: its keeper vanished";
+    case SessionState.ENDING:
+      return "ending…";
+    default: {
+      const command = session.command.length === 0 ? "shell" : commandText(session.command);
+      const folder = folderText(session.folder);
+      return folder === "" ? command : `${command} in ${folder}`;
+    }
+  }
+}
+
+export function folderText(folder: string): string {
+  const home = /^\/(?:home|Users)\/[^/]+|^\/root/u.exec(folder)?.[0];
+  const short = home === undefined ? folder : `~${folder.slice(home.length)}`;
+  return displaySafe(short);
+}
+
+export function machineWord(gateway: Gateway, now: number): string {
+  const since = spanText(now - Number(gateway.sinceUnixMs));
+  switch (gateway.linkState) {
+    case LinkState.ONLINE:
+      return `linked for ${since}`;
+    case LinkState.OFFLINE:
+      return `offline for ${since}`;
+    case LinkState.NEVER:
+      return "never linked yet";
+    case LinkState.REVOKED:
+      return "revoked";
+    default:
+      return "";
+  }
+}

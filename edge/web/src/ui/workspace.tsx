@@ -1,0 +1,133 @@
+// The list, the tabs, the terminals, the wire.
+
+import { useEffect, type ReactNode } from "react";
+
+import { useApp, useStore } from "./hooks";
+import { CommandIcon, ListIcon, PlusIcon } from "./icons";
+import { keysText, runKey } from "./keys";
+import { MachineList } from "./machine-list";
+import { Overlays } from "./overlays";
+import { TerminalPane } from "./pane";
+import { TabStrip } from "./tabs";
+import { Wire } from "./wire";
+
+export function WorkspaceView(): ReactNode {
+  const app = useApp();
+  const { open, active } = useStore(app.workspace.tabs);
+  const listOpen = useStore(app.listOpen);
+  const failure = useStore(app.failure);
+  useTitle();
+  useEffect(() => {
+    const keys = (event: KeyboardEvent): void => void runKey(app, event);
+    window.addEventListener("keydown", keys, true);
+    return () => window.removeEventListener("keydown", keys, true);
+  }, [app]);
+
+  return (
+    <div className="workspace" data-list-open={listOpen} data-testid="sign-in-state" data-state="signed-in">
+      <MachineList />
+      <button type="button" className="scrim" aria-label="Close the list" tabIndex={-1} onClick={() => app.listOpen.set(false)} />
+      <main className="stage">
+        <header className="topbar">
+          <button
+            type="button"
+            className="icon-button list-toggle"
+            aria-label="Machines and sessions"
+            aria-expanded={listOpen}
+            data-testid="list-toggle"
+            onClick={() => app.listOpen.set(!listOpen)}
+          >
+            <ListIcon />
+          </button>
+          <TabStrip />
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Commands and sessions"
+            title={`Commands and sessions (${keysText("P")})`}
+            data-testid="palette-button"
+            onClick={() => app.overlay.set({ kind: "palette" })}
+          >
+            <CommandIcon />
+          </button>
+        </header>
+        <div className="panes">
+          {open.map((tab) => (
+            <TerminalPane key={tab.session} tab={tab} active={tab.session === active} />
+          ))}
+          {open.length === 0 && <Nothing />}
+        </div>
+        {failure !== undefined && (
+          <div className="toast" role="alert" data-testid="failure">
+            <span>{failure}</span>
+            <button type="button" className="quiet" onClick={() => app.failure.set(undefined)}>
+              Dismiss
+            </button>
+          </div>
+        )}
+        <Wire />
+      </main>
+      <Overlays />
+    </div>
+  );
+}
+
+function Nothing(): ReactNode {
+  const app = useApp();
+  const { machines, synced } = useStore(app.fleet.state);
+  if (!synced) return <div className="nothing" />;
+  const none = machines.length === 0;
+  return (
+    <section className="nothing" data-testid="nothing-open">
+      <div className="nothing-art" aria-hidden="true">
+        <span className="nothing-caret" />
+      </div>
+      <h1>{none ? "No machine has joined yet" : "Pick a session, or start one"}</h1>
+      <p>
+        {none
+          ? "Enroll a machine with a join token, and it appears here by itself."
+          : "A session keeps running when you close the tab, lose the network or restart chatcode."}
+      </p>
+      {!none && (
+        <button type="button" className="primary" onClick={() => app.overlay.set({ kind: "new-session", gateway: undefined })}>
+          <PlusIcon /> New session
+        </button>
+      )}
+      {!none && (
+        <dl className="hints">
+          <div>
+            <dt>New session</dt>
+            <dd>
+              <kbd>{keysText("Enter")}</kbd>
+            </dd>
+          </div>
+          <div>
+            <dt>Commands and sessions</dt>
+            <dd>
+              <kbd>{keysText("P")}</kbd>
+            </dd>
+          </div>
+          <div>
+            <dt>Search in the terminal</dt>
+            <dd>
+              <kbd>{keysText("F")}</kbd>
+            </dd>
+          </div>
+        </dl>
+      )}
+    </section>
+  );
+}
+
+/** The browser's tab says which session is in view. */
+function useTitle(): void {
+  const app = useApp();
+  const { active, open } = useStore(app.workspace.tabs);
+  const { machines } = useStore(app.fleet.state);
+  useEffect(() => {
+    const tab = open.find(({ session }) => session === active);
+    const session = tab === undefined ? undefined : app.fleet.session(tab.gateway, tab.session);
+    const machine = tab === undefined ? undefined : app.fleet.gateway(tab.gateway);
+    document.title = session === undefined ? "chatcode" : `${session.name} · ${machine?.name ?? "?"} · chatcode`;
+  }, [app, active, open, machines]);
+}
