@@ -1,2 +1,69 @@
-//! (to come)
-fn main() {}
+//! `chatcode`: everything on this machine with one command, and sessions on any
+//! machine from a terminal.
+
+mod admin;
+mod attach;
+mod audit;
+mod client;
+mod end;
+mod fleet;
+mod gateway;
+mod login_url;
+mod ls;
+mod names;
+mod new;
+mod print;
+mod table;
+mod up;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Open a terminal on any machine you own, and never lose it again.
+#[derive(Debug, Parser)]
+#[command(name = "chatcode", version)]
+struct Arguments {
+    /// Where all files are; usually ~/.local/share/chatcode.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Up),
+    LoginUrl(login_url::LoginUrl),
+    Ls(ls::Ls),
+    New(new::New),
+    Attach(attach::Attach),
+    End(end::End),
+    Rename(end::Rename),
+    #[command(subcommand)]
+    Gateway(gateway::Gateway),
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    Audit(audit::Audit),
+}
+
+fn main() -> ExitCode {
+    let Arguments { data_dir, command } = Arguments::parse();
+    let data_dir = data_dir.unwrap_or_else(chatcode_process::default_data_dir);
+    chatcode_certs::tls::install_provider();
+    chatcode_process::init_logging("cli");
+    chatcode_process::main_with("chatcode", async move {
+        match command {
+            Command::Up(command) => command.run(&data_dir).await,
+            Command::LoginUrl(command) => command.run(&data_dir).await,
+            Command::Ls(command) => command.run(&data_dir).await,
+            Command::New(command) => command.run(&data_dir).await,
+            Command::Attach(command) => command.run(&data_dir).await,
+            Command::End(command) => command.run(&data_dir).await,
+            Command::Rename(command) => command.run(&data_dir).await,
+            Command::Gateway(command) => command.run(&data_dir).await,
+            Command::Admin(command) => command.run(&data_dir).await,
+            Command::Audit(command) => command.run(&data_dir).await,
+        }
+    })
+}

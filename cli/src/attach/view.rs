@@ -1,0 +1,365 @@
+//! One person's view of a session: the viewer's rules, the terminal, the keys.
+//! It outlives connections.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chatcode_proto::{
+    code::Refusal,
+    pb::{self, Code, QueryAnswerer, Role},
+    viewer::{Event, Viewer},
+};
+use tokio::time::Instant;
+
+use super::{
+    Target,
+    escape::{EscapeKey, HELP, Typed},
+    filter::Filter,
+    keyboard::Keyboard,
+    notice::Notice,
+    screen::Screen,
+    signals::{News, Signals},
+    terminal::{self, CLEAR, RESET, RawMode},
+};
+use crate::print::shown;
+
+/// A break that is over sooner is not worth a word.
+const SHORT_BREAK: Duration = Duration::from_secs(1);
+/// How long a notice stands.
+const NOTICE: Duration = Duration::from_secs(3);
+
+/// Why an attachment is over.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The person left, or the terminal is gone.
+    Left,
+    /// The shell has ended.
+    Exited(Option<pb::Exit>),
+    /// It cannot go on.
+    Refused(Refusal),
+}
+
+/// What happened at the person's side.
+#[derive(Debug)]
+pub(super) enum Happened {
+    /// Keys; `None`: standard input has ended.
+    Keys(Option<Bytes>),
+    /// A signal.
+    News(News),
+    /// Output came to the screen; `None`: the terminal is gone.
+    Shown(Option<usize>),
+    /// A notice has stood long enough.
+    NoticeOver,
+}
+
+/// The view. The terminal is raw while it lives.
+#[derive(Debug)]
+pub(super) struct View {
+    /// The rules.
+    pub(super) viewer: Viewer,
+    /// What the connection goes to.
+    pub(super) target: Target,
+    role: Role,
+    escape: EscapeKey,
+    filter: Filter,
+    /// The next output byte, and where the replay ends.
+    position: u64,
+    live: u64,
+    answerer: QueryAnswerer,
+    /// Our number among the viewers, and who has the keyboard.
+    number: u32,
+    presence: pb::Presence,
+    attachments: u32,
+    was_noticed: bool,
+    exit: Option<Option<pb::Exit>>,
+    closing: Option<Refusal>,
+    notice: Option<(Notice, Instant)>,
+    began: Instant,
+    keyboard: Keyboard,
+    signals: Signals,
+    // Dropped in this order: the last bytes are on the screen before its modes
+    // come back.
+    screen: Screen,
+    _raw: RawMode,
+}
+
+impl View {
+    /// Makes the terminal raw and begins to listen to keys and signals.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn open(target: &Target, role: Role) -> anyhow::Result<Self> {
+        let signals = Signals::listen()?;
+        let raw = RawMode::enter()?;
+        let winsize = terminal::winsize().filter(|_| role == Role::Writer);
+        Ok(Self {
+            viewer: Viewer::new(rand::random(), role, winsize),
+            target: target.clone(),
+            role,
+            escape: EscapeKey::new(),
+            filter: Filter::new(),
+            position: 0,
+            live: 0,
+            answerer: QueryAnswerer::Unspecified,
+            number: 0,
+            presence: pb::Presence::default(),
+            attachments: 0,
+            was_noticed: false,
+            exit: None,
+            closing: None,
+            notice: None,
+            began: Instant::now(),
+            keyboard: Keyboard::open()?,
+            signals,
+            screen: Screen::open()?,
+            _raw: raw,
+        })
+    }
+
+    /// The session's name, as last told.
+    pub(super) fn name(&self) -> &str {
+        &self.target.name
+    }
+
+    /// How often it attached.
+    pub(super) const fn attachments(&self) -> u32 {
+        self.attachments
+    }
+
+    /// Time since the view began, for the rules.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The moment of a time of the rules.
+    pub(super) fn moment(&self, time: Duration) -> Instant {
+        self.began + time
+    }
+
+    /// How the shell ended, once it has.
+    pub(super) fn take_exit(&mut self) -> Option<Option<pb::Exit>> {
+        self.exit.take()
+    }
+
+    /// Why the holder closed the connection, if it said so.
+    pub(super) fn take_closing(&mut self) -> Option<Refusal> {
+        self.closing.take()
+    }
+
+    /// Whether output can be shown now.
+    pub(super) fn has_room(&self) -> bool {
+        self.screen.has_room()
+    }
+
+    /// The connection is gone.
+    pub(super) fn disconnected(&mut self) {
+        self.viewer.handle_disconnect();
+        self.was_noticed = false;
+    }
+
+    /// What happens next at the person's side. May be dropped and asked again.
+    pub(super) async fn happens(&mut self) -> Happened {
+        let over = self.notice.as_ref().map(|(_, until)| *until);
+        tokio::select! {
+            keys = self.keyboard.next() => Happened::Keys(keys),
+            news = self.signals.next() => Happened::News(news),
+            shown = self.screen.written() => Happened::Shown(shown),
+            () = tokio::time::sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => Happened::NoticeOver,
+        }
+    }
+
+    /// [`View::happens`] and [`View::handle`] in one.
+    pub(super) async fn person(&mut self) -> Option<End> {
+        let happened = self.happens().await;
+        self.handle(happened)
+    }
+
+    /// Does what the person or the system asks.
+    pub(super) fn handle(&mut self, happened: Happened) -> Option<End> {
+        match happened {
+            Happened::Keys(None) | Happened::Shown(None) | Happened::News(News::End) => {
+                return Some(End::Left);
+            }
+            Happened::Keys(Some(keys)) => {
+                for typed in self.escape.feed(&keys) {
+                    match typed {
+                        Typed::Leave => return Some(End::Left),
+                        Typed::Help => {
+                            self.write(format!("\r\n{}\r\n", HELP.replace('\n', "\r\n")).into_bytes())
+                        }
+                        Typed::TakeLease => self.viewer.take_lease(),
+                        Typed::Bytes(bytes) => self.type_in(&bytes),
+                    }
+                }
+            }
+            Happened::Shown(Some(bytes)) => self.viewer.handle_rendered(self.now(), bytes),
+            Happened::News(News::Resized) => {
+                if self.role == Role::Writer
+                    && let Some(winsize) = terminal::winsize()
+                {
+                    self.viewer.resize(winsize);
+                }
+            }
+            Happened::NoticeOver => self.erase_notice(),
+        }
+        None
+    }
+
+    /// Shows what a frame led to.
+    pub(super) fn show(&mut self, event: Event) {
+        match event {
+            Event::Attached(attached) => self.attached(&attached),
+            Event::Output(bytes) => self.output(&bytes),
+            Event::Reset(gap) => self.reset(gap),
+            Event::Presence(presence) => {
+                self.was_noticed &= presence.writer == self.presence.writer;
+                self.presence = presence;
+            }
+            Event::Exited(exited) => self.exit = Some(exited.exit),
+            Event::Closing(closing) => {
+                self.closing = Some(Refusal::new(closing.code(), closing.message));
+            }
+            Event::InputRefused(refused) => {
+                self.notify(&format!(
+                    "{} bytes typed were refused: {}",
+                    refused.to - refused.from,
+                    refused.code().name()
+                ));
+            }
+            Event::InputUnknown { bytes } => {
+                self.notify(&format!("the session's holder is another; {bytes} bytes typed may be lost"));
+            }
+            Event::Titled(titled) => {
+                if !titled.name.is_empty() {
+                    self.target.name = titled.name;
+                }
+            }
+            Event::Resized(_) | Event::Rtt(_) => {}
+        }
+    }
+
+    /// Says that the connection is broken and what comes next.
+    pub(super) fn say_broken(&mut self, for_how_long: Duration, why: &Refusal) {
+        if for_how_long < SHORT_BREAK {
+            return;
+        }
+        let what = match why.code {
+            Code::GatewayOffline => "the machine is offline",
+            Code::CoreUnreachable => "the core does not answer",
+            Code::HolderUnreachable => "the session does not answer",
+            Code::Draining => "the core restarts",
+            _ => "the connection broke",
+        };
+        self.notify(&format!(
+            "{what}, {} s; it comes back by itself, Enter ~ . leaves",
+            for_how_long.as_secs()
+        ));
+    }
+
+    fn attached(&mut self, attached: &pb::Attached) {
+        self.erase_notice();
+        let is_first = self.attachments == 0;
+        self.attachments += 1;
+        (self.position, self.live) = (attached.offset, attached.live_offset);
+        self.answerer = attached.query_answerer();
+        self.number = attached.viewer;
+        self.presence = pb::Presence::default();
+        self.exit = None;
+        self.closing = None;
+        if is_first && attached.live_offset > 0 {
+            // What comes now was made for a screen of its own.
+            self.write(CLEAR.to_vec());
+        }
+    }
+
+    fn output(&mut self, bytes: &[u8]) {
+        let replayed = self.live.saturating_sub(self.position).min(bytes.len() as u64);
+        let (replay, now) = bytes.split_at(usize::try_from(replayed).unwrap_or(bytes.len()));
+        self.position += bytes.len() as u64;
+        let may_answer = self.answerer == QueryAnswerer::Writer && self.is_writer();
+        let mut filtered = self.filter.feed(replay, false);
+        filtered.append(&mut self.filter.feed(now, may_answer));
+        self.screen.show(filtered, bytes.len());
+    }
+
+    fn reset(&mut self, gap: Option<pb::Gap>) {
+        self.filter.reset();
+        self.notice = None;
+        let words = match gap {
+            Some(gap) => {
+                self.position = gap.to;
+                format!("[chatcode: {} bytes of output are not shown]\r\n", gap.to.saturating_sub(gap.from))
+            }
+            None => "[chatcode: the session was started anew]\r\n".to_owned(),
+        };
+        self.write([RESET, CLEAR, words.as_bytes()].concat());
+    }
+
+    /// Keys for the session, or the reason why they are not.
+    fn type_in(&mut self, bytes: &[u8]) {
+        if self.role == Role::Viewer {
+            self.notice_once("read-only; Enter ~ . leaves");
+        } else if let Some(name) = self.other_writer() {
+            self.notice_once(&format!("{name} types; Enter ~ w takes the keyboard"));
+        } else {
+            let taken = self.viewer.push_input(bytes);
+            if taken < bytes.len() {
+                self.notify(&format!("{} bytes typed were not taken: too many wait", bytes.len() - taken));
+            }
+        }
+    }
+
+    const fn is_writer(&self) -> bool {
+        self.presence.writer != 0 && self.presence.writer == self.number
+    }
+
+    /// Who else has the keyboard.
+    fn other_writer(&self) -> Option<String> {
+        let writer = self.presence.writer;
+        let other = self.presence.viewers.iter().find(|viewer| viewer.viewer == writer)?;
+        (writer != self.number).then(|| shown(&other.display_name))
+    }
+
+    fn notice_once(&mut self, text: &str) {
+        if !std::mem::replace(&mut self.was_noticed, true) {
+            self.notify(text);
+        }
+    }
+
+    fn notify(&mut self, text: &str) {
+        self.erase_notice();
+        let columns = terminal::winsize().map_or(0, |size| size.cols);
+        if self.filter.is_between()
+            && let Some((notice, bytes)) = Notice::draw(text, columns)
+        {
+            self.write(bytes);
+            self.notice = Some((notice, Instant::now() + NOTICE));
+        }
+    }
+
+    fn erase_notice(&mut self) {
+        if !self.filter.is_between() {
+            // Inside of an image; it is tried again later.
+            if let Some((_, until)) = &mut self.notice {
+                *until = Instant::now() + NOTICE;
+            }
+        } else if let Some((notice, _)) = self.notice.take() {
+            self.write(notice.erase());
+        }
+    }
+
+    /// Words of ours for the terminal; dropped when it takes nothing.
+    fn write(&self, bytes: Vec<u8>) {
+        if self.screen.has_room() {
+            self.screen.show(bytes, 0);
+        }
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        if let Some((notice, _)) = self.notice.take() {
+            self.write(notice.erase());
+        }
+    }
+}

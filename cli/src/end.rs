@@ -1,0 +1,72 @@
+//! `chatcode end` and `chatcode rename`.
+
+use std::path::Path;
+
+use chatcode_process::exit::{self, Exit};
+use chatcode_proto::{
+    limits, name,
+    pb::{SessionsEndRequest, SessionsRenameRequest},
+};
+
+use crate::{
+    client::{Client, target, unary},
+    fleet::{Fleet, session_state},
+    print::{say, shown},
+};
+
+/// End a session: hang up, then TERM, then KILL. One that has ended already is
+/// forgotten.
+#[derive(Debug, clap::Args)]
+pub(crate) struct End {
+    /// The session, by name or id.
+    session: String,
+    /// KILL at once.
+    #[arg(long)]
+    force: bool,
+}
+
+impl End {
+    /// Begins to end the session.
+    ///
+    /// # Errors
+    /// When the session is not known or the machine refuses.
+    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
+        let client = Client::open(&data_dir.join("cli"))?;
+        let fleet = Fleet::ask(&client).await?;
+        let (gateway, session) = fleet.session(&self.session)?;
+        let request = target(unary(SessionsEndRequest { force: self.force }), gateway, &session.id)?;
+        let response = client.sessions().end(request).await.map_err(|status| client.error(&status))?;
+        let name = shown(&session.name);
+        match response.into_inner().session {
+            Some(session) => say(&format!("{name}: {}", session_state(&session))),
+            None => say(&format!("{name}: forgotten")),
+        }
+        Ok(())
+    }
+}
+
+/// Give a session another name.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rename {
+    /// The session, by name or id.
+    session: String,
+    /// Its new name.
+    name: String,
+}
+
+impl Rename {
+    /// Renames the session.
+    ///
+    /// # Errors
+    /// When the name or the session is no good, or the machine refuses.
+    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
+        name::check("name", &self.name, limits::SESSION_NAME_CHARS)
+            .map_err(|refusal| anyhow::anyhow!(refusal.message).context(Exit(exit::USAGE)))?;
+        let client = Client::open(&data_dir.join("cli"))?;
+        let fleet = Fleet::ask(&client).await?;
+        let (gateway, session) = fleet.session(&self.session)?;
+        let request = target(unary(SessionsRenameRequest { name: self.name }), gateway, &session.id)?;
+        client.sessions().rename(request).await.map_err(|status| client.error(&status))?;
+        Ok(())
+    }
+}

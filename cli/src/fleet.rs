@@ -1,0 +1,228 @@
+//! What there is: machines and their sessions, as the core knows them at one
+//! moment.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use chatcode_process::exit::{self, Exit};
+use chatcode_proto::{
+    limits,
+    pb::{
+        Code, FleetWatchRequest, Gateway, GatewaySession, LinkState, Session, SessionState,
+        fleet_watch_response::Event,
+    },
+};
+use tokio_stream::StreamExt as _;
+
+use crate::{
+    client::Client,
+    names::{Kind, NameError},
+    print::shown,
+};
+
+const GATEWAY: Kind = Kind { what: "gateway", list: "gateway ls" };
+const SESSION: Kind = Kind { what: "session", list: "ls" };
+
+/// Machines by name, sessions by age.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    /// All machines.
+    pub(crate) gateways: Vec<Gateway>,
+    /// All sessions, with the id of their machine.
+    pub(crate) sessions: Vec<(String, Session)>,
+}
+
+impl Fleet {
+    /// Asks the core, which also knows the sessions of machines that are away.
+    ///
+    /// # Errors
+    /// When the core refuses or does not answer.
+    pub(crate) async fn ask(client: &Client) -> anyhow::Result<Self> {
+        tokio::time::timeout(limits::UNARY_DEADLINE, Self::watch_until_synced(client))
+            .await
+            .ok()
+            .with_context(|| format!("the core at {} took too long", client.core()))
+            .context(Exit(exit::TEMPFAIL))?
+    }
+
+    async fn watch_until_synced(client: &Client) -> anyhow::Result<Self> {
+        let call = client.fleet_watch().watch(FleetWatchRequest {}).await;
+        let mut events = call.map_err(|status| client.error(&status))?.into_inner();
+        let mut gateways: BTreeMap<String, Gateway> = BTreeMap::new();
+        let mut sessions: BTreeMap<(String, String), Session> = BTreeMap::new();
+        while let Some(event) = events.next().await {
+            match event.map_err(|status| client.error(&status))?.event {
+                Some(Event::GatewayChanged(gateway)) => drop(gateways.insert(gateway.id.clone(), gateway)),
+                Some(Event::GatewayRemoved(id)) => drop(gateways.remove(&id)),
+                Some(Event::SessionChanged(GatewaySession { gateway, session: Some(session) })) => {
+                    sessions.insert((gateway, session.id.clone()), session);
+                }
+                Some(Event::SessionRemoved(gone)) => drop(sessions.remove(&(gone.gateway, gone.session))),
+                Some(Event::Synced(_)) => break,
+                Some(Event::SessionChanged(_) | Event::AliveUnixMs(_)) | None => {}
+            }
+        }
+        let mut fleet = Self {
+            gateways: gateways.into_values().collect(),
+            sessions: sessions.into_iter().map(|((gateway, _), session)| (gateway, session)).collect(),
+        };
+        fleet.gateways.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        fleet.sessions.sort_by_key(|(_, session)| session.created_unix_ms);
+        Ok(fleet)
+    }
+
+    /// The machine that a person means; one that was revoked only by its id.
+    ///
+    /// # Errors
+    /// When there is none, or several.
+    pub(crate) fn gateway(&self, wanted: &str) -> anyhow::Result<&Gateway> {
+        let enrolled: Vec<&Gateway> =
+            self.gateways.iter().filter(|one| one.link_state() != LinkState::Revoked).collect();
+        GATEWAY
+            .pick(wanted, &enrolled, |one| (&one.id, &one.name))
+            .copied()
+            .or_else(|error| self.gateways.iter().find(|one| one.id == wanted).ok_or(error))
+            .context(Exit(exit::USAGE))
+    }
+
+    /// The machine for a new session when none was named: the only one, else
+    /// `home`, the one that this program runs on.
+    ///
+    /// # Errors
+    /// When that does not say which.
+    pub(crate) fn usual_gateway(&self, home: Option<&str>) -> anyhow::Result<&Gateway> {
+        let enrolled: Vec<&Gateway> =
+            self.gateways.iter().filter(|one| one.link_state() != LinkState::Revoked).collect();
+        match enrolled.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(anyhow::anyhow!(
+                "there is no machine yet; `chatcode up` brings this one, `chatcode gateway token` another"
+            )),
+            many => many.iter().find(|one| Some(one.id.as_str()) == home).copied().ok_or_else(|| {
+                let names: Vec<String> = many.iter().map(|one| shown(&one.name)).collect();
+                anyhow::anyhow!("name the machine with --gateway: {}", names.join(", "))
+            }),
+        }
+        .context(Exit(exit::USAGE))
+    }
+
+    /// The session that a person means, with the id of its machine. A running
+    /// one wins over one that has ended.
+    ///
+    /// # Errors
+    /// When there is none, or several.
+    pub(crate) fn session<'a>(&'a self, wanted: &str) -> anyhow::Result<&'a (String, Session)> {
+        let (running, ended): (Vec<_>, Vec<_>) =
+            self.sessions.iter().partition(|(_, session)| session.state() == SessionState::Running);
+        let pick = |among: &[&'a (String, Session)]| {
+            SESSION.pick(wanted, among, |one| (&one.1.id, &one.1.name)).copied()
+        };
+        match pick(&running) {
+            Err(NameError::Unknown { .. }) => pick(&ended),
+            found => found,
+        }
+        .context(Exit(exit::USAGE))
+    }
+
+    /// The name of a machine; its id when it is not known.
+    pub(crate) fn gateway_name<'a>(&'a self, id: &'a str) -> &'a str {
+        self.gateways.iter().find(|one| one.id == id).map_or(id, |one| &one.name)
+    }
+}
+
+/// The state of a link in one word.
+pub(crate) fn link_state(gateway: &Gateway) -> &'static str {
+    match gateway.link_state() {
+        LinkState::Unspecified => "unknown",
+        LinkState::Never => "never",
+        LinkState::Online => "online",
+        LinkState::Offline => "offline",
+        LinkState::Revoked => "revoked",
+    }
+}
+
+/// The state of a session in a few words: with its exit code or signal.
+pub(crate) fn session_state(session: &Session) -> String {
+    match (session.state(), &session.exit) {
+        (SessionState::Unspecified, _) => "unknown".to_owned(),
+        (SessionState::Running, _) => "running".to_owned(),
+        (SessionState::Ending, _) => "ending".to_owned(),
+        (SessionState::Lost, _) => "lost".to_owned(),
+        (SessionState::Exited, None) => "exited".to_owned(),
+        (SessionState::Exited, Some(exit)) => format!("exited, {}", exit_words(exit)),
+    }
+}
+
+/// How a shell ended, in words.
+pub(crate) fn exit_words(exit: &chatcode_proto::pb::Exit) -> String {
+    match (exit.out_of_memory, exit.signal) {
+        (true, _) => "out of memory".to_owned(),
+        (false, 0) => format!("code {}", exit.code),
+        (false, signal) => format!("signal {signal}"),
+    }
+}
+
+/// Why a machine's last link ended; empty while it stands.
+pub(crate) fn link_ended(gateway: &Gateway) -> &'static str {
+    match gateway.link_ended() {
+        Code::Unspecified => "",
+        _ if gateway.link_state() == LinkState::Online => "",
+        code => code.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fleet() -> Fleet {
+        let gateway = |id: &str, name: &str, state: LinkState| Gateway {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            link_state: state.into(),
+            ..Gateway::default()
+        };
+        let session = |id: &str, name: &str, state: SessionState| {
+            let (id, name) = (id.to_owned(), name.to_owned());
+            ("aaaa".to_owned(), Session { id, name, state: state.into(), ..Session::default() })
+        };
+        Fleet {
+            gateways: vec![
+                gateway("aaaa", "laptop", LinkState::Online),
+                gateway("bbbb", "laptop", LinkState::Revoked),
+                gateway("cccc", "server", LinkState::Offline),
+            ],
+            sessions: vec![
+                session("1111", "bash", SessionState::Exited),
+                session("2222", "bash", SessionState::Running),
+                session("3333", "old", SessionState::Lost),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_revoked_machine_does_not_stand_in_the_way_of_its_successor() {
+        let fleet = fleet();
+        assert_eq!(fleet.gateway("laptop").expect("one is left").id, "aaaa");
+        assert_eq!(fleet.gateway("bbbb").expect("by its id").id, "bbbb");
+        assert!(fleet.gateway("nobody").is_err());
+    }
+
+    #[test]
+    fn a_new_session_goes_to_this_machine_unless_told_otherwise() {
+        let mut fleet = fleet();
+        assert!(fleet.usual_gateway(None).is_err(), "two are there");
+        assert_eq!(fleet.usual_gateway(Some("cccc")).expect("home").id, "cccc");
+        fleet.gateways.truncate(2);
+        assert_eq!(fleet.usual_gateway(None).expect("the only one").id, "aaaa");
+        assert!(Fleet::default().usual_gateway(None).is_err());
+    }
+
+    #[test]
+    fn a_running_session_wins_over_an_ended_one_of_the_same_name() {
+        let fleet = fleet();
+        assert_eq!(fleet.session("bash").expect("one runs").1.id, "2222");
+        assert_eq!(fleet.session("1111").expect("by its id").1.id, "1111");
+        assert_eq!(fleet.session("old").expect("ended ones too").1.id, "3333");
+    }
+}

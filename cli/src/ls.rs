@@ -1,0 +1,165 @@
+//! `chatcode ls`: machines and their sessions.
+
+use std::path::Path;
+
+use chatcode_proto::pb::{Gateway, Session};
+use serde::Serialize;
+
+use crate::{
+    client::Client,
+    fleet::{Fleet, link_ended, link_state, session_state},
+    print,
+    table::{Table, ago, now_ms},
+};
+
+/// List machines and sessions.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ls {
+    /// Print one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A machine as `--json` shows it.
+#[derive(Debug, Serialize)]
+pub(crate) struct GatewayRow<'a> {
+    id: &'a str,
+    name: &'a str,
+    state: &'static str,
+    since_unix_ms: u64,
+    link_ended: &'static str,
+    link_rtt_us: u64,
+    holder_rtt_us: u64,
+    hostname: &'a str,
+    os: &'a str,
+    program_version: &'a str,
+    enrolled_unix_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionRow<'a> {
+    id: &'a str,
+    name: &'a str,
+    state: String,
+    gateway: &'a str,
+    gateway_name: &'a str,
+    command: &'a [String],
+    folder: &'a str,
+    created_unix_ms: u64,
+    viewers: u32,
+    exit_code: Option<i32>,
+    exit_signal: Option<i32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listing<'a> {
+    gateways: Vec<GatewayRow<'a>>,
+    sessions: Vec<SessionRow<'a>>,
+}
+
+impl Ls {
+    /// Prints the lists.
+    ///
+    /// # Errors
+    /// When the core refuses or does not answer.
+    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
+        let client = Client::open(&data_dir.join("cli"))?;
+        let fleet = Fleet::ask(&client).await?;
+        if self.json {
+            let gateways = fleet.gateways.iter().map(gateway_row).collect();
+            let sessions = fleet
+                .sessions
+                .iter()
+                .map(|(gateway, session)| session_row(&fleet, gateway, session))
+                .collect();
+            return Ok(print::json(&Listing { gateways, sessions })?);
+        }
+        print::answer(&gateways_table(&fleet))?;
+        if !fleet.sessions.is_empty() {
+            print::answer("\n")?;
+            print::answer(&sessions_table(&fleet))?;
+        }
+        Ok(())
+    }
+}
+
+/// A machine as `--json` shows it.
+pub(crate) fn gateway_row(gateway: &Gateway) -> GatewayRow<'_> {
+    let host = gateway.host.as_ref();
+    GatewayRow {
+        id: &gateway.id,
+        name: &gateway.name,
+        state: link_state(gateway),
+        since_unix_ms: gateway.since_unix_ms,
+        link_ended: link_ended(gateway),
+        link_rtt_us: gateway.link_rtt_us,
+        holder_rtt_us: gateway.holder_rtt_us,
+        hostname: host.map_or("", |host| &host.hostname),
+        os: host.map_or("", |host| &host.os),
+        program_version: &gateway.program_version,
+        enrolled_unix_ms: gateway.enrolled_unix_ms,
+    }
+}
+
+fn session_row<'a>(fleet: &'a Fleet, gateway: &'a str, session: &'a Session) -> SessionRow<'a> {
+    let exit = session.exit.as_ref();
+    SessionRow {
+        id: &session.id,
+        name: &session.name,
+        state: session_state(session),
+        gateway,
+        gateway_name: fleet.gateway_name(gateway),
+        command: &session.command,
+        folder: &session.folder,
+        created_unix_ms: session.created_unix_ms,
+        viewers: session.viewers,
+        exit_code: exit.filter(|exit| exit.signal == 0).map(|exit| exit.code),
+        exit_signal: exit.filter(|exit| exit.signal != 0).map(|exit| exit.signal),
+    }
+}
+
+/// Machines for people.
+pub(crate) fn gateways_table(fleet: &Fleet) -> String {
+    let now = now_ms();
+    let mut table = Table::new(&["MACHINE", "ID", "LINK", "SINCE", "ROUND TRIP", "WHY DOWN"]);
+    for gateway in &fleet.gateways {
+        let round_trip = match gateway.link_rtt_us {
+            0 => String::new(),
+            rtt => format!("{:.1} ms", std::time::Duration::from_micros(rtt).as_secs_f64() * 1000.0),
+        };
+        table.row([
+            gateway.name.clone(),
+            short(&gateway.id),
+            link_state(gateway).to_owned(),
+            ago(now, gateway.since_unix_ms),
+            round_trip,
+            link_ended(gateway).to_owned(),
+        ]);
+    }
+    table.render()
+}
+
+fn sessions_table(fleet: &Fleet) -> String {
+    let now = now_ms();
+    let mut table = Table::new(&["SESSION", "ID", "STATE", "MACHINE", "AGE", "VIEWERS", "COMMAND", "FOLDER"]);
+    for (gateway, session) in &fleet.sessions {
+        let command =
+            if session.command.is_empty() { "(shell)".to_owned() } else { session.command.join(" ") };
+        table.row([
+            session.name.clone(),
+            short(&session.id),
+            session_state(session),
+            fleet.gateway_name(gateway).to_owned(),
+            ago(now, session.created_unix_ms),
+            session.viewers.to_string(),
+            command.chars().take(40).collect(),
+            session.folder.clone(),
+        ]);
+    }
+    table.render()
+}
+
+/// The first digits of an id, which the commands take too.
+fn short(id: &str) -> String {
+    id.chars().take(8).collect()
+}

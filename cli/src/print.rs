@@ -1,0 +1,76 @@
+//! What the commands print: answers to standard output, words to standard
+//! error, and nothing that could steer the reader's terminal.
+
+use std::io::{self, Write as _};
+
+use chatcode_proto::name::display_safe;
+use serde::Serialize;
+
+/// Characters of one word that is shown; more is cut.
+const SHOWN_CHARS: usize = 512;
+
+/// Prints an answer to standard output. A reader that left (`| head`) is no
+/// error.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn answer(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Prints one value as one line of JSON, in ASCII wherever a terminal could
+/// take a character for more than text.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+    let mut line = json_text(value)?;
+    line.push('\n');
+    answer(&line)
+}
+
+/// Prints a word for people to standard error; nobody is told when that fails.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Words of a machine, made harmless.
+pub(crate) fn shown(text: &str) -> String {
+    display_safe(text, SHOWN_CHARS)
+}
+
+/// JSON in which every character that [`display_safe`] would replace is an
+/// escape, so that the value stays exact.
+fn json_text(value: &impl Serialize) -> serde_json::Result<String> {
+    let mut text = String::new();
+    for c in serde_json::to_string(value)?.chars() {
+        let mut utf8 = [0; 4];
+        if display_safe(c.encode_utf8(&mut utf8), 1).starts_with(c) {
+            text.push(c);
+        } else {
+            let mut utf16 = [0; 2];
+            for unit in c.encode_utf16(&mut utf16) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_stays_exact_and_harmless() {
+        let value = "\u{1b}[2J a\u{9b}31m \u{202e}b ü 端";
+        let text = json_text(&value).expect("is JSON");
+        assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
+        assert!(text.contains("ü 端"));
+        assert_eq!(serde_json::from_str::<String>(&text).expect("is JSON"), value);
+    }
+}

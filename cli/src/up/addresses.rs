@@ -1,0 +1,158 @@
+//! Which ports `up` takes: those that were asked for, else those of the last
+//! time, else a well-known one, else any.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+};
+
+use chatcode_certs::files;
+use serde::{Deserialize, Serialize};
+
+/// Where the page is unless somebody is there already.
+pub(super) const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7420);
+/// Where the core and its links are unless told otherwise.
+pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+const FILE: &str = "addresses.json";
+
+/// What the last `up` of this data folder used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Addresses {
+    /// The core's gRPC listener.
+    pub(super) core: Option<SocketAddr>,
+    /// The core's links (UDP).
+    pub(super) link: Option<SocketAddr>,
+    /// The page.
+    pub(super) listen: Option<SocketAddr>,
+    /// The page's origin, as the edge told it.
+    pub(crate) origin: Option<String>,
+    /// The gateway of this machine.
+    pub(crate) gateway: Option<String>,
+}
+
+impl Addresses {
+    /// Reads what `up` kept in this folder. A file that is missing or damaged
+    /// costs only the old ports.
+    pub(crate) fn load(up_dir: &Path) -> Self {
+        let bytes = std::fs::read(up_dir.join(FILE)).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Keeps them for the next time.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn save(&self, up_dir: &Path) -> anyhow::Result<()> {
+        Ok(files::write_private(up_dir.join(FILE), &serde_json::to_vec_pretty(self)?)?)
+    }
+}
+
+/// The address that was asked for is not free.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is in use or may not be used; choose another port, or port 0 for any")]
+pub(super) struct Taken(SocketAddr);
+
+/// The address to listen on: `asked`, or the `last` one, or `usual`, or any
+/// port, whichever is the first that is `free`. A port that was asked for by
+/// number is taken or refused; port 0 means the last one of that host, or any.
+///
+/// # Errors
+/// [`Taken`].
+pub(super) fn choose(
+    asked: Option<SocketAddr>,
+    last: Option<SocketAddr>,
+    usual: SocketAddr,
+    free: impl Fn(SocketAddr) -> bool,
+) -> Result<SocketAddr, Taken> {
+    let home = match asked {
+        Some(asked) if asked.port() != 0 => return if free(asked) { Ok(asked) } else { Err(Taken(asked)) },
+        Some(any) => any,
+        None => usual,
+    };
+    let candidates = [last.filter(|last| last.ip() == home.ip()), Some(home).filter(|home| home.port() != 0)];
+    let any = SocketAddr::new(home.ip(), 0);
+    Ok(candidates.into_iter().flatten().find(|address| free(*address)).unwrap_or(any))
+}
+
+/// Whether nobody listens on this TCP address.
+pub(super) fn is_free_tcp(address: SocketAddr) -> bool {
+    TcpListener::bind(address).is_ok()
+}
+
+/// Whether nobody has this UDP address.
+pub(super) fn is_free_udp(address: SocketAddr) -> bool {
+    UdpSocket::bind(address).is_ok()
+}
+
+/// The address by which this machine itself reaches a listener.
+pub(super) fn from_here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("is an address")
+    }
+
+    fn choice(asked: Option<&str>, last: Option<&str>, taken: &[&str]) -> Result<String, Taken> {
+        let taken: Vec<SocketAddr> = taken.iter().map(|text| address(text)).collect();
+        choose(asked.map(address), last.map(address), PAGE, |one| !taken.contains(&one))
+            .map(|chosen| chosen.to_string())
+    }
+
+    #[test]
+    fn the_first_time_takes_the_usual_port_or_any() {
+        assert_eq!(choice(None, None, &[]), Ok("127.0.0.1:7420".into()));
+        assert_eq!(choice(None, None, &["127.0.0.1:7420"]), Ok("127.0.0.1:0".into()));
+    }
+
+    #[test]
+    fn the_next_time_takes_the_port_of_the_last_or_falls_back() {
+        let last = Some("127.0.0.1:4000");
+        assert_eq!(choice(None, last, &[]), Ok("127.0.0.1:4000".into()));
+        assert_eq!(choice(None, last, &["127.0.0.1:4000"]), Ok("127.0.0.1:7420".into()));
+        assert_eq!(choice(Some("127.0.0.1:0"), last, &[]), Ok("127.0.0.1:4000".into()));
+        assert_eq!(choice(Some("127.0.0.1:0"), last, &["127.0.0.1:4000"]), Ok("127.0.0.1:0".into()));
+    }
+
+    #[test]
+    fn port_zero_of_another_host_does_not_take_the_last_one() {
+        assert_eq!(choice(Some("0.0.0.0:0"), Some("127.0.0.1:4000"), &[]), Ok("0.0.0.0:0".into()));
+    }
+
+    #[test]
+    fn a_port_that_was_asked_for_is_never_swapped_in_silence() {
+        let asked = "127.0.0.1:5000";
+        assert_eq!(choice(Some(asked), Some("127.0.0.1:4000"), &[]), Ok(asked.into()));
+        assert_eq!(choice(Some(asked), None, &[asked]), Err(Taken(address(asked))));
+    }
+
+    #[test]
+    fn addresses_survive_their_file_and_a_damaged_one_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(Addresses::load(folder.path()), Addresses::default());
+        let kept =
+            Addresses { core: Some(ANY), origin: Some("http://localhost:1".into()), ..Default::default() };
+        kept.save(folder.path()).expect("is written");
+        assert_eq!(Addresses::load(folder.path()), kept);
+        std::fs::write(folder.path().join(FILE), "{").expect("is written");
+        assert_eq!(Addresses::load(folder.path()), Addresses::default());
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_reached_on_loopback() {
+        assert_eq!(from_here(address("0.0.0.0:5")), address("127.0.0.1:5"));
+        assert_eq!(from_here(address("[::]:5")), address("[::1]:5"));
+        assert_eq!(from_here(address("192.0.2.1:5")), address("192.0.2.1:5"));
+    }
+}

@@ -1,0 +1,76 @@
+//! How the programs of this machine join their own core: by the same path as
+//! anybody, with tokens that whoever can read the core's folder may make.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use chatcode_certs::{Identity, JoinToken};
+use chatcode_link::enroll::{self, CoreAddress};
+use zeroize::Zeroizing;
+
+use super::{Places, role};
+use crate::table::now_ms;
+
+/// Enrolls an edge or a gateway at the core at `core` unless it is already.
+///
+/// # Errors
+/// When no token is to be had or the enrollment fails.
+pub(super) async fn program(
+    places: &Places,
+    which: &str,
+    core: &str,
+    installation: &str,
+) -> anyhow::Result<()> {
+    let data = places.data(which);
+    if is_enrolled(&data.join("identity"), installation) {
+        return Ok(());
+    }
+    let token = token(places, which).await?;
+    let arguments = ["enroll".into(), "--data-dir".into(), data.into(), "--core".into(), core.into()];
+    role::run(&places.program(which), &arguments, &token)
+        .await
+        .with_context(|| format!("the {which} was not enrolled"))?;
+    Ok(())
+}
+
+/// Enrolls this command line itself as an administrator unless it is already,
+/// and notes where the core is.
+///
+/// # Errors
+/// As [`program`].
+pub(super) async fn admin(
+    places: &Places,
+    core: &str,
+    link: &str,
+    installation: &str,
+) -> anyhow::Result<Identity> {
+    let dir = places.data("cli");
+    let identity = match Identity::load(&dir).ok().flatten() {
+        Some(identity) if is_current(&identity, installation) => identity,
+        _ => {
+            let token: JoinToken = token(places, "admin").await?.trim().parse()?;
+            let (identity, _) =
+                enroll::enroll(core, &token, "cli").await.context("the command line was not enrolled")?;
+            identity.save(&dir)?;
+            identity
+        }
+    };
+    CoreAddress { grpc: core.to_owned(), link: link.to_owned() }.save(&dir)?;
+    Ok(identity)
+}
+
+async fn token(places: &Places, kind: &str) -> anyhow::Result<Zeroizing<String>> {
+    let arguments =
+        ["token".into(), "--data-dir".into(), places.data("core").into(), "--kind".into(), kind.into()];
+    role::run(&places.program("core"), &arguments, "").await.context("no join token was made")
+}
+
+fn is_enrolled(dir: &Path, installation: &str) -> bool {
+    Identity::load(dir).ok().flatten().is_some_and(|identity| is_current(&identity, installation))
+}
+
+/// Whether a certificate is still good, and of this installation: a core whose
+/// folder was removed is another one.
+fn is_current(identity: &Identity, installation: &str) -> bool {
+    identity.trust_domain().installation() == installation && identity.not_after_unix_s() > now_ms() / 1000
+}

@@ -1,0 +1,206 @@
+//! One program of ours as a child process: it says when it is ready, logs to a
+//! file, and ends when its standard input does.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use chatcode_proto::limits;
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    task::JoinSet,
+};
+
+use super::log_file::{LogFile, tail};
+
+/// How long the last lines of a program that ended are waited for.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// How to start a program.
+#[derive(Clone, Debug)]
+pub(super) struct Spec {
+    /// "core", "edge", "gateway".
+    pub(super) role: &'static str,
+    /// The program.
+    pub(super) program: PathBuf,
+    /// Its arguments.
+    pub(super) arguments: Vec<OsString>,
+    /// Where its log goes.
+    pub(super) log: PathBuf,
+    /// Whether its log goes to standard error too.
+    pub(super) verbose: bool,
+}
+
+/// A program that runs. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct Role {
+    spec: Spec,
+    child: Child,
+    /// Its end asks the program to stop.
+    stdin: Option<ChildStdin>,
+    ready: Option<BufReader<ChildStdout>>,
+    /// What reads its output to the end; ends with it.
+    pumps: JoinSet<()>,
+}
+
+impl Spec {
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// When it cannot be started or its log cannot be written.
+    pub(super) fn start(&self) -> anyhow::Result<Role> {
+        let mut log = LogFile::open(&self.log, limits::ROLE_LOG_BYTES)
+            .with_context(|| format!("the log {}", self.log.display()))?;
+        let mut child = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A Ctrl-C is for `up`, which then ends its programs in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{} does not start", self.program.display()))?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let mut pumps = JoinSet::new();
+        if let Some(stderr) = stderr {
+            let verbose = self.verbose;
+            pumps.spawn(pump(stderr, move |bytes| {
+                // A full disk costs the log, not the program.
+                let _ = log.write(bytes);
+                if verbose {
+                    use std::io::Write as _;
+                    let _ = std::io::stderr().write_all(bytes);
+                }
+            }));
+        }
+        Ok(Role { spec: self.clone(), child, stdin, ready: stdout.map(BufReader::new), pumps })
+    }
+}
+
+impl Role {
+    /// Waits for the line that says that the program is ready.
+    ///
+    /// # Errors
+    /// When it ends before, or says something else.
+    pub(super) async fn ready<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+        let role = self.spec.role;
+        let mut stdout = self.ready.take().context("the ready line was read before")?;
+        let mut line = Vec::new();
+        let read = (&mut stdout).take(limits::READY_LINE_BYTES as u64).read_until(b'\n', &mut line).await;
+        if !matches!(read, Ok(1..)) {
+            let status = self.wait().await?;
+            bail!("the {role} did not start ({})", how(status));
+        }
+        let ready =
+            serde_json::from_slice(&line).with_context(|| format!("the {role} said something else"))?;
+        // What it prints later is of no use, but a full pipe would stop it.
+        self.pumps.spawn(pump(stdout, |_| ()));
+        Ok(ready)
+    }
+
+    /// [`Role::ready`] within [`limits::ROLE_START`]; the error shows the end of
+    /// the log.
+    ///
+    /// # Errors
+    /// As [`Role::ready`], and when it takes too long.
+    pub(super) async fn first_ready<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+        let patience = limits::ROLE_START;
+        let result = match tokio::time::timeout(patience, self.ready()).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(anyhow::anyhow!("the {} was not ready within {} s", self.spec.role, patience.as_secs()))
+            }
+        };
+        result.map_err(|error| {
+            let log = &self.spec.log;
+            anyhow::anyhow!("{error:#}; the end of its log {}:\n{}", log.display(), tail(log))
+        })
+    }
+
+    /// Waits for the program's end.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub(super) async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
+        let status =
+            self.child.wait().await.with_context(|| format!("waiting for the {}", self.spec.role))?;
+        // The last lines are in the log before anybody is told; something that
+        // the program left behind may hold the pipe open for longer.
+        let last_lines = async { while self.pumps.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_LINES, last_lines).await.is_err() {
+            self.pumps.shutdown().await;
+        }
+        Ok(status)
+    }
+
+    /// Asks the program to stop and waits; one that takes longer than it may is
+    /// killed.
+    pub(super) async fn stop(mut self) {
+        self.stdin.take();
+        let patience = limits::SHUTDOWN + Duration::from_secs(1);
+        if tokio::time::timeout(patience, self.wait()).await.is_err() {
+            tracing::warn!(target: "chatcode", role = self.spec.role, "does not stop; killed");
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+/// Runs a program to its end with `input` on its standard input, and gives what
+/// it printed. Both may be secret.
+///
+/// # Errors
+/// When it does not start or fails; the error holds what it said to standard
+/// error.
+pub(super) async fn run(
+    program: &Path,
+    arguments: &[OsString],
+    input: &str,
+) -> anyhow::Result<zeroize::Zeroizing<String>> {
+    let name = program.display();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("{name} does not start"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that failed already says more by its exit.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
+    let output = tokio::time::timeout(limits::ROLE_START, child.wait_with_output())
+        .await
+        .map_err(|_| anyhow::anyhow!("{name} did not end within {} s", limits::ROLE_START.as_secs()))??;
+    if !output.status.success() {
+        let said = crate::print::shown(String::from_utf8_lossy(&output.stderr).trim());
+        bail!("{name} failed ({}): {said}", how(output.status));
+    }
+    let printed = String::from_utf8(output.stdout).map_err(|_| anyhow::anyhow!("{name} printed no text"))?;
+    Ok(zeroize::Zeroizing::new(printed))
+}
+
+/// How a program ended, in words.
+pub(super) fn how(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no exit code".to_owned(),
+    }
+}
+
+/// Reads `from` to its end.
+async fn pump(mut from: impl AsyncRead + Unpin, mut with: impl FnMut(&[u8])) {
+    let mut buffer = vec![0; 8192];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        with(&buffer[..n]);
+    }
+}
