@@ -1,7 +1,13 @@
 //! The pass-through: a call on a machine goes over its link at the level of
 //! HTTP, with its messages unopened.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use chatcode_proto::{
@@ -11,7 +17,7 @@ use chatcode_proto::{
     rules::Rule,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
-use http_body_util::Limited;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prost::Message as _;
 use tonic::body::Body;
 use tower::{Service as _, ServiceExt as _};
@@ -84,7 +90,7 @@ impl Pass {
         let cuts = Cuts::new(&self.shared.stop).of(caller).over(&live).within(time);
         let cuts = if streaming { cuts } else { cuts.finishing() };
         let grant = grant(caller, target, request_id);
-        let request = outgoing(request, target, &grant, streaming)?;
+        let (request, too_large) = outgoing(request, target, &grant, streaming)?;
         let counted = self.shared.calls.one();
 
         let channel = if streaming { live.link.channel() } else { live.link.unary() };
@@ -93,7 +99,7 @@ impl Pass {
             channel.ready().await?.call(request).await
         };
         let response = tokio::select! {
-            answer = answer => answer.map_err(|error| broken(&error, &live))?,
+            answer = answer => answer.map_err(|error| broken(&error, &too_large, &live))?,
             refusal = cuts.clone().wait() => return Err(refusal),
         };
         Ok(response.map(|body| Body::new(CutBody::new(body, cuts.wait(), counted))))
@@ -128,13 +134,14 @@ fn grant(caller: &Caller, target: &Target, request_id: &str) -> pb::Grant {
 }
 
 /// The request as it goes over the link: without what is the caller's and the
-/// core's own business, with the target and the grant.
+/// core's own business, with the target and the grant. The flag rises when a
+/// unary message turns out to be too large.
 fn outgoing(
     request: Request<Body>,
     target: &Target,
     grant: &pb::Grant,
     streaming: bool,
-) -> Result<Request<Body>, Refusal> {
+) -> Result<(Request<Body>, Arc<AtomicBool>), Refusal> {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
     clean(&mut headers);
@@ -150,14 +157,23 @@ fn outgoing(
 
     // A unary call shares its stream with others; a stream's frames are
     // measured at its end, and held up by its window.
-    let body =
-        if streaming { body } else { Body::new(Limited::new(body, limits::UNARY_BYTES + MESSAGE_HEAD)) };
+    let too_large = Arc::new(AtomicBool::new(false));
+    let body = if streaming {
+        body
+    } else {
+        // HTTP/2 tells the other end only that the stream was reset.
+        let flag = Arc::clone(&too_large);
+        Body::new(Limited::new(body, limits::UNARY_BYTES + MESSAGE_HEAD).map_err(move |error| {
+            flag.fetch_or(error.is::<LengthLimitError>(), Ordering::Relaxed);
+            error
+        }))
+    };
     let mut request = Request::new(body);
     *request.method_mut() = parts.method;
     *request.uri_mut() = parts.uri;
     *request.version_mut() = Version::HTTP_2;
     *request.headers_mut() = headers;
-    Ok(request)
+    Ok((request, too_large))
 }
 
 /// Takes away all metadata of ours and everything hop by hop.
@@ -175,14 +191,12 @@ fn clean(headers: &mut HeaderMap) {
 }
 
 /// Why a call got no answer at all.
-fn broken(error: &tonic::transport::Error, live: &LiveLink) -> Refusal {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(one) = cause {
-        if one.is::<http_body_util::LengthLimitError>() {
-            let words = format!("the message is larger than {} bytes", limits::UNARY_BYTES);
-            return Refusal::new(Code::TooLarge, words);
-        }
-        cause = one.source();
+fn broken(error: &tonic::transport::Error, too_large: &AtomicBool, live: &LiveLink) -> Refusal {
+    if too_large.load(Ordering::Relaxed) {
+        return Refusal::new(
+            Code::TooLarge,
+            format!("the message is larger than {} bytes; send less", limits::UNARY_BYTES),
+        );
     }
     tracing::debug!(error = error as &dyn std::error::Error, "no answer over the link");
     lost(Some(live))
@@ -231,7 +245,8 @@ mod tests {
         headers.append("content-type", HeaderValue::from_static("application/grpc"));
         headers.append("x-mine", HeaderValue::from_static("kept"));
         clean(&mut headers);
-        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
         assert_eq!(left, ["content-type", "x-mine"]);
     }
 

@@ -125,9 +125,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn add_join_token(&self, token: &NewToken, act: Option<&Entry>) -> Result<(), StoreError> {
+        // Kept for a while, so that the audit can tell an expired token from
+        // one that never was.
+        let remembered = limits::JOIN_TOKEN_RANGE.end() * 1000;
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM join_tokens WHERE expires_ms <= $1")
-            .bind(to_row(clock::unix_ms().saturating_sub(millis(limits::ENROLL_AGAIN))))
+            .bind(to_row(clock::unix_ms().saturating_sub(remembered)))
             .execute(&mut *tx)
             .await?;
         sqlx::query(

@@ -1,0 +1,241 @@
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use chatcode_certs::{Key, csr};
+use chatcode_proto::{
+    limits,
+    pb::{
+        AdminDrainRequest, Code, FleetListRequest, FleetRevokeRequest, FleetWatchRequest, FleetWatchResponse,
+        Gateway, GatewayControl, Goodbye, Hello, LinkState, MemberKind, RenewRequest, SessionsListRequest,
+        core_control, fleet_watch_response::Event, gateway_control, sessions_client::SessionsClient,
+    },
+};
+use tonic::{Streaming, transport::Channel};
+
+use crate::{
+    common::{TestCore, aimed, code, fleet, operator},
+    gateway::{FakeGateway, Seen, dial, greet, hello, session, welcomed},
+};
+
+async fn the_gateway(channel: &Channel) -> Gateway {
+    let all = fleet(channel).list(FleetListRequest {}).await.unwrap().into_inner().gateways;
+    assert_eq!(all.len(), 1);
+    all.into_iter().next().unwrap()
+}
+
+async fn watch(channel: &Channel) -> Streaming<FleetWatchResponse> {
+    fleet(channel).watch(FleetWatchRequest {}).await.unwrap().into_inner()
+}
+
+/// The next event that fits.
+async fn event<T>(events: &mut Streaming<FleetWatchResponse>, fits: impl Fn(&Event) -> Option<T>) -> T {
+    loop {
+        let event = events.message().await.unwrap().unwrap().event.unwrap();
+        if let Some(found) = fits(&event) {
+            return found;
+        }
+    }
+}
+
+fn in_state(state: LinkState) -> impl Fn(&Event) -> Option<Gateway> {
+    move |event| match event {
+        Event::GatewayChanged(gateway) if gateway.link_state() == state => Some(gateway.clone()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_live_from_welcome_to_its_end_and_watchers_see_it() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let mut events = watch(&admin).await;
+    event(&mut events, in_state(LinkState::Never)).await;
+
+    let gateway = FakeGateway::link(&core, &machine).await;
+    assert_eq!((gateway.welcome.version, gateway.welcome.name.as_str()), (1, "machine"));
+    let shown = event(&mut events, in_state(LinkState::Online)).await;
+    let told = format!("{shown:?}");
+    assert!(!told.contains("\\u{1b}") && !shown.program_version.contains('\u{1b}'), "{told}");
+    let measured = |event: &Event| match event {
+        Event::GatewayChanged(gateway) if gateway.link_rtt_us > 0 => Some(gateway.holder_rtt_us),
+        _ => None,
+    };
+    assert_eq!(event(&mut events, measured).await, 40);
+
+    let kind = Some(gateway_control::Kind::Goodbye(Goodbye { code: Code::Draining.into() }));
+    gateway.outbound.send(GatewayControl { kind }).await.unwrap();
+    let offline = event(&mut events, in_state(LinkState::Offline)).await;
+    assert_eq!(offline.link_ended(), Code::Draining);
+    core.audited(|row| row.action == "link.down" && row.gateway == gateway.id).await;
+}
+
+#[tokio::test]
+async fn sessions_of_a_machine_are_mirrored_and_stay_shown_when_it_is_away() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let mut events = watch(&admin).await;
+    let seen = Arc::new(Seen::default());
+    seen.sessions.lock().unwrap().extend([session(1, "one"), session(2, "evil\u{1b}[2J")]);
+    let gateway = FakeGateway::link_as(&core, &machine, hello(), seen.clone()).await;
+    let named = |wanted: &'static str| {
+        move |event: &Event| match event {
+            Event::SessionChanged(session) => {
+                session.session.clone().filter(|session| session.name.starts_with(wanted))
+            }
+            _ => None,
+        }
+    };
+    event(&mut events, named("one")).await;
+    let evil = event(&mut events, named("evil")).await;
+    assert!(!evil.name.contains('\u{1b}'), "{evil:?}");
+
+    gateway.link.close(Code::Done, "gone");
+    event(&mut events, in_state(LinkState::Offline)).await;
+    let mut later = watch(&admin).await;
+    event(&mut later, named("one")).await;
+
+    // A session that is gone when the machine comes back is forgotten.
+    seen.sessions.lock().unwrap().remove(0);
+    let _again = FakeGateway::link_as(&core, &machine, hello(), seen).await;
+    let removed = |event: &Event| match event {
+        Event::SessionRemoved(session) => Some(session.session.clone()),
+        _ => None,
+    };
+    assert_eq!(event(&mut later, removed).await, session(1, "one").id);
+}
+
+#[tokio::test]
+async fn a_newer_link_fences_the_older_whose_end_leaves_it_alone() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let older = FakeGateway::link(&core, &machine).await;
+    let newer = FakeGateway::link(&core, &machine).await;
+    assert!(newer.welcome.epoch > older.welcome.epoch);
+    let end = older.ended().await;
+    assert_eq!((end.code, end.by_peer), (Some(Code::Fenced), true));
+    core.audited(|row| row.action == "link.down" && row.result() == Code::Fenced).await;
+
+    let shown = the_gateway(&admin).await;
+    assert_eq!((shown.link_state(), shown.link_epoch), (LinkState::Online, newer.welcome.epoch));
+    let list = SessionsClient::new(admin).list(aimed(SessionsListRequest {}, &newer.id, "")).await;
+    assert!(list.is_ok(), "{list:?}");
+}
+
+#[tokio::test]
+async fn two_machines_with_one_identity_raise_an_alarm() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let instance = |byte: u8| Hello { instance: vec![byte; 16].into(), ..hello() };
+    let _one = FakeGateway::link_as(&core, &machine, instance(1), Arc::default()).await;
+    let _two = FakeGateway::link_as(&core, &machine, instance(2), Arc::default()).await;
+    assert!(
+        !core.audit().await.iter().any(|row| row.result() == Code::DuplicateIdentity),
+        "a restart is none"
+    );
+    let _one = FakeGateway::link_as(&core, &machine, instance(1), Arc::default()).await;
+    core.audited(|row| row.action == "link.duplicate" && row.result() == Code::DuplicateIdentity).await;
+}
+
+#[tokio::test]
+async fn a_revoked_machine_is_told_closed_and_does_not_come_back() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let mut gateway = FakeGateway::link(&core, &machine).await;
+    let request = FleetRevokeRequest { gateway: gateway.id.clone() };
+    let shown = fleet(&admin).revoke(request).await.unwrap().into_inner().gateway.unwrap();
+    assert_eq!(shown.link_state(), LinkState::Revoked);
+
+    let end = tokio::time::timeout(Duration::from_secs(1), gateway.ended()).await.expect("within a second");
+    assert_eq!(end.code, Some(Code::Revoked));
+    assert!(matches!(gateway.news.recv().await, Some(core_control::Kind::Revoked(_))));
+
+    let (_dialer, link) = dial(&core, &machine).await;
+    assert_eq!(link.closed().await.code, Some(Code::Revoked));
+    let refused = fleet(&core.channel(&machine)).list(FleetListRequest {}).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Revoked);
+    core.audited(|row| row.action == "/chatcode.v1.Fleet/Revoke" && row.result() == Code::Done).await;
+}
+
+#[tokio::test]
+async fn a_hello_that_does_not_fit_is_refused_and_the_link_closed_with_its_code() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    for (hello, expected) in [
+        (Hello { versions: vec![99], ..hello() }, Code::UnsupportedVersion),
+        (Hello { versions: vec![], ..hello() }, Code::Invalid),
+    ] {
+        let (_dialer, link) = dial(&core, &machine).await;
+        assert_eq!(code(&greet(&link, hello).await.unwrap_err()), expected);
+        assert_eq!(link.closed().await.code, Some(expected));
+    }
+    let (_dialer, link) = dial(&core, &machine).await;
+    let (_control, mut inbound) = greet(&link, hello()).await.unwrap();
+    welcomed(&mut inbound).await;
+    assert_eq!(code(&greet(&link, hello()).await.unwrap_err()), Code::Protocol, "one control stream");
+}
+
+#[tokio::test]
+async fn a_link_serves_nothing_but_control() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let gateway = FakeGateway::link(&core, &machine).await;
+    let refused = fleet(&gateway.link.channel()).list(FleetListRequest {}).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn a_link_without_a_hello_is_closed() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let (_dialer, link) = dial(&core, &machine).await;
+    let end = tokio::time::timeout(limits::HELLO * 2, link.closed()).await.expect("in time");
+    assert_eq!(end.code, Some(Code::Timeout));
+}
+
+#[tokio::test]
+async fn a_machine_that_answers_no_heartbeat_is_given_up() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let seen = Arc::new(Seen::default());
+    seen.is_silent.store(true, Ordering::Relaxed);
+    let gateway = FakeGateway::link_as(&core, &machine, hello(), seen).await;
+    let end = tokio::time::timeout(limits::LINK_SILENCE * 2, gateway.ended()).await.expect("in time");
+    assert_eq!(end.code, Some(Code::Timeout));
+}
+
+#[tokio::test]
+async fn drain_tells_machines_when_to_come_back() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let mut gateway = FakeGateway::link(&core, &machine).await;
+    let told = operator(&admin).drain(AdminDrainRequest { retry_after_ms: 900_000 }).await.unwrap();
+    assert_eq!(told.into_inner().links, 1);
+    let Some(core_control::Kind::Drain(drain)) = gateway.news.recv().await else { panic!("not Drain") };
+    assert_eq!(drain.retry_after_ms, 300_000, "cut to the longest");
+    gateway.link.close(Code::Done, "as told");
+    core.audited(|row| row.action == "link.down").await;
+    let _again = FakeGateway::link(&core, &machine).await;
+}
+
+#[tokio::test]
+async fn a_machine_renews_its_certificate_over_its_link() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let mut gateway = FakeGateway::link(&core, &machine).await;
+    let key = Key::generate().unwrap();
+    let request = RenewRequest { csr: csr::create(&key).unwrap().into() };
+    let kind = Some(gateway_control::Kind::RenewRequest(request));
+    gateway.outbound.send(GatewayControl { kind }).await.unwrap();
+    let Some(core_control::Kind::Renewed(renewed)) = gateway.news.recv().await else { panic!("not Renewed") };
+    let chain = renewed.chain.iter().map(|der| der.to_vec().into()).collect();
+    let renewed = chatcode_certs::Identity::new(key, chain, machine.roots().to_vec()).unwrap();
+    assert_eq!(renewed.name(), machine.name());
+    let _again = FakeGateway::link(&core, &renewed).await;
+}

@@ -1,0 +1,12 @@
+//! The core from outside: real TLS, real QUIC, one process.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod admission;
+mod common;
+mod enrollment;
+mod gateway;
+mod keeping;
+mod linking;
+mod passing;
+mod signing_in;
