@@ -1,1 +1,157 @@
-//! (to come)
+//! The gateway: the daemon on a user's machine. It dials the core, serves the
+//! machine's services on that link, and looks after one holder per session.
+//! It trusts the core for who may call, and for nothing else; its key and its
+//! addresses never reach a shell.
+//!
+//! - [`config`], [`enroll`]: what it is told; how it gets its identity.
+//! - `link`: the link, kept for ever; `serve`: the services on it.
+//! - `grant`: what a caller may do, judged here.
+//! - `sessions`, `terminal`: the services.
+//! - `shell`: user, environment and order of a shell; `spawn`,
+//!   `holder_client`: the only two ways to a holder.
+
+pub mod config;
+pub mod enroll;
+mod grant;
+mod holder_client;
+mod host;
+mod link;
+mod lock;
+mod serve;
+mod sessions;
+mod shell;
+mod spawn;
+mod terminal;
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use chatcode_certs::{
+    Identity, IdentityError, MemberName,
+    files::{self, FilesError},
+    tls,
+};
+use chatcode_link::enroll::{CoreAddress, CoreAddressError};
+use chatcode_proto::id::GatewayId;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::{
+    config::{Config, ConfigError},
+    link::Revoked,
+    lock::LockError,
+};
+use crate::{
+    link::{DialError, Keeper},
+    lock::DataLock,
+    sessions::{Registry, Starter},
+    shell::user::User,
+};
+
+/// The daemon could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Another daemon runs.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file or folder cannot be used, or others may look into it.
+    #[error("a file of the gateway cannot be used")]
+    Files(#[from] FilesError),
+    /// The machine is not enrolled.
+    #[error("the machine is not enrolled: {0} holds no identity; run chatcode-gateway enroll first")]
+    NotEnrolled(PathBuf),
+    /// The identity is not a gateway's.
+    #[error("the identity in {0} is not a gateway's; enroll with a token for a gateway")]
+    NotAGateway(PathBuf),
+    /// The identity cannot be used.
+    #[error("the gateway's identity cannot be used")]
+    Identity(#[from] IdentityError),
+    /// The core's address is not known.
+    #[error("the core's address is not known; name it with --link, or enroll anew")]
+    NoAddress,
+    /// The core's address cannot be read.
+    #[error("the core's address cannot be read")]
+    Address(#[from] CoreAddressError),
+    /// The core cannot be dialled at all.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+}
+
+/// The daemon stopped for a reason.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It was revoked.
+    #[error(transparent)]
+    Revoked(#[from] Revoked),
+    /// The sessions that are there could not be found.
+    #[error("the folder of the sessions cannot be read")]
+    Sessions(#[source] io::Error),
+}
+
+/// A daemon that does not dial yet. It holds the lock on its data folder.
+#[derive(Debug)]
+pub struct Gateway {
+    id: GatewayId,
+    registry: Arc<Registry>,
+    keeper: Keeper,
+    _lock: DataLock,
+}
+
+impl Gateway {
+    /// Takes the data folder, reads identity and addresses. Must be called
+    /// inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`BuildError`]; files that others may read are refused.
+    pub fn build(config: &Config) -> Result<Self, BuildError> {
+        tls::install_provider();
+        let places = config.places()?;
+        files::private_dir(&places.data)?;
+        let lock = DataLock::take(&places.data)?;
+        if let Some(parent) = places.sessions.parent() {
+            files::private_dir(parent)?;
+        }
+        files::private_dir(&places.sessions)?;
+
+        let home = config.identity_dir();
+        let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
+        let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
+        let address = match &config.link {
+            Some(link) => link.clone(),
+            None => CoreAddress::load(&home)?.ok_or(BuildError::NoAddress)?.link,
+        };
+        let user = User::current();
+        let starter = Starter {
+            user: user.clone(),
+            log_bytes: config.log_bytes,
+            pass_ssh_agent: config.pass_ssh_agent,
+        };
+        let registry = Registry::new(places, starter);
+        let keeper = Keeper::new(&identity, id.into(), address, Arc::clone(&registry), user)?;
+        Ok(Self { id: id.into(), registry, keeper, _lock: lock })
+    }
+
+    /// The gateway's id.
+    #[must_use]
+    pub const fn id(&self) -> GatewayId {
+        self.id
+    }
+
+    /// Takes on the sessions that are there, then keeps the link until `stop`;
+    /// `welcomed` is called at the first Welcome. Holders live on.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub async fn run(
+        self,
+        stop: CancellationToken,
+        welcomed: impl FnOnce(GatewayId),
+    ) -> Result<(), RunError> {
+        let Self { registry, keeper, _lock, .. } = self;
+        registry.adopt().await.map_err(RunError::Sessions)?;
+        let ended = keeper.run(stop, welcomed).await;
+        registry.close().await;
+        Ok(ended?)
+    }
+}

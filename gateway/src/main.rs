@@ -1,2 +1,178 @@
-//! (to come)
-fn main() {}
+//! `chatcode-gateway enroll | run`: the daemon on a user's machine.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use chatcode_gateway::{
+    BuildError, Config, Gateway, LockError, RunError,
+    enroll::{self, EnrollmentError},
+};
+use chatcode_process::{Exit, exit};
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+/// The gateway of chatcode: shows this machine's shells to its owner.
+#[derive(Parser)]
+#[command(name = "chatcode-gateway", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Enrolls this machine; the join token is read from standard input.
+    Enroll(EnrollArgs),
+    /// Runs the daemon.
+    Run(RunArgs),
+}
+
+#[derive(Args)]
+struct EnrollArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// The core's gRPC address.
+    #[arg(long, value_name = "HOST:PORT")]
+    core: String,
+    /// The name of this machine; else the token's, else the core makes one.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// Throw away the identity that is there.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    #[command(flatten)]
+    settings: Settings,
+    /// Stop at the end of standard input.
+    #[arg(long)]
+    exit_with_stdin: bool,
+}
+
+#[derive(Args)]
+struct SharedArgs {
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The folder of the daemon's state.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// Flags that are settings, too.
+#[derive(Args, Default, Serialize)]
+struct Settings {
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// A folder with a short path for the sessions' sockets.
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime_dir: Option<PathBuf>,
+    /// The core's link address, where it is not the one told at the enrollment.
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+    /// The holder's program.
+    #[arg(long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<PathBuf>,
+    /// The size of each session's output log in bytes.
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_bytes: Option<usize>,
+}
+
+/// The line on standard output when the daemon is linked.
+#[derive(Serialize)]
+struct Ready {
+    ready: &'static str,
+    gateway: String,
+}
+
+/// The line on standard output when the machine is enrolled.
+#[derive(Serialize)]
+struct Enrolled {
+    enrolled: String,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    chatcode_process::init_logging("gateway");
+    chatcode_certs::tls::install_provider();
+    chatcode_process::main_with("chatcode-gateway", async {
+        match cli.command {
+            Command::Enroll(args) => enroll_machine(args).await,
+            Command::Run(args) => run(args).await,
+        }
+    })
+}
+
+fn load(shared: SharedArgs, settings: Settings) -> anyhow::Result<Config> {
+    let flags = Settings { data_dir: shared.data_dir, ..settings };
+    chatcode_process::load("gateway", shared.config.as_deref(), flags).context(Exit(exit::CONFIG))
+}
+
+async fn enroll_machine(args: EnrollArgs) -> anyhow::Result<()> {
+    let config = load(args.shared, Settings::default())?;
+    let id = enroll::enroll(&config, &args.core, &args.name, args.force, tokio::io::stdin())
+        .await
+        .map_err(|error| with_exit(enroll_exit(&error), error))?;
+    chatcode_process::ready(&Enrolled { enrolled: id.to_string() })?;
+    Ok(())
+}
+
+async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let config = load(args.shared, args.settings)?;
+    let gateway = Gateway::build(&config).map_err(|error| with_exit(build_exit(&error), error))?;
+    let stop = chatcode_process::shutdown(args.exit_with_stdin);
+    let welcomed = |id| {
+        let line = Ready { ready: "gateway", gateway: format!("{id}") };
+        if let Err(error) = chatcode_process::ready(&line) {
+            tracing::warn!(%error, "nobody reads the ready line");
+        }
+    };
+    gateway.run(stop, welcomed).await.map_err(|error| {
+        let code = match error {
+            RunError::Revoked(_) => exit::NOPERM,
+            RunError::Sessions(_) => exit::FAILURE,
+        };
+        with_exit(code, error)
+    })
+}
+
+fn with_exit(code: u8, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
+    anyhow::Error::new(error).context(Exit(code))
+}
+
+fn build_exit(error: &BuildError) -> u8 {
+    match error {
+        BuildError::Lock(LockError::Taken(_)) => exit::TEMPFAIL,
+        BuildError::Lock(LockError::Io { .. }) | BuildError::Dial(_) => exit::FAILURE,
+        _ => exit::CONFIG,
+    }
+}
+
+fn enroll_exit(error: &EnrollmentError) -> u8 {
+    match error {
+        EnrollmentError::Enrolled(_) | EnrollmentError::OtherKind(_) => exit::NOPERM,
+        EnrollmentError::NoToken(_) | EnrollmentError::BadToken(_) | EnrollmentError::Name(_) => exit::USAGE,
+        EnrollmentError::Enroll(error) => enroll_call_exit(error.code()),
+        EnrollmentError::Lock(LockError::Taken(_)) => exit::TEMPFAIL,
+        _ => exit::FAILURE,
+    }
+}
+
+fn enroll_call_exit(code: chatcode_proto::pb::Code) -> u8 {
+    use chatcode_proto::pb::Code;
+    match code {
+        Code::CoreUnreachable | Code::Timeout => exit::UNAVAILABLE,
+        Code::BadToken | Code::Forbidden | Code::Unauthenticated => exit::NOPERM,
+        Code::Invalid => exit::USAGE,
+        _ => exit::FAILURE,
+    }
+}

@@ -1,0 +1,190 @@
+//! What the daemon is told, and where its files lie.
+
+use std::path::{Path, PathBuf};
+
+use chatcode_proto::{id::SessionId, limits};
+use serde::{Deserialize, Serialize};
+
+/// Settings of the daemon. Layers: defaults, file, `CHATCODE_GATEWAY_*`,
+/// flags.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder of the daemon's state; made with 0700 when missing.
+    pub data_dir: PathBuf,
+    /// The folder below which the sessions' folders lie, when the path of
+    /// `data_dir` is too long for a Unix socket. It must survive as long as
+    /// the shells: not a folder that something cleans.
+    pub runtime_dir: Option<PathBuf>,
+    /// The core's link address, host and UDP port; else the one that was told
+    /// at the enrollment.
+    pub link: Option<String>,
+    /// The holder's program; else `chatcode-holder` beside the daemon's.
+    pub holder: Option<PathBuf>,
+    /// The size of each session's output log, bytes, within
+    /// [`limits::LOG_BYTES_RANGE`].
+    pub log_bytes: usize,
+    /// Whether shells get `SSH_AUTH_SOCK`, and with it the use of the agent's
+    /// keys.
+    pub pass_ssh_agent: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: chatcode_process::default_data_dir().join("gateway"),
+            runtime_dir: None,
+            link: None,
+            holder: None,
+            log_bytes: limits::LOG_BYTES,
+            pass_ssh_agent: false,
+        }
+    }
+}
+
+/// A setting that the daemon cannot start with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The log would be too small or too large.
+    #[error(
+        "log_bytes is {0}, it must be {low} to {high}; correct the setting",
+        low = limits::LOG_BYTES_RANGE.start(),
+        high = limits::LOG_BYTES_RANGE.end()
+    )]
+    LogBytes(usize),
+    /// A Unix socket's path would be cut by the kernel.
+    #[error(
+        "the path of a session's socket would be too long for a Unix socket ({length} bytes: {path}); \
+         name a shorter folder with --runtime-dir"
+    )]
+    SocketPath {
+        /// Bytes of the path.
+        length: usize,
+        /// The path, with an example of a session's id.
+        path: PathBuf,
+    },
+    /// A path that cannot be told to a holder.
+    #[error("the path {0:?} is not UTF-8; name another folder")]
+    NotUtf8(PathBuf),
+    /// The holder's program is not there.
+    #[error(
+        "the holder's program {0} is not there; install it beside chatcode-gateway or name it with --holder"
+    )]
+    NoHolder(PathBuf),
+    /// The file system refused.
+    #[error("{path}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Config {
+    /// Where things lie, all absolute.
+    ///
+    /// # Errors
+    /// A log size out of bounds, a socket path that is too long, a missing
+    /// holder.
+    pub(crate) fn places(&self) -> Result<Places, ConfigError> {
+        if !limits::LOG_BYTES_RANGE.contains(&self.log_bytes) {
+            return Err(ConfigError::LogBytes(self.log_bytes));
+        }
+        let data = absolute(&self.data_dir)?;
+        let sessions = absolute(self.runtime_dir.as_deref().unwrap_or(&data))?.join("sessions");
+        let holder = match &self.holder {
+            Some(path) => absolute(path)?,
+            None => beside_this_program()?,
+        };
+        if !holder.is_file() {
+            return Err(ConfigError::NoHolder(holder));
+        }
+        if sessions.to_str().is_none() {
+            return Err(ConfigError::NotUtf8(sessions));
+        }
+        let places = Places { data, sessions, holder };
+        let longest = places.socket(&SessionId::from_random([0; 16]));
+        if std::os::unix::net::SocketAddr::from_pathname(&longest).is_err() {
+            return Err(ConfigError::SocketPath { length: longest.as_os_str().len(), path: longest });
+        }
+        Ok(places)
+    }
+
+    /// The folder of the daemon's identity and of the core's address.
+    #[must_use]
+    pub fn identity_dir(&self) -> PathBuf {
+        self.data_dir.join("identity")
+    }
+}
+
+/// Where things lie, all absolute.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// The folder of the daemon's state.
+    pub(crate) data: PathBuf,
+    /// One folder per session.
+    pub(crate) sessions: PathBuf,
+    /// The holder's program.
+    pub(crate) holder: PathBuf,
+}
+
+impl Places {
+    /// The folder of a session: its socket, its record, its holder's log.
+    pub(crate) fn session(&self, id: &SessionId) -> PathBuf {
+        self.sessions.join(id.to_string())
+    }
+
+    /// The socket of a session's holder.
+    pub(crate) fn socket(&self, id: &SessionId) -> PathBuf {
+        self.session(id).join("holder.sock")
+    }
+
+    /// What a session's holder keeps on disk.
+    pub(crate) fn record(&self, id: &SessionId) -> PathBuf {
+        self.session(id).join("record.pb")
+    }
+}
+
+fn beside_this_program() -> Result<PathBuf, ConfigError> {
+    let own = std::env::current_exe()
+        .map_err(|source| ConfigError::Io { path: "/proc/self/exe".into(), source })?;
+    Ok(own.with_file_name("chatcode-holder"))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(data_dir: PathBuf) -> Config {
+        Config { data_dir, holder: Some("/bin/sh".into()), ..Config::default() }
+    }
+
+    #[test]
+    fn a_socket_path_that_the_kernel_would_cut_is_refused_with_the_way_out() {
+        let long = config(PathBuf::from("/").join("x".repeat(80)));
+        let error = long.places().expect_err("is too long").to_string();
+        assert!(error.contains("--runtime-dir"), "{error}");
+        let moved = Config { runtime_dir: Some("/run/user/1000/cc".into()), ..long };
+        let places = moved.places().expect("is short enough");
+        assert_eq!(places.sessions, Path::new("/run/user/1000/cc/sessions"));
+    }
+
+    #[test]
+    fn a_log_out_of_bounds_and_a_missing_holder_are_refused() {
+        let small = Config { log_bytes: 1, ..config("/tmp/x".into()) };
+        assert!(matches!(small.places(), Err(ConfigError::LogBytes(1))));
+        let without = Config { holder: Some("/no/such/holder".into()), ..config("/tmp/x".into()) };
+        assert!(matches!(without.places(), Err(ConfigError::NoHolder(_))));
+    }
+
+    #[test]
+    fn all_paths_become_absolute_since_holders_live_in_the_root() {
+        let places = config("relative/data".into()).places().expect("is fine");
+        assert!(places.data.is_absolute() && places.sessions.is_absolute());
+    }
+}

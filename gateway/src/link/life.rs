@@ -1,0 +1,296 @@
+//! One link from Hello to its end: `Link.Control`, and the services beside it.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use chatcode_link::Link;
+use chatcode_proto::{
+    code::Refusal,
+    id::GatewayId,
+    limits,
+    name::display_safe,
+    pb::{
+        self, Code, CoreControl, GatewayControl, core_control::Kind as FromCore,
+        gateway_control::Kind as FromGateway, link_client::LinkClient,
+    },
+};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tonic::Streaming;
+
+use super::end::Outcome;
+use crate::{grant::CoreClock, host, serve, sessions::Registry, shell::user::User};
+
+/// The shortest silence that a core may ask a gateway to give up after: it
+/// must not be shorter than a heartbeat on a bad line.
+const SILENCE_SHORTEST: Duration = Duration::from_secs(1);
+
+/// What the daemon says of itself on every link.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    /// Names this run of the daemon.
+    pub(super) instance: [u8; 16],
+    /// The user whose shells are started.
+    pub(super) user: String,
+    /// The epoch of the last link; 0: none.
+    pub(super) epoch: u64,
+}
+
+impl Greeting {
+    fn hello(&self) -> pb::Hello {
+        pb::Hello {
+            versions: limits::LINK_VERSIONS.to_vec(),
+            features: Vec::new(),
+            boot_id: host::boot_id(),
+            epoch: self.epoch,
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: Some(host::facts(&self.user)),
+            instance: self.instance.to_vec().into(),
+        }
+    }
+}
+
+/// A link that was dialled. The connection closes when this is dropped.
+pub(super) struct Life<'a> {
+    pub(super) link: Link,
+    pub(super) registry: &'a Arc<Registry>,
+    pub(super) user: &'a User,
+    pub(super) gateway: GatewayId,
+}
+
+/// The control call: what goes out, what comes in.
+struct Control {
+    outbox: mpsc::Sender<GatewayControl>,
+    inbox: Streaming<CoreControl>,
+}
+
+/// The services of a live link, running until dropped.
+struct Services {
+    server: AbortOnDropHandle<Result<(), tonic::transport::Error>>,
+    draining: CancellationToken,
+}
+
+impl Life<'_> {
+    /// Says Hello and lives until the link ends.
+    pub(super) async fn live(
+        self,
+        greeting: &mut Greeting,
+        stop: &CancellationToken,
+        on_welcome: impl FnOnce(GatewayId),
+    ) -> Outcome {
+        let greeted = match stop.run_until_cancelled(self.greet(greeting)).await {
+            Some(greeted) => greeted,
+            None => {
+                self.link.close(Code::Done, "the gateway stops");
+                return Outcome::Stopped;
+            }
+        };
+        let (control, welcome) = match greeted {
+            Ok(greeted) => greeted,
+            Err(outcome) => return outcome,
+        };
+        greeting.epoch = welcome.epoch;
+        tracing::info!(
+            epoch = welcome.epoch,
+            name = display_safe(&welcome.name, limits::NAME_CHARS),
+            core = %self.link.remote_address(),
+            "link up"
+        );
+        let services = self.serve(CoreClock::told(welcome.server_unix_ms));
+        on_welcome(self.gateway);
+        self.keep(control, services, silence(&welcome), stop).await
+    }
+
+    /// From the Hello to the Welcome, within [`limits::HELLO`].
+    async fn greet(&self, greeting: &Greeting) -> Result<(Control, pb::Welcome), Outcome> {
+        let (outbox, messages) = mpsc::channel(limits::CONTROL_QUEUE);
+        // The queue is new and empty.
+        let _ = outbox.try_send(GatewayControl { kind: Some(FromGateway::Hello(greeting.hello())) });
+        let mut client = LinkClient::new(self.link.channel())
+            .max_decoding_message_size(limits::CONTROL_BYTES)
+            .max_encoding_message_size(limits::CONTROL_BYTES);
+        let greeting = async {
+            let mut inbox = client.control(ReceiverStream::new(messages)).await?.into_inner();
+            let first = inbox.message().await?;
+            Ok::<_, tonic::Status>((inbox, first))
+        };
+        let first = match timeout(limits::HELLO, greeting).await {
+            Err(_) => {
+                self.link.close(Code::Timeout, "no Welcome came");
+                return Err(Outcome::Ended(Refusal::new(Code::Timeout, "the core sent no Welcome in time")));
+            }
+            Ok(Err(status)) => return Err(Outcome::of_call(Some(status), &self.link).await),
+            Ok(Ok(first)) => first,
+        };
+        let (inbox, message) = first;
+        match message.and_then(|message| message.kind) {
+            Some(FromCore::Welcome(welcome)) => {
+                self.judge(&welcome).map_err(|refusal| {
+                    self.link.close(refusal.code, &refusal.message);
+                    Outcome::Ended(refusal)
+                })?;
+                Ok((Control { outbox, inbox }, welcome))
+            }
+            Some(FromCore::Revoked(revoked)) => Err(Outcome::Revoked(revoked.message)),
+            Some(FromCore::Drain(drain)) => Err(Outcome::Drained(drained(&drain))),
+            Some(_) => {
+                let refusal = Refusal::new(Code::Protocol, "the core's first message was no Welcome");
+                self.link.close(refusal.code, &refusal.message);
+                Err(Outcome::Ended(refusal))
+            }
+            None => Err(Outcome::of_call(None, &self.link).await),
+        }
+    }
+
+    fn judge(&self, welcome: &pb::Welcome) -> Result<(), Refusal> {
+        if !limits::LINK_VERSIONS.contains(&welcome.version) {
+            let words = format!("the core chose link version {}, which was not offered", welcome.version);
+            return Err(Refusal::new(Code::UnsupportedVersion, words));
+        }
+        if welcome.gateway != self.gateway.to_string() || welcome.epoch == 0 {
+            return Err(Refusal::new(Code::Protocol, "the core's Welcome is for somebody else"));
+        }
+        Ok(())
+    }
+
+    fn serve(&self, clock: CoreClock) -> Services {
+        let draining = CancellationToken::new();
+        let (link, registry) = (self.link.clone(), Arc::clone(self.registry));
+        let serving = serve::run(link, registry, self.user.clone(), clock, draining.clone());
+        Services { server: AbortOnDropHandle::new(tokio::spawn(serving)), draining }
+    }
+
+    /// Echoes heartbeats and obeys orders until the link ends.
+    async fn keep(
+        self,
+        mut control: Control,
+        mut services: Services,
+        silence: Duration,
+        stop: &CancellationToken,
+    ) -> Outcome {
+        let mut measures = JoinSet::new();
+        loop {
+            let message = tokio::select! {
+                message = timeout(silence, control.inbox.message()) => message,
+                end = self.link.closed() => return Outcome::of_link(end),
+                () = stop.cancelled() => {
+                    self.leave(control, services, Code::Done, "the gateway stops").await;
+                    return Outcome::Stopped;
+                }
+                _ = &mut services.server => {
+                    self.link.close(Code::Internal, "the gateway's services ended");
+                    return Outcome::Ended(Refusal::new(Code::Internal, "the services of the link ended"));
+                }
+                Some(_) = measures.join_next() => continue,
+            };
+            let came_us = monotonic_us();
+            let kind = match message {
+                Err(_) => {
+                    self.link.close(Code::Timeout, "the core was silent");
+                    let words = format!("the core was silent for {silence:?}");
+                    return Outcome::Ended(Refusal::new(Code::Timeout, words));
+                }
+                Ok(Err(status)) => return Outcome::of_call(Some(status), &self.link).await,
+                Ok(Ok(None)) => return Outcome::of_call(None, &self.link).await,
+                Ok(Ok(Some(message))) => message.kind,
+            };
+            match kind {
+                Some(FromCore::Heartbeat(beat)) => {
+                    let echo = self.echo(&beat, came_us);
+                    if control.outbox.try_send(echo).is_err() {
+                        self.link.close(Code::Timeout, "the link takes no messages");
+                        return Outcome::Ended(Refusal::new(Code::Timeout, "the link takes no messages"));
+                    }
+                    if measures.is_empty() {
+                        let registry = Arc::clone(self.registry);
+                        measures.spawn(async move { registry.measure().await });
+                    }
+                }
+                Some(FromCore::Drain(drain)) => {
+                    self.leave(control, services, Code::Draining, "drained").await;
+                    return Outcome::Drained(drained(&drain));
+                }
+                Some(FromCore::Revoked(revoked)) => {
+                    self.link.close(Code::Revoked, "understood");
+                    return Outcome::Revoked(revoked.message);
+                }
+                Some(FromCore::Welcome(_)) => {
+                    self.link.close(Code::Protocol, "a second Welcome");
+                    return Outcome::Ended(Refusal::new(Code::Protocol, "the core sent a second Welcome"));
+                }
+                // Nothing was asked for; a kind of a later version.
+                Some(FromCore::Renewed(_)) | None => {}
+            }
+        }
+    }
+
+    fn echo(&self, beat: &pb::Heartbeat, came_us: u64) -> GatewayControl {
+        let echo = pb::HeartbeatEcho {
+            number: beat.number,
+            core_sent_us: beat.core_sent_us,
+            gateway_received_us: came_us,
+            gateway_sent_us: monotonic_us(),
+            holder_rtt_us: self.registry.slowest_us(),
+        };
+        GatewayControl { kind: Some(FromGateway::HeartbeatEcho(echo)) }
+    }
+
+    /// Ends the link in order: streaming calls are told to come back, others
+    /// come to their end, then the goodbye. Holders are not touched.
+    async fn leave(&self, mut control: Control, mut services: Services, code: Code, why: &str) {
+        services.draining.cancel();
+        if timeout(limits::SHUTDOWN, &mut services.server).await.is_err() {
+            tracing::warn!("calls that did not end are cut");
+        }
+        let goodbye = GatewayControl { kind: Some(FromGateway::Goodbye(pb::Goodbye { code: code.into() })) };
+        if control.outbox.try_send(goodbye).is_ok() {
+            drop(control.outbox);
+            // The core closes the link when it has read it.
+            let heard = async { while let Ok(Some(_)) = control.inbox.message().await {} };
+            if timeout(limits::GOODBYE, heard).await.is_err() {
+                tracing::debug!("the core did not answer the goodbye");
+            }
+        }
+        self.link.close(code, why);
+    }
+}
+
+/// How long the core may be silent; it may only ask for less than we bear.
+fn silence(welcome: &pb::Welcome) -> Duration {
+    match welcome.silence_ms {
+        0 => limits::LINK_SILENCE,
+        asked => Duration::from_millis(asked.into()).clamp(SILENCE_SHORTEST, limits::LINK_SILENCE),
+    }
+}
+
+fn drained(drain: &pb::Drain) -> Duration {
+    Duration::from_millis(drain.retry_after_ms.into()).min(limits::DRAIN_LONGEST)
+}
+
+/// Microseconds of this daemon's monotonic clock.
+fn monotonic_us() -> u64 {
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(BEGUN.get_or_init(Instant::now).elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_core_may_shorten_the_silence_and_never_lengthen_it() {
+        let asked = |silence_ms| silence(&pb::Welcome { silence_ms, ..Default::default() });
+        assert_eq!(asked(0), limits::LINK_SILENCE);
+        assert_eq!(asked(u32::MAX), limits::LINK_SILENCE);
+        assert_eq!(asked(2000), Duration::from_secs(2));
+        assert_eq!(asked(1), SILENCE_SHORTEST);
+    }
+
+    #[test]
+    fn a_drain_never_sends_away_for_longer_than_the_limit() {
+        assert_eq!(drained(&pb::Drain { retry_after_ms: u32::MAX }), limits::DRAIN_LONGEST);
+    }
+}

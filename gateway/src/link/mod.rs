@@ -1,0 +1,153 @@
+//! The gateway's one link to the core: dialled, kept, dialled anew for as long
+//! as the daemon lives or until the core says never again.
+
+mod dial;
+mod end;
+mod life;
+
+use std::{sync::Arc, time::Duration};
+
+use chatcode_certs::{Identity, random};
+use chatcode_link::LinkDialer;
+use chatcode_proto::{backoff::Backoff, code::Refusal, id::GatewayId, limits, name::display_safe, pb::Code};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::{dial::Route, end::Outcome, life::Greeting};
+use crate::{sessions::Registry, shell::user::User};
+
+pub(crate) use self::dial::DialError;
+
+/// What the daemon must stop for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this gateway was revoked: {0}; to bring the machine back, enroll it anew (chatcode-gateway enroll --force)"
+)]
+pub struct Revoked(pub String);
+
+/// Keeps the link.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    dialer: LinkDialer,
+    route: Route,
+    greeting: Greeting,
+    registry: Arc<Registry>,
+    user: User,
+    gateway: GatewayId,
+}
+
+impl Keeper {
+    /// A keeper that has not dialled yet; `address` is host and UDP port. Must
+    /// be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// No UDP port, or an identity that no TLS can be made of.
+    pub(crate) fn new(
+        identity: &Identity,
+        gateway: GatewayId,
+        address: String,
+        registry: Arc<Registry>,
+        user: User,
+    ) -> Result<Self, DialError> {
+        Ok(Self {
+            dialer: LinkDialer::bind()?,
+            route: Route::new(identity, address)?,
+            greeting: Greeting { instance: random::bytes(), user: user.name.clone(), epoch: 0 },
+            registry,
+            user,
+            gateway,
+        })
+    }
+
+    /// Keeps the link until `stop`; `welcomed` is called at the first Welcome.
+    ///
+    /// # Errors
+    /// [`Revoked`]: never come back.
+    pub(crate) async fn run(
+        mut self,
+        stop: CancellationToken,
+        welcomed: impl FnOnce(GatewayId),
+    ) -> Result<(), Revoked> {
+        let (first, longest) = limits::RECONNECT;
+        let mut backoff = Backoff::new(first, longest);
+        let mut welcomed = Some(welcomed);
+        loop {
+            let mut begun = None;
+            let on_welcome = |gateway| {
+                begun = Some(Instant::now());
+                if let Some(welcomed) = welcomed.take() {
+                    welcomed(gateway);
+                }
+            };
+            let outcome = self.once(&stop, on_welcome).await;
+            if begun.is_some_and(|begun| begun.elapsed() >= limits::LINK_LASTED) {
+                backoff.reset();
+            }
+            let pause = match outcome {
+                Outcome::Stopped => return Ok(()),
+                Outcome::Revoked(words) => return Err(Revoked(display_safe(&words, limits::MESSAGE_BYTES))),
+                Outcome::Drained(after) => after + after.mul_f64(rand::random()),
+                Outcome::Ended(refusal) => pause(&refusal, &mut backoff),
+            };
+            tracing::info!(next_try_ms = pause.as_millis(), "the link is down");
+            let resting = tokio::time::sleep(pause);
+            if stop.run_until_cancelled(resting).await.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One link from dialling to its end.
+    async fn once(&mut self, stop: &CancellationToken, on_welcome: impl FnOnce(GatewayId)) -> Outcome {
+        let link = match stop.run_until_cancelled(self.route.dial(&self.dialer)).await {
+            None => return Outcome::Stopped,
+            Some(Ok(link)) => link,
+            Some(Err(refusal)) => return Outcome::of(refusal),
+        };
+        life::Life { link, registry: &self.registry, user: &self.user, gateway: self.gateway }
+            .live(&mut self.greeting, stop, on_welcome)
+            .await
+    }
+}
+
+/// How long to wait after a link that ended or did not come about.
+fn pause(refusal: &Refusal, backoff: &mut Backoff) -> Duration {
+    let words = display_safe(&refusal.message, limits::MESSAGE_BYTES);
+    match refusal.code {
+        Code::Fenced | Code::DuplicateIdentity => {
+            tracing::warn!(
+                "another live machine uses this gateway's identity ({words}); if you copied this machine or \
+                 its data folder, enroll one of the two anew"
+            );
+            limits::FENCED_PAUSE + limits::FENCED_PAUSE.mul_f64(rand::random())
+        }
+        code => {
+            let pause = backoff.next(rand::random());
+            // What will not pass by itself is not asked for every moment.
+            let hopeless = matches!(code, Code::UnsupportedVersion | Code::Unauthenticated | Code::Protocol);
+            let pause = if hopeless { pause.max(limits::RECONNECT.1) } else { pause };
+            tracing::warn!(code = code.name(), "no link to the core: {words}");
+            pause
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pause_after(code: Code) -> Duration {
+        let mut backoff = Backoff::new(limits::RECONNECT.0, limits::RECONNECT.1);
+        pause(&Refusal::new(code, "why"), &mut backoff)
+    }
+
+    #[test]
+    fn a_broken_link_is_dialled_again_soon_a_fenced_or_hopeless_one_late() {
+        assert!(pause_after(Code::CoreUnreachable) <= limits::RECONNECT.0);
+        assert!(pause_after(Code::UnsupportedVersion) >= limits::RECONNECT.1);
+        for code in [Code::Fenced, Code::DuplicateIdentity] {
+            let pause = pause_after(code);
+            assert!((limits::FENCED_PAUSE..=limits::FENCED_PAUSE * 2).contains(&pause), "{pause:?}");
+        }
+    }
+}

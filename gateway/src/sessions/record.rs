@@ -1,0 +1,90 @@
+//! What lies on disk of sessions: read with care, since shells run as the same
+//! user and may have written anything.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _},
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use chatcode_proto::{id::SessionId, limits, pb};
+use prost::Message as _;
+
+/// The sessions that have a folder.
+pub(super) fn scan(sessions: &Path) -> io::Result<Vec<SessionId>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(sessions)? {
+        let entry = entry?;
+        // The type of the entry itself: a link is no folder of ours.
+        let id = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        match id {
+            Some(id) if entry.file_type()?.is_dir() => found.push(id),
+            _ => tracing::debug!("something in the sessions' folder is no session"),
+        }
+    }
+    Ok(found)
+}
+
+/// What a holder kept of the session `id`; `None` when there is nothing that
+/// can be read as such.
+pub(super) fn read(path: &Path, id: &SessionId) -> Option<pb::Session> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(limits::HOLDER_MESSAGE_BYTES).unwrap_or(u64::MAX);
+    File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    let session = pb::HolderRecord::decode(bytes.as_slice()).ok()?.session?;
+    (session.id == id.to_string()).then_some(session)
+}
+
+/// Makes the folder of a new session, 0700; its parent exists.
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(folder)
+}
+
+/// Removes the folder of a session that is forgotten. A failure is told in the
+/// log only: the folder is found again at the next start.
+pub(super) fn remove_folder(folder: &Path) {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "the folder of a forgotten session was not removed");
+        }
+        _ => {}
+    }
+}
+
+/// How long ago a folder was changed; zero when that is not known.
+pub(super) fn age(folder: &Path) -> Duration {
+    let changed = fs::metadata(folder).and_then(|meta| meta.modified());
+    changed.ok().and_then(|at| SystemTime::now().duration_since(at).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_named_by_an_id_are_sessions() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let id = SessionId::from_random([3; 16]);
+        make_folder(&folder.path().join(id.to_string())).expect("is made");
+        make_folder(&folder.path().join("lost+found")).expect("is made");
+        let other = SessionId::from_random([4; 16]).to_string();
+        std::os::unix::fs::symlink("/tmp", folder.path().join(other)).expect("is made");
+        assert_eq!(scan(folder.path()).expect("is read"), [id]);
+    }
+
+    #[test]
+    fn a_record_that_is_garbage_or_of_another_session_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, id) = (folder.path().join("record.pb"), SessionId::from_random([3; 16]));
+        assert_eq!(read(&file, &id), None);
+        let session = pb::Session { id: id.to_string(), ..Default::default() };
+        let record = pb::HolderRecord { session: Some(session.clone()), pid: 1 };
+        fs::write(&file, record.encode_to_vec()).expect("is written");
+        assert_eq!(read(&file, &id), Some(session));
+        assert_eq!(read(&file, &SessionId::from_random([4; 16])), None);
+        fs::write(&file, b"\xff\xff\xff\xff").expect("is written");
+        assert_eq!(read(&file, &id), None);
+    }
+}

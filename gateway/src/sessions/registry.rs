@@ -1,0 +1,364 @@
+//! The holders of this machine: started, adopted after a restart, followed,
+//! asked, and forgotten.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use chatcode_proto::{
+    backoff::Backoff,
+    code::Refusal,
+    id::SessionId,
+    limits,
+    pb::{self, Code, SessionState, holder_request::Verb, sessions_watch_response::Event},
+};
+use futures_util::{StreamExt as _, stream};
+use tokio::{sync::broadcast, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    record,
+    start::Starter,
+    table::{Claim, Table, is_living},
+};
+use crate::{
+    config::Places,
+    holder_client::{HolderConnection, HolderError},
+    shell::order::Order,
+};
+
+/// Holders that are looked for at once after a restart.
+const ADOPT_AT_ONCE: usize = 64;
+
+/// All sessions of the machine, and the tasks that follow their holders. Ends
+/// with [`Registry::close`]; the holders do not.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    table: Mutex<Table>,
+    starter: Starter,
+    places: Places,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Registry {
+    /// Without a session; [`Registry::adopt`] finds those that are there.
+    pub(crate) fn new(places: Places, starter: Starter) -> Arc<Self> {
+        Arc::new(Self {
+            table: Mutex::new(Table::new()),
+            starter,
+            places,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    // --- what is asked of it ---
+
+    /// Starts a session, or answers with the one that has the id of the order
+    /// already. A caller that goes away does not stop a start half way.
+    ///
+    /// # Errors
+    /// `LIMIT`, `SPAWN_FAILED`.
+    pub(crate) async fn create(self: &Arc<Self>, order: Order) -> Result<pb::Session, Refusal> {
+        let id = order.id.unwrap_or_else(|| SessionId::from_random(chatcode_certs::random::bytes()));
+        let claim = loop {
+            let claim = self.lock().claim(id);
+            match claim {
+                Claim::Taken(claim) => break claim,
+                Claim::Known(session) => return Ok(session),
+                // Fails when the other start is over, which is what is waited for.
+                Claim::Starting(mut starting) => _ = starting.changed().await,
+                Claim::Full => {
+                    let words = format!(
+                        "this machine has {} living sessions, the most that are allowed; end one first",
+                        limits::SESSIONS_PER_GATEWAY
+                    );
+                    return Err(Refusal::new(Code::Limit, words));
+                }
+            }
+        };
+        let registry = Arc::clone(self);
+        let started = self.tasks.spawn(async move {
+            let started = registry.start(id, order).await;
+            drop(claim);
+            started
+        });
+        started.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a session's start broke off");
+            Err(Refusal::new(Code::Internal, "the session's start broke off; the gateway's log says more"))
+        })
+    }
+
+    async fn start(self: &Arc<Self>, id: SessionId, order: Order) -> Result<pb::Session, Refusal> {
+        let (child, session) = self.starter.start(&self.places, id, order).await?;
+        tracing::info!(session = %id, holder = child.id(), "a session was started");
+        let mut child = child;
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
+            let ended = child.wait().await;
+            tracing::debug!(session = %id, ?ended, "a holder's process has ended");
+        }));
+        self.put(id, session.clone(), true);
+        self.follow(id, None, false);
+        Ok(session)
+    }
+
+    /// All sessions, oldest first.
+    pub(crate) fn list(&self) -> Vec<pb::Session> {
+        self.lock().list()
+    }
+
+    /// One session.
+    ///
+    /// # Errors
+    /// `UNKNOWN_SESSION`.
+    pub(crate) fn get(&self, id: &SessionId) -> Result<pb::Session, Refusal> {
+        self.lock().get(id).cloned().ok_or_else(|| {
+            Refusal::new(Code::UnknownSession, "this machine has no such session; it may have been forgotten")
+        })
+    }
+
+    /// Gives a living session another name, checked before.
+    ///
+    /// # Errors
+    /// `UNKNOWN_SESSION`, `SESSION_ENDED`, `HOLDER_UNREACHABLE`.
+    pub(crate) async fn rename(&self, id: SessionId, name: String) -> Result<pb::Session, Refusal> {
+        if !is_living(&self.get(&id)?) {
+            return Err(Refusal::new(Code::SessionEnded, "the session has ended; its name stays"));
+        }
+        self.ask(id, Verb::Rename(pb::HolderRename { name })).await
+    }
+
+    /// Ends a session; one that has ended is forgotten, and `None` returned.
+    ///
+    /// # Errors
+    /// `UNKNOWN_SESSION`, `HOLDER_UNREACHABLE`.
+    pub(crate) async fn end(&self, id: SessionId, force: bool) -> Result<Option<pb::Session>, Refusal> {
+        let verb = Verb::End(pb::HolderEnd { force });
+        if is_living(&self.get(&id)?) {
+            return self.ask(id, verb).await.map(Some);
+        }
+        // Its holder may still linger for late viewers, and goes now.
+        if let Err(error) = HolderConnection::open(&self.places.socket(&id), verb).await {
+            tracing::debug!(session = %id, %error, "no holder lingers");
+        }
+        self.forget(&id);
+        Ok(None)
+    }
+
+    /// Asks the holder of a living session; its answer is taken in.
+    async fn ask(&self, id: SessionId, verb: Verb) -> Result<pb::Session, Refusal> {
+        match HolderConnection::open(&self.places.socket(&id), verb).await {
+            Ok(answer) => {
+                self.put(id, answer.session.clone(), false);
+                Ok(answer.session)
+            }
+            Err(HolderError::Gone) => {
+                self.conclude(id, false);
+                Err(self.why_gone(&id))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Connects to the holder of a session, for what `verb` says.
+    ///
+    /// # Errors
+    /// `UNKNOWN_SESSION`, `SESSION_ENDED`, `HOLDER_UNREACHABLE`, or what the
+    /// holder says.
+    pub(crate) async fn connect(&self, id: SessionId, verb: Verb) -> Result<HolderConnection, Refusal> {
+        self.get(&id)?;
+        match HolderConnection::open(&self.places.socket(&id), verb).await {
+            Ok(connection) => Ok(connection),
+            Err(HolderError::Gone) => Err(self.why_gone(&id)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What a vanished holder means for who asks.
+    fn why_gone(&self, id: &SessionId) -> Refusal {
+        let state = self.lock().get(id).map(pb::Session::state);
+        let (code, words) = match state {
+            Some(SessionState::Exited) => (Code::SessionEnded, "the session has ended; start another"),
+            Some(SessionState::Lost) => {
+                (Code::SessionEnded, "the session was lost when its holder or the machine was stopped")
+            }
+            Some(_) => (Code::HolderUnreachable, "the session's holder does not answer; try again"),
+            None => (Code::UnknownSession, "this machine has no such session"),
+        };
+        Refusal::new(code, words)
+    }
+
+    /// The picture for a new watcher, and what happens after it.
+    pub(super) fn picture(&self) -> (Vec<pb::Session>, broadcast::Receiver<Event>) {
+        self.lock().picture()
+    }
+
+    // --- what keeps it true ---
+
+    /// Finds the sessions that an earlier daemon left: takes their living
+    /// holders on, and reads what the others kept. Returns when the fate of
+    /// each is known, or will be by a task.
+    ///
+    /// # Errors
+    /// When the folder of the sessions cannot be read.
+    pub(crate) async fn adopt(self: &Arc<Self>) -> std::io::Result<()> {
+        let found = record::scan(&self.places.sessions)?;
+        stream::iter(found).for_each_concurrent(ADOPT_AT_ONCE, |id| self.adopt_one(id)).await;
+        let living = self.list().iter().filter(|session| is_living(session)).count();
+        if living > 0 {
+            tracing::info!(sessions = living, "took on the sessions that were there");
+        }
+        Ok(())
+    }
+
+    async fn adopt_one(self: &Arc<Self>, id: SessionId) {
+        match HolderConnection::open(&self.places.socket(&id), watch()).await {
+            Ok(connection) => {
+                self.put(id, connection.session.clone(), true);
+                self.follow(id, Some(connection), false);
+            }
+            Err(HolderError::Gone) => {
+                if !self.conclude(id, true) {
+                    self.follow(id, None, true);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(session = %id, %error, "a holder could not be taken on yet");
+                if let Some(session) = record::read(&self.places.record(&id), &id) {
+                    self.put(id, session, true);
+                }
+                self.follow(id, None, true);
+            }
+        }
+    }
+
+    /// Follows a holder until it is gone. `is_new`: the table does not have it
+    /// yet.
+    fn follow(self: &Arc<Self>, id: SessionId, connection: Option<HolderConnection>, is_new: bool) {
+        let registry = Arc::clone(self);
+        let following = async move { registry.followed(id, connection, is_new).await };
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(following));
+    }
+
+    async fn followed(&self, id: SessionId, mut connection: Option<HolderConnection>, mut is_new: bool) {
+        let (first, longest) = limits::RECONNECT;
+        let mut pauses = Backoff::new(first, longest);
+        loop {
+            let opened = match connection.take() {
+                Some(connection) => Ok(connection),
+                None => HolderConnection::open(&self.places.socket(&id), watch()).await,
+            };
+            match opened {
+                Ok(mut watched) => {
+                    self.put(id, watched.session.clone(), std::mem::take(&mut is_new));
+                    let begun = Instant::now();
+                    let ended = self.listen(id, &mut watched).await;
+                    let lasted = begun.elapsed() > first;
+                    if lasted {
+                        pauses.reset();
+                    }
+                    match ended {
+                        Ok(()) if lasted => continue,
+                        Ok(()) => {}
+                        Err(error) => tracing::warn!(session = %id, %error, "a holder's watch broke"),
+                    }
+                }
+                Err(HolderError::Gone) if self.conclude(id, is_new) => return,
+                Err(error) => tracing::debug!(session = %id, %error, "a holder is not followed now"),
+            }
+            tokio::time::sleep(pauses.next(rand::random())).await;
+        }
+    }
+
+    async fn listen(&self, id: SessionId, watched: &mut HolderConnection) -> Result<(), HolderError> {
+        while let Some(session) = watched.next_event().await? {
+            self.put(id, session, false);
+        }
+        Ok(())
+    }
+
+    /// Nobody listens on the socket: takes in what became of the session.
+    /// `false`: the holder may be starting right now; look again.
+    fn conclude(&self, id: SessionId, is_new: bool) -> bool {
+        let folder = self.places.session(&id);
+        let kept = record::read(&self.places.record(&id), &id);
+        let known = self.lock().get(&id).cloned();
+        match (kept, known) {
+            (_, Some(known)) if !is_living(&known) => {}
+            (Some(kept), _) if !is_living(&kept) => self.put(id, kept, is_new),
+            (Some(last), _) | (None, Some(last)) => {
+                tracing::warn!(session = %id, "the holder vanished; the session is lost");
+                let lost = pb::Session { state: SessionState::Lost.into(), viewers: 0, ..last };
+                self.put(id, lost, is_new);
+            }
+            (None, None) if folder.exists() && record::age(&folder) < limits::HOLDER_START => return false,
+            (None, None) => record::remove_folder(&folder),
+        }
+        true
+    }
+
+    /// Takes in what is known of a session now, and forgets the oldest ended
+    /// ones beyond the limit.
+    pub(super) fn put(&self, id: SessionId, session: pb::Session, is_new: bool) {
+        let surplus = {
+            let mut table = self.lock();
+            table.put(id, session, is_new);
+            table.surplus()
+        };
+        for id in surplus {
+            self.forget(&id);
+        }
+    }
+
+    /// Forgets an ended session and its folder.
+    pub(super) fn forget(&self, id: &SessionId) {
+        if self.lock().forget(id) {
+            let folder = self.places.session(id);
+            self.tasks.spawn_blocking(move || record::remove_folder(&folder));
+        }
+    }
+
+    /// Measures the way to one holder, in turn.
+    pub(crate) async fn measure(&self) {
+        let Some(id) = self.lock().next_to_measure() else { return };
+        let begun = Instant::now();
+        let opened = HolderConnection::open(&self.places.socket(&id), watch()).await;
+        let took = opened.map_or_else(|_| begun.elapsed(), |connection| connection.took);
+        self.lock().put_measure(id, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// The round trip to the slowest holder when last measured, in
+    /// microseconds; 0: none.
+    pub(crate) fn slowest_us(&self) -> u64 {
+        self.lock().slowest_us()
+    }
+
+    /// Stops following, lets starts come to their end, and leaves the holders
+    /// alone.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(limits::SHUTDOWN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("a session was still being started");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // No code panics while it holds the lock half way through a change.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One whose holders cannot be started.
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Arc<Self> {
+        let nowhere = || std::path::PathBuf::from("/nonexistent");
+        let places = Places { data: nowhere(), sessions: nowhere(), holder: nowhere() };
+        Self::new(places, Starter::for_tests())
+    }
+}
+
+fn watch() -> Verb {
+    Verb::Watch(pb::HolderWatch {})
+}

@@ -1,0 +1,135 @@
+//! From an order to a running holder: the shell's folder, the session's
+//! folder, the environment, the spec.
+
+use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path};
+
+use chatcode_proto::{
+    code::Refusal,
+    id::SessionId,
+    name::display_safe,
+    pb::{self, Code},
+};
+use tokio::process::Child;
+
+use super::record;
+use crate::{
+    config::Places,
+    grant::own_unix_ms,
+    shell::{environment, order::Order, user::User},
+    spawn,
+};
+
+/// What all shells of this daemon have in common.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    /// Whose shells.
+    pub(crate) user: User,
+    /// The size of each output log, bytes.
+    pub(crate) log_bytes: usize,
+    /// Whether shells may use the SSH agent.
+    pub(crate) pass_ssh_agent: bool,
+}
+
+impl Starter {
+    /// Starts a holder for an order; leaves nothing behind when it fails, but
+    /// a folder that was made for the shell.
+    ///
+    /// # Errors
+    /// `SPAWN_FAILED`, `INVALID`.
+    pub(super) async fn start(
+        &self,
+        places: &Places,
+        id: SessionId,
+        order: Order,
+    ) -> Result<(Child, pb::Session), Refusal> {
+        let state = places.session(&id);
+        let (folder, made) = (order.folder.clone(), state.clone());
+        let prepared = tokio::task::spawn_blocking(move || prepare(Path::new(&folder), &made)).await;
+        prepared.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
+        let spec = self.spec(&state, id, order);
+        let started = spawn::start(&places.holder, &spec).await;
+        if started.is_err() {
+            record::remove_folder(&state);
+        }
+        started
+    }
+
+    fn spec(&self, state: &Path, id: SessionId, order: Order) -> pb::HolderSpec {
+        let environment = environment::of_shell(
+            &self.user,
+            std::env::vars_os(),
+            self.pass_ssh_agent,
+            &order.environment,
+            &id,
+        );
+        pb::HolderSpec {
+            session: id.to_string(),
+            name: order.name,
+            command: order.command,
+            arg0: order.arg0,
+            folder: order.folder,
+            environment,
+            winsize: Some(order.winsize),
+            created_unix_ms: own_unix_ms(),
+            state_folder: state.to_string_lossy().into_owned(),
+            log_bytes: u32::try_from(self.log_bytes).unwrap_or(u32::MAX),
+            epoch: u64::from_ne_bytes(chatcode_certs::random::bytes()).max(1),
+            shown_command: order.shown_command,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Self {
+        let user = User { name: "ada".into(), home: "/".into(), shell: "/bin/sh".into() };
+        Self { user, log_bytes: chatcode_proto::limits::LOG_BYTES, pass_ssh_agent: false }
+    }
+}
+
+/// Makes the shell's folder (0755) when it is missing, and the session's own.
+fn prepare(folder: &Path, state: &Path) -> Result<(), Refusal> {
+    let shown = || display_safe(&folder.to_string_lossy(), 120);
+    let failed = |words: String| Refusal::new(Code::SpawnFailed, words);
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|error| {
+        failed(format!("the folder {} could not be made ({error}); choose another", shown()))
+    })?;
+    record::make_folder(state)
+        .map_err(|error| failed(format!("the session's own folder could not be made ({error})")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_shell_s_folder_is_made_and_the_session_s_own_is_private() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (folder, state) = (place.path().join("a/b"), place.path().join("state"));
+        prepare(&folder, &state).expect("both are made");
+        let mode = |path: &Path| fs::metadata(path).expect("is there").permissions().mode() & 0o777;
+        assert_eq!((mode(&folder) & 0o700, mode(&state)), (0o700, 0o700));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_a_failed_start_with_the_reason() {
+        let place = tempfile::tempdir().expect("a folder");
+        let file = place.path().join("file");
+        fs::write(&file, b"").expect("is written");
+        for folder in [file.clone(), file.join("below")] {
+            let error = prepare(&folder, &place.path().join("state")).expect_err("is no folder");
+            assert_eq!(error.code, Code::SpawnFailed);
+        }
+    }
+
+    #[test]
+    fn every_life_of_a_holder_has_its_own_epoch_which_is_never_0() {
+        let starter = Starter::for_tests();
+        let order = crate::shell::order::check(pb::SessionsCreateRequest::default(), &starter.user);
+        let order = order.expect("is fine");
+        let id = SessionId::from_random([1; 16]);
+        let epoch = || starter.spec(Path::new("/x"), id, order.clone()).epoch;
+        let (one, other) = (epoch(), epoch());
+        assert!(one != 0 && other != 0 && one != other);
+    }
+}
