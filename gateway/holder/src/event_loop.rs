@@ -1,0 +1,316 @@
+//! The poll loop: one thread that joins the session's rules, the terminal, the
+//! socket, the signals and the clock. Nothing in it waits but the poll.
+
+use std::{io, os::fd::AsFd as _};
+
+use chatcode_proto::{limits, session::ConnId, session::Session};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+use crate::{
+    connection::{Connection, Role},
+    ending::{Ladder, Time},
+    holder::{Holder, Line},
+    pty::Got,
+};
+
+/// Who woke the loop.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Signals,
+    Door,
+    Terminal,
+    Connection(u32),
+}
+
+type Woken = Vec<(Source, PollFlags)>;
+
+impl Holder {
+    /// Runs until the session has ended and its viewers had their time; then
+    /// removes the socket. The record stays.
+    ///
+    /// # Errors
+    /// When the poll itself fails.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut chunk = vec![0; limits::HOLDER_TURN_BYTES];
+        let mut woken = Woken::new();
+        while !self.is_over(self.clock.now()) {
+            self.turn(&woken, &mut chunk);
+            self.paced = !self.session.wants_output(self.clock.now());
+            woken = self.wait(true)?;
+        }
+        self.say_good_bye()
+    }
+
+    /// One turn, in the order of a key's way: in, to the terminal, from the
+    /// terminal, out.
+    fn turn(&mut self, woken: &Woken, chunk: &mut [u8]) {
+        let now = self.clock.now();
+        let (mut output, mut door) = (false, false);
+        for &(source, flags) in woken {
+            match source {
+                Source::Signals => self.signals.drain(),
+                Source::Door => door = true,
+                Source::Terminal => {
+                    output |= flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
+                }
+                Source::Connection(id) => self.receive(now, id, flags, chunk),
+            }
+        }
+        self.door_rests = self.door_rests.filter(|until| *until > now);
+        self.heed_signals(now);
+        self.serve_waiting(now);
+        if door {
+            self.open_door(now);
+        }
+        self.write_input(now);
+        if output || self.is_due_to_look_again(now) {
+            self.read_output(now, chunk);
+        }
+        self.conclude(now);
+        if self.session.next_timeout().is_some_and(|due| due <= now) {
+            self.session.handle_timeout(now);
+        }
+        self.climb(now);
+        self.cut_late(now);
+        self.act(now);
+        self.tell_watchers();
+        self.send(now);
+    }
+
+    /// Takes one connection: the next waits for the next turn, so that those
+    /// that left meanwhile have made room.
+    fn open_door(&mut self, now: Time) {
+        match self.door.accept() {
+            Ok(Some((socket, trusted))) => self.welcome(now, Connection::new(socket, now), trusted),
+            Ok(None) => {}
+            Err(error) => {
+                // No file is free: a door that is ready all the time must not
+                // keep the loop busy.
+                self.door_rests = Some(now + limits::HOLDER_REOPEN);
+                self.note(&format!("a connection was not taken: {error}"));
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Time, id: u32, flags: PollFlags, chunk: &mut [u8]) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let wanted = wants_to_read(&self.session, id, connection);
+        let broken = if wanted && flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
+            connection.receive(chunk).is_err()
+        } else {
+            // Not read, so an end of the peer shows only here; it would wake
+            // the loop for ever.
+            flags.intersects(PollFlags::HUP | PollFlags::ERR)
+        };
+        if broken {
+            self.disconnect(now, id);
+        }
+    }
+
+    /// Acts on messages that have come now, or came when the session took
+    /// none.
+    fn serve_waiting(&mut self, now: Time) {
+        let ids: Vec<u32> =
+            self.connections.iter().filter(|(_, c)| c.has_news()).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.serve(now, id);
+        }
+    }
+
+    /// Writes input to the terminal until it takes no more.
+    fn write_input(&mut self, now: Time) {
+        loop {
+            let input = self.session.poll_input();
+            if input.is_empty() || self.line != Line::Open {
+                return;
+            }
+            match self.terminal.write(input) {
+                Ok(0) => return,
+                Ok(n) => self.session.handle_input_written(now, n),
+                // The reading side finds out what it means.
+                Err(_) => {
+                    self.line = Line::HungUp { again: now };
+                    return;
+                }
+            }
+        }
+    }
+
+    fn is_due_to_look_again(&self, now: Time) -> bool {
+        matches!(self.line, Line::HungUp { again } if again <= now)
+    }
+
+    /// Reads the terminal until nothing is there or one full frame is.
+    fn read_output(&mut self, now: Time, chunk: &mut [u8]) {
+        if self.line == Line::Over || !self.session.wants_output(now) {
+            return;
+        }
+        let mut filled = 0;
+        while filled < chunk.len() {
+            match self.terminal.read(&mut chunk[filled..]) {
+                Ok(Got::Bytes(n)) => {
+                    filled += n;
+                    self.line = Line::Open;
+                }
+                Ok(Got::Nothing) => {
+                    self.line = Line::Open;
+                    break;
+                }
+                Ok(Got::HungUp) => {
+                    self.hang_up(now);
+                    break;
+                }
+                Err(error) => {
+                    self.note(&format!("the terminal was not read: {error}"));
+                    self.hang_up(now);
+                    break;
+                }
+            }
+        }
+        if filled > 0 {
+            self.session.handle_output(now, &chunk[..filled]);
+        }
+    }
+
+    /// No program has the terminal open: the shell has ended, or it gave its
+    /// terminal away for a while.
+    fn hang_up(&mut self, now: Time) {
+        self.line = match &mut self.reaped {
+            Some(reaped) => {
+                reaped.is_read = true;
+                Line::Over
+            }
+            None => Line::HungUp { again: now + limits::HOLDER_REOPEN },
+        };
+        self.reap(now);
+    }
+
+    /// Makes frames and sends them until the rules or the sockets stop it.
+    fn send(&mut self, now: Time) {
+        let mut broken = Vec::new();
+        for (&id, connection) in &mut self.connections {
+            let sent = feed(&mut self.session, now, id, connection);
+            let done = matches!(connection.role, Role::Leaving) && !connection.is_waiting();
+            if sent.is_err() || done {
+                broken.push(id);
+            }
+        }
+        for id in broken {
+            self.disconnect(now, id);
+        }
+    }
+
+    /// Waits until something happens; `all`: not only until connections can
+    /// be sent to.
+    fn wait(&self, all: bool) -> io::Result<Woken> {
+        let now = self.clock.now();
+        let (mut sources, mut files) = (Vec::new(), Vec::new());
+        let mut watch = |source, file, flags: PollFlags| {
+            if !flags.is_empty() {
+                sources.push(source);
+                files.push(PollFd::from_borrowed_fd(file, flags));
+            }
+        };
+        if all {
+            watch(Source::Signals, self.signals.as_fd(), PollFlags::IN);
+            if self.door_rests.is_none() {
+                watch(Source::Door, self.door.as_fd(), PollFlags::IN);
+            }
+            watch(Source::Terminal, self.terminal.as_fd(), self.terminal_interest());
+        }
+        for (id, connection) in &self.connections {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, all && wants_to_read(&self.session, *id, connection));
+            flags.set(PollFlags::OUT, connection.is_waiting());
+            // With no interest at all an end of the peer is still told.
+            watch(Source::Connection(*id), connection.as_fd(), flags | PollFlags::HUP);
+        }
+        let timeout = self.next_timeout().map(|due| due.saturating_sub(now));
+        let timeout = timeout.and_then(|wait| Timespec::try_from(wait).ok());
+        match poll(&mut files, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let flags = files.iter().map(PollFd::revents);
+        Ok(sources.into_iter().zip(flags).filter(|(_, flags)| !flags.is_empty()).collect())
+    }
+
+    /// What the terminal is watched for. Nothing when nothing is wanted: its
+    /// hang-up would wake the loop for ever.
+    fn terminal_interest(&self) -> PollFlags {
+        let mut flags = PollFlags::empty();
+        if self.line == Line::Open {
+            flags.set(PollFlags::IN, !self.paced);
+            flags.set(PollFlags::OUT, !self.session.poll_input().is_empty());
+        }
+        flags
+    }
+
+    /// When the loop has to act though nobody wakes it.
+    fn next_timeout(&self) -> Option<Time> {
+        let now = self.clock.now();
+        let look = match self.line {
+            // A guard only: credit or the rules' own timeout come before.
+            Line::Open | Line::HungUp { .. } if self.paced => Some(now + limits::PACE_BACKLOG),
+            Line::HungUp { again } => Some(again),
+            Line::Open | Line::Over => None,
+        };
+        let common = [
+            self.session.next_timeout(),
+            self.ladder.as_ref().map(Ladder::next_timeout),
+            self.reaped.as_ref().map(|reaped| reaped.until),
+            self.leaves.filter(|_| !self.is_climbing()),
+            self.door_rests,
+            look,
+        ];
+        let deadlines = self.connections.values().map(|connection| connection.deadline);
+        common.into_iter().chain(deadlines).flatten().min()
+    }
+
+    /// Sends what still waits, for a moment; then all ends.
+    fn say_good_bye(mut self) -> io::Result<()> {
+        let until = self.clock.now() + limits::HOLDER_FAREWELL;
+        self.leaves = Some(until);
+        loop {
+            let now = self.clock.now();
+            self.send(now);
+            self.connections.retain(|_, connection| connection.is_waiting());
+            if self.connections.is_empty() || now >= until {
+                break;
+            }
+            self.wait(false)?;
+        }
+        self.note("the holder leaves");
+        Ok(())
+    }
+}
+
+/// Whether a connection is to be read now.
+fn wants_to_read(session: &Session, id: u32, connection: &Connection) -> bool {
+    match connection.role {
+        Role::New | Role::Arriving(_) | Role::Watcher { .. } => !connection.finished,
+        Role::Viewer => !connection.finished && session.wants_frames_of(ConnId(id)),
+        Role::Leaving => false,
+    }
+}
+
+/// Makes and sends frames of one connection. A viewer's window bounds how much
+/// that can be in one turn.
+fn feed(session: &mut Session, now: Time, id: u32, connection: &mut Connection) -> io::Result<()> {
+    loop {
+        while matches!(connection.role, Role::Viewer) && connection.has_room() {
+            let Some(frame) = session.poll_frame(now, ConnId(id)) else { break };
+            connection.put(&frame);
+        }
+        if !connection.is_waiting() {
+            return Ok(());
+        }
+        connection.send()?;
+        if connection.is_waiting() {
+            return Ok(());
+        }
+    }
+}

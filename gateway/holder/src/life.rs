@@ -1,0 +1,108 @@
+//! How a session changes its name, and how it ends.
+
+use chatcode_proto::limits;
+
+use crate::{
+    clock::unix_ms,
+    ending::{Ladder, Step, Time},
+    holder::{Holder, Line, Reaped},
+    pty,
+};
+
+impl Holder {
+    /// Gives the session another name.
+    pub(crate) fn rename(&mut self, now: Time, name: String) {
+        self.name.clone_from(&name);
+        self.session.handle_rename(now, name);
+        self.keep_record();
+        self.changed = true;
+    }
+
+    /// Ends the session by the ladder, `force` at its last step. When it has
+    /// ended already, the holder leaves.
+    pub(crate) fn end(&mut self, now: Time, force: bool) {
+        if self.exit.is_some() {
+            self.leaves = Some(now);
+            return;
+        }
+        self.note(if force { "the session is killed" } else { "the session is being ended" });
+        match &mut self.ladder {
+            Some(ladder) if force => ladder.force(now),
+            Some(_) => {}
+            None => self.ladder = Some(Ladder::new(now, force)),
+        }
+        self.climb(now);
+        self.changed = true;
+    }
+
+    /// Takes the step of the ladder that is due.
+    pub(crate) fn climb(&mut self, now: Time) {
+        let shell_lives = self.reaped.is_none() && self.exit.is_none();
+        if !shell_lives && self.ladder.is_some() && self.terminal.is_deserted() {
+            self.ladder = None;
+        }
+        if let Some(step) = self.ladder.as_mut().and_then(|ladder| ladder.poll(now)) {
+            if step != Step::HangUp {
+                self.note(&format!("next step of the end: {step:?}"));
+            }
+            self.terminal.end(step, shell_lives);
+        }
+    }
+
+    /// Acts on the signals that came.
+    pub(crate) fn heed_signals(&mut self, now: Time) {
+        if self.signals.told_to_end() {
+            self.note("told to end");
+            self.hurried = true;
+            self.end(now, false);
+        }
+        if self.signals.child_changed() {
+            self.reap(now);
+        }
+    }
+
+    /// Takes the shell's status if it has ended.
+    pub(crate) fn reap(&mut self, now: Time) {
+        if self.reaped.is_some() || self.exit.is_some() {
+            return;
+        }
+        match self.terminal.try_wait() {
+            Ok(Some(status)) => {
+                let duration_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+                let exit = pty::exit(status, duration_ms, unix_ms());
+                self.reaped = Some(Reaped { exit, until: now + limits::HOLDER_TAIL, is_read: false });
+                if self.line != Line::Open {
+                    // What it wrote at the last moment is there by now.
+                    self.line = Line::HungUp { again: now };
+                }
+            }
+            Ok(None) => {}
+            Err(error) => self.note(&format!("the shell's status was not read: {error}")),
+        }
+    }
+
+    /// Ends the session once the shell was reaped and its output read to the
+    /// end: no program has the terminal open, or the wait is over.
+    pub(crate) fn conclude(&mut self, now: Time) {
+        let Some(reaped) = self.reaped.take_if(|reaped| reaped.is_read || reaped.until <= now) else {
+            return;
+        };
+        self.line = Line::Over;
+        self.note(&format!("the shell has ended: code {}, signal {}", reaped.exit.code, reaped.exit.signal));
+        self.exit = Some(reaped.exit);
+        self.session.handle_exit(now, reaped.exit);
+        self.leaves = Some(if self.hurried { now } else { now + limits::LINGER });
+        self.keep_record();
+        self.changed = true;
+    }
+
+    /// Whether the holder has nothing left to do but to say good-bye.
+    pub(crate) fn is_over(&self, now: Time) -> bool {
+        !self.is_climbing() && self.leaves.is_some_and(|leaves| leaves <= now)
+    }
+
+    /// Whether the ladder can still change something.
+    pub(crate) fn is_climbing(&self) -> bool {
+        self.ladder.as_ref().is_some_and(|ladder| !ladder.is_spent())
+    }
+}

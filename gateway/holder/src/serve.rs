@@ -1,0 +1,157 @@
+//! The holder's Unix socket: who may connect, and what the first message asks.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{
+            fs::PermissionsExt as _,
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use chatcode_proto::{
+    code::Refusal,
+    limits, name, negotiate,
+    pb::{self, Code, holder_request::Verb},
+    session::Who,
+};
+use prost::Message as _;
+use rustix::fs::Mode;
+
+/// The socket's name in the session's folder.
+const FILE: &str = "holder.sock";
+
+/// The listening socket; dropping it removes its file.
+#[derive(Debug)]
+pub(crate) struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Door {
+    /// Binds the socket in `folder`, 0600. Changes the working folder to it: a
+    /// relative name fits where the whole path is too long for a socket.
+    ///
+    /// # Errors
+    /// I/O errors; a file of that name is there already.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        std::env::set_current_dir(folder)?;
+        let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let bound = UnixListener::bind(FILE);
+        rustix::process::umask(mask);
+        let listener = bound?;
+        fs::set_permissions(FILE, fs::Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, path: folder.join(FILE) })
+    }
+
+    /// The next connection that waits, and whether its user may use it; `None`
+    /// when none waits.
+    ///
+    /// # Errors
+    /// I/O errors, such as no free file; the connection may still wait.
+    pub(crate) fn accept(&self) -> io::Result<Option<(UnixStream, bool)>> {
+        match self.listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                let trusted = is_trusted(&stream);
+                Ok(Some((stream, trusted)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl AsFd for Door {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the peer runs as the holder's own user, or as root, who may do all.
+#[cfg(target_os = "linux")]
+fn is_trusted(stream: &UnixStream) -> bool {
+    rustix::net::sockopt::socket_peercred(stream)
+        .is_ok_and(|peer| peer.uid == rustix::process::geteuid() || peer.uid.is_root())
+}
+
+/// Where the peer cannot be asked, the modes of folder and socket decide.
+#[cfg(not(target_os = "linux"))]
+fn is_trusted(_stream: &UnixStream) -> bool {
+    true
+}
+
+/// What a connection is for, checked.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// One viewer; the text names the call in logs.
+    Attach(Who, String),
+    /// The daemon watches.
+    Watch,
+    /// Another name.
+    Rename(String),
+    /// The end; with KILL at once.
+    End(bool),
+}
+
+/// Reads the first message of a connection; also the version that both speak.
+///
+/// # Errors
+/// The refusal to answer with.
+pub(crate) fn request(message: Bytes) -> Result<(u32, Request), Refusal> {
+    let request = pb::HolderRequest::decode(message).map_err(|_| protocol("is not a request"))?;
+    let version = negotiate::version("holder's socket", limits::HOLDER_VERSIONS, &request.versions)?;
+    let request = match request.verb.ok_or_else(|| protocol("asks for nothing that this holder knows"))? {
+        Verb::Attach(attach) => {
+            let role = attach.role();
+            let who = Who { principal: attach.principal, display_name: attach.display_name, role };
+            Request::Attach(who, attach.request_id)
+        }
+        Verb::Watch(_) => Request::Watch,
+        Verb::Rename(rename) => {
+            name::check("name", &rename.name, limits::SESSION_NAME_CHARS)?;
+            Request::Rename(rename.name)
+        }
+        Verb::End(end) => Request::End(end.force),
+    };
+    Ok((version, request))
+}
+
+/// The refusal of a peer that does not keep the protocol.
+pub(crate) fn protocol(why: &str) -> Refusal {
+    Refusal::new(Code::Protocol, format!("the message {why}; daemon and holder must match"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(request: &pb::HolderRequest) -> Code {
+        super::request(request.encode_to_vec().into()).expect_err("is bad").code
+    }
+
+    #[test]
+    fn a_first_message_that_is_not_a_request_is_refused_with_its_code() {
+        assert_eq!(request(Bytes::from_static(b"GET / HTTP/1.1")).expect_err("is bad").code, Code::Protocol);
+        let (versions, watch) = (vec![1], Some(Verb::Watch(pb::HolderWatch {})));
+        assert_eq!(refused(&pb::HolderRequest { versions: versions.clone(), verb: None }), Code::Protocol);
+        assert_eq!(
+            refused(&pb::HolderRequest { versions: vec![9], verb: watch.clone() }),
+            Code::UnsupportedVersion
+        );
+        assert_eq!(refused(&pb::HolderRequest { versions: vec![], verb: watch }), Code::Invalid);
+        let rename = Some(Verb::Rename(pb::HolderRename { name: "a\nb".into() }));
+        assert_eq!(refused(&pb::HolderRequest { versions, verb: rename }), Code::Invalid);
+    }
+}

@@ -1,0 +1,9 @@
+//! The real program, its real socket, real shells.
+#![expect(clippy::expect_used, reason = "helpers of tests are not seen as tests by the lint")]
+
+mod ending;
+mod hostile;
+mod output;
+mod starting;
+mod support;
+mod typing;
