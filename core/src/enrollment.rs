@@ -24,7 +24,7 @@ use crate::{
     store::{
         Store, StoreError,
         audit::Entry,
-        members::{NewCertificate, NewMember, NewToken, Redeemed, ShownToken},
+        members::{NewCertificate, NewMember, NewToken, Redeemed, ShownToken, kind_text},
     },
 };
 
@@ -195,8 +195,8 @@ pub struct TokenWish {
 }
 
 /// Makes a join token and keeps its hash; says when it ends, milliseconds
-/// since 1970. `act` is written to the audit with it, unless the caller has
-/// done so.
+/// since 1970. `act` is written to the audit with it, and with what the token
+/// is for.
 ///
 /// # Errors
 /// `INVALID` for a wish out of bounds, `INTERNAL` when the store fails.
@@ -204,7 +204,7 @@ pub async fn create_token(
     store: &Store,
     authority: &Authority,
     wish: &TokenWish,
-    act: Option<&Entry>,
+    act: &Entry,
 ) -> Result<(JoinToken, u64), Refusal> {
     let ttl = match wish.ttl_s {
         0 => limits::JOIN_TOKEN,
@@ -227,6 +227,7 @@ pub async fn create_token(
         name: wish.name.clone(),
         expires_ms,
     };
-    store.add_join_token(&row, act).await?;
+    let detail = format!("{} {}", kind_text(wish.kind), token.id());
+    store.add_join_token(&row, &Entry { detail, ..act.clone() }).await?;
     Ok((token, expires_ms))
 }

@@ -141,9 +141,9 @@ async fn token(wish: Token) -> anyhow::Result<()> {
         Kind::Admin => MemberKind::Admin,
     };
     let wish = TokenWish { kind, name: wish.name, ttl_s: wish.ttl_s };
-    let act = Entry::new("local", "token.create");
+    let act = Entry::new("local", "token.created");
     let (token, _) =
-        enrollment::create_token(&store, &authority, &wish, Some(&act)).await.context(Exit(exit::FAILURE))?;
+        enrollment::create_token(&store, &authority, &wish, &act).await.context(Exit(exit::FAILURE))?;
     store.close().await;
     writeln!(std::io::stdout(), "{}", *token.expose())?;
     Ok(())

@@ -85,8 +85,8 @@ impl Pass {
         let live = self.live(target)?;
         let streaming = rule.client_streaming || rule.server_streaming;
         let asked = timeout(request.headers());
-        let time = if streaming { asked } else { Some(asked.unwrap_or(limits::UNARY_DEADLINE)) };
-        let time = if streaming { time } else { time.map(|time| time.min(limits::UNARY_DEADLINE)) };
+        let longest = (!streaming).then_some(limits::UNARY_DEADLINE);
+        let time = [asked, longest].into_iter().flatten().min();
         let cuts = Cuts::new(&self.shared.stop).of(caller).over(&live).within(time);
         let cuts = if streaming { cuts } else { cuts.finishing() };
         let grant = grant(caller, target, request_id);
@@ -101,6 +101,9 @@ impl Pass {
         let response = tokio::select! {
             answer = answer => answer.map_err(|error| broken(&error, &too_large, &live))?,
             refusal = cuts.clone().wait() => return Err(refusal),
+            () = tokio::time::sleep(limits::UNARY_DEADLINE) => {
+                return Err(Refusal::new(Code::Timeout, "the machine did not answer in time; try again"));
+            }
         };
         Ok(response.map(|body| Body::new(CutBody::new(body, cuts.wait(), counted))))
     }
@@ -199,7 +202,10 @@ fn broken(error: &tonic::transport::Error, too_large: &AtomicBool, live: &LiveLi
         );
     }
     tracing::debug!(error = error as &dyn std::error::Error, "no answer over the link");
-    lost(Some(live))
+    if live.ended().is_some() || live.link.close_reason().is_some() {
+        return lost(Some(live));
+    }
+    Refusal::new(Code::Internal, "the machine broke the call off; try again")
 }
 
 /// The deadline that the caller set, by the metadata `grpc-timeout`: at most 8

@@ -25,6 +25,7 @@ use crate::{
     },
     gate::{CallInfo, target::unknown_gateway},
     shared::Shared,
+    store::audit::Entry,
 };
 
 /// `service Fleet`.
@@ -57,7 +58,8 @@ impl Fleet for FleetService {
         &self,
         request: Request<FleetCreateTokenRequest>,
     ) -> Result<Response<FleetCreateTokenResponse>, Status> {
-        let caller = CallInfo::of(&request)?.caller;
+        let info = CallInfo::of(&request)?;
+        let caller = &info.caller;
         let wanted = request.into_inner();
         let kind = match MemberKind::try_from(wanted.kind) {
             Ok(MemberKind::Unspecified | MemberKind::Gateway) => MemberKind::Gateway,
@@ -67,8 +69,9 @@ impl Fleet for FleetService {
             Err(_) => return Err(Refusal::new(Code::Invalid, "no such kind of member").into()),
         };
         let wish = TokenWish { kind, name: wanted.name, ttl_s: u64::from(wanted.ttl_s) };
+        let act = info.act("token.created");
         let (token, expires_unix_ms) =
-            enrollment::create_token(&self.shared.store, &self.shared.authority, &wish, None).await?;
+            enrollment::create_token(&self.shared.store, &self.shared.authority, &wish, &act).await?;
         Ok(Response::new(FleetCreateTokenResponse { token: token.expose().to_string(), expires_unix_ms }))
     }
 
@@ -77,16 +80,17 @@ impl Fleet for FleetService {
         request: Request<FleetRevokeRequest>,
     ) -> Result<Response<FleetRevokeResponse>, Status> {
         let id: GatewayId = request.get_ref().gateway.parse().map_err(|_| unknown_gateway())?;
+        let act = Entry { gateway: id.to_string(), ..CallInfo::of(&request)?.act("gateway.revoked") };
         // Carried through also when the caller goes away half-way.
-        let work = self.shared.tasks.spawn(revoke(Arc::clone(&self.shared), id));
+        let work = self.shared.tasks.spawn(revoke(Arc::clone(&self.shared), id, act));
         let gateway = work.await.map_err(|_| Refusal::new(Code::Internal, "the revocation broke off"))??;
         Ok(Response::new(FleetRevokeResponse { gateway: Some(gateway) }))
     }
 }
 
 /// Revokes a gateway: first what it could come back with, then its live link.
-async fn revoke(shared: Arc<Shared>, id: GatewayId) -> Result<Gateway, Refusal> {
-    let since = shared.store.revoke_gateway(id.into()).await?.ok_or_else(unknown_gateway)?;
+async fn revoke(shared: Arc<Shared>, id: GatewayId, act: Entry) -> Result<Gateway, Refusal> {
+    let since = shared.store.revoke_gateway(id.into(), &act).await?.ok_or_else(unknown_gateway)?;
     shared.hub.change_gateway(id, |gateway| {
         gateway.link_state = LinkState::Revoked.into();
         gateway.since_unix_ms = since;

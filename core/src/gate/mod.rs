@@ -34,6 +34,7 @@ use crate::{
     },
     pass::Pass,
     shared::{Shared, request_id},
+    store::audit::Entry,
 };
 
 /// Prefix of the paths of health v1, which anybody may ask.
@@ -71,6 +72,19 @@ impl CallInfo {
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, Refusal> {
         let info = request.extensions().get::<Self>().cloned();
         info.ok_or_else(|| Refusal::new(Code::Internal, "the call did not pass the gate"))
+    }
+}
+
+impl CallInfo {
+    /// A row of the audit for something that this call does: under the call's
+    /// own row, with what only its service knows.
+    #[must_use]
+    pub fn act(&self, action: &str) -> Entry {
+        Entry {
+            request_id: self.request_id.clone(),
+            peer: self.peer.address.to_string(),
+            ..Entry::new(self.caller.principal(), action)
+        }
     }
 }
 
@@ -195,12 +209,11 @@ impl Gate {
 
     /// Gives a refusal of a library the trailer of ours, and writes a refusal
     /// that came after the gate to the audit.
-    async fn seal(&self, mut response: Response<Body>, trail: &Trail) -> Response<Body> {
+    async fn seal(&self, response: Response<Body>, trail: &Trail) -> Response<Body> {
         if let Some(refusal) = refusal_of(response.headers()) {
-            response.headers_mut().insert(metadata::CODE, HeaderValue::from_static(refusal.code.name()));
             trail.refused_later(&self.shared, &refusal).await;
         }
-        response
+        coded(response)
     }
 }
 
@@ -233,6 +246,15 @@ fn rule_of(path: &str) -> Option<&'static Rule> {
 fn refusal_of(headers: &HeaderMap) -> Option<Refusal> {
     let status = Status::from_header_map(headers)?;
     (status.code() != tonic::Code::Ok).then(|| Refusal::from(&status))
+}
+
+/// A refusal with its code in our trailer, also when a library made it.
+#[must_use]
+pub fn coded(mut response: Response<Body>) -> Response<Body> {
+    if let Some(refusal) = refusal_of(response.headers()) {
+        response.headers_mut().insert(metadata::CODE, HeaderValue::from_static(refusal.code.name()));
+    }
+    response
 }
 
 /// The response that refuses a call.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use chatcode_proto::{
     code::Refusal,
-    pb::{AuditPolicy, Permission},
+    pb::{AuditPolicy, Code, Permission},
     rules::Rule,
 };
 
@@ -74,10 +74,11 @@ impl Trail {
         self.write(shared, refusal).await;
     }
 
-    /// A refusal after the gate had let the call in.
+    /// A refusal after the gate had let the call in. That a proof is refused,
+    /// the service has written itself.
     pub(super) async fn refused_later(&self, shared: &Shared, refusal: &Refusal) {
-        if self.policy != AuditPolicy::Never && !self.by_service {
-            self.write(shared, refusal).await;
+        if !(self.by_service && refusal.code == Code::BadToken) {
+            self.refused(shared, refusal).await;
         }
     }
 

@@ -132,6 +132,9 @@ impl Control {
     fn show(&self, live: &LiveLink, facts: HostFacts, program: &str) {
         let program = name::display_safe(program, limits::NAME_CHARS);
         self.shared.hub.change_gateway(self.gateway, |gateway| {
+            if gateway.link_state() == LinkState::Revoked {
+                return false;
+            }
             gateway.link_state = LinkState::Online.into();
             gateway.since_unix_ms = clock::unix_ms();
             gateway.link_rtt_us = 0;

@@ -62,6 +62,10 @@ impl Heart {
                 tracing::error!(error = &error as &dyn std::error::Error, "the end of the link is not kept");
             }
             shared.hub.change_gateway(live.gateway, |gateway| {
+                // A newer link may have come since.
+                if gateway.link_epoch != live.epoch {
+                    return false;
+                }
                 if gateway.link_state() != LinkState::Revoked {
                     gateway.link_state = LinkState::Offline.into();
                     gateway.since_unix_ms = clock::unix_ms();
@@ -162,7 +166,8 @@ impl Heart {
         self.last_rtt_us = rtt;
         let holder = echo.holder_rtt_us;
         self.shared.hub.change_gateway(self.live.gateway, |gateway| {
-            let news = differs(gateway.link_rtt_us, rtt) || differs(gateway.holder_rtt_us, holder);
+            let news = gateway.link_epoch == self.live.epoch
+                && (differs(gateway.link_rtt_us, rtt) || differs(gateway.holder_rtt_us, holder));
             if news {
                 (gateway.link_rtt_us, gateway.holder_rtt_us) = (rtt, holder);
             }

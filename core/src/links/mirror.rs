@@ -50,6 +50,10 @@ async fn follow(shared: &Shared, live: &LiveLink, pauses: &mut Backoff) -> Refus
             Ok(None) => return Refusal::new(Code::Done, "the watch ended"),
             Err(status) => return Refusal::from(&status),
         };
+        // A newer link has its own mirror.
+        if let Some(code) = live.ended() {
+            return Refusal::new(code, "the link has ended");
+        }
         let kept = match event {
             Event::Synced(_) => {
                 pauses.reset();
@@ -127,10 +131,16 @@ async fn remove(
 /// What a machine tells of a session, made harmless and bounded for those who
 /// read it.
 fn shown(session: Session) -> Session {
-    let words = session.command.iter().take(limits::ARGUMENTS);
+    // The whole command is the machine's to keep; people see its beginning.
+    let mut room = limits::ARGUMENT_BYTES;
+    let words = session.command.iter().take(limits::ARGUMENTS).map_while(|word| {
+        let word = (room > 0).then(|| name::display_safe(word, room))?;
+        room = room.saturating_sub(word.chars().count());
+        Some(word)
+    });
     Session {
         name: name::display_safe(&session.name, limits::SESSION_NAME_CHARS),
-        command: words.map(|word| name::display_safe(word, limits::ARGUMENT_BYTES)).collect(),
+        command: words.collect(),
         folder: name::display_safe(&session.folder, limits::ARGUMENT_BYTES),
         ..session
     }

@@ -17,10 +17,14 @@ use chatcode_proto::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tower::ServiceBuilder;
 use tracing::Instrument as _;
 
 use crate::{
-    gate::caller::{self, Standing},
+    gate::{
+        caller::{self, Standing},
+        coded,
+    },
     links::control::Control,
     listener::standing,
     shared::Shared,
@@ -133,7 +137,7 @@ async fn run(shared: Arc<Shared>, link: Link, gateway: GatewayId, name: String) 
     let service = LinkServer::new(control)
         .max_decoding_message_size(limits::CONTROL_BYTES)
         .max_encoding_message_size(limits::CONTROL_BYTES);
-    let routes = Routes::new(service).prepare();
+    let routes = ServiceBuilder::new().map_response(coded).service(Routes::new(service).prepare());
     let serving = serve::link_builder().serve_with_incoming(routes, link.incoming());
     let late = async {
         if tokio::time::timeout(limits::HELLO, greeted.cancelled()).await.is_err() {

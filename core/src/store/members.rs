@@ -124,7 +124,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_join_token(&self, token: &NewToken, act: Option<&Entry>) -> Result<(), StoreError> {
+    pub async fn add_join_token(&self, token: &NewToken, act: &Entry) -> Result<(), StoreError> {
         // Kept for a while, so that the audit can tell an expired token from
         // one that never was.
         let remembered = limits::JOIN_TOKEN_RANGE.end() * 1000;
@@ -143,9 +143,7 @@ impl Store {
         .bind(to_row(token.expires_ms))
         .execute(&mut *tx)
         .await?;
-        if let Some(act) = act {
-            audit::append(&mut tx, act).await?;
-        }
+        audit::append(&mut tx, act).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -182,7 +180,8 @@ impl Store {
                     .await
                     .map_err(StoreError::from)?;
                 let who = format!("{}/{}", kind_text(kind), member.certificate.member);
-                (Redeemed::New(member.answer), Entry { principal: who, ..act.clone() })
+                let detail = format!("token {}", token.id);
+                (Redeemed::New(member.answer), Entry { principal: who, detail, ..act.clone() })
             }
         };
         audit::append(&mut tx, &act).await?;
@@ -243,12 +242,13 @@ impl Store {
         row.map(|(kind, name)| Ok(Member { kind: kind_of(&kind)?, name })).transpose()
     }
 
-    /// Revokes a gateway and all its certificates; says when it was revoked,
+    /// Revokes a gateway and all its certificates, and writes `act` with it;
+    /// says when it was revoked,
     /// `None` when there is no such gateway. A second call changes nothing.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn revoke_gateway(&self, gateway: MemberId) -> Result<Option<u64>, StoreError> {
+    pub async fn revoke_gateway(&self, gateway: MemberId, act: &Entry) -> Result<Option<u64>, StoreError> {
         let now = to_row(clock::unix_ms());
         let mut tx = self.begin().await?;
         let revoked: Option<i64> = sqlx::query_scalar(
@@ -264,6 +264,9 @@ impl Store {
             .bind(now)
             .execute(&mut *tx)
             .await?;
+        if revoked.is_some() {
+            audit::append(&mut tx, act).await?;
+        }
         tx.commit().await?;
         Ok(revoked.map(from_row))
     }

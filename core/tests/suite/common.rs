@@ -9,6 +9,7 @@ use chatcode_core::{
     config::Config,
     enrollment::{TokenWish, create_token},
     shared::Shared,
+    store::audit::Entry,
 };
 use chatcode_link::{enroll, tcp};
 use chatcode_proto::{
@@ -55,7 +56,8 @@ impl TestCore {
 
     pub(crate) async fn token(&self, kind: MemberKind) -> JoinToken {
         let wish = TokenWish { kind, name: String::new(), ttl_s: 0 };
-        create_token(&self.shared.store, &self.shared.authority, &wish, None).await.unwrap().0
+        let act = Entry::new("test", "token.created");
+        create_token(&self.shared.store, &self.shared.authority, &wish, &act).await.unwrap().0
     }
 
     pub(crate) async fn enroll(&self, kind: MemberKind, name: &str) -> Identity {

@@ -5,7 +5,7 @@ use chatcode_core::{
     enrollment::{TokenWish, create_token},
     gate::caller::Standing,
     listener::standing,
-    store::members::NewToken,
+    store::{audit::Entry, members::NewToken},
 };
 use chatcode_link::enroll;
 use chatcode_proto::{
@@ -74,7 +74,7 @@ async fn every_failure_looks_the_same_outside_and_is_told_apart_in_the_audit() {
         name: String::new(),
         expires_ms: chatcode_core::clock::unix_ms() - 1,
     };
-    core.shared.store.add_join_token(&row, None).await.unwrap();
+    core.shared.store.add_join_token(&row, &Entry::new("test", "token.created")).await.unwrap();
     let good = core.token(MemberKind::Gateway).await;
     let mut wrong_secret = request(&good, &key);
     wrong_secret.token_secret = vec![0; 32].into();
@@ -170,7 +170,8 @@ async fn the_life_of_a_token_has_bounds() {
     let core = TestCore::start().await;
     for ttl_s in [1, 59, 86_401] {
         let wish = TokenWish { kind: MemberKind::Gateway, name: String::new(), ttl_s };
-        let refused = create_token(&core.shared.store, &core.shared.authority, &wish, None).await;
+        let act = Entry::new("test", "token.created");
+        let refused = create_token(&core.shared.store, &core.shared.authority, &wish, &act).await;
         assert_eq!(refused.unwrap_err().code, Code::Invalid);
     }
 }

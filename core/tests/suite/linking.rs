@@ -160,6 +160,7 @@ async fn a_revoked_machine_is_told_closed_and_does_not_come_back() {
     let refused = fleet(&core.channel(&machine)).list(FleetListRequest {}).await.unwrap_err();
     assert_eq!(code(&refused), Code::Revoked);
     core.audited(|row| row.action == "/chatcode.v1.Fleet/Revoke" && row.result() == Code::Done).await;
+    core.audited(|row| row.action == "gateway.revoked" && row.gateway == gateway.id).await;
 }
 
 #[tokio::test]
@@ -186,7 +187,7 @@ async fn a_link_serves_nothing_but_control() {
     let machine = core.enroll(MemberKind::Gateway, "machine").await;
     let gateway = FakeGateway::link(&core, &machine).await;
     let refused = fleet(&gateway.link.channel()).list(FleetListRequest {}).await.unwrap_err();
-    assert_eq!(refused.code(), tonic::Code::Unimplemented);
+    assert_eq!(code(&refused), Code::UnknownMethod);
 }
 
 #[tokio::test]
