@@ -26,7 +26,11 @@ pub(super) async fn program(
         return Ok(());
     }
     let token = token(places, which).await?;
-    let arguments = ["enroll".into(), "--data-dir".into(), data.into(), "--core".into(), core.into()];
+    let mut arguments = vec!["enroll".into(), "--data-dir".into(), data.into(), "--core".into(), core.into()];
+    if which == "gateway" {
+        // An identity that is there is of no use: expired, or another core's.
+        arguments.push("--force".into());
+    }
     role::run(&places.program(which), &arguments, &token)
         .await
         .with_context(|| format!("the {which} was not enrolled"))?;

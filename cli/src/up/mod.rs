@@ -181,8 +181,7 @@ impl Up {
             let arguments = [("--listen", grpc.to_string()), ("--link", link.to_string())];
             places.spec("core", self.verbose, &arguments)
         };
-        let mut core = core_spec(grpc, links).start()?;
-        let said: CoreReady = core.first_ready().await?;
+        let (core, said) = core_spec(grpc, links).come_up::<CoreReady>().await?;
         let (grpc, link) = (from_here(said.grpc).to_string(), from_here(said.link).to_string());
 
         // Tokens are made beside the running core, one program at a time; the
@@ -200,11 +199,10 @@ impl Up {
             places.spec("edge", self.verbose, &[("--core", grpc.clone()), ("--listen", listen.to_string())])
         };
         let gateway_spec = places.spec("gateway", self.verbose, &[("--link", link.clone())]);
-        let mut edge = edge_spec(listen).start()?;
-        let mut gateway = gateway_spec.start()?;
-        let (edge_said, gateway_said): (anyhow::Result<EdgeReady>, anyhow::Result<GatewayReady>) =
-            tokio::join!(edge.first_ready(), gateway.first_ready());
-        let (edge_said, gateway_said) = (edge_said?, gateway_said?);
+        let first_edge = edge_spec(listen);
+        let (edge, gateway) =
+            tokio::join!(first_edge.come_up::<EdgeReady>(), gateway_spec.come_up::<GatewayReady>());
+        let ((edge, edge_said), (gateway, gateway_said)) = (edge?, gateway?);
 
         let addresses = Addresses {
             core: Some(said.grpc),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use chatcode_process::exit::{self, Exit};
 use chatcode_proto::limits;
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -21,6 +22,9 @@ use super::log_file::{LogFile, tail};
 
 /// How long the last lines of a program that ended are waited for.
 const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// The pause before a program is tried again that asked for it.
+const TRY_LATER: Duration = Duration::from_millis(200);
 
 /// How to start a program.
 #[derive(Clone, Debug)]
@@ -84,6 +88,42 @@ impl Spec {
     }
 }
 
+impl Spec {
+    /// Starts the program and waits until it is ready, for at most
+    /// [`limits::ROLE_START`]. One that asks to be tried later, since another
+    /// still has its files, is.
+    ///
+    /// # Errors
+    /// When it does not come up; the error shows the end of its log.
+    pub(super) async fn come_up<T: DeserializeOwned>(&self) -> anyhow::Result<(Role, T)> {
+        let patience = limits::ROLE_START;
+        let tries = async {
+            loop {
+                let mut role = self.start()?;
+                match role.ready().await {
+                    Err(error) if is_for_later(&error) => tokio::time::sleep(TRY_LATER).await,
+                    said => return said.map(|said| (role, said)),
+                }
+            }
+        };
+        let result = match tokio::time::timeout(patience, tries).await {
+            Ok(result) => result,
+            Err(_) => Err(anyhow::anyhow!("the {} was not ready within {} s", self.role, patience.as_secs())
+                .context(Exit(exit::TEMPFAIL))),
+        };
+        result.map_err(|error| {
+            let code = error.downcast_ref::<Exit>().copied().unwrap_or(Exit(exit::FAILURE));
+            let why = error.chain().filter(|cause| !cause.is::<Exit>()).last().map(ToString::to_string);
+            let (why, log) = (why.unwrap_or_default(), self.log.display());
+            anyhow::anyhow!("{why}; the end of its log {log}:\n{}", tail(&self.log)).context(code)
+        })
+    }
+}
+
+fn is_for_later(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Exit>().is_some_and(|exit| exit.0 == exit::TEMPFAIL)
+}
+
 impl Role {
     /// Waits for the line that says that the program is ready.
     ///
@@ -96,32 +136,14 @@ impl Role {
         let read = (&mut stdout).take(limits::READY_LINE_BYTES as u64).read_until(b'\n', &mut line).await;
         if !matches!(read, Ok(1..)) {
             let status = self.wait().await?;
-            bail!("the {role} did not start ({})", how(status));
+            let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILURE);
+            return Err(anyhow::anyhow!("the {role} did not start ({})", how(status)).context(Exit(code)));
         }
         let ready =
             serde_json::from_slice(&line).with_context(|| format!("the {role} said something else"))?;
         // What it prints later is of no use, but a full pipe would stop it.
         self.pumps.spawn(pump(stdout, |_| ()));
         Ok(ready)
-    }
-
-    /// [`Role::ready`] within [`limits::ROLE_START`]; the error shows the end of
-    /// the log.
-    ///
-    /// # Errors
-    /// As [`Role::ready`], and when it takes too long.
-    pub(super) async fn first_ready<T: DeserializeOwned>(&mut self) -> anyhow::Result<T> {
-        let patience = limits::ROLE_START;
-        let result = match tokio::time::timeout(patience, self.ready()).await {
-            Ok(result) => result,
-            Err(_) => {
-                Err(anyhow::anyhow!("the {} was not ready within {} s", self.spec.role, patience.as_secs()))
-            }
-        };
-        result.map_err(|error| {
-            let log = &self.spec.log;
-            anyhow::anyhow!("{error:#}; the end of its log {}:\n{}", log.display(), tail(log))
-        })
     }
 
     /// Waits for the program's end.

@@ -1,0 +1,110 @@
+# The one list of commands: CI, people and documents use these. On a machine
+# without `just`, `./justw RECIPE` is the same.
+
+set positional-arguments
+
+buf := "edge/web/node_modules/.bin/buf"
+
+# List the recipes.
+[private]
+default:
+    @just --list --unsorted
+
+# Build everything in release mode, start it, and print one URL.
+up *ARGS: release
+    exec target/release/chatcode up "$@"
+
+# The programs as they are used. The holder alone, so that it carries no code of the others.
+release: web
+    cargo build --release --locked -p chatcode-holder
+    cargo build --release --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway
+
+# Build the page into edge/web/dist unless it is up to date.
+web: web-deps
+    #!/usr/bin/env sh
+    set -eu
+    cd edge/web
+    [ "$(cat dist/.sources 2>/dev/null)" = "$(node scripts/stamp.mjs)" ] || npm run build
+
+# Install what the page is built with, when its list has changed.
+[private]
+web-deps:
+    #!/usr/bin/env sh
+    set -eu
+    cd edge/web
+    [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund
+
+# Run the same from a development build, with data of its own and all logs.
+dev *ARGS: web
+    cargo build --workspace --bins --locked
+    exec target/debug/chatcode --data-dir target/dev up --verbose "$@"
+
+# Install what the tests need, and run all of them; arguments choose among the Rust tests only.
+test *ARGS: test-tools web
+    cargo build --workspace --bins --locked
+    cargo nextest run --workspace --locked "$@"
+    {{ if ARGS == "" { "just web-test browser" } else { "true" } }}
+
+# The tests of the page's own code.
+web-test: web-deps
+    cd edge/web && npm test
+
+# The tests in a real browser; the programs have to be built.
+browser *ARGS: test-tools
+    node --test {{ if ARGS == "" { "tests/browser/" } else { '"$@"' } }}
+
+# Install a browser and the test runner, when they are missing.
+[private]
+test-tools: web-deps
+    #!/usr/bin/env sh
+    set -eu
+    if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+        if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+            echo "the browser tests need Chromium; installing it: apt-get install chromium"
+            apt-get update -qq
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
+        else
+            echo "the browser tests need Chromium; type: sudo apt-get install chromium" >&2
+            exit 1
+        fi
+    fi
+    if ! cargo nextest --version >/dev/null 2>&1; then
+        echo "the tests are run by cargo-nextest; building it: cargo install cargo-nextest"
+        cargo install --locked cargo-nextest@0.9.143
+    fi
+
+# Formatting, lints, the schema, shell scripts.
+lint: web
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    {{buf}} lint
+    cd edge/web && npm run lint
+    if command -v shellcheck >/dev/null; then shellcheck justw .ci/run; else echo "shellcheck is not here: scripts not checked"; fi
+
+# Format all Rust code.
+fmt:
+    cargo fmt --all
+
+# The session rules against their reference model, with this many seeds.
+sim SEEDS="10000":
+    CHATCODE_SIM_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-proto --test session_sim -- --nocapture
+
+# Measure in release mode beside a plain PTY; figures go to target/bench/latest.jsonl.
+bench *ARGS: release
+    cargo run --release --locked -p chatcode-bench -- "$@"
+
+# Whether the schema still understands the newest release.
+proto-breaking: web-deps
+    #!/usr/bin/env sh
+    set -eu
+    tag=$(git tag --list 'v*' --sort=-v:refname | head -n 1)
+    if [ -z "$tag" ]; then
+        echo "there is no release tag yet, so nothing that could break"
+        exit 0
+    fi
+    {{buf}} breaking --against ".git#tag=$tag"
+
+# Licences, advisories, double versions, one TLS provider.
+deny:
+    cargo deny --version >/dev/null 2>&1 || { echo "type: cargo install --locked cargo-deny" >&2; exit 1; }
+    cargo deny --locked check
