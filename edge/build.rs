@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 const SOURCES: &[&str] =
     &["src", "public", "index.html", "package.json", "package-lock.json", "vite.config.ts", "../../proto"];
 /// Made from `proto` by the build, so not a source.
-const GENERATED: &str = "src/gen";
+const GENERATED: &str = "src/gen/";
 /// Where the build of the page notes which sources it was made of.
 const STAMP: &str = "dist/.sources";
 

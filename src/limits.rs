@@ -345,9 +345,9 @@ pub const WEBSOCKET_READ_BYTES: usize = 16 * 1024;
 /// call for what is there already, and a page's ping never waits long.
 pub const WEBSOCKET_BATCH: usize = 16;
 /// The edge pings a browser this often.
-pub const WEBSOCKET_PING: Duration = Duration::from_secs(15);
+pub const WEBSOCKET_PING: Duration = Duration::from_secs(5);
 /// A browser that was silent for this time is gone: three pings.
-pub const WEBSOCKET_SILENCE: Duration = Duration::from_secs(45);
+pub const WEBSOCKET_SILENCE: Duration = Duration::from_secs(15);
 /// From one end's close of a WebSocket to the other's; then it is cut. Also
 /// how long a call may take to end after its browser left.
 pub const WEBSOCKET_CLOSE: Duration = Duration::from_secs(2);

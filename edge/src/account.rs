@@ -25,11 +25,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::{
-    app::App,
-    body, refuse,
-    upstream::unix_ms,
-};
+use crate::{app::App, body, refuse, upstream::unix_ms};
 
 /// Characters of a secret, session token or ticket: 32 bytes as base64url.
 const SECRET_CHARS: usize = 43;

@@ -26,7 +26,9 @@ pub struct Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum OriginError {
     /// Not of the form.
-    #[error("`{0}` is not an origin: write it as https://host or https://host:port, in lower case, and nothing behind it")]
+    #[error(
+        "`{0}` is not an origin: write it as https://host or https://host:port, in lower case, and nothing behind it"
+    )]
     Form(String),
     /// Browsers would send cookies in the clear.
     #[error("the origin `{0}` must begin with https://; only localhost may do without")]
@@ -217,7 +219,11 @@ mod tests {
             "wss://good.example:8443",
             "good.example:8443",
         ] {
-            assert_eq!(admission.page(&headers(&[("origin", stranger)])), Err(Stranger::Origin), "{stranger:?}");
+            assert_eq!(
+                admission.page(&headers(&[("origin", stranger)])),
+                Err(Stranger::Origin),
+                "{stranger:?}"
+            );
         }
         assert_eq!(admission.page(&headers(&[])), Err(Stranger::Origin), "no origin");
         assert_eq!(
@@ -230,8 +236,14 @@ mod tests {
     #[test]
     fn another_port_of_this_machine_is_another_page() {
         let admission = admission("http://localhost:4000");
-        for stranger in ["http://localhost:4001", "http://127.0.0.1:4000", "http://localhost", "http://[::1]:4000"] {
-            assert_eq!(admission.page(&headers(&[("origin", stranger)])), Err(Stranger::Origin), "{stranger}");
+        for stranger in
+            ["http://localhost:4001", "http://127.0.0.1:4000", "http://localhost", "http://[::1]:4000"]
+        {
+            assert_eq!(
+                admission.page(&headers(&[("origin", stranger)])),
+                Err(Stranger::Origin),
+                "{stranger}"
+            );
         }
     }
 
@@ -302,9 +314,21 @@ mod tests {
             assert_eq!(origin.as_str(), spelled);
         }
         for text in [
-            "", "a.example", "ftp://a.example", "https://", "https://a.example/", "https://a.example/x",
-            "https://A.example", "https://u@a.example", "https://a.example.", "https://a.example:", "https://a b",
-            "https://a.example:99999", "https://*.example ", "http://a.example", "http://192.0.2.1",
+            "",
+            "a.example",
+            "ftp://a.example",
+            "https://",
+            "https://a.example/",
+            "https://a.example/x",
+            "https://A.example",
+            "https://u@a.example",
+            "https://a.example.",
+            "https://a.example:",
+            "https://a b",
+            "https://a.example:99999",
+            "https://*.example ",
+            "http://a.example",
+            "http://192.0.2.1",
         ] {
             assert!(text.parse::<Origin>().is_err(), "{text:?}");
         }

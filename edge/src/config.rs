@@ -109,9 +109,13 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_only() {
-        for (listen, plain) in
-            [("127.0.0.1:0", true), ("[::1]:0", true), ("0.0.0.0:0", false), ("[::]:80", false), ("192.0.2.1:80", false)]
-        {
+        for (listen, plain) in [
+            ("127.0.0.1:0", true),
+            ("[::1]:0", true),
+            ("0.0.0.0:0", false),
+            ("[::]:80", false),
+            ("192.0.2.1:80", false),
+        ] {
             let refused = matches!(config(listen).tls(), Err(UnfitConfig::PlainOffLoopback(_)));
             assert_eq!(refused, !plain, "{listen}");
         }

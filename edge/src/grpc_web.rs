@@ -60,7 +60,8 @@ const TRAILERS_FLAG: u8 = 0x80;
 /// Whether a request means to be a call.
 pub(crate) fn is_call(request: &Request) -> bool {
     let is_grpc = |value: &HeaderValue| value.as_bytes().starts_with(GRPC.as_bytes());
-    request.uri().path().starts_with("/chatcode.v1.") || request.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
+    request.uri().path().starts_with("/chatcode.v1.")
+        || request.headers().get(CONTENT_TYPE).is_some_and(is_grpc)
 }
 
 /// Answers a call of the page.
@@ -73,7 +74,8 @@ pub(crate) async fn call(app: &App, request: Request) -> Response {
         return refuse::json(StatusCode::METHOD_NOT_ALLOWED, &refusal);
     }
     if request.headers().get(CONTENT_TYPE).is_none_or(|value| value != GRPC_WEB) {
-        let refusal = Refusal::new(Code::Invalid, format!("a call must be {GRPC_WEB}; native gRPC is the core's"));
+        let refusal =
+            Refusal::new(Code::Invalid, format!("a call must be {GRPC_WEB}; native gRPC is the core's"));
         return refuse::json(StatusCode::UNSUPPORTED_MEDIA_TYPE, &refusal);
     }
     match pass_on(app, request).await {
@@ -129,21 +131,25 @@ fn headers_for_core(page: &HeaderMap) -> Result<HeaderMap, Refusal> {
 fn check_frame(body: &Bytes) -> Result<(), Refusal> {
     let head = body.first_chunk::<FRAME_HEAD>();
     match head {
-        Some([0, a, b, c, d]) if u32::from_be_bytes([*a, *b, *c, *d]) as usize == body.len() - FRAME_HEAD => Ok(()),
+        Some([0, a, b, c, d]) if u32::from_be_bytes([*a, *b, *c, *d]) as usize == body.len() - FRAME_HEAD => {
+            Ok(())
+        }
         _ => Err(Refusal::new(Code::Invalid, "the body must be one uncompressed message with its length")),
     }
 }
 
 async fn ask(app: &App, request: http::Request<tonic::body::Body>) -> Result<Response, Refusal> {
     let mut core = app.upstream.shared();
-    let failed = |error: tonic::transport::Error| refuse::of_call(&tonic::Status::from_error(Box::new(error)));
+    let failed =
+        |error: tonic::transport::Error| refuse::of_call(&tonic::Status::from_error(Box::new(error)));
     std::future::poll_fn(|context| core.poll_ready(context)).await.map_err(failed)?;
     let (head, body) = core.call(request).await.map_err(failed)?.into_parts();
     if head.status != StatusCode::OK {
         return Err(Refusal::new(Code::Internal, "the core's answer is not gRPC"));
     }
     let body = Limited::new(body, limits::UNARY_BYTES + FRAME_HEAD).collect().await;
-    let body = body.map_err(|_| Refusal::new(Code::Internal, "the core's answer broke off or is too large"))?;
+    let body =
+        body.map_err(|_| Refusal::new(Code::Internal, "the core's answer broke off or is too large"))?;
     let trailers = body.trailers().unwrap_or(&head.headers);
     let mut trailers_frame = BytesMut::new();
     for name in &TRAILERS {
@@ -181,7 +187,10 @@ mod tests {
         for method in METHODS {
             let rule = Rule::of(method).expect(method);
             assert!(!rule.client_streaming && !rule.server_streaming, "{method}");
-            assert!(!matches!(rule.permission, Permission::Public | Permission::Link | Permission::Admin), "{method}");
+            assert!(
+                !matches!(rule.permission, Permission::Public | Permission::Link | Permission::Admin),
+                "{method}"
+            );
         }
     }
 
@@ -221,7 +230,14 @@ mod tests {
     fn a_body_is_exactly_one_message() {
         let frame = |bytes: &'static [u8]| check_frame(&Bytes::from_static(bytes)).is_ok();
         assert!(frame(&[0, 0, 0, 0, 0]) && frame(&[0, 0, 0, 0, 1, 7]));
-        for bad in [&[][..], &[0, 0, 0, 0], &[1, 0, 0, 0, 0], &[0, 0, 0, 0, 1], &[0, 0, 0, 0, 0, 9], &[0x80, 0, 0, 0, 0]] {
+        for bad in [
+            &[][..],
+            &[0, 0, 0, 0],
+            &[1, 0, 0, 0, 0],
+            &[0, 0, 0, 0, 1],
+            &[0, 0, 0, 0, 0, 9],
+            &[0x80, 0, 0, 0, 0],
+        ] {
             assert!(check_frame(&Bytes::from_static(bad)).is_err(), "{bad:?}");
         }
     }

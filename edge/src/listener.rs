@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,10 +13,13 @@ use std::{
 
 use axum::{Router, body::Body};
 use chatcode_proto::limits;
-use hyper::{body::Incoming, service::Service as _};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service as _,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -103,58 +107,73 @@ async fn handle(
     }
 }
 
-/// Speaks HTTP on one connection until it ends, or becomes a WebSocket.
+/// Speaks HTTP on one connection until it ends, or becomes a WebSocket. Which
+/// version is settled before: `auto` of hyper-util would take HTTP/2 in the
+/// clear as well.
 async fn talk<S>(stream: S, http2: bool, router: Router, drain: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let asked = Arc::new(AtomicBool::new(false));
-    let service = {
-        let (asked, router) = (asked.clone(), TowerToHyperService::new(router));
-        hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
-            router.call(request.map(Body::new))
-        })
+    let router = TowerToHyperService::new(router);
+    let note = asked.clone();
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        note.store(true, Ordering::Relaxed);
+        router.call(request.map(Body::new))
+    });
+    let stream = TokioIo::new(stream);
+    let ended = if http2 {
+        let connection = http2_builder().serve_connection(stream, service);
+        until_end(connection, |connection| connection.graceful_shutdown(), &asked, drain).await
+    } else {
+        let connection = http1_builder().serve_connection(stream, service).with_upgrades();
+        until_end(connection, |connection| connection.graceful_shutdown(), &asked, drain).await
     };
-    let builder = http(http2);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
+    if let Err(error) = ended {
+        tracing::debug!(target: "chatcode", %error, "a connection broke");
+    }
+}
+
+/// Runs a connection to its end. One that asks nothing in time is cut, in
+/// HTTP/2 also one that never opens a stream.
+async fn until_end<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    leave: impl Fn(Pin<&mut C>),
+    asked: &AtomicBool,
+    drain: CancellationToken,
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
+    let mut first = pin!(sleep(limits::HANDSHAKE));
     let (mut is_new, mut is_leaving) = (true, false);
-    let first = sleep(limits::HANDSHAKE);
-    let mut first = std::pin::pin!(first);
     loop {
         tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(target: "chatcode", error, "a connection broke");
-                }
-                return;
-            }
-            // One that asks nothing, in HTTP/2 not even for a stream.
+            ended = connection.as_mut() => return ended,
             () = first.as_mut(), if is_new => {
                 is_new = false;
                 if !asked.load(Ordering::Relaxed) {
-                    return;
+                    return Ok(());
                 }
             }
             () = drain.cancelled(), if !is_leaving => {
                 is_leaving = true;
-                connection.as_mut().graceful_shutdown();
+                leave(connection.as_mut());
             }
         }
     }
 }
 
-fn http(http2: bool) -> Builder<TokioExecutor> {
-    let builder = Builder::new(TokioExecutor::new());
-    let mut builder = if http2 { builder.http2_only() } else { builder.http1_only() };
+fn http1_builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HANDSHAKE)
         .max_buf_size(limits::HEADER_BYTES as usize);
     builder
-        .http2()
+}
+
+fn http2_builder() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits::HTTP2_STREAMS)
         .initial_stream_window_size(limits::HTTP2_STREAM_WINDOW)

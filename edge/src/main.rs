@@ -108,11 +108,8 @@ async fn run(file: Option<&Path>, flags: &Flags, exit_with_stdin: bool) -> anyho
     let config: Config = chatcode_process::load("edge", file, flags).context(Exit(CONFIG))?;
     let edge = Edge::build(&config).await.context(Exit(CONFIG))?;
     tracing::info!(target: "chatcode", origin = %edge.origin(), listen = %edge.address(), "the page is served");
-    let ready = Ready {
-        ready: "edge",
-        origin: edge.origin().to_string(),
-        listen: edge.address().to_string(),
-    };
+    let ready =
+        Ready { ready: "edge", origin: edge.origin().to_string(), listen: edge.address().to_string() };
     chatcode_process::ready(&ready).context("standard output is closed")?;
     edge.run(stop).await;
     Ok(())

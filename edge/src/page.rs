@@ -68,11 +68,15 @@ pub(crate) fn answer(request: &Request) -> Response {
         path => path,
     };
     let Ok(found) = ASSETS.binary_search_by(|asset| asset.path.cmp(path)) else {
-        return refuse::json(StatusCode::NOT_FOUND, &Refusal::new(Code::UnknownMethod, "there is nothing here"));
+        return refuse::json(
+            StatusCode::NOT_FOUND,
+            &Refusal::new(Code::UnknownMethod, "there is nothing here"),
+        );
     };
     let asset = &ASSETS[found];
     let cache = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let known = request.headers().get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.etag.as_bytes());
+    let known =
+        request.headers().get(IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == asset.etag.as_bytes());
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -119,7 +123,9 @@ mod tests {
 
     #[test]
     fn no_path_leads_out_of_the_page() {
-        for path in ["/../Cargo.toml", "/.sources", "/%2e%2e/Cargo.toml", "//etc/passwd", "/assets/", "/index"] {
+        for path in
+            ["/../Cargo.toml", "/.sources", "/%2e%2e/Cargo.toml", "//etc/passwd", "/assets/", "/index"]
+        {
             assert_eq!(get(path, None).status(), StatusCode::NOT_FOUND, "{path}");
         }
     }

@@ -81,7 +81,9 @@ const fn status_of(code: Code) -> StatusCode {
         Code::Unauthenticated | Code::BadToken => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::BadOrigin | Code::Revoked | Code::NotWriter => StatusCode::FORBIDDEN,
         Code::UnknownMethod | Code::UnknownGateway | Code::UnknownSession => StatusCode::NOT_FOUND,
-        Code::SessionEnded | Code::Fenced | Code::DuplicateIdentity | Code::SpawnFailed => StatusCode::CONFLICT,
+        Code::SessionEnded | Code::Fenced | Code::DuplicateIdentity | Code::SpawnFailed => {
+            StatusCode::CONFLICT
+        }
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
         Code::GatewayOffline

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::extract::ws::{Message, WebSocket};
@@ -18,7 +18,10 @@ use bytes::Bytes;
 use chatcode_proto::{code::Refusal, limits, pb::Code};
 use futures_util::{Sink as _, Stream};
 use serde::{Deserialize, Serialize};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tokio_tungstenite::tungstenite::{self, error::CapacityError};
 
 use crate::refuse;
@@ -123,7 +126,7 @@ impl Browser {
             if silent_at <= Instant::now() {
                 return;
             }
-            tokio::time::sleep_until(silent_at.into()).await;
+            tokio::time::sleep_until(silent_at).await;
         }
     }
 
@@ -131,13 +134,17 @@ impl Browser {
     /// take what is there. The buffer stays below
     /// [`limits::WEBSOCKET_WRITE_BYTES`].
     pub(super) async fn feed(&self, message: Message) -> Result<(), End> {
-        std::future::poll_fn(|context| Pin::new(&mut self.lock().inner).poll_ready(context)).await.map_err(left)?;
+        std::future::poll_fn(|context| Pin::new(&mut self.lock().inner).poll_ready(context))
+            .await
+            .map_err(left)?;
         Pin::new(&mut self.lock().inner).start_send(message).map_err(left)
     }
 
     /// Writes the buffer out.
     pub(super) async fn flush(&self) -> Result<(), End> {
-        std::future::poll_fn(|context| Pin::new(&mut self.lock().inner).poll_flush(context)).await.map_err(left)
+        std::future::poll_fn(|context| Pin::new(&mut self.lock().inner).poll_flush(context))
+            .await
+            .map_err(left)
     }
 
     /// Answers a ping of the page.
@@ -234,9 +241,9 @@ fn broken(error: axum::Error) -> End {
     let inner = error.into_inner();
     match inner.downcast_ref::<tungstenite::Error>() {
         Some(tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. })) => too_large(),
-        Some(tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
-            End::Left
-        }
+        Some(tungstenite::Error::Protocol(
+            tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+        )) => End::Left,
         Some(tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_)) => {
             End::Refused(Refusal::new(Code::Protocol, "this is not the WebSocket protocol"))
         }

@@ -133,7 +133,11 @@ mod tests {
         assert_eq!(code(|open| open.gateway = "../x".to_owned()), Code::UnknownGateway);
         assert_eq!(code(|open| open.session = "x\r\nauthorization: y".to_owned()), Code::UnknownSession);
         assert_eq!(code(|open| open.ticket.push('x')), Code::BadToken);
-        assert_eq!(code(|open| open.method = FLEET_WATCH.to_owned()), Code::Invalid, "the fleet has no target");
+        assert_eq!(
+            code(|open| open.method = FLEET_WATCH.to_owned()),
+            Code::Invalid,
+            "the fleet has no target"
+        );
     }
 
     #[test]

@@ -1,0 +1,17 @@
+//! A real edge in front of a stub of the core, spoken to as browsers and
+//! strangers do.
+#![expect(clippy::expect_used, reason = "what a test needs and does not get fails it")]
+
+mod core_down;
+mod gate;
+mod house;
+mod http;
+mod origins;
+mod secrets;
+mod sign_in;
+mod slow;
+mod sockets;
+mod stalls;
+mod stub;
+mod tls;
+mod ws;

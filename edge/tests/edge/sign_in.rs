@@ -1,0 +1,114 @@
+//! The token stays in a cookie that no script reads.
+
+use ::http::Method;
+use chatcode_proto::pb::{AccountsWhoAmIRequest, AccountsWhoAmIResponse};
+use prost::Message as _;
+use serde_json::json;
+
+use crate::{
+    house::House,
+    http::{Answer, call, frame, get, send},
+};
+
+async fn post(house: &House, path: &str, kind: &str, cookie: &str, body: String) -> Answer {
+    let headers = [
+        ("host", house.edge.authority.as_str()),
+        ("origin", house.edge.origin.as_str()),
+        ("content-type", kind),
+        ("cookie", cookie),
+    ];
+    send(&house.edge, Method::POST, path, &headers, body).await
+}
+
+async fn sign_in(house: &House, secret: &str) -> Answer {
+    post(house, "/api/sign-in", "application/json", "", json!({ "secret": secret }).to_string()).await
+}
+
+#[tokio::test]
+async fn a_sign_in_sets_a_cookie_and_tells_the_page_no_token() {
+    let house = House::new().await;
+    let seen = &house.core.seen;
+    let answer = sign_in(&house, &seen.secret).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["display_name"], "Ada");
+    assert!(answer.json()["expires_unix_ms"].is_u64());
+    assert!(!String::from_utf8_lossy(&answer.body).contains(&seen.token));
+
+    let cookie = answer.headers["set-cookie"].to_str().expect("is text");
+    let mut parts = cookie.split("; ");
+    assert_eq!(parts.next(), Some(house.cookie().as_str()));
+    let flags: Vec<&str> = parts.collect();
+    for flag in ["Path=/", "Secure", "HttpOnly", "SameSite=Strict", "Max-Age=604800"] {
+        assert!(flags.contains(&flag), "{flag} in {cookie}");
+    }
+    assert!(!cookie.contains("Domain"), "{cookie}");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+
+    let calls = seen.calls("/chatcode.v1.Accounts/SignIn");
+    assert!(calls[0].contains(&format!("origin: {}", house.edge.origin)), "{calls:?}");
+}
+
+#[tokio::test]
+async fn the_cookie_is_the_credential_of_calls() {
+    let house = House::new().await;
+    let who = "/chatcode.v1.Accounts/WhoAmI";
+    let (message, trailers) = call(&house, who, &[], frame(&AccountsWhoAmIRequest {})).await.frames();
+    let answer = AccountsWhoAmIResponse::decode(message.expect("a message")).expect("is one");
+    assert_eq!(answer.display_name, "Ada");
+    assert!(trailers.contains("grpc-status:0"), "{trailers}");
+    let calls = house.core.seen.calls(who);
+    assert!(calls[0].contains(&format!("authorization: Bearer {}", house.core.seen.token)));
+    assert!(!calls[0].iter().any(|header| header.starts_with("cookie")), "{calls:?}");
+
+    for cookie in ["", "a=b", &format!("{}=nonsense", house.cookie_name())] {
+        let answer = call(&house, who, &[("cookie", cookie)], frame(&AccountsWhoAmIRequest {})).await;
+        assert_eq!(answer.code(), "unauthenticated", "{cookie:?}");
+    }
+    assert_eq!(house.core.seen.calls(who).len(), 1, "the edge refuses what is no credential");
+}
+
+#[tokio::test]
+async fn a_wrong_secret_gives_no_cookie() {
+    let house = House::new().await;
+    let wrong = "w".repeat(43);
+    for secret in [wrong.as_str(), "", "short", &"x".repeat(44), &format!("{}\n", &wrong[..42])] {
+        let answer = sign_in(&house, secret).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "bad_token"), "{secret:?}");
+        assert!(!answer.headers.contains_key("set-cookie"));
+    }
+    for (kind, body, code) in [
+        ("text/plain", "{}", "invalid"),
+        ("application/x-www-form-urlencoded", "secret=x", "invalid"),
+        ("application/json", "nonsense", "invalid"),
+        ("application/json", "{\"secret\":1}", "invalid"),
+        ("application/json", "{\"secret\":\"x\",\"more\":1}", "invalid"),
+    ] {
+        let answer = post(&house, "/api/sign-in", kind, "", body.to_owned()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{kind} {body}");
+    }
+    let large = "x".repeat(chatcode_proto::limits::HTTP_BODY_BYTES + 1);
+    let answer = post(&house, "/api/sign-in", "application/json", "", large).await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
+}
+
+#[tokio::test]
+async fn a_sign_out_ends_the_session_and_removes_the_cookie() {
+    let house = House::new().await;
+    let answer = post(&house, "/api/sign-out", "application/json", &house.cookie(), String::new()).await;
+    assert_eq!(answer.status, 200);
+    let cookie = answer.headers["set-cookie"].to_str().expect("is text");
+    assert!(cookie.starts_with(&format!("{}=;", house.cookie_name())), "{cookie}");
+    assert!(
+        cookie.contains("Max-Age=0") && cookie.contains("Secure") && cookie.contains("Path=/"),
+        "{cookie}"
+    );
+    assert_eq!(house.core.seen.calls("/chatcode.v1.Accounts/SignOut").len(), 1);
+}
+
+#[tokio::test]
+async fn the_page_is_told_which_installation_it_is_of() {
+    let house = House::new().await;
+    let answer = get(&house.edge, "/api/installation").await.json();
+    assert_eq!(answer["installation"], house.ground.edge.trust_domain().installation());
+    assert_eq!(answer["version"], env!("CARGO_PKG_VERSION"));
+}

@@ -1,0 +1,120 @@
+//! Connections that take their time are cut. All of them wait side by side, by
+//! the real clock.
+
+use std::time::{Duration, Instant};
+
+use chatcode_proto::{limits, pb::Code};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{
+    house::{Ground, House, soon},
+    stub::Core,
+    tls::with_tls,
+    ws::Ws,
+};
+
+/// Sends this and nothing more; how long until the edge hangs up.
+async fn until_cut(house: &House, begin: &[u8]) -> Duration {
+    let mut stream = TcpStream::connect(house.edge.address).await.expect("connects");
+    let begun = Instant::now();
+    stream.write_all(begin).await.expect("is sent");
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn whoever_takes_too_long_is_cut_and_nobody_else() {
+    let house = House::new().await;
+    tokio::join!(
+        requests_that_do_not_arrive(&house),
+        a_trickle_of_headers(&house),
+        a_handshake_that_does_not_come(),
+        a_socket_without_a_first_message(&house),
+        a_browser_that_falls_silent(&house),
+        a_page_that_is_alive(&house),
+    );
+}
+
+async fn requests_that_do_not_arrive(house: &House) {
+    let post = format!(
+        "POST /api/sign-in HTTP/1.1\r\nhost: {}\r\norigin: {}\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        house.edge.authority, house.edge.origin
+    );
+    let cut = |begin: Vec<u8>| async move {
+        let took = until_cut(house, &begin).await;
+        assert!(took <= 3 * limits::HANDSHAKE, "{took:?} for {:?}", String::from_utf8_lossy(&begin));
+    };
+    tokio::join!(
+        cut(Vec::new()),
+        cut(b"G".to_vec()),
+        cut(b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ".to_vec()),
+        cut(post.into_bytes()),
+    );
+}
+
+async fn a_trickle_of_headers(house: &House) {
+    let stream = TcpStream::connect(house.edge.address).await.expect("connects");
+    let (mut read, mut write) = stream.into_split();
+    let begun = Instant::now();
+    let trickle = async {
+        write.write_all(b"GET / HTTP/1.1\r\n").await.expect("is sent");
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tick.tick().await;
+            if write.write_all(b"x: y\r\n").await.is_err() {
+                return;
+            }
+        }
+    };
+    let mut rest = Vec::new();
+    tokio::select! {
+        () = trickle => {}
+        _ = read.read_to_end(&mut rest) => {}
+    }
+    assert!(begun.elapsed() <= 2 * limits::HANDSHAKE, "{:?}", begun.elapsed());
+}
+
+async fn a_handshake_that_does_not_come() {
+    let ground = Ground::new();
+    let core = Core::start(&ground.core, "127.0.0.1:0").await;
+    let edge = with_tls(&ground, &core).await;
+    let mut stream = TcpStream::connect(edge.address).await.expect("connects");
+    let begun = Instant::now();
+    stream.write_all(&[0x16, 3, 1]).await.expect("is sent");
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+    assert!(begun.elapsed() <= 2 * limits::HANDSHAKE, "{:?}", begun.elapsed());
+}
+
+async fn a_socket_without_a_first_message(house: &House) {
+    let mut ws = Ws::new(&house.edge).await;
+    let begun = Instant::now();
+    assert_eq!(ws.closed().await.0, Code::Timeout.websocket());
+    assert!(begun.elapsed() <= 2 * limits::WEBSOCKET_OPEN, "{:?}", begun.elapsed());
+}
+
+/// Nobody reads its socket, so nobody answers the edge's pings.
+async fn a_browser_that_falls_silent(house: &House) {
+    let mut ws = Ws::attached(&house.edge).await;
+    ws.send("x").await;
+    assert_eq!(ws.binary().await, "x");
+    let mut attached = house.core.seen.attached.subscribe();
+    let before = *attached.borrow_and_update();
+    let begun = Instant::now();
+    soon(attached.wait_for(|count| *count < before)).await.expect("the core is there");
+    let took = begun.elapsed();
+    assert!(took + limits::WEBSOCKET_PING >= limits::WEBSOCKET_SILENCE, "{took:?}");
+    drop(ws);
+}
+
+/// It says nothing either, but its browser answers pings.
+async fn a_page_that_is_alive(house: &House) {
+    let mut ws = Ws::attached(&house.edge).await;
+    let longer = limits::WEBSOCKET_SILENCE + limits::WEBSOCKET_PING;
+    assert!(tokio::time::timeout(longer, ws.next()).await.is_err(), "nothing comes, also no close");
+    ws.send("still here").await;
+    assert_eq!(ws.binary().await, "still here");
+}
