@@ -97,6 +97,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the rows cannot be read.
     pub async fn verify_audit(&self) -> Result<Verdict, StoreError> {
+        // One moment of the store, whatever is appended meanwhile.
+        let mut moment = self.read.begin().await?;
         let (mut last, mut hash) = (0_i64, Vec::new());
         loop {
             let rows: Vec<Row> = sqlx::query_as(
@@ -104,7 +106,7 @@ impl Store {
                  FROM audit WHERE number > $1 ORDER BY number LIMIT 1000",
             )
             .bind(last)
-            .fetch_all(&self.read)
+            .fetch_all(&mut *moment)
             .await?;
             if rows.is_empty() {
                 break;
@@ -118,7 +120,11 @@ impl Store {
                 (last, hash) = (expected, message.hash.to_vec());
             }
         }
-        let head = self.meta(HEAD).await?.unwrap_or_default();
+        let head: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+            .bind(HEAD)
+            .fetch_optional(&mut *moment)
+            .await?;
+        let head = head.unwrap_or_default();
         let whole = head == head_text(last, &hash) || (last == 0 && head.is_empty());
         Ok(if whole { Verdict::Whole(from_row(last)) } else { Verdict::BrokenAt(from_row(last + 1)) })
     }

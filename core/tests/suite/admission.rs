@@ -1,3 +1,5 @@
+//! Who may call what, and what of it is written down.
+
 use bytes::Bytes;
 use chatcode_link::codec::OpaqueCodec;
 use chatcode_proto::{

@@ -1,3 +1,5 @@
+//! How machines and programs become members, and who does not.
+
 use std::time::Duration;
 
 use chatcode_certs::{Authority, JoinToken, Key, MemberName, Peer, csr, tls};

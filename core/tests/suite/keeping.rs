@@ -1,3 +1,5 @@
+//! What outlives the core, and what it refuses to start with.
+
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use chatcode_core::{

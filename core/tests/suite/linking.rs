@@ -1,3 +1,5 @@
+//! The life of a link, from Hello to its end.
+
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,

@@ -1,3 +1,5 @@
+//! Calls on machines: what reaches them, what does not, and when they end.
+
 use std::time::Duration;
 
 use chatcode_proto::{

@@ -1,3 +1,5 @@
+//! People: sign-in, sessions and tickets.
+
 use std::time::Duration;
 
 use chatcode_proto::{
