@@ -2,6 +2,9 @@
 
 use chatcode_harness::{Mesh, Page, Terminal, page::Target, soon};
 use chatcode_proto::{metadata, pb};
+use futures_util::SinkExt as _;
+use prost::Message as _;
+use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn what_is_typed_in_a_page_runs_in_a_shell_of_the_machine() -> anyhow::Result<()> {
@@ -136,11 +139,11 @@ async fn the_fleet_watch_tells_of_machines_and_sessions_as_they_change() -> anyh
     let mesh = Mesh::start().await?;
     let page = mesh.page().await?;
     let mut watch = page.open(metadata::FLEET_WATCH, &Target::default()).await?;
+    watch.send(Message::Binary(pb::FleetWatchRequest {}.encode_to_vec().into())).await?;
     let gateway = mesh.gateway_id()?;
     let created = page.create_session(&gateway, &pb::SessionsCreateRequest::default()).await?;
     let (mut machine, mut session) = (false, false);
     while !(machine && session) {
-        use prost::Message as _;
         let bytes = soon("an event", chatcode_harness::page::next_binary(&mut watch)).await??;
         match pb::FleetWatchResponse::decode(bytes)?.event {
             Some(pb::fleet_watch_response::Event::GatewayChanged(changed)) => {

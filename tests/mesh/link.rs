@@ -31,7 +31,7 @@ async fn loss_and_delay_slow_a_session_and_harm_nothing() -> anyhow::Result<()> 
     way.way.delay_us.store(10_000, Ordering::Relaxed);
     let page = mesh.page().await?;
     let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &[]).await?;
-    terminal.enter("stty -echo; PS1=; seq 1 20000; echo fin''ished\n")?;
+    terminal.enter("stty -echo; PS1=; echo; seq 1 20000; echo fin''ished\n")?;
     terminal.sees("finished").await?;
     let seen = chatcode_harness::terminal::numbers(&terminal.text());
     let expected = if terminal.gaps.is_empty() { (1..=20_000).collect() } else { seen.clone() };

@@ -57,7 +57,8 @@ async fn every_typed_line_arrives_once_over_the_death_of_each_part_in_turn() -> 
     let mut mesh = Mesh::start().await?;
     let page = mesh.page().await?;
     let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &[]).await?;
-    terminal.enter("stty -echo; PS1=; cat\n")?;
+    terminal.enter("stty -echo; PS1=; echo rea''dy; cat\n")?;
+    terminal.sees("ready\r\n").await?;
     let mut line = 0;
     for part in [Part::Gateway, Part::Core, Part::Edge, Part::Core, Part::Gateway] {
         for _ in 0..40 {

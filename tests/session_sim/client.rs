@@ -1,0 +1,319 @@
+//! A viewer with the rules under test, and the checks on what it is told.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use chatcode_proto::{
+    limits,
+    pb::{self, client_frame},
+    viewer::{Event, Viewer},
+};
+
+use crate::reference::{Id, Reference, Time, is_printed};
+
+/// Says what went wrong.
+pub(crate) type Checked = Result<(), String>;
+
+macro_rules! ensure {
+    ($right:expr, $($words:tt)*) => {
+        if !$right {
+            return Err(format!($($words)*));
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// How a client treats what comes for its screen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Screen {
+    /// Shows all at once.
+    Quick,
+    /// Shows some when it is its turn.
+    Slow,
+    /// Shows nothing for now.
+    Stuck,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: Id,
+    pub(crate) viewer: Viewer,
+    pub(crate) role: pb::Role,
+    winsize: pb::Winsize,
+    pub(crate) conn: Option<u32>,
+    pub(crate) screen: Screen,
+    /// What came for the screen and is not on it.
+    pub(crate) to_render: usize,
+    pub(crate) presence: pb::Presence,
+    pub(crate) attached: bool,
+    pub(crate) number: u32,
+    pub(crate) has_exited: bool,
+    epoch: u64,
+    /// The next output byte.
+    pub(crate) position: u64,
+    /// Typed and never sent.
+    pub(crate) typed: VecDeque<u8>,
+    /// Every byte that was sent in this epoch, by its number.
+    pub(crate) wire: Vec<u8>,
+    /// The number that is sent next.
+    next: usize,
+    confirmed: usize,
+    told_refused: Vec<bool>,
+    last_typed: u8,
+}
+
+impl Client {
+    pub(crate) fn new(id: Id, role: pb::Role) -> Self {
+        let winsize = pb::Winsize { rows: 20 + id as u32, cols: 80 };
+        Self {
+            id,
+            viewer: Viewer::new([id as u8 + 1; 16], role, Some(winsize)),
+            winsize,
+            role,
+            conn: None,
+            screen: Screen::Quick,
+            to_render: 0,
+            presence: pb::Presence::default(),
+            attached: false,
+            number: 0,
+            has_exited: false,
+            epoch: 0,
+            position: 0,
+            typed: VecDeque::new(),
+            wire: Vec::new(),
+            next: 0,
+            confirmed: 0,
+            told_refused: Vec::new(),
+            last_typed: 0,
+        }
+    }
+
+    /// The size that the holder knows of, within the limits.
+    pub(crate) fn winsize(&self) -> Option<pb::Winsize> {
+        self.attached.then_some(pb::Winsize {
+            rows: self.winsize.rows.clamp(*limits::ROWS.start(), *limits::ROWS.end()),
+            cols: self.winsize.cols.clamp(*limits::COLS.start(), *limits::COLS.end()),
+        })
+    }
+
+    pub(crate) fn resize(&mut self, winsize: pb::Winsize) {
+        self.winsize = winsize;
+        self.viewer.resize(winsize);
+    }
+
+    pub(crate) fn may_write(&self) -> bool {
+        self.role == pb::Role::Writer
+    }
+
+    pub(crate) fn type_in(&mut self, count: usize) {
+        let mut last = self.last_typed;
+        let bytes: Vec<u8> = (0..count)
+            .map(|_| {
+                last = (last + 1) % 61;
+                (self.id as u8) << 6 | last
+            })
+            .collect();
+        let taken = self.viewer.push_input(&bytes);
+        self.typed.extend(&bytes[..taken]);
+        self.last_typed = bytes[..taken].last().map_or(self.last_typed, |byte| byte & 63);
+    }
+
+    pub(crate) fn leave(&mut self) {
+        self.viewer.handle_disconnect();
+        self.conn = None;
+        self.attached = false;
+    }
+
+    /// The next frame, with a look at the numbers of input.
+    pub(crate) fn poll(&mut self, now: Time) -> Result<Option<pb::ClientFrame>, String> {
+        let Some(frame) = self.viewer.poll_frame(now) else { return Ok(None) };
+        if let Some(client_frame::Kind::Input(input)) = &frame.kind {
+            let own = self.presence.writer == 0 || self.presence.writer == self.number;
+            ensure!(self.may_write() && own, "input is sent without the lease: {:?}", self.presence);
+            ensure!(
+                input.offset == self.next as u64,
+                "input {} is sent, {} comes next",
+                input.offset,
+                self.next
+            );
+            for byte in &input.data {
+                let known = if self.next < self.wire.len() {
+                    self.wire[self.next]
+                } else {
+                    let byte = self.typed.pop_front().ok_or("more is sent than was typed")?;
+                    self.wire.push(byte);
+                    self.told_refused.push(false);
+                    byte
+                };
+                ensure!(known == *byte, "input {} is sent with another byte", self.next);
+                self.next += 1;
+            }
+        }
+        Ok(Some(frame))
+    }
+
+    /// A frame came.
+    pub(crate) fn take(&mut self, now: Time, frame: pb::ServerFrame, holder: &Reference) -> Checked {
+        if let Some(pb::server_frame::Kind::InputConfirmed(confirmed)) = &frame.kind {
+            let offset = confirmed.offset as usize;
+            self.confirmed = self.confirmed.max(offset);
+            let waiting = holder.accepted[holder.written..]
+                .iter()
+                .filter(|(id, number, _)| *id == self.id && *number < offset);
+            ensure!(waiting.count() == 0, "input below {offset} is confirmed before it was written");
+            let refused =
+                |number: &usize| holder.ledgers[&self.id].refused[*number] && !self.told_refused[*number];
+            ensure!(
+                !(0..offset.min(self.told_refused.len())).any(|number| refused(&number)),
+                "refused input is confirmed"
+            );
+        }
+        let before = self.wire.len();
+        let events = self
+            .viewer
+            .handle_frame(now, frame)
+            .map_err(|refusal| format!("the viewer refuses: {refusal}"))?;
+        let is_new = events.iter().any(|event| matches!(event, Event::Reset(None)));
+        if is_new {
+            self.begin_anew(&events)?;
+        }
+        ensure!(is_new || before == self.wire.len(), "nothing else begins anew");
+        for event in events {
+            self.heed(now, event, holder)?;
+        }
+        Ok(())
+    }
+
+    /// Another life: what was sent and not settled is unknown; the rest was
+    /// never sent.
+    fn begin_anew(&mut self, events: &[Event]) -> Checked {
+        let said: u64 = events
+            .iter()
+            .map(|event| if let Event::InputUnknown { bytes } = event { *bytes } else { 0 })
+            .sum();
+        let unknown =
+            (self.confirmed.min(self.next)..self.next).filter(|number| !self.told_refused[*number]).count();
+        ensure!(said == unknown as u64, "{said} bytes are called unknown, {unknown} are");
+        for byte in self.wire.drain(self.next..).rev() {
+            self.typed.push_front(byte);
+        }
+        self.wire.clear();
+        self.told_refused.clear();
+        (self.next, self.confirmed) = (0, 0);
+        Ok(())
+    }
+
+    fn heed(&mut self, now: Time, event: Event, holder: &Reference) -> Checked {
+        match event {
+            Event::Attached(attached) => {
+                let is_resumed = self.epoch == attached.epoch;
+                let expected = if is_resumed { self.position } else { 0 };
+                ensure!(
+                    attached.offset == expected,
+                    "output goes on at {} after {expected}",
+                    attached.offset
+                );
+                ensure!(attached.epoch == holder.epoch, "the epoch is another");
+                (self.epoch, self.position, self.number) = (attached.epoch, attached.offset, attached.viewer);
+                self.next = attached.input_offset as usize;
+                (self.attached, self.has_exited) = (true, false);
+                if !is_resumed {
+                    self.to_render = 0;
+                }
+            }
+            Event::Output(data) => self.show(now, &data)?,
+            Event::Reset(Some(gap)) => {
+                ensure!(gap.from == self.position && gap.to > gap.from, "a gap {gap:?} at {}", self.position);
+                self.position = gap.to;
+            }
+            Event::Presence(presence) => self.presence = presence,
+            Event::Exited(exited) => {
+                ensure!(
+                    exited.offset == self.position,
+                    "the end is told at {}, not at {}",
+                    self.position,
+                    exited.offset
+                );
+                self.has_exited = true;
+            }
+            Event::InputRefused(range) => self.refused(range, holder)?,
+            Event::Closing(closing) if [pb::Code::Fenced, pb::Code::Done].contains(&closing.code()) => {}
+            Event::Closing(closing) => return Err(format!("an attachment is closed: {closing:?}")),
+            Event::Reset(None)
+            | Event::InputUnknown { .. }
+            | Event::Resized(_)
+            | Event::Rtt(_)
+            | Event::Titled(_) => {}
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, now: Time, data: &Bytes) -> Checked {
+        ensure!(!self.has_exited, "output comes after the end");
+        ensure!(is_printed(self.epoch, self.position, data), "wrong output at {}", self.position);
+        self.position += data.len() as u64;
+        self.to_render += data.len();
+        if self.screen == Screen::Quick {
+            self.render(now, usize::MAX);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn render(&mut self, now: Time, most: usize) {
+        let bytes = self.to_render.min(most);
+        self.to_render -= bytes;
+        self.viewer.handle_rendered(now, bytes);
+    }
+
+    fn refused(&mut self, range: pb::InputRefused, holder: &Reference) -> Checked {
+        let (from, to) = (range.from as usize, range.to as usize);
+        if from >= self.next {
+            return self.given_back(from, to);
+        }
+        for number in from..to {
+            let truth = holder.ledgers.get(&self.id).and_then(|ledger| ledger.refused.get(number));
+            ensure!(truth == Some(&true), "input {number} is called refused, it is not");
+            ensure!(!self.told_refused[number], "input {number} is called refused twice");
+            self.told_refused[number] = true;
+        }
+        Ok(())
+    }
+
+    /// The viewer itself refuses what it has not sent on this connection.
+    fn given_back(&mut self, from: usize, to: usize) -> Checked {
+        ensure!(from == self.next, "input {from} is given back, {} comes next", self.next);
+        let sent_once = self.wire.len() - from;
+        self.wire.truncate(from);
+        self.told_refused.truncate(from);
+        ensure!(to - from == sent_once + self.typed.len(), "not all that waits is given back");
+        self.typed.clear();
+        Ok(())
+    }
+
+    /// All is over: nothing of this client is left open.
+    pub(crate) fn is_settled(&self, holder: &Reference) -> Checked {
+        let id = self.id;
+        ensure!(
+            self.position == holder.end,
+            "client {id} ends at {}, the output at {}",
+            self.position,
+            holder.end
+        );
+        ensure!(
+            self.presence.writer == 0 || self.presence.writer != self.number || holder.writer() == Some(id),
+            "wrong writer"
+        );
+        let ledger = holder.ledgers.get(&id).map(|ledger| &ledger.refused[..]).unwrap_or_default();
+        ensure!(
+            self.wire.len() == ledger.len(),
+            "client {id} sent {} bytes, {} came",
+            self.wire.len(),
+            ledger.len()
+        );
+        ensure!(self.told_refused == ledger, "client {id} was not told of all that was refused");
+        let left = self.viewer.unconfirmed() - self.typed.len();
+        let refused = ledger.iter().skip(self.confirmed).filter(|refused| **refused).count();
+        ensure!(left == refused || left == 0, "client {id}: {left} bytes are not confirmed");
+        Ok(())
+    }
+}

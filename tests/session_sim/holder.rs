@@ -1,0 +1,454 @@
+//! One life of a holder: the rules under test, the shell around them as the
+//! real one has it, and the connections with their frames under way.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use chatcode_proto::{
+    code::Refusal,
+    limits,
+    pb::{self, Code, client_frame, server_frame},
+    session::{Action, Config, ConnId, Session, Who},
+};
+
+use crate::{
+    client::{Checked, ensure},
+    reference::{Id, Reference, Time, printed, printed_byte},
+};
+
+/// A mistake that is planted into the holder or its shell.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fault {
+    /// Input is confirmed though its last byte was not written.
+    ConfirmedBeforeWritten,
+    /// A place in another life's output counts as one in this.
+    EpochIgnored,
+    /// The first byte after the ring's end is another.
+    WrongAtTheWrap,
+    /// Input that came before is written again.
+    WrittenTwice,
+    /// A credit wakes nobody.
+    LostWakeUp,
+    /// Nobody looks at the clock for the lease.
+    StaleLease,
+    /// The PTY is held for as long as its viewer is behind.
+    HeldForEver,
+    /// A refusal gets lost.
+    RefusalLost,
+    /// What fell out of the log is left out without a word.
+    GapUnnamed,
+    /// An older attachment of the same viewer is not ended.
+    NotFenced,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::ConfirmedBeforeWritten,
+        Self::EpochIgnored,
+        Self::WrongAtTheWrap,
+        Self::WrittenTwice,
+        Self::LostWakeUp,
+        Self::StaleLease,
+        Self::HeldForEver,
+        Self::RefusalLost,
+        Self::GapUnnamed,
+        Self::NotFenced,
+    ];
+}
+
+/// One connection; each end learns by itself that it is over.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    pub(crate) id: Id,
+    pub(crate) may_write: bool,
+    pub(crate) up: VecDeque<pb::ClientFrame>,
+    pub(crate) down: VecDeque<pb::ServerFrame>,
+    down_bytes: usize,
+    is_attached: bool,
+    /// The holder has closed it.
+    pub(crate) is_closed: bool,
+    /// The client is gone; nothing arrives there any more.
+    pub(crate) is_left: bool,
+    /// Its viewer's number.
+    number: u32,
+    /// A wake-up for it was lost.
+    sleeps: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) session: Session,
+    pub(crate) reference: Reference,
+    pub(crate) wires: BTreeMap<u32, Wire>,
+    fault: Option<Fault>,
+    /// Since when the PTY is held.
+    held_since: Option<Time>,
+    /// For whom, and how long since that viewer's last sign of life.
+    held_by: Option<Id>,
+    held_for: Time,
+    nudges: usize,
+    gaps: usize,
+}
+
+impl Holder {
+    pub(crate) fn new(epoch: u64, log_bytes: usize, fault: Option<Fault>) -> Self {
+        let winsize = pb::Winsize { rows: 24, cols: 80 };
+        Self {
+            session: Session::new(Config { epoch, log_bytes, winsize, name: "sim".to_owned() }),
+            reference: Reference::new(epoch, log_bytes as u64),
+            wires: BTreeMap::new(),
+            fault,
+            held_since: None,
+            held_by: None,
+            held_for: Time::ZERO,
+            nudges: 0,
+            gaps: 0,
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// The next frame of a connection arrives; false when none can.
+    pub(crate) fn receive(&mut self, now: Time, conn: u32) -> Result<bool, String> {
+        let Some(wire) = self.wires.get_mut(&conn).filter(|wire| !wire.is_closed) else { return Ok(false) };
+        if !self.session.wants_frames_of(ConnId(conn)) {
+            return Ok(false);
+        }
+        let Some(mut frame) = wire.up.pop_front() else { return Ok(false) };
+        let (id, may_write) = (wire.id, wire.may_write);
+        wire.sleeps = matches!(frame.kind, Some(client_frame::Kind::Credit(_)));
+        match frame.kind.as_mut() {
+            Some(client_frame::Kind::Attach(attach)) if !wire.is_attached => {
+                wire.is_attached = true;
+                let attach = std::mem::take(attach);
+                self.attach(now, conn, id, may_write, attach)?;
+                return Ok(true);
+            }
+            Some(client_frame::Kind::Input(input)) => {
+                let known = self.reference.expects(id);
+                self.reference.input(id, may_write, input.offset, &input.data);
+                if self.fault == Some(Fault::WrittenTwice) && input.offset > 0 && input.data.len() > 2 {
+                    // As if the overlap with what came before were not cut.
+                    input.offset = known;
+                    let mut twice = vec![input.data[0]];
+                    twice.extend_from_slice(&input.data[..input.data.len() - 1]);
+                    input.data = Bytes::from(twice);
+                }
+            }
+            Some(client_frame::Kind::TakeLease(_)) if may_write => self.reference.lease = Some((id, None)),
+            Some(client_frame::Kind::HandOverLease(to)) => self.hand_over(id, to.viewer),
+            Some(client_frame::Kind::Detach(_)) => {
+                if self.reference.writer() == Some(id) {
+                    self.reference.lease = None;
+                }
+            }
+            Some(client_frame::Kind::Credit(_)) => {
+                if self.reference.writer() == Some(id) {
+                    self.held_for = Time::ZERO;
+                    self.held_since = self.held_since.map(|_| now);
+                }
+            }
+            _ => {}
+        }
+        let result = self.session.handle_frame(now, ConnId(conn), frame);
+        result.map_err(|refusal| format!("a right frame is refused: {refusal}"))?;
+        Ok(true)
+    }
+
+    /// The number of a viewer, as the attachments were told.
+    fn hand_over(&mut self, from: Id, to: u32) {
+        if self.reference.writer() != Some(from) {
+            return;
+        }
+        if to == 0 {
+            self.reference.lease = None;
+        }
+        if let Some((id, true)) = self.reference_of(to) {
+            self.reference.lease = Some((id, None));
+        }
+    }
+
+    fn reference_of(&self, number: u32) -> Option<(Id, bool)> {
+        let wire =
+            self.wires.values().find(|wire| wire.is_attached && !wire.is_closed && wire.number == number);
+        wire.map(|wire| (wire.id, wire.may_write))
+    }
+
+    fn attach(&mut self, now: Time, conn: u32, id: Id, may_write: bool, mut attach: pb::Attach) -> Checked {
+        if self.has(Fault::EpochIgnored)
+            && let Some(resume) = attach.resume.as_mut()
+        {
+            resume.epoch = self.reference.epoch;
+            resume.offset = resume.offset.min(self.reference.end);
+        }
+        let role = if may_write { pb::Role::Writer } else { pb::Role::Viewer };
+        let who = Who { principal: format!("person {id}"), display_name: format!("client {id}"), role };
+        let result = self.session.handle_attach(now, ConnId(conn), who, pb::Session::default(), attach);
+        result.map_err(|refusal| format!("a right attach is refused: {refusal}"))?;
+        self.reference.attach(id, may_write);
+        Ok(())
+    }
+
+    /// What the refusals of wrong first frames must be; they change nothing.
+    pub(crate) fn refuse_strangers(&mut self, now: Time) -> Checked {
+        let good = || pb::Attach {
+            versions: limits::FRAME_VERSIONS.to_vec(),
+            viewer_id: Bytes::copy_from_slice(&[1; 16]),
+            role: pb::Role::Writer.into(),
+            ..pb::Attach::default()
+        };
+        let beyond = pb::Resume { epoch: self.reference.epoch, offset: self.reference.end + 1 };
+        let mut wrong = vec![
+            (Code::Invalid, pb::Attach { viewer_id: Bytes::from_static(b"short"), ..good() }),
+            (Code::UnsupportedVersion, pb::Attach { versions: vec![77], ..good() }),
+            (
+                Code::Protocol,
+                pb::Attach { resume: Some(beyond), viewer_id: Bytes::from_static(&[99; 16]), ..good() },
+            ),
+        ];
+        if self.reference.ledgers.contains_key(&0) {
+            wrong.push((Code::Forbidden, good()));
+        }
+        for (code, attach) in wrong {
+            let who =
+                Who { principal: "stranger".to_owned(), display_name: String::new(), role: pb::Role::Writer };
+            let result =
+                self.session.handle_attach(now, ConnId(u32::MAX), who, pb::Session::default(), attach);
+            ensure!(result.as_ref().is_err_and(|refusal| refusal.code == code), "not {code:?}: {result:?}");
+        }
+        Ok(())
+    }
+
+    /// The holder learns that a connection is gone.
+    pub(crate) fn notice(&mut self, now: Time, conn: u32) {
+        let Some(wire) = self.wires.remove(&conn) else { return };
+        self.session.handle_disconnect(now, ConnId(conn));
+        if wire.is_attached && !wire.is_closed {
+            self.reference.broken(now, wire.id);
+        }
+    }
+
+    /// The program prints, if the PTY is read now.
+    pub(crate) fn print(&mut self, now: Time, len: usize) {
+        if self.reference.is_exited || self.held_since.is_some() {
+            return;
+        }
+        for piece in printed(self.reference.epoch, self.reference.end, len) {
+            self.session.handle_output(now, piece);
+        }
+        self.reference.end += len as u64;
+    }
+
+    /// The PTY takes at most this much input.
+    pub(crate) fn write(&mut self, now: Time, most: usize) -> Checked {
+        let input = self.session.poll_input();
+        let n = input.len().min(most);
+        let written = if self.has(Fault::ConfirmedBeforeWritten) { n.saturating_sub(1) } else { n };
+        for byte in &input[..written] {
+            let expected = self.reference.accepted.get(self.reference.written).map(|(.., byte)| *byte);
+            ensure!(expected == Some(*byte), "{byte} is written where {expected:?} was typed");
+            self.reference.written += 1;
+        }
+        self.session.handle_input_written(now, n);
+        Ok(())
+    }
+
+    pub(crate) fn exit(&mut self, now: Time) {
+        if !self.reference.is_exited {
+            self.reference.exit();
+            self.session.handle_exit(now, pb::Exit::default());
+        }
+    }
+
+    /// What the shell does after every event; then nothing may be due.
+    pub(crate) fn turn(&mut self, now: Time) -> Checked {
+        if !self.has(Fault::StaleLease) && self.session.next_timeout().is_some_and(|due| due <= now) {
+            self.session.handle_timeout(now);
+        }
+        self.reference.pass(now);
+        self.act(now);
+        let conns: Vec<u32> = self.wires.keys().copied().collect();
+        for conn in conns {
+            self.send(now, conn)?;
+        }
+        self.act(now);
+        self.look_at_the_pace(now)?;
+        if !self.has(Fault::StaleLease) {
+            let due = self.session.next_timeout();
+            ensure!(due.is_none_or(|due| due > now), "the shell would spin: {due:?} is due at {now:?}");
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, now: Time) {
+        while let Some(action) = self.session.poll_action(now) {
+            match action {
+                Action::Close { conn, refusal } if !self.has(Fault::NotFenced) => {
+                    self.close(conn.0, &refusal)
+                }
+                Action::Nudge => self.nudges += 1,
+                Action::Close { .. } | Action::Resize(_) | Action::Changed => {}
+            }
+        }
+    }
+
+    fn close(&mut self, conn: u32, refusal: &Refusal) {
+        let Some(wire) = self.wires.get_mut(&conn) else { return };
+        wire.is_closed = true;
+        wire.up.clear();
+        let closing = pb::Closing { code: refusal.code.into(), message: refusal.message.clone() };
+        wire.down.push_back(pb::ServerFrame { kind: Some(server_frame::Kind::Closing(closing)) });
+    }
+
+    /// Frames go out while the socket takes them.
+    fn send(&mut self, now: Time, conn: u32) -> Checked {
+        loop {
+            let Some(wire) = self.wires.get(&conn) else { return Ok(()) };
+            let has_room = wire.down_bytes < limits::HOLDER_SEND_BYTES;
+            if wire.is_closed || !has_room || (self.has(Fault::LostWakeUp) && wire.sleeps) {
+                return Ok(());
+            }
+            let has_frame = self.session.has_frame(now, ConnId(conn));
+            let frame = self.session.poll_frame(now, ConnId(conn));
+            ensure!(has_frame == frame.is_some(), "has_frame says {has_frame}, there is {frame:?}");
+            let Some(frame) = frame else { return Ok(()) };
+            self.look_at(conn, &frame)?;
+            self.put(conn, frame);
+        }
+    }
+
+    fn put(&mut self, conn: u32, mut frame: pb::ServerFrame) {
+        let wrap = self.reference.log_bytes;
+        match &mut frame.kind {
+            Some(server_frame::Kind::InputRefused(_)) if self.has(Fault::RefusalLost) => return,
+            Some(server_frame::Kind::Gap(_)) if self.has(Fault::GapUnnamed) => return,
+            Some(server_frame::Kind::Output(output)) if self.has(Fault::WrongAtTheWrap) => {
+                let until = (wrap - output.offset % wrap) as usize;
+                if output.offset > wrap && until < output.data.len() {
+                    let mut data = output.data.to_vec();
+                    data[until] = data[until].wrapping_add(1);
+                    output.data = data.into();
+                }
+            }
+            _ => {}
+        }
+        let Some(wire) = self.wires.get_mut(&conn) else { return };
+        match &frame.kind {
+            Some(server_frame::Kind::Attached(attached)) => wire.number = attached.viewer,
+            // It takes what it is sent: it has not stalled.
+            Some(server_frame::Kind::Output(_)) if self.reference.writer() == Some(wire.id) => {
+                self.held_for = Time::ZERO;
+            }
+            _ => {}
+        }
+        wire.down_bytes += bytes_of(&frame);
+        wire.down.push_back(frame);
+        if wire.is_left {
+            wire.down.clear();
+        }
+    }
+
+    /// What a frame says must be so.
+    fn look_at(&mut self, conn: u32, frame: &pb::ServerFrame) -> Checked {
+        let reference = &self.reference;
+        let wire = &self.wires[&conn];
+        match &frame.kind {
+            Some(server_frame::Kind::Attached(attached)) => {
+                let expected = reference.expects(wire.id);
+                ensure!(
+                    attached.input_offset == expected,
+                    "input {} is expected, not {expected}",
+                    attached.input_offset
+                );
+                ensure!((attached.role() == pb::Role::Writer) == wire.may_write, "another role");
+            }
+            Some(server_frame::Kind::Output(output)) => {
+                ensure!(
+                    output.data.len() <= limits::OUTPUT_BYTES && !output.data.is_empty(),
+                    "an output of {} bytes",
+                    output.data.len()
+                );
+            }
+            Some(server_frame::Kind::Gap(gap)) => {
+                ensure!(
+                    gap.from < reference.log_start(),
+                    "a gap from {}, the log begins at {}",
+                    gap.from,
+                    reference.log_start()
+                );
+                ensure!(gap.to <= reference.end, "a gap beyond the end");
+                let is_start = printed_byte(reference.epoch, gap.to - 1) == b'\n';
+                let after = gap.to.max(reference.log_start());
+                let search = (reference.end - after).min(limits::LINE_START_SEARCH_BYTES as u64 / 2);
+                let has_line =
+                    printed(reference.epoch, after, search as usize).any(|piece| piece.contains(&b'\n'));
+                ensure!(
+                    is_start || !has_line || gap.to < reference.log_start(),
+                    "the gap ends within a line"
+                );
+                self.gaps += 1;
+            }
+            Some(server_frame::Kind::Presence(presence)) => {
+                let writer = presence.viewers.iter().find(|viewer| viewer.viewer == presence.writer);
+                let writer = writer.map(|viewer| viewer.display_name.clone());
+                let here =
+                    reference.writer().filter(|_| reference.lease.is_some_and(|(_, away)| away.is_none()));
+                ensure!(writer == here.map(|id| format!("client {id}")), "{writer:?} writes, not {here:?}");
+                ensure!(
+                    (presence.writer == 0) == reference.lease.is_none(),
+                    "0 means a free lease: {presence:?}"
+                );
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The PTY waits for nobody longer than it may.
+    fn look_at_the_pace(&mut self, now: Time) -> Checked {
+        let mut wants = self.session.wants_output(now);
+        if self.has(Fault::HeldForEver) {
+            wants &= self.held_since.is_none();
+        }
+        if let Some(since) = self.held_since {
+            self.held_for += now - since;
+        }
+        self.held_since = (!wants).then_some(now);
+        ensure!(
+            self.held_for <= limits::PACE_BACKLOG,
+            "the PTY was held for {:?} without a credit",
+            self.held_for
+        );
+        ensure!(wants || self.reference.writer().is_some(), "the PTY is held for nobody");
+        ensure!(
+            wants || self.has(Fault::HeldForEver) || self.session.next_timeout().is_some(),
+            "nobody lets the PTY go"
+        );
+        if self.held_by != self.reference.writer() {
+            (self.held_by, self.held_for) = (self.reference.writer(), Time::ZERO);
+        }
+        Ok(())
+    }
+
+    /// A connection's next frame arrives at its client.
+    pub(crate) fn deliver(&mut self, conn: u32) -> Option<pb::ServerFrame> {
+        let wire = self.wires.get_mut(&conn)?;
+        let frame = wire.down.pop_front()?;
+        wire.down_bytes = wire.down_bytes.saturating_sub(bytes_of(&frame));
+        Some(frame)
+    }
+
+    /// Gaps that were named and nudges that were given.
+    pub(crate) fn gaps_and_nudges(&self) -> (usize, usize) {
+        (self.gaps, self.nudges)
+    }
+}
+
+fn bytes_of(frame: &pb::ServerFrame) -> usize {
+    match &frame.kind {
+        Some(server_frame::Kind::Output(output)) => output.data.len() + 16,
+        _ => 32,
+    }
+}

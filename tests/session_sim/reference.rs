@@ -1,0 +1,154 @@
+//! What must come out, in a few lines: who may type, what became of every
+//! typed byte, what was printed.
+
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
+
+use chatcode_proto::limits;
+
+pub(crate) type Time = Duration;
+/// A client, by its place; each has a viewer id of its own.
+pub(crate) type Id = usize;
+
+const PATTERN_BYTES: usize = 1_000_003;
+
+/// The output of a life from `offset` on: a fixed text with lines of very
+/// different lengths.
+pub(crate) fn printed(epoch: u64, offset: u64, len: usize) -> impl Iterator<Item = &'static [u8]> {
+    static PATTERN: OnceLock<Vec<u8>> = OnceLock::new();
+    let pattern = PATTERN.get_or_init(|| {
+        let mut state = 1_u32;
+        let mut next = move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as u8
+        };
+        (0..PATTERN_BYTES)
+            .map(|place| if next() < 4 && place % 50_000 < 30_000 { b'\n' } else { next() | 0x20 })
+            .collect()
+    });
+    let from = ((offset + epoch * 7919) % PATTERN_BYTES as u64) as usize;
+    let first = len.min(PATTERN_BYTES - from);
+    [&pattern[from..from + first], &pattern[..len - first]].into_iter().filter(|piece| !piece.is_empty())
+}
+
+/// Whether these bytes are what was printed there.
+pub(crate) fn is_printed(epoch: u64, offset: u64, bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    printed(epoch, offset, bytes.len()).all(|piece| {
+        let (head, tail) = rest.split_at(piece.len());
+        rest = tail;
+        head == piece
+    })
+}
+
+/// One byte of a life's output.
+pub(crate) fn printed_byte(epoch: u64, offset: u64) -> u8 {
+    printed(epoch, offset, 1).map(|piece| piece[0]).next().unwrap_or_default()
+}
+
+/// One viewer's input in one life of the holder.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// For each byte that came: whether it was refused.
+    pub(crate) refused: Vec<bool>,
+}
+
+/// A life of the holder as it should be.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    pub(crate) epoch: u64,
+    pub(crate) log_bytes: u64,
+    /// Where the output ends.
+    pub(crate) end: u64,
+    pub(crate) ledgers: BTreeMap<Id, Ledger>,
+    /// Accepted input in the order of its coming: whose, its number, the byte.
+    pub(crate) accepted: Vec<(Id, usize, u8)>,
+    /// How many of them were written.
+    pub(crate) written: usize,
+    /// Who holds the lease, and since when it is away.
+    pub(crate) lease: Option<(Id, Option<Time>)>,
+    pub(crate) is_exited: bool,
+}
+
+impl Reference {
+    pub(crate) fn new(epoch: u64, log_bytes: u64) -> Self {
+        Self {
+            epoch,
+            log_bytes,
+            end: 0,
+            ledgers: BTreeMap::new(),
+            accepted: Vec::new(),
+            written: 0,
+            lease: None,
+            is_exited: false,
+        }
+    }
+
+    pub(crate) fn log_start(&self) -> u64 {
+        self.end.saturating_sub(self.log_bytes)
+    }
+
+    pub(crate) fn writer(&self) -> Option<Id> {
+        self.lease.map(|(id, _)| id)
+    }
+
+    pub(crate) fn expects(&self, id: Id) -> u64 {
+        self.ledgers.get(&id).map_or(0, |ledger| ledger.refused.len() as u64)
+    }
+
+    pub(crate) fn attach(&mut self, id: Id, may_write: bool) {
+        self.ledgers.entry(id).or_default();
+        match &mut self.lease {
+            Some((holder, away)) if *holder == id => {
+                *away = None;
+                if !may_write {
+                    self.lease = None;
+                }
+            }
+            Some(_) => {}
+            None => self.claim(id, may_write),
+        }
+    }
+
+    /// The first writer that attaches or types gets a free lease.
+    pub(crate) fn claim(&mut self, id: Id, may_write: bool) {
+        if self.lease.is_none() && may_write && !self.is_exited {
+            self.lease = Some((id, None));
+        }
+    }
+
+    pub(crate) fn broken(&mut self, now: Time, id: Id) {
+        if let Some((holder, away)) = &mut self.lease
+            && *holder == id
+        {
+            *away = Some(now);
+        }
+    }
+
+    pub(crate) fn pass(&mut self, now: Time) {
+        if self.lease.and_then(|(_, away)| away).is_some_and(|since| now >= since + limits::LEASE_GRACE) {
+            self.lease = None;
+        }
+    }
+
+    pub(crate) fn input(&mut self, id: Id, may_write: bool, offset: u64, data: &[u8]) {
+        self.claim(id, may_write);
+        let is_taken = may_write && !self.is_exited && self.writer() == Some(id);
+        let ledger = self.ledgers.entry(id).or_default();
+        let known = ledger.refused.len() as u64 - offset;
+        for byte in data.iter().skip(known as usize) {
+            if is_taken {
+                self.accepted.push((id, ledger.refused.len(), *byte));
+            }
+            ledger.refused.push(!is_taken);
+        }
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.is_exited = true;
+        for (id, number, _) in self.accepted.drain(self.written..) {
+            if let Some(ledger) = self.ledgers.get_mut(&id) {
+                ledger.refused[number] = true;
+            }
+        }
+    }
+}
