@@ -24,7 +24,13 @@ const STAMP: &str = "dist/.sources";
 const NO_PAGE: &str = "<!doctype html><meta charset=\"utf-8\"><title>chatcode</title>\
     <p>This edge was built without its page (CHATCODE_PAGE=none). Run <code>just web</code> and build again.</p>\n";
 
-fn main() -> anyhow::Result<()> {
+fn main() {
+    if let Err(error) = embed() {
+        println!("cargo::error={error:#}");
+    }
+}
+
+fn embed() -> anyhow::Result<()> {
     let web = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("web");
     let out = PathBuf::from(env::var("OUT_DIR")?).join("page.rs");
     println!("cargo:rerun-if-env-changed=CHATCODE_PAGE");
