@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod exit;
+pub mod files;
 pub mod logging;
 pub mod stop;
 
@@ -13,6 +14,7 @@ use std::{
 
 pub use config::{ConfigError, load};
 pub use exit::{Exit, main_with};
+pub use files::raise_file_limit;
 pub use logging::init_logging;
 pub use stop::shutdown;
 

@@ -89,7 +89,12 @@ async fn converse(
         };
         match woken {
             Woken::Frame(frame) => match view.viewer.handle_frame(view.now(), frame) {
-                Ok(events) => events.into_iter().for_each(|event| view.show(event)),
+                Ok(events) => {
+                    events.into_iter().for_each(|event| view.show(event));
+                    if let Some(exit) = view.take_exit() {
+                        return Outcome::End(End::Exited(exit));
+                    }
+                }
                 Err(refusal) => return Outcome::Broken(refusal),
             },
             Woken::Ended(status) => return over(client, view, status.as_deref()),
@@ -120,11 +125,8 @@ fn send_ready(view: &mut View, frames: &mpsc::Sender<ClientFrame>) -> bool {
     }
 }
 
-/// The call has ended: with the shell, with the holder's word, or without one.
+/// The call has ended before the shell: with the holder's word, or without one.
 fn over(client: &Client, view: &mut View, status: Option<&Status>) -> Outcome {
-    if let Some(exit) = view.take_exit() {
-        return Outcome::End(End::Exited(exit));
-    }
     if let Some(refusal) = view.take_closing() {
         return Outcome::Broken(refusal);
     }

@@ -33,6 +33,9 @@ use crate::{
     print::{say, shown},
 };
 
+/// Tries that keys ask for are at least this far apart.
+const HURRY: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Attach this terminal to a session. Enter ~ . leaves, Enter ~ ? helps.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Attach {
@@ -87,10 +90,10 @@ pub(crate) async fn attach(client: &Client, target: Target, role: Role) -> anyho
     // The terminal is as it was from here on.
     drop(view);
     match end {
-        End::Left => say(&format!(
-            "chatcode: left {name}; it goes on, `chatcode attach {}` comes back",
-            shown(&target.session)
-        )),
+        End::Left => {
+            let id: String = target.session.chars().take(8).collect();
+            say(&format!("\nchatcode: left {name}; it goes on, `chatcode attach {}` comes back", shown(&id)));
+        }
         End::Exited(None) => say(&format!("chatcode: {name} has ended")),
         End::Exited(Some(exit)) => return exited(&name, &exit),
         End::Refused(refusal) => return Err(refused(&refusal)),
@@ -146,15 +149,25 @@ fn comes_back(was_attached: bool, why: &Refusal) -> bool {
     was_attached && (why.code.is_transient() || matches!(why.code, Code::Protocol | Code::Done))
 }
 
-/// Waits for the next try; keys are kept for the session, and `~.` leaves.
+/// Waits for the next try; keys are kept for the session and hurry it, and `~.`
+/// leaves.
 async fn wait(view: &mut View, since: Instant, next_try: Instant, why: &Refusal) -> Option<End> {
+    let since_try = Instant::now();
     let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next_try) => return None,
             _ = tick.tick() => view.say_broken(since.elapsed(), why),
-            end = view.person() => if let Some(end) = end { return Some(end) },
+            end = view.person() => {
+                if end.is_some() {
+                    return end;
+                }
+                // Somebody types, so somebody waits.
+                if view.take_typed() && since_try.elapsed() >= HURRY {
+                    return None;
+                }
+            }
         }
     }
 }

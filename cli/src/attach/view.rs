@@ -71,6 +71,7 @@ pub(super) struct View {
     presence: pb::Presence,
     attachments: u32,
     was_noticed: bool,
+    has_typed: bool,
     exit: Option<Option<pb::Exit>>,
     closing: Option<Refusal>,
     notice: Option<(Notice, Instant)>,
@@ -105,6 +106,7 @@ impl View {
             presence: pb::Presence::default(),
             attachments: 0,
             was_noticed: false,
+            has_typed: false,
             exit: None,
             closing: None,
             notice: None,
@@ -144,6 +146,11 @@ impl View {
     /// Why the holder closed the connection, if it said so.
     pub(super) fn take_closing(&mut self) -> Option<Refusal> {
         self.closing.take()
+    }
+
+    /// Whether the person has typed since the last call.
+    pub(super) const fn take_typed(&mut self) -> bool {
+        std::mem::replace(&mut self.has_typed, false)
     }
 
     /// Whether output can be shown now.
@@ -302,6 +309,7 @@ impl View {
         } else if let Some(name) = self.other_writer() {
             self.notice_once(&format!("{name} types; Enter ~ w takes the keyboard"));
         } else {
+            self.has_typed = true;
             let taken = self.viewer.push_input(bytes);
             if taken < bytes.len() {
                 self.notify(&format!("{} bytes typed were not taken: too many wait", bytes.len() - taken));

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use chatcode_certs::{Identity, JoinToken};
 use chatcode_link::enroll::{self, CoreAddress};
+use chatcode_proto::{limits, name};
 use zeroize::Zeroizing;
 
 use super::{Places, role};
@@ -30,6 +31,11 @@ pub(super) async fn program(
     if which == "gateway" {
         // An identity that is there is of no use: expired, or another core's.
         arguments.push("--force".into());
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        if name::check("name", &host, limits::NAME_CHARS).is_ok() {
+            arguments.extend(["--name".into(), host.as_ref().into()]);
+        }
     }
     role::run(&places.program(which), &arguments, &token)
         .await

@@ -142,7 +142,7 @@ impl Up {
     pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
         let stop = chatcode_process::shutdown(self.exit_with_stdin);
         let places = Places::new(data_dir)?;
-        files::private_dir(&places.data_dir)?;
+        make_data_dir(&places.data_dir).context(Exit(exit::CONFIG))?;
         let up_dir = places.data("up");
         files::private_dir(&up_dir)?;
         let _lock = Lock::take(&up_dir).context(Exit(exit::TEMPFAIL))?;
@@ -247,4 +247,19 @@ impl Up {
         }
         if self.open { open::Page::show(&places.data("up"), &url).map(Some) } else { Ok(None) }
     }
+}
+
+/// Makes the data folder. One that is there may be read by others, since every
+/// part of it is private, but not written: its parts could be exchanged.
+fn make_data_dir(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let Ok(found) = std::fs::metadata(path) else { return Ok(files::private_dir(path)?) };
+    let (shown, mode) = (path.display(), found.permissions().mode());
+    anyhow::ensure!(found.is_dir(), "{shown} is not a folder; name another with --data-dir");
+    anyhow::ensure!(
+        mode & 0o022 == 0,
+        "others may write to {shown}; make it private with: chmod 700 {shown}"
+    );
+    Ok(())
 }

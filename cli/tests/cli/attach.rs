@@ -1,0 +1,86 @@
+//! `chatcode attach` in a real terminal.
+
+use crate::{
+    pty::Pty,
+    support::{Folder, kill},
+};
+use rustix::process::Signal;
+
+#[test]
+fn a_session_is_typed_into_and_the_terminal_comes_back_as_it_was() {
+    let folder = Folder::new();
+    let _up = folder.up();
+    folder.prints(&["new", "--name", "work", "--", "bash", "--norc"]);
+    let pty = Pty::new(30, 100);
+    let before = pty.modes();
+    let mut attach = pty.run(&folder.chatcode(&["attach", "work"]));
+    pty.shows("bash");
+    assert_ne!(format!("{before:?}"), format!("{:?}", pty.modes()), "the terminal is raw");
+    pty.types("echo sum-$((40 + 2)); stty size\r");
+    pty.shows("sum-42");
+    pty.shows("30 100");
+    pty.resize(25, 90);
+    pty.types("while ! stty size | grep -q '25 90'; do sleep 0.05; done; echo resized-$((1 + 1))\r");
+    pty.shows("resized-2");
+    pty.types("\r~?");
+    pty.shows("this help");
+    pty.types("~.");
+    assert_eq!(attach.wait().expect("ends").code(), Some(0));
+    pty.shows("left work");
+    pty.shows("\x1b[?1049l");
+    assert_eq!(format!("{before:?}"), format!("{:?}", pty.modes()), "its modes are back");
+    assert_eq!(folder.session()["state"], "running");
+}
+
+#[test]
+fn it_survives_the_daemon_and_the_core_with_every_number_once() {
+    let folder = Folder::new();
+    let up = folder.up();
+    folder.prints(&["new", "--name", "count", "--", "bash", "--norc"]);
+    let pty = Pty::new(30, 100);
+    let mut attach = pty.run(&folder.chatcode(&["attach", "count"]));
+    pty.shows("bash");
+    pty.types("for i in $(seq 300); do echo number $i; sleep 0.02; done; echo all told; exit 3\r");
+    for (role, number) in [("gateway", 30), ("core", 100)] {
+        pty.shows(&format!("number {number}\r\n"));
+        kill(folder.pids(&format!("chatcode-{role}"))[0], Signal::KILL);
+        up.says(&format!("the {role} runs again"));
+    }
+    pty.shows("\nall told");
+    assert_eq!(attach.wait().expect("ends").code(), Some(3), "the exit code of the shell");
+    let text = pty.text();
+    let numbers: Vec<u32> =
+        text.split("number ").filter_map(|part| part.split("\r\n").next()?.parse().ok()).collect();
+    assert_eq!(numbers, (1..=300).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reader_does_not_type_and_a_signal_gives_the_terminal_back() {
+    let folder = Folder::new();
+    let _up = folder.up();
+    folder.prints(&["new", "--name", "look", "--", "bash", "--norc"]);
+    let pty = Pty::new(30, 100);
+    let before = pty.modes();
+    let mut attach = pty.run(&folder.chatcode(&["attach", "--read-only", "look"]));
+    pty.shows("bash");
+    pty.types("echo typed\r");
+    pty.shows("read-only");
+    kill(i32::try_from(attach.id()).expect("is a pid"), Signal::TERM);
+    assert_eq!(attach.wait().expect("ends").code(), Some(0));
+    assert_eq!(format!("{before:?}"), format!("{:?}", pty.modes()));
+    assert!(!pty.text().contains("echo typed"), "{:?}", pty.text());
+}
+
+#[test]
+fn without_a_terminal_or_a_session_it_says_so() {
+    let folder = Folder::new();
+    let missing = folder.run(&["attach", "x"]);
+    assert_eq!(missing.status.code(), Some(78), "not enrolled: {missing:?}");
+    let _up = folder.up();
+    let unknown = folder.run(&["attach", "nothing"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("no session is called nothing"), "{unknown:?}");
+    folder.prints(&["new", "--name", "here", "--", "sleep", "1000"]);
+    let piped = folder.run(&["attach", "here"]);
+    assert!(String::from_utf8_lossy(&piped.stderr).contains("needs a terminal"), "{piped:?}");
+}

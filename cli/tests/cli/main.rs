@@ -1,0 +1,9 @@
+//! The command line as people use it: real programs, real ports, a real
+//! terminal.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod attach;
+mod pty;
+mod support;
+mod up;
