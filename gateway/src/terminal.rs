@@ -129,18 +129,25 @@ impl Terminal {
     }
 }
 
-/// Writes the viewer's frames to the holder, each with its length. Returns the
-/// socket at the end of the viewer's frames, so that who only looks goes on.
-async fn carry(mut frames: Streaming<Bytes>, mut holder: OwnedWriteHalf) -> Result<OwnedWriteHalf, Refusal> {
-    while let Some(frame) = frames.message().await.map_err(|status| broken_call(&status))? {
+/// How the viewer's direction ended, and the socket: closed here, the holder
+/// would take the viewer for gone before the call has told why it ends.
+type Carried = (OwnedWriteHalf, Result<(), Refusal>);
+
+/// Writes the viewer's frames to the holder, each with its length.
+async fn carry(mut frames: Streaming<Bytes>, mut holder: OwnedWriteHalf) -> Carried {
+    loop {
+        let frame = match frames.message().await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return (holder, Ok(())),
+            Err(status) => return (holder, Err(broken_call(&status))),
+        };
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut whole = length.as_slice().chain(frame);
         // A holder that has closed its end says why on the other way.
         if holder.write_all_buf(&mut whole).await.is_err() {
-            break;
+            return (holder, Ok(()));
         }
     }
-    Ok(holder)
 }
 
 fn broken_call(status: &Status) -> Refusal {
@@ -204,7 +211,7 @@ pub(crate) struct Attachment {
     from_holder: OwnedReadHalf,
     buffer: BytesMut,
     /// Carries the other way; `None` when that has failed. Aborted on drop.
-    carry: Option<AbortOnDropHandle<Result<OwnedWriteHalf, Refusal>>>,
+    carry: Option<AbortOnDropHandle<Carried>>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
     last: Last,
     over: bool,
@@ -247,24 +254,18 @@ impl Attachment {
             ));
         }
         let Some(carry) = &mut self.carry else { return Poll::Pending };
-        match Pin::new(carry).poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(Err(refusal))) => Poll::Ready(refusal),
-            Poll::Ready(Err(error)) => Poll::Ready(Refusal::new(Code::Internal, error.to_string())),
-            Poll::Ready(Ok(Ok(holder))) => {
-                // The viewer sends no more and still looks: the holder would
-                // take a closed end for a viewer that has gone.
+        match ready!(Pin::new(carry).poll(cx)) {
+            Ok((_, Err(refusal))) => Poll::Ready(refusal),
+            Err(error) => Poll::Ready(Refusal::new(Code::Internal, error.to_string())),
+            Ok((holder, Ok(()))) => {
+                // The viewer sends no more and may still look on. Forgotten,
+                // the half does not close its direction; the socket closes
+                // with the other half.
+                holder.forget();
                 self.carry = None;
-                self.keep_open(holder);
                 Poll::Pending
             }
         }
-    }
-
-    fn keep_open(&mut self, holder: OwnedWriteHalf) {
-        // Forgotten, the half does not close its direction; the socket itself
-        // closes with the other half.
-        holder.forget();
     }
 }
 

@@ -1,0 +1,191 @@
+//! The link: Hello, heartbeats, drain, revocation, fencing, silence.
+
+use std::time::Duration;
+
+use chatcode_proto::{
+    code::Refusal,
+    pb::{self, Code, core_control::Kind as FromCore, gateway_control::Kind as FromGateway},
+};
+use tokio::time::Instant;
+
+use crate::{
+    core::{LiveLink, TestCore, eventually},
+    machine::Machine,
+    seat::Seat,
+};
+
+async fn next_echo(link: &mut LiveLink) -> pb::HeartbeatEcho {
+    loop {
+        if let FromGateway::HeartbeatEcho(echo) = link.heard().await.expect("the link lives") {
+            return echo;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_hello_says_who_the_machine_is_and_ready_comes_at_the_welcome() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let mut daemon = machine.start();
+    let greeted = core.hello().await;
+    let hello = greeted.hello.clone();
+    assert_eq!((hello.versions.as_slice(), hello.instance.len(), hello.epoch), (&[1][..], 16, 0));
+    let host = hello.host.unwrap();
+    assert!(
+        !host.hostname.is_empty() && !host.os.is_empty() && !host.arch.is_empty() && !host.user.is_empty()
+    );
+    assert!(!hello.program_version.is_empty());
+    let welcome = greeted.a_welcome(7);
+    let id = welcome.gateway.clone();
+    let link = greeted.welcome_with(welcome).await;
+    let ready = daemon.line().await;
+    assert_eq!((ready["ready"].as_str(), ready["gateway"].as_str()), (Some("gateway"), Some(id.as_str())));
+
+    link.link().close(Code::Internal, "the test breaks it");
+    let again = core.hello().await;
+    assert_eq!(again.hello.epoch, 7, "it names the last epoch");
+    assert_eq!(again.hello.instance, link.hello().instance, "it is the same run of the daemon");
+}
+
+#[tokio::test]
+async fn heartbeats_are_echoed_with_their_stamps_and_the_way_to_the_holders() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let mut link = core.link().await;
+    let echo = next_echo(&mut link).await;
+    assert_eq!((echo.number, echo.core_sent_us, echo.holder_rtt_us), (1, 7, 0));
+    assert!(echo.gateway_sent_us >= echo.gateway_received_us);
+    link.create_sh("exec cat").await;
+    while next_echo(&mut link).await.holder_rtt_us == 0 {}
+}
+
+#[tokio::test]
+async fn a_drained_gateway_goes_tells_its_viewers_and_comes_back_after_the_time() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let link = core.link().await;
+    let made = link.create_sh("exec cat").await;
+    let mut seat = Seat::take(link.link(), &made.id).await;
+    let told = Instant::now();
+    link.say(FromCore::Drain(pb::Drain { retry_after_ms: 700 })).await;
+    let end = loop {
+        match seat.next_word().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("ended as if the shell had"),
+            Err(status) => break Refusal::from(&status),
+        }
+    };
+    assert_eq!(end.code, Code::Draining);
+    let back = core.link().await;
+    assert!(told.elapsed() >= Duration::from_millis(700), "not before the time");
+    assert_eq!(back.list().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_revoked_gateway_stops_for_good_with_words_and_its_exit_code() {
+    for how in ["message", "status", "close"] {
+        let core = TestCore::start();
+        let machine = Machine::enrolled(&core);
+        let mut command = machine.command();
+        command.stderr(std::process::Stdio::piped());
+        let daemon = crate::machine::Daemon::spawn(command);
+        let words = "the owner took it back";
+        match how {
+            "message" => {
+                let link = core.link().await;
+                link.say(FromCore::Revoked(pb::Revoked { message: words.into() })).await;
+                check_revoked(daemon.complaint().await, how);
+            }
+            "status" => {
+                let greeted = core.hello().await;
+                greeted.end(Refusal::new(Code::Revoked, words).into()).await;
+                check_revoked(daemon.complaint().await, how);
+            }
+            _ => {
+                let link = core.accept().await;
+                link.close(Code::Revoked, words);
+                check_revoked(daemon.complaint().await, how);
+            }
+        }
+    }
+}
+
+fn check_revoked((code, said): (Option<i32>, String), how: &str) {
+    assert_eq!(code, Some(77), "{how}: {said}");
+    assert!(said.contains("revoked") && said.contains("the owner took it back"), "{how}: {said}");
+    assert!(said.contains("enroll"), "{how}: it says what to do next: {said}");
+}
+
+#[tokio::test]
+async fn a_silent_core_is_given_up_and_dialled_anew() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let greeted = core.hello().await;
+    let welcome = pb::Welcome { silence_ms: 1000, ..greeted.a_welcome(1) };
+    let mut link = greeted.welcome_with(welcome).await;
+    link.stop_heart();
+    let end = crate::core::soon("the end", link.link().closed()).await;
+    assert_eq!((end.code, end.by_peer), (Some(Code::Timeout), true));
+    core.link().await;
+}
+
+#[tokio::test]
+async fn a_fenced_gateway_says_so_and_does_not_fight() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let mut command = machine.command();
+    command.stderr(std::process::Stdio::piped());
+    let daemon = crate::machine::Daemon::spawn(command);
+    let link = core.link().await;
+    link.end(Refusal::new(Code::Fenced, "a newer link").into()).await;
+    link.link().closed().await;
+    // A gateway that fights would be back within its shortest pauses.
+    let back = tokio::time::timeout(Duration::from_secs(2), core.accept()).await;
+    assert!(back.is_err(), "it came back at once");
+    tokio::spawn(daemon.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_welcome_for_somebody_else_or_of_an_unknown_version_is_not_taken() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let greeted = core.hello().await;
+    let wrong =
+        pb::Welcome { gateway: "6f1c0a52-9d3e-4a37-8f0b-2f6f0d1c9b11".into(), ..greeted.a_welcome(1) };
+    greeted.say(FromCore::Welcome(wrong)).await;
+    let end = crate::core::soon("the end", greeted.link.closed()).await;
+    assert_eq!((end.code, end.by_peer), (Some(Code::Protocol), true));
+}
+
+#[tokio::test]
+async fn nothing_is_served_before_the_welcome() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let greeted = core.hello().await;
+    let mut early = pb::sessions_client::SessionsClient::new(greeted.link.channel());
+    let early = tokio::spawn(async move {
+        early.list(crate::core::on_gateway(pb::SessionsListRequest {})).await.map(|_| Instant::now())
+    });
+    let welcomed_at = Instant::now() + Duration::from_millis(200);
+    tokio::time::sleep_until(welcomed_at).await;
+    let _link = greeted.welcome(1).await;
+    let answered_at = early.await.unwrap().expect("is answered then");
+    assert!(answered_at >= welcomed_at);
+}
+
+#[tokio::test]
+async fn a_core_that_comes_late_or_again_is_found_by_itself() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    for _ in 0..3 {
+        let link = core.link().await;
+        eventually("an answer", async || link.list().await.is_empty().then_some(())).await;
+        link.link().close(Code::Draining, "restart");
+    }
+}

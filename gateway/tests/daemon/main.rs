@@ -1,0 +1,13 @@
+//! The real daemon and the real holder, before a core that the test plays.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod attaching;
+mod core;
+mod linking;
+mod machine;
+mod refusing;
+mod restarting;
+mod seat;
+mod sessions;
+mod shells;
