@@ -39,7 +39,7 @@ impl Holder {
         while !self.is_over(self.clock.now()) {
             self.turn(&woken, &mut chunk);
             self.paced = !self.session.wants_output(self.clock.now());
-            woken = self.wait(true)?;
+            woken = self.wait(true, self.next_timeout())?;
         }
         self.say_good_bye()
     }
@@ -48,6 +48,7 @@ impl Holder {
     /// terminal, out.
     fn turn(&mut self, woken: &Woken, chunk: &mut [u8]) {
         let now = self.clock.now();
+        self.turned = now;
         let (mut output, mut door) = (false, false);
         for &(source, flags) in woken {
             match source {
@@ -203,9 +204,9 @@ impl Holder {
         }
     }
 
-    /// Waits until something happens; `all`: not only until connections can
-    /// be sent to.
-    fn wait(&self, all: bool) -> io::Result<Woken> {
+    /// Waits until something happens or the time has come; `all`: not only
+    /// until connections can be sent to.
+    fn wait(&self, all: bool, until: Option<Time>) -> io::Result<Woken> {
         let now = self.clock.now();
         let (mut sources, mut files) = (Vec::new(), Vec::new());
         let mut watch = |source, file, flags: PollFlags| {
@@ -228,7 +229,7 @@ impl Holder {
             // With no interest at all an end of the peer is still told.
             watch(Source::Connection(*id), connection.as_fd(), flags | PollFlags::HUP);
         }
-        let timeout = self.next_timeout().map(|due| due.saturating_sub(now));
+        let timeout = until.map(|due| due.saturating_sub(now));
         let timeout = timeout.and_then(|wait| Timespec::try_from(wait).ok());
         match poll(&mut files, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -259,7 +260,9 @@ impl Holder {
             Line::Open | Line::Over => None,
         };
         let common = [
-            self.session.next_timeout(),
+            // One that was due in the last turn waits for something else, such
+            // as room in a socket: it must not keep the loop busy.
+            self.session.next_timeout().filter(|due| *due > self.turned),
             self.ladder.as_ref().map(Ladder::next_timeout),
             self.reaped.as_ref().map(|reaped| reaped.until),
             self.leaves.filter(|_| !self.is_climbing()),
@@ -273,7 +276,6 @@ impl Holder {
     /// Sends what still waits, for a moment; then all ends.
     fn say_good_bye(mut self) -> io::Result<()> {
         let until = self.clock.now() + limits::HOLDER_FAREWELL;
-        self.leaves = Some(until);
         loop {
             let now = self.clock.now();
             self.send(now);
@@ -281,7 +283,7 @@ impl Holder {
             if self.connections.is_empty() || now >= until {
                 break;
             }
-            self.wait(false)?;
+            self.wait(false, Some(until))?;
         }
         self.note("the holder leaves");
         Ok(())

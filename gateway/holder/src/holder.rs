@@ -59,6 +59,8 @@ pub(crate) struct Holder {
     pub(crate) door_rests: Option<Time>,
     pub(crate) terminal: Terminal,
     pub(crate) line: Line,
+    /// The time of the last turn of the loop.
+    pub(crate) turned: Time,
     /// The rules say that the terminal waits for its viewers.
     pub(crate) paced: bool,
     pub(crate) session: Session,
@@ -94,6 +96,7 @@ impl Holder {
             door_rests: None,
             terminal,
             line: Line::Open,
+            turned: Time::ZERO,
             paced: false,
             session,
             connections: BTreeMap::new(),

@@ -83,3 +83,24 @@ fn a_shell_that_gives_its_terminal_away_and_takes_it_again_goes_on() {
     assert_eq!(viewer.read_to_exit().code, 4);
     assert_eq!(viewer.text(), "back\r\n");
 }
+
+#[test]
+fn a_stalled_viewer_that_has_typed_leaves_the_holder_idle() {
+    let holder = Plan::script("echo ready; read x; seq 1 300000; echo filled; read x; sleep 1").start();
+    let mut stalled = holder.writer();
+    stalled.read_until("ready");
+    stalled.type_in("\r");
+    let mut other = holder.viewer(2, pb::Role::Viewer, None);
+    other.read_until("filled");
+    // It reads nothing more: its socket is full, and its confirmation waits.
+    stalled.type_in("\r");
+    holder.wait_exit();
+    let ticks = cpu_ticks(&holder);
+    assert!(ticks < 30, "{ticks} ticks of 10 ms for two megabytes and a second of rest");
+}
+
+fn cpu_ticks(holder: &Holder) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", holder.child.id())).expect("lives");
+    let (_, rest) = stat.rsplit_once(')').expect("has a name");
+    rest.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("is a number")).sum()
+}
