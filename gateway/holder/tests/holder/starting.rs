@@ -183,6 +183,9 @@ fn a_holder_survives_the_end_of_its_parent_and_signals_of_its_terminal() {
     let mut viewer = holder.writer();
     viewer.type_in("still here\r");
     viewer.read_until("still here\r\nstill here");
+    // Nobody's child: it is ended, and then sent away.
+    holder.end(true);
+    holder.wait_exit();
     holder.end(true);
 }
 
