@@ -17,9 +17,9 @@ const FIRST_RATE: f64 = HOLD_MIN as f64 / limits::PACE_BACKLOG.as_millis() as f6
 ///
 /// The PTY is held when the backlog is what the viewer renders in
 /// [`limits::PACE_BACKLOG`] at its measured rate, and let go when half of it is
-/// gone. A viewer that does not manage that in time was measured wrong or has
-/// stalled: it is *behind*, and the PTY does not wait for it again until it has
-/// caught up.
+/// gone. A viewer that renders nothing for that time, or at a rate at which it
+/// would need twice as long, is *behind*: the PTY does not wait for it again
+/// until it has caught up.
 #[derive(Debug)]
 pub(super) struct Pace {
     state: State,
@@ -28,6 +28,8 @@ pub(super) struct Pace {
     /// When the viewer last told what it has rendered, if it had a backlog
     /// then.
     measured_since: Option<Time>,
+    /// When the viewer last rendered something.
+    progress_at: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ enum State {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { state: State::Free, rate: FIRST_RATE, measured_since: None }
+        Self { state: State::Free, rate: FIRST_RATE, measured_since: None, progress_at: Time::ZERO }
     }
 }
 
@@ -51,7 +53,7 @@ impl Pace {
         self.state = match self.state {
             _ if backlog <= most / 2 => State::Free,
             State::Free if backlog >= most => State::Held { since: now },
-            State::Held { since } if now >= since + limits::PACE_BACKLOG => State::Behind,
+            State::Held { since } if now >= self.let_go(since) || self.is_slow(backlog) => State::Behind,
             state => state,
         };
         !matches!(self.state, State::Held { .. })
@@ -60,14 +62,28 @@ impl Pace {
     /// When a held PTY is let go at the latest.
     pub(super) fn next_timeout(&self) -> Option<Time> {
         match self.state {
-            State::Held { since } => Some(since + limits::PACE_BACKLOG),
+            State::Held { since } => Some(self.let_go(since)),
             State::Free | State::Behind => None,
         }
+    }
+
+    /// When a PTY that is held since then is let go, unless the viewer renders
+    /// something before.
+    fn let_go(&self, since: Time) -> Time {
+        since.max(self.progress_at) + limits::PACE_BACKLOG
+    }
+
+    /// Whether the viewer would need too long for this backlog.
+    fn is_slow(&self, backlog: u64) -> bool {
+        backlog as f64 > self.rate * 2.0 * limits::PACE_BACKLOG.as_secs_f64()
     }
 
     /// The viewer has rendered `bytes` more; `has_backlog` when it could have
     /// had more to render.
     pub(super) fn handle_rendered(&mut self, now: Time, bytes: u64, has_backlog: bool) {
+        if bytes > 0 {
+            self.progress_at = now;
+        }
         if let Some(since) = self.measured_since {
             let seconds = now.saturating_sub(since).as_secs_f64();
             if seconds > 0.0 {
@@ -118,6 +134,27 @@ mod tests {
         assert!(pace.may_read(at(60), HOLD_MIN * 4, LOG), "behind");
         assert!(pace.may_read(at(70), 0, LOG), "caught up");
         assert!(!pace.may_read(at(80), HOLD_MIN, LOG), "waited for again");
+    }
+
+    #[test]
+    fn a_viewer_that_is_slow_but_steady_is_not_waited_for() {
+        let mut pace = Pace::default();
+        assert!(!pace.may_read(at(0), HOLD_MIN, LOG));
+        let let_go = (1..20).find(|turn| {
+            pace.handle_rendered(at(turn * 10), 100, true);
+            pace.may_read(at(turn * 10), HOLD_MIN, LOG)
+        });
+        assert!(let_go.is_some_and(|turn| turn <= 5), "{let_go:?}");
+    }
+
+    #[test]
+    fn a_healthy_viewer_that_was_not_scheduled_for_a_moment_is_waited_for() {
+        let mut pace = Pace::default();
+        pace.handle_rendered(at(0), 400_000, true);
+        for turn in 1..10 {
+            pace.handle_rendered(at(turn * 40), 400_000, true);
+            assert!(!pace.may_read(at(turn * 40), LOG as u64 / 2, LOG), "{turn}");
+        }
     }
 
     #[test]
