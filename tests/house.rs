@@ -34,7 +34,6 @@ const DOORS: &[(&str, &[&str])] = &[
     ("x509_parser::", &["certs"]),
     ("pty_process::", &["gateway/holder/src", "tests/bench"]),
     ("sqlx::", &["core/src/store", "core/tests"]),
-    ("rust_embed::", &["edge"]),
     ("protox::", &["build.rs"]),
 ];
 

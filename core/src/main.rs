@@ -111,6 +111,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(mut flags: Run) -> anyhow::Result<()> {
+    chatcode_process::raise_file_limit();
     let stop = chatcode_process::shutdown(flags.exit_with_stdin);
     if flags.data_dir.is_none()
         && std::env::var_os("CHATCODE_CORE_DATA_DIR").is_none()

@@ -104,6 +104,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(file: Option<&Path>, flags: &Flags, exit_with_stdin: bool) -> anyhow::Result<()> {
+    chatcode_process::raise_file_limit();
     let stop = chatcode_process::shutdown(exit_with_stdin);
     let config: Config = chatcode_process::load("edge", file, flags).context(Exit(CONFIG))?;
     let edge = Edge::build(&config).await.context(Exit(CONFIG))?;

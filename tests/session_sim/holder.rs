@@ -154,6 +154,7 @@ impl Holder {
         }
         let result = self.session.handle_frame(now, ConnId(conn), frame);
         result.map_err(|refusal| format!("a right frame is refused: {refusal}"))?;
+        self.act(now);
         Ok(true)
     }
 
@@ -164,8 +165,7 @@ impl Holder {
         }
         if to == 0 {
             self.reference.lease = None;
-        }
-        if let Some((id, true)) = self.reference_of(to) {
+        } else if let Some((id, true)) = self.reference_of(to) {
             self.reference.lease = Some((id, None));
         }
     }
@@ -395,7 +395,11 @@ impl Holder {
                 let writer = writer.map(|viewer| viewer.display_name.clone());
                 let here =
                     reference.writer().filter(|_| reference.lease.is_some_and(|(_, away)| away.is_none()));
-                ensure!(writer == here.map(|id| format!("client {id}")), "{writer:?} writes, not {here:?}");
+                ensure!(
+                    writer == here.map(|id| format!("client {id}")),
+                    "{writer:?} writes, not {here:?}: {presence:?} {:?}",
+                    reference.lease
+                );
                 ensure!(
                     (presence.writer == 0) == reference.lease.is_none(),
                     "0 means a free lease: {presence:?}"
@@ -443,6 +447,13 @@ impl Holder {
     /// Gaps that were named and nudges that were given.
     pub(crate) fn gaps_and_nudges(&self) -> (usize, usize) {
         (self.gaps, self.nudges)
+    }
+}
+
+impl Wire {
+    /// A connection whose first frame is under way.
+    pub(crate) fn new(id: Id, may_write: bool, attach: pb::ClientFrame) -> Self {
+        Self { id, may_write, up: VecDeque::from([attach]), ..Self::default() }
     }
 }
 

@@ -224,8 +224,7 @@ impl World {
         self.last_conn += 1;
         let client = &mut self.clients[id];
         client.conn = Some(self.last_conn);
-        let mut wire = Wire { id, may_write: client.may_write(), ..Wire::default() };
-        wire.up.push_back(client.viewer.attach());
+        let wire = Wire::new(id, client.may_write(), client.viewer.attach());
         self.holder.wires.insert(self.last_conn, wire);
     }
 
@@ -363,7 +362,7 @@ impl World {
         }
         let (gaps, nudges) = self.holder.gaps_and_nudges();
         ensure!(
-            reference.is_exited || (nudges > 0) == (gaps > 0) && nudges <= gaps,
+            reference.is_exited || (nudges > 0) == (gaps > 0) && nudges <= gaps + self.last_conn as usize,
             "{nudges} nudges for {gaps} gaps"
         );
         let writer = reference.writer().and_then(|id| self.clients[id].winsize());

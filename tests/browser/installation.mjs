@@ -1,0 +1,104 @@
+// One whole installation, started by `chatcode up` with a folder and ports of
+// its own, and a real browser to open its page with.
+
+import { spawn, execFile } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const { chromium } = createRequire(join(ROOT, "edge/web/package.json"))("playwright-core");
+const PROGRAM = join(ROOT, "target/debug/chatcode");
+const BROWSERS = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
+
+/** Starts everything; `stop` ends everything, the shells too. */
+export async function start() {
+  const folder = mkdtempSync(join(tmpdir(), "ccb"));
+  const data = join(folder, "data");
+  const ports = ["--listen", "127.0.0.1:0", "--core-listen", "127.0.0.1:0", "--link-listen", "127.0.0.1:0"];
+  const up = spawn(PROGRAM, ["up", "--json", "--data-dir", data, ...ports], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, HOME: folder, SHELL: "/bin/bash", CHATCODE_LOG: "" },
+  });
+  const lines = createInterface({ input: up.stdout });
+  const [line] = await once(lines, "line", { signal: AbortSignal.timeout(60_000) });
+  const ready = JSON.parse(line);
+  return {
+    ...ready,
+    folder,
+    cli: async (...args) => (await promisify(execFile)(PROGRAM, [...args, "--data-dir", data])).stdout,
+    log: (role) => readFileSync(join(data, "up", `${role}.log`), "utf8"),
+    async stop() {
+      const sessions = JSON.parse(await this.cli("ls", "--json").catch(() => "{}"));
+      const ids = JSON.stringify(sessions).match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
+      await Promise.allSettled([...new Set(ids)].map((id) => this.cli("end", "--force", id)));
+      up.kill("SIGTERM");
+      if (up.exitCode === null) await once(up, "exit");
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A headless browser that asks nobody but us. */
+export async function browser() {
+  const executablePath = BROWSERS.find(existsSync);
+  if (executablePath === undefined) throw new Error("no Chromium is here; `just test` installs it");
+  return await chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+export const id = (name) => `[data-testid="${name}"]`;
+
+/** The text on the terminal that is in front. */
+export async function screen(page) {
+  const rows = page.locator(`${id("pane")}[data-active="true"] .xterm-rows > div`);
+  return (await rows.allInnerTexts()).map((row) => row.replaceAll("\u00a0", " ").trimEnd()).join("\n");
+}
+
+/** Waits until the terminal in front shows `wanted` (text or pattern). */
+export async function shows(page, wanted) {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const text = await screen(page);
+    if (typeof wanted === "string" ? text.includes(wanted) : wanted.test(text)) return text;
+    if (Date.now() > deadline) throw new Error(`the screen never showed ${wanted}; it shows:\n${text}`);
+    await page.waitForTimeout(50);
+  }
+}
+
+/** Opens the page by a one-time URL and waits until somebody is signed in. */
+export async function signIn(page, url) {
+  await page.goto(url);
+  await page.locator(`${id("sign-in-state")}[data-state="signed-in"]`).waitFor();
+}
+
+/** Starts a session from the page and waits for its prompt. */
+export async function newSession(page, { name = "", folder = "", command = "" } = {}) {
+  await page.locator(id("new-session")).first().click();
+  await page.locator(id("new-session-folder")).fill(folder);
+  await page.locator(id("new-session-command")).fill(command);
+  await page.locator(id("new-session-name")).fill(name);
+  await page.locator(id("new-session-create")).click();
+  await page.locator(`${id("pane")}[data-active="true"] ${id("screen")}[data-attached="true"]`).waitFor();
+}
+
+/** Types a line into the terminal in front. */
+export async function enter(page, line) {
+  await page.locator(`${id("pane")}[data-active="true"] .xterm-helper-textarea`).focus();
+  await page.keyboard.type(`${line}\n`);
+}
