@@ -98,6 +98,13 @@ impl Seat {
         }
     }
 
+    /// Reads until the output ends with a line's end.
+    pub(crate) async fn until_line_end(&mut self) {
+        while !self.seen.ends_with(b"\n") {
+            self.next_frame().await.unwrap().expect("goes on");
+        }
+    }
+
     /// Where a later attachment goes on.
     pub(crate) fn place(&self) -> pb::Resume {
         pb::Resume { epoch: self.attached.epoch, offset: self.next }
