@@ -14,14 +14,14 @@ import { createRoot } from "react-dom/client";
 
 import { App } from "./app";
 import { tabSecret } from "./session/viewer-id";
-import { constructStyleSheets } from "./terminal/sheets";
+import { keepStylePolicy } from "./terminal/style-policy";
 import { Root } from "./ui/root";
 
 /** A terminal measures its cells when it opens, so its font has to be there; not for ever. */
 const FONT_WAIT_MS = 1500;
 
 async function main(): Promise<void> {
-  constructStyleSheets(document);
+  keepStylePolicy(document);
   const place = document.getElementById("root");
   if (place === null) throw new Error("the page has no root");
   const fonts = Promise.all(["400", "650", "italic 400"].map((style) => document.fonts.load(`${style} 14px "JetBrains Mono Variable"`)));

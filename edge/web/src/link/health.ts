@@ -64,9 +64,11 @@ export function hops(seen: Observed): Hop[] {
   const down = blame(seen);
   if (down === undefined) return chain;
   const at = chain.findIndex(({ name }) => name === down.name);
+  if (at < 0) return chain;
   return chain.map((each, i) => {
     if (i === at) return { ...each, state: "down", ms: undefined, since: down.since, why: down.why };
-    return i > at && at >= 0 ? { ...each, state: "unknown", ms: undefined } : each;
+    // Whoever accuses a hop was reached, and so were all before it.
+    return i < at ? { ...each, state: "up" } : { ...each, state: "unknown", ms: undefined };
   });
 }
 

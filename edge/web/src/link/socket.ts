@@ -6,9 +6,13 @@ import { create, toBinary } from "@bufbuild/protobuf";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { OpenSchema } from "../gen/chatcode/v1/edge_pb";
+import { smooth } from "./latency";
 import { EDGE_VERSIONS, HANDSHAKE_MS, PING_MS, SILENCE_MS } from "./limits";
 import { fromClose, Refusal } from "./refusal";
 import type { Call } from "./rpc";
+
+/** The first measurement falls into a busy moment; the second tells more. */
+const SOON_MS = 600;
 
 export interface SocketEvents {
   /** The edge takes messages. */
@@ -24,6 +28,7 @@ export class StreamSocket {
   readonly #socket: WebSocket;
   #heard = performance.now();
   #ticker: ReturnType<typeof setInterval> | undefined;
+  #edgeMs: number | undefined;
   #ended = false;
 
   constructor(
@@ -43,6 +48,7 @@ export class StreamSocket {
       this.#heard = performance.now();
       this.#ticker = setInterval(() => this.#tick(), PING_MS);
       this.#ping();
+      setTimeout(() => this.#ping(), SOON_MS);
       events.opened();
     };
     socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
@@ -82,7 +88,7 @@ export class StreamSocket {
   }
 
   #ping(): void {
-    if (this.#socket.readyState === WebSocket.OPEN) {
+    if (!this.#ended && this.#socket.readyState === WebSocket.OPEN) {
       this.#socket.send(JSON.stringify({ ping: Math.round(performance.now() * 1000) }));
     }
   }
@@ -95,9 +101,9 @@ export class StreamSocket {
       return;
     }
     if (typeof answer.pong !== "number") return;
-    const edgeMs = performance.now() - answer.pong / 1000;
+    this.#edgeMs = smooth(this.#edgeMs, performance.now() - answer.pong / 1000);
     const core = typeof answer.core_rtt_us === "number" && answer.core_rtt_us > 0 ? answer.core_rtt_us / 1000 : undefined;
-    this.events.measured(Math.max(edgeMs, 0), core);
+    this.events.measured(this.#edgeMs, core);
   }
 
   #end(refusal: Refusal): void {

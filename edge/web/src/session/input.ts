@@ -22,6 +22,8 @@ export class InputLog {
   /** The number of the next byte to send. */
   #sent = 0;
   #refused: Range[] = [];
+  /** Refusals below this were told. */
+  #refusedTo = 0;
 
   /** Keeps the bytes; answers how many fit. */
   push(bytes: Uint8Array): number {
@@ -48,20 +50,32 @@ export class InputLog {
     this.#settle(Math.min(offset, this.#sent));
   }
 
-  /** These were not written and will not be; their numbers are used up. */
-  refuse(range: Range): void {
+  /**
+   * These were not written and will not be; their numbers are used up. Answers
+   * how many of them are news.
+   */
+  refuse(range: Range): number {
+    const news = range.to - Math.max(range.from, this.#refusedTo);
+    if (news <= 0) return 0;
+    this.#refusedTo = range.to;
     this.#refused.push(range);
     this.#settle(this.#settled);
+    return news;
   }
 
   /**
    * An attachment of the same life begins: the holder has all below `expected`
-   * and gets the rest once more. False when the numbers cannot be right.
+   * and gets the rest once more. A holder that forgot this viewer counts anew.
    */
-  resume(expected: number): boolean {
-    if (expected < this.#settled || expected > this.end) return false;
+  resume(expected: number): void {
+    if (expected < this.#settled) {
+      this.#settled = expected;
+      this.#refused = [];
+      this.#refusedTo = Math.min(this.#refusedTo, expected);
+    } else if (expected > this.end) {
+      this.restart(expected);
+    }
     this.#sent = expected;
-    return true;
   }
 
   /** Another life begins: numbers start at `base`. Answers how many bytes are now unknown. */
@@ -70,6 +84,7 @@ export class InputLog {
     this.#pieces = [];
     this.#length = 0;
     this.#refused = [];
+    this.#refusedTo = base;
     this.#settled = base;
     this.#sent = base;
     return lost;
@@ -77,6 +92,7 @@ export class InputLog {
 
   /** The first attachment of this page: what was typed while it came up begins at `base`. */
   begin(base: number): void {
+    this.#refusedTo = base;
     this.#settled = base;
     this.#sent = base;
   }

@@ -16,6 +16,7 @@ import {
   type ServerFrame,
 } from "../gen/chatcode/v1/terminal_pb";
 import { COLS_MAX, FRAME_VERSIONS, PING_MS, ROWS_MAX, SILENCE_MS } from "../link/limits";
+import { smooth } from "../link/latency";
 import { Refusal } from "../link/refusal";
 import { Credit } from "./credit";
 import { InputLog } from "./input";
@@ -61,7 +62,8 @@ export class Viewer {
   #offset = 0;
   #liveOffset = 0;
   #number = 0;
-  #writer = 0;
+  /** Who holds the lease, 0 for nobody; missing until this attachment was told. */
+  #writer: number | undefined = 0;
   #role: Role;
   #size: Size | undefined;
   #rttMs: number | undefined;
@@ -120,7 +122,7 @@ export class Viewer {
       case "gap":
         return this.#gap(Number(kind.value.from), Number(kind.value.to));
       case "snapshot":
-        return this.#snapshot(now, Number(kind.value.offset), kind.value.part, kind.value.parts, kind.value.data);
+        return this.#snapshot(Number(kind.value.offset), kind.value.part, kind.value.parts, kind.value.data);
       case "inputConfirmed":
         this.#input.confirm(Number(kind.value.offset));
         return [];
@@ -168,7 +170,7 @@ export class Viewer {
     if (!this.#attached) return undefined;
     const control = this.#control.shift();
     if (control !== undefined) return control;
-    const run = this.mayType ? this.#input.next() : undefined;
+    const run = this.mayType && this.#writer !== undefined ? this.#input.next() : undefined;
     if (run !== undefined) return frame({ case: "input", value: { offset: BigInt(run.offset), data: run.data } });
     const rendered = this.#credit.poll(now, this.#rttMs);
     if (rendered === undefined) return undefined;
@@ -226,13 +228,14 @@ export class Viewer {
     if (this.#pinged === undefined && now >= this.#nextPing) this.#ping(now);
   }
 
-  /** Whether typed bytes would be written: the lease is ours or free. */
+  /** Whether typing makes sense: the lease is ours or free, as far as we know. */
   get mayType(): boolean {
-    return this.#role === Role.WRITER && !this.#exited && (this.#writer === 0 || this.#writer === this.#number);
+    const ours = this.#writer === undefined || this.#writer === 0 || this.#writer === this.#number;
+    return this.#role === Role.WRITER && !this.#exited && ours;
   }
 
   get holdsLease(): boolean {
-    return this.#attached && this.#writer !== 0 && this.#writer === this.#number;
+    return this.#attached && this.#writer === this.#number;
   }
 
   get isAttached(): boolean {
@@ -277,16 +280,18 @@ export class Viewer {
       events.push({ kind: "reset" });
       this.#startOutput(Number(attached.offset));
     } else {
-      if (!this.#input.resume(expected)) throw protocol("the session counts this viewer's input otherwise");
+      this.#input.resume(expected);
       events.push(...this.#refused(attached.refused));
-      // A gap or a snapshot follows when the offset is not ours.
-      if (Number(attached.offset) < this.#offset) throw protocol("output that this viewer has already");
+      // What was written and not rendered stays on the screen; the new
+      // attachment counts from here on.
+      if (Number(attached.offset) !== this.#offset) throw protocol("output does not go on where this viewer is");
+      this.#startOutput(this.#offset);
     }
     this.#epoch = attached.epoch;
     this.#liveOffset = Number(attached.liveOffset);
     this.#role = attached.role;
     this.#number = attached.viewer;
-    this.#writer = 0;
+    this.#writer = undefined;
     this.#exited = false;
     this.#attached = true;
     events.push(...resized(attached.session?.winsize));
@@ -306,12 +311,12 @@ export class Viewer {
   }
 
   #gap(from: number, to: number): ViewerEvent[] {
-    if (to < from) throw protocol("a gap that ends before it begins");
+    if (from !== this.#offset || to < from) throw protocol(`a gap at ${from} where ${this.#offset} follows`);
     this.#startOutput(to);
     return [{ kind: "reset", skipped: { from, to } }];
   }
 
-  #snapshot(now: number, offset: number, part: number, parts: number, data: Uint8Array): ViewerEvent[] {
+  #snapshot(offset: number, part: number, parts: number, data: Uint8Array): ViewerEvent[] {
     if (part !== this.#snapshotPart || part >= parts) throw protocol("parts of a snapshot out of order");
     const events: ViewerEvent[] = [];
     if (part === 0) {
@@ -322,7 +327,6 @@ export class Viewer {
     // A snapshot has no offsets of its own: it is rendered, and makes no credit.
     this.#inFlight += data.length;
     this.#stale += data.length;
-    void now;
     events.push({ kind: "output", data, live: false });
     return events;
   }
@@ -347,9 +351,9 @@ export class Viewer {
   }
 
   #refused(ranges: InputRefused[]): ViewerEvent[] {
-    return ranges.map(({ from, to, code }) => {
-      this.#input.refuse({ from: Number(from), to: Number(to) });
-      return { kind: "input-refused", bytes: Number(to - from), code };
+    return ranges.flatMap(({ from, to, code }): ViewerEvent[] => {
+      const bytes = this.#input.refuse({ from: Number(from), to: Number(to) });
+      return bytes > 0 ? [{ kind: "input-refused", bytes, code }] : [];
     });
   }
 
@@ -360,9 +364,8 @@ export class Viewer {
 
   #pong(now: number, stamp: number): ViewerEvent[] {
     this.#pinged = undefined;
-    this.#nextPing = now + PING_MS;
-    const ms = Math.max(now - stamp / 1000, 0);
-    this.#rttMs = this.#rttMs === undefined ? ms : this.#rttMs * 0.6 + ms * 0.4;
+    this.#nextPing = now + (this.#rttMs === undefined ? PING_MS / 4 : PING_MS);
+    this.#rttMs = smooth(this.#rttMs, now - stamp / 1000);
     return [{ kind: "rtt", ms: this.#rttMs }];
   }
 }

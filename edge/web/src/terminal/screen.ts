@@ -10,6 +10,7 @@ import { WebglAddon } from "@xterm/addon-webgl";
 import { Terminal } from "@xterm/xterm";
 
 import type { Size } from "../session/viewer";
+import { hasGraphicsCard } from "./graphics";
 import { isWebLink, openLink } from "./links";
 import { cleanPaste, pasteRisk, type PasteRisk } from "./paste";
 import { guardQueries } from "./queries";
@@ -81,7 +82,7 @@ export class Screen {
       lineHeight: 1.2,
       linkHandler: { ...link, allowNonHttpProtocols: false },
       macOptionClickForcesSelection: true,
-      minimumContrastRatio: 3,
+      overviewRuler: { width: 10 },
       scrollback: SCROLLBACK_LINES,
       screenReaderMode: look.screenReader,
       theme: terminalTheme(look.scheme),
@@ -164,12 +165,11 @@ export class Screen {
     if (this.#webgl === undefined && hasGraphicsCard()) {
       try {
         const webgl = new WebglAddon();
-        webgl.onContextLoss(() => {
-          webgl.dispose();
-          this.#webgl = undefined;
-        });
+        webgl.onContextLoss(() => this.hide());
         this.#terminal.loadAddon(webgl);
         this.#webgl = webgl;
+        // Drawn as text, xterm.js mends inverse colours for the wrong ground, so only here.
+        this.#terminal.options.minimumContrastRatio = 3;
       } catch {
         this.#webgl = undefined;
       }
@@ -179,8 +179,10 @@ export class Screen {
 
   /** Gives the graphics card back; browsers have few contexts. */
   hide(): void {
-    this.#webgl?.dispose();
+    if (this.#webgl === undefined) return;
+    this.#webgl.dispose();
     this.#webgl = undefined;
+    this.#terminal.options.minimumContrastRatio = 1;
   }
 
   refit(): void {
@@ -334,11 +336,4 @@ function withHeld(key: "ctrl" | "alt", bytes: Uint8Array): Uint8Array {
   if (code === 0x20) return Uint8Array.of(0);
   const upper = code >= 0x61 && code <= 0x7a ? code - 0x20 : code;
   return upper >= 0x40 && upper <= 0x5f ? Uint8Array.of(upper & 0x1f) : bytes;
-}
-
-let graphics: boolean | undefined;
-
-function hasGraphicsCard(): boolean {
-  graphics ??= document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true }) !== null;
-  return graphics;
 }

@@ -71,7 +71,7 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
             data-testid="new-session-folder"
             spellCheck={false}
             autoCapitalize="off"
-            autoFocus
+            data-autofocus
             onChange={(event) => setFolder(event.target.value)}
           />
           <small>Made when it is missing.</small>

@@ -35,7 +35,9 @@ export function Modal(props: { title: string; testId: string; className?: string
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const shown = dialog.current;
-    if (shown !== null && !shown.open) shown.showModal();
+    if (shown === null || shown.open) return;
+    shown.showModal();
+    shown.querySelector<HTMLElement>("[data-autofocus]")?.focus();
   }, []);
   return (
     <dialog
@@ -67,7 +69,7 @@ function EndSession({ tab, name, close }: { tab: Tab; name: string; close: () =>
         <button type="button" className="quiet" onClick={close}>
           Cancel
         </button>
-        <button type="button" className="danger" autoFocus data-testid="end-confirm" onClick={end}>
+        <button type="button" className="danger" data-autofocus data-testid="end-confirm" onClick={end}>
           End the session
         </button>
       </div>

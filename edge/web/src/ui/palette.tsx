@@ -62,7 +62,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
         aria-controls="palette-items"
         aria-activedescendant={found[chosen] === undefined ? undefined : `palette-${found[chosen].id}`}
         aria-label="Commands and sessions"
-        autoFocus
+        data-autofocus
         spellCheck={false}
         onChange={(event) => {
           setText(event.target.value);

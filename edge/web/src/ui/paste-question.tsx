@@ -9,7 +9,9 @@ export function PasteQuestion({ attachment }: { attachment: Attachment }): React
   const { risk } = useStore(attachment.status);
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
-    if (risk !== undefined) dialog.current?.showModal();
+    if (risk === undefined || dialog.current === null || dialog.current.open) return;
+    dialog.current.showModal();
+    dialog.current.querySelector<HTMLElement>("[data-autofocus]")?.focus();
   }, [risk]);
   if (risk === undefined) return null;
   const go = (): void => {
@@ -18,14 +20,14 @@ export function PasteQuestion({ attachment }: { attachment: Attachment }): React
   };
   return (
     <dialog ref={dialog} className="dialog" aria-labelledby="paste-title" data-testid="paste-question" onClose={() => attachment.dismissRisk()}>
-      <h2 id="paste-title">Paste {risk.risk.lines} lines?</h2>
-      <p>The program in the terminal does not hold pastes back: each line runs as soon as it arrives.</p>
+      <h2 id="paste-title">{risk.risk.lines === 1 ? "Paste a whole line?" : `Paste ${risk.risk.lines} lines?`}</h2>
+      <p>The program in the terminal does not hold pastes back: a line runs as soon as it arrives.</p>
       <pre className="paste-preview">{risk.risk.preview}</pre>
       <div className="dialog-acts">
         <button type="button" className="quiet" onClick={() => attachment.dismissRisk()}>
           Cancel
         </button>
-        <button type="button" className="primary" autoFocus data-testid="paste-anyway" onClick={go}>
+        <button type="button" className="primary" data-autofocus data-testid="paste-anyway" onClick={go}>
           Paste
         </button>
       </div>

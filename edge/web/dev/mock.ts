@@ -1,0 +1,324 @@
+// An edge for those who work on the page: serves `dist` under the same policy
+// as the real one, signs in with the secret "dev", and runs real shells on this
+// machine. Never for use: everything on this machine is behind it.
+//
+//   npm run build && npm run mock       then open the address it prints
+//
+// Faults, to see how the page takes them: POST /dev/fault?hop=edge|core|machine&ms=8000
+
+import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { readFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { WebSocketServer, type WebSocket } from "ws";
+
+import * as accounts from "../src/gen/chatcode/v1/accounts_pb";
+import { Code } from "../src/gen/chatcode/v1/code_pb";
+import { OpenSchema } from "../src/gen/chatcode/v1/edge_pb";
+import { FleetWatchResponseSchema, GatewaySchema, LinkState } from "../src/gen/chatcode/v1/fleet_pb";
+import { Role } from "../src/gen/chatcode/v1/grant_pb";
+import * as sessions from "../src/gen/chatcode/v1/sessions_pb";
+import { MockSession, type Peer } from "./session";
+
+const PORT = Number(process.env["PORT"] ?? 4310);
+const DIST = join(import.meta.dirname, "..", "dist");
+const COOKIE = "chatcode-mock=yes";
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; font-src 'self'; " +
+  "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'";
+const TYPES: Record<string, string> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".woff2": "font/woff2",
+};
+
+const started = Date.now();
+const gateways = [
+  gateway("4f1c2c6e-0000-4000-8000-000000000001", "mill", LinkState.ONLINE, 3 * 3600e3),
+  gateway("4f1c2c6e-0000-4000-8000-000000000002", "harbour", LinkState.ONLINE, 26 * 60e3),
+  gateway("4f1c2c6e-0000-4000-8000-000000000003", "old-laptop", LinkState.OFFLINE, 9 * 60e3),
+];
+const all = new Map<string, { gateway: string; session: MockSession }>();
+const watchers = new Set<WebSocket>();
+const sockets = new Set<WebSocket>();
+let coreDownUntil = 0;
+let edgeDownUntil = 0;
+let empty = process.env["EMPTY"] === "1";
+let nobodyKnows = false;
+
+function gateway(id: string, name: string, linkState: LinkState, age: number) {
+  return create(GatewaySchema, {
+    id,
+    name,
+    linkState,
+    sinceUnixMs: BigInt(started - age),
+    linkRttUs: linkState === LinkState.ONLINE ? 640n : 0n,
+    holderRttUs: linkState === LinkState.ONLINE ? 90n : 0n,
+    programVersion: "0.1.0",
+    enrolledUnixMs: BigInt(started - 9 * 86400e3),
+    linkEpoch: 1n,
+  });
+}
+
+function add(home: string, name: string, folder: string, command: string[], id?: string): MockSession {
+  const session = new MockSession(name, folder, command, () => tellSession(session.info.id), id);
+  all.set(session.info.id, { gateway: home, session });
+  tellSession(session.info.id);
+  return session;
+}
+
+function event(socket: WebSocket, shape: MessageInitShape<typeof FleetWatchResponseSchema>): void {
+  socket.send(toBinary(FleetWatchResponseSchema, create(FleetWatchResponseSchema, shape)));
+}
+
+function tellSession(id: string): void {
+  const known = all.get(id);
+  for (const socket of watchers) {
+    if (known !== undefined) event(socket, { event: { case: "sessionChanged", value: { gateway: known.gateway, session: known.session.info } } });
+  }
+}
+
+function tellGateway(one: (typeof gateways)[number]): void {
+  for (const socket of watchers) event(socket, { event: { case: "gatewayChanged", value: one } });
+}
+
+// --- unary calls ---
+
+class Refused extends Error {
+  constructor(
+    readonly code: Code,
+    readonly grpc: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+function call<I extends DescMessage, O extends DescMessage>(
+  input: I,
+  output: O,
+  serve: (request: ReturnType<typeof fromBinary<I>>, headers: IncomingMessage["headers"]) => MessageInitShape<O>,
+) {
+  return (body: Uint8Array, headers: IncomingMessage["headers"]): Uint8Array =>
+    toBinary(output, create(output, serve(fromBinary(input, body), headers)));
+}
+
+function find(headers: IncomingMessage["headers"]): MockSession {
+  const known = all.get(String(headers["chatcode-session"]));
+  if (known === undefined) throw new Refused(Code.UNKNOWN_SESSION, 5, "there is no such session");
+  return known.session;
+}
+
+const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["headers"]) => Uint8Array> = {
+  "Accounts/WhoAmI": call(accounts.AccountsWhoAmIRequestSchema, accounts.AccountsWhoAmIResponseSchema, () => ({
+    principal: "person/1",
+    displayName: "owner",
+    installation: "7c41e09a",
+    coreVersion: "0.1.0",
+  })),
+  "Accounts/CreateTicket": call(accounts.AccountsCreateTicketRequestSchema, accounts.AccountsCreateTicketResponseSchema, () => ({
+    ticket: "mock",
+  })),
+  "Sessions/Create": call(sessions.SessionsCreateRequestSchema, sessions.SessionsCreateResponseSchema, (wish, headers) => {
+    if (wish.folder.includes("..")) throw new Refused(Code.INVALID, 3, "the folder has “..” in it; name it directly");
+    const home = String(headers["chatcode-gateway"]);
+    const session = add(home, wish.name, wish.folder, wish.command, wish.session);
+    return { session: session.info };
+  }),
+  "Sessions/Rename": call(sessions.SessionsRenameRequestSchema, sessions.SessionsRenameResponseSchema, (wish, headers) => {
+    const session = find(headers);
+    session.rename(wish.name);
+    return { session: session.info };
+  }),
+  "Sessions/End": call(sessions.SessionsEndRequestSchema, sessions.SessionsEndResponseSchema, (_, headers) => {
+    const session = find(headers);
+    if (session.info.state === sessions.SessionState.EXITED) {
+      const home = all.get(session.info.id)?.gateway ?? "";
+      all.delete(session.info.id);
+      for (const socket of watchers) {
+        event(socket, { event: { case: "sessionRemoved", value: { gateway: home, session: session.info.id } } });
+      }
+      return {};
+    }
+    session.stop();
+    return { session: session.info };
+  }),
+};
+
+function frame(kind: number, body: Uint8Array): Buffer {
+  const head = Buffer.alloc(5);
+  head[0] = kind;
+  head.writeUInt32BE(body.length, 1);
+  return Buffer.concat([head, body]);
+}
+
+async function unary(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  const name = (request.url ?? "").replace("/chatcode.v1.", "");
+  response.setHeader("content-type", "application/grpc-web+proto");
+  try {
+    if (!(request.headers.cookie ?? "").includes(COOKIE)) throw new Refused(Code.UNAUTHENTICATED, 16, "sign in");
+    if (Date.now() < coreDownUntil) throw new Refused(Code.CORE_UNREACHABLE, 14, "the core does not answer");
+    const serve = METHODS[name];
+    if (serve === undefined) throw new Refused(Code.UNKNOWN_METHOD, 12, `no ${name} here`);
+    const answer = serve(Buffer.concat(chunks).subarray(5), request.headers);
+    response.end(Buffer.concat([frame(0, answer), frame(128, Buffer.from("grpc-status: 0\r\n"))]));
+  } catch (error) {
+    const refused = error instanceof Refused ? error : new Refused(Code.INTERNAL, 13, String(error));
+    const trailers = [
+      `grpc-status: ${refused.grpc}`,
+      `grpc-message: ${encodeURIComponent(refused.message)}`,
+      `chatcode-code: ${(Code[refused.code] ?? "").toLowerCase()}`,
+    ];
+    response.end(frame(128, Buffer.from(`${trailers.join("\r\n")}\r\n`)));
+  }
+}
+
+// --- streaming calls ---
+
+function stream(socket: WebSocket): void {
+  sockets.add(socket);
+  let serve: ((bytes: Uint8Array) => void) | undefined;
+  let gone = (): void => undefined;
+  socket.on("message", (data: Buffer, binary) => {
+    if (!binary) {
+      const { ping } = JSON.parse(data.toString()) as { ping: number };
+      socket.send(JSON.stringify({ pong: ping, core_rtt_us: 310 }));
+      return;
+    }
+    if (serve !== undefined) return serve(data);
+    const open = fromBinary(OpenSchema, data);
+    if (Date.now() < coreDownUntil) return end(socket, Code.CORE_UNREACHABLE, "the core does not answer");
+    if (open.method === "/chatcode.v1.Fleet/Watch") {
+      serve = () => watch(socket);
+      gone = () => watchers.delete(socket);
+      return;
+    }
+    const home = gateways.find(({ id }) => id === open.gateway);
+    if (home?.linkState !== LinkState.ONLINE) return end(socket, Code.GATEWAY_OFFLINE, "the machine has no link now");
+    const session = all.get(open.session)?.session;
+    if (session === undefined) return end(socket, Code.UNKNOWN_SESSION, "there is no such session");
+    const peer: Peer = { send: (bytes) => socket.send(bytes), end: (code, message) => end(socket, code, message) };
+    const role = nobodyKnows ? Role.VIEWER : Role.WRITER;
+    serve = (bytes) => session.message(peer, bytes, names.shift() ?? "owner", role);
+    gone = () => session.gone(peer);
+  });
+  socket.on("close", () => {
+    sockets.delete(socket);
+    gone();
+  });
+}
+
+const names: string[] = [];
+
+function end(socket: WebSocket, code: Code, message: string): void {
+  socket.close(code === Code.DONE ? 1000 : 4000 + code, `${(Code[code] ?? "").toLowerCase()}: ${message}`.slice(0, 120));
+}
+
+function watch(socket: WebSocket): void {
+  if (!empty) {
+    for (const one of gateways) event(socket, { event: { case: "gatewayChanged", value: one } });
+    for (const { gateway: home, session } of all.values()) {
+      event(socket, { event: { case: "sessionChanged", value: { gateway: home, session: session.info } } });
+    }
+    watchers.add(socket);
+  }
+  event(socket, { event: { case: "synced", value: true } });
+}
+
+// --- faults ---
+
+function fault(url: URL): void {
+  const hop = url.searchParams.get("hop");
+  const until = Date.now() + Number(url.searchParams.get("ms") ?? 8000);
+  if (hop === "core") coreDownUntil = until;
+  if (hop === "edge") edgeDownUntil = until;
+  if (hop === "read-only") nobodyKnows = true;
+  if (hop === "empty") empty = true;
+  if (hop === "name") names.push(url.searchParams.get("name") ?? "alex");
+  if (hop === "machine") {
+    for (const one of gateways.slice(0, 2)) {
+      one.linkState = LinkState.OFFLINE;
+      one.sinceUnixMs = BigInt(Date.now());
+      tellGateway(one);
+      setTimeout(() => {
+        one.linkState = LinkState.ONLINE;
+        one.sinceUnixMs = BigInt(Date.now());
+        tellGateway(one);
+      }, until - Date.now());
+    }
+  }
+  for (const socket of sockets) {
+    if (hop === "edge") socket.terminate();
+    if (hop === "core") end(socket, Code.CORE_UNREACHABLE, "the core does not answer");
+    if (hop === "machine" && !watchers.has(socket)) end(socket, Code.GATEWAY_OFFLINE, "the link to the machine broke");
+  }
+}
+
+const server = createServer((request, response) => {
+  const url = new URL(request.url ?? "/", `http://localhost:${PORT}`);
+  if (url.pathname === "/dev/fault") {
+    fault(url);
+    response.end();
+    return;
+  }
+  if (Date.now() < edgeDownUntil) {
+    request.socket.destroy();
+    return;
+  }
+  if (url.pathname.startsWith("/chatcode.v1.")) return void unary(request, response);
+  if (url.pathname === "/api/health") {
+    const up = Date.now() >= coreDownUntil;
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ core: { up, since_unix_ms: up ? started : coreDownUntil - 60_000, rtt_us: 300 } }));
+    return;
+  }
+  if (url.pathname === "/api/sign-out") {
+    response.setHeader("set-cookie", `${COOKIE}; Max-Age=0; Path=/`);
+    response.end();
+    return;
+  }
+  if (url.pathname === "/api/sign-in") {
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => {
+      response.setHeader("content-type", "application/json");
+      if ((JSON.parse(body) as { secret: string }).secret === "dev") {
+        response.setHeader("set-cookie", `${COOKIE}; HttpOnly; SameSite=Strict; Path=/`);
+        response.end(JSON.stringify({ display_name: "owner", expires_unix_ms: Date.now() + 86400e3 }));
+      } else {
+        response.statusCode = 401;
+        response.end(JSON.stringify({ code: "bad_token", message: "This sign-in link was used already or is too old." }));
+      }
+    });
+    return;
+  }
+  try {
+    const path = url.pathname === "/" ? "/index.html" : normalize(url.pathname);
+    const content = readFileSync(join(DIST, path));
+    response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
+    response.setHeader("content-security-policy", POLICY);
+    response.end(content);
+  } catch {
+    response.statusCode = 404;
+    response.end();
+  }
+});
+
+const upgrade = new WebSocketServer({ noServer: true });
+server.on("upgrade", (request, socket, head) => {
+  if (Date.now() < edgeDownUntil) socket.destroy();
+  else upgrade.handleUpgrade(request, socket, head, stream);
+});
+
+const [mill, harbour] = gateways;
+if (!empty && mill !== undefined && harbour !== undefined) {
+  add(mill.id, "claude", "~/work/chatcode", ["bash", "--norc"], "aaaaaaaa-0000-4000-8000-000000000001");
+  add(mill.id, "shell", "", [], "aaaaaaaa-0000-4000-8000-000000000002");
+  add(mill.id, "tests", "~/work/chatcode", ["sh", "-c", "echo running 214 tests; sleep 1; exit 101"]);
+  add(harbour.id, "deploy", "/srv/site", ["bash", "--norc"], "aaaaaaaa-0000-4000-8000-000000000004");
+}
+server.listen(PORT, "127.0.0.1", () => process.stdout.write(`http://localhost:${PORT}/#login=dev\n`));

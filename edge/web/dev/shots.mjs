@@ -1,0 +1,232 @@
+// Pictures of every state of the page, by a headless Chromium against the
+// mock: `node dev/shots.mjs [name...]`, after `npm run build`. Into shots/.
+
+import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+const web = dirname(dirname(fileURLToPath(import.meta.url)));
+const port = 4390;
+const origin = `http://localhost:${port}`;
+const wanted = process.argv.slice(2);
+mkdirSync(join(web, "shots"), { recursive: true });
+
+const mock = spawn(process.execPath, ["--import", "tsx", join(web, "dev/mock.ts")], { cwd: web, env: { ...process.env, PORT: String(port) } });
+mock.stderr.on("data", (data) => process.stderr.write(data));
+await new Promise((resolve) => mock.stdout.once("data", resolve));
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+
+const id = (name) => `[data-testid="${name}"]`;
+const visible = (page, name) => page.locator(`${id(name)}:visible`).first();
+const fault = (query) => fetch(`${origin}/dev/fault?${query}`, { method: "POST" });
+
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "dark", ...options });
+  const page = await context.newPage();
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") process.stdout.write(`  console: ${message.text()}\n`);
+  });
+  page.on("pageerror", (error) => process.stdout.write(`  page error: ${error.message}\n`));
+  return page;
+}
+
+async function signIn(page) {
+  await page.goto(`${origin}/#login=dev`);
+  await page.waitForSelector(`${id("sign-in-state")}[data-state="signed-in"]`);
+  await page.waitForSelector(id("session"), { state: "attached" });
+}
+
+async function enter(page, name) {
+  await page.locator(id("session"), { hasText: name }).locator("button").first().click();
+  await page.waitForSelector(`.pane:not([hidden]) ${id("screen")}[data-attached="true"]`);
+}
+
+async function run(page, text, sees) {
+  await page.keyboard.type(text);
+  await page.keyboard.press("Enter");
+  await page.locator(`.pane:not([hidden]) .xterm-rows`, { hasText: sees }).waitFor();
+}
+
+const colours =
+  "clear; for i in 0 1 2 3 4 5 6 7; do printf '\\033[3%sm colour %s \\033[0m\\033[9%sm bright %s \\033[0m\\033[4%sm   \\033[0m\\n' $i $i $i $i $i; done; " +
+  "printf '\\033[1mbold\\033[0m \\033[3mitalic\\033[0m \\033[4munder\\033[0m \\033[2mdim\\033[0m \\033[7minverse\\033[0m\\n'; echo '┌──────┐'; echo '│ 箱 ü │'; echo '└──────┘'; ls -la --color=always / | head -12; echo https://example.org/; echo do''ne";
+
+const states = {
+  async signedOut(page, shot) {
+    await page.goto(origin);
+    await page.waitForSelector(`${id("sign-in-state")}[data-state="signed-out"]`);
+    await shot();
+  },
+  async refused(page, shot) {
+    await page.goto(`${origin}/#login=wrong`);
+    await page.waitForSelector(id("sign-in-refused"));
+    await shot();
+  },
+  async nothing(page, shot) {
+    await signIn(page);
+    await shot();
+  },
+  async terminal(page, shot) {
+    await signIn(page);
+    await enter(page, "deploy");
+    await enter(page, "claude");
+    await run(page, colours, "done");
+    await page.waitForTimeout(3500);
+    await shot();
+  },
+  async newSession(page, shot) {
+    await signIn(page);
+    await enter(page, "shell");
+    await page.keyboard.press("Control+Shift+Enter");
+    await page.waitForSelector(id("new-session-form"));
+    await shot();
+  },
+  async palette(page, shot) {
+    await signIn(page);
+    await enter(page, "shell");
+    await page.keyboard.press("Control+Shift+P");
+    await page.waitForSelector(id("palette"));
+    await shot();
+  },
+  async end(page, shot) {
+    await signIn(page);
+    await page.locator(id("session"), { hasText: "shell" }).hover();
+    await page.locator(id("session"), { hasText: "shell" }).locator(id("end")).click();
+    await page.waitForSelector(id("end-question"));
+    await shot();
+  },
+  async search(page, shot) {
+    await signIn(page);
+    await enter(page, "claude");
+    await run(page, colours, "done");
+    await page.keyboard.press("Control+Shift+F");
+    await page.keyboard.type("colour");
+    await page.waitForTimeout(400);
+    await shot();
+  },
+  async paste(page, shot) {
+    await signIn(page);
+    await enter(page, "deploy");
+    await run(page, "cat", "cat");
+    await page.keyboard.press("Control+c");
+    await page.keyboard.type("printf '\\033[?2004l'; sleep 5\n");
+    await page.waitForTimeout(300);
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      data.setData("text/plain", "git fetch origin\ngit reset --hard origin/main\nrm -rf node_modules\n");
+      document.querySelector(".pane:not([hidden]) textarea").dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    });
+    await page.waitForSelector(id("paste-question"));
+    await shot();
+  },
+  async machineDown(page, shot) {
+    await signIn(page);
+    await enter(page, "claude");
+    await run(page, "clear; echo he''re", "here");
+    await fault("hop=machine&ms=9000");
+    await page.waitForTimeout(300);
+    await page.keyboard.type("echo typed while away\n");
+    await page.waitForSelector(id("line-note"));
+    await page.waitForTimeout(3200);
+    await shot();
+    await page.locator(".pane:not([hidden]) .xterm-rows", { hasText: "typed while away" }).waitFor({ timeout: 20000 });
+  },
+  async coreDown(page, shot) {
+    await signIn(page);
+    await enter(page, "shell");
+    await fault("hop=core&ms=5000");
+    await page.waitForSelector(id("line-note"));
+    await page.waitForTimeout(2500);
+    await shot();
+    await page.waitForSelector(`.pane:not([hidden]) ${id("screen")}[data-attached="true"]`, { timeout: 20000 });
+  },
+  async edgeDown(page, shot) {
+    await signIn(page);
+    await fault("hop=edge&ms=5000");
+    await page.waitForTimeout(3500);
+    await shot();
+    await page.waitForSelector(`${id("status")}[data-down=""]`, { timeout: 20000 });
+  },
+  async edgeDownAtStart(page, shot) {
+    await signIn(page);
+    await fault("hop=core&ms=4000");
+    await page.reload();
+    await page.waitForSelector(`${id("sign-in-state")}[data-state="waiting"]`);
+    await page.waitForTimeout(2000);
+    await shot();
+    await page.waitForSelector(`${id("sign-in-state")}[data-state="signed-in"]`, { timeout: 20000 });
+  },
+  async lookOn(page, shot) {
+    const other = await open();
+    await fault("hop=name&name=alex");
+    await signIn(other);
+    await enter(other, "shell");
+    await signIn(page);
+    await enter(page, "shell");
+    await visible(page, "read-only").waitFor();
+    await page.keyboard.type("x");
+    await page.waitForTimeout(300);
+    await shot();
+    await visible(page, "take-over").click();
+    await visible(page, "you-type").waitFor();
+    await shot("took");
+    await other.context().close();
+  },
+  async gap(page, shot) {
+    await signIn(page);
+    await enter(page, "deploy");
+    await run(page, "clear; seq 1 400000; echo do''ne", "done");
+    await page.locator(id("tab-close")).first().click();
+    await enter(page, "deploy");
+    await visible(page, "gap").waitFor();
+    await page.waitForTimeout(500);
+    await shot();
+  },
+  async ended(page, shot) {
+    await signIn(page);
+    await page.locator(id("new-session")).click();
+    await page.locator(id("new-session-name")).fill("short");
+    await page.locator(id("new-session-command")).fill("sh -c 'echo one; sleep 1; exit 3'");
+    await page.locator(id("new-session-create")).click();
+    await visible(page, "exited").waitFor();
+    await shot();
+  },
+  async phone(page, shot) {
+    await signIn(page);
+    await page.locator(id("list-toggle")).click();
+    await page.waitForTimeout(300);
+    await shot("list");
+    await enter(page, "claude");
+    await run(page, colours, "done");
+    await page.waitForTimeout(400);
+    await shot();
+    await page.locator(id("palette-button")).click();
+    await page.waitForTimeout(300);
+    await shot("palette");
+  },
+};
+
+const phone = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
+const looks = { dark: { colorScheme: "dark" }, light: { colorScheme: "light" } };
+let failed = 0;
+for (const [name, state] of Object.entries(states)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  for (const [look, options] of Object.entries(looks)) {
+    const page = await open({ ...options, ...(name === "phone" ? phone : {}) });
+    const shot = (extra) => page.screenshot({ path: join(web, "shots", `${[name, extra, look].filter(Boolean).join("-")}.png`) });
+    try {
+      await state(page, shot);
+      process.stdout.write(`ok ${name} ${look}\n`);
+    } catch (error) {
+      failed += 1;
+      await shot("FAILED");
+      process.stdout.write(`FAILED ${name} ${look}: ${error.message.split("\n").slice(0, 3).join(" | ")}\n`);
+    }
+    await page.context().close();
+  }
+}
+await browser.close();
+mock.kill();
+process.exitCode = failed === 0 ? 0 : 1;

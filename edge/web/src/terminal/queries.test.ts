@@ -1,0 +1,63 @@
+import headless from "@xterm/headless";
+import type { Terminal as PageTerminal } from "@xterm/xterm";
+import { describe, expect, it } from "vitest";
+
+import { guardQueries } from "./queries";
+
+/** Every question that a program may ask a terminal, and some that must never be answered. */
+const QUESTIONS = {
+  "primary attributes": "\x1b[c",
+  "secondary attributes": "\x1b[>c",
+  "tertiary attributes": "\x1b[=c",
+  status: "\x1b[5n",
+  cursor: "\x1b[6n",
+  "cursor, private": "\x1b[?6n",
+  "ansi mode": "\x1b[4$p",
+  "private mode": "\x1b[?2004$p",
+  setting: "\x1bP$qm\x1b\\",
+  capability: "\x1bP+q544e\x1b\\",
+  foreground: "\x1b]10;?\x1b\\",
+  background: "\x1b]11;?\x07",
+  "cursor colour": "\x1b]12;?\x07",
+  palette: "\x1b]4;1;?\x07",
+  keyboard: "\x1b[?u",
+  version: "\x1b[>q",
+};
+const NEVER = {
+  title: "\x1b[21t",
+  "text size": "\x1b[18t",
+  "window size": "\x1b[14t",
+  "read clipboard": "\x1b]52;c;?\x07",
+  "write clipboard": "\x1b]52;c;ZXZpbA==\x07",
+};
+
+async function answers(bytes: string, mayAnswer: () => boolean): Promise<string> {
+  const terminal = new headless.Terminal({ allowProposedApi: true });
+  guardQueries(terminal as unknown as PageTerminal, mayAnswer);
+  let answered = "";
+  terminal.onData((text) => (answered += text));
+  await new Promise<void>((resolve) => terminal.write(bytes, resolve));
+  terminal.dispose();
+  return answered;
+}
+
+describe("terminal queries", () => {
+  it.each(Object.entries(QUESTIONS))("%s: silent while the answer is not ours", async (_, question) => {
+    expect(await answers(question, () => false)).toBe("");
+  });
+
+  it("the answer is given where it is ours", async () => {
+    expect(await answers(QUESTIONS["primary attributes"], () => true)).toMatch(/^\x1b\[\?[\d;]+c$/u);
+    expect(await answers(QUESTIONS.cursor, () => true)).toBe("\x1b[1;1R");
+    expect(await answers(QUESTIONS["private mode"], () => true)).toBe("\x1b[?2004;2$y");
+  });
+
+  it.each(Object.entries(NEVER))("%s: never answered", async (_, question) => {
+    expect(await answers(question, () => true)).toBe("");
+  });
+
+  it("a replay of everything types nothing, and colours still work", async () => {
+    const all = Object.values({ ...QUESTIONS, ...NEVER }).join("text\r\n");
+    expect(await answers(`${all}\x1b]11;#123456\x07`, () => false)).toBe("");
+  });
+});
