@@ -51,7 +51,7 @@ web-test: web-deps
 
 # The tests in a real browser; the programs have to be built.
 browser *ARGS: test-tools
-    node --test {{ if ARGS == "" { "tests/browser/" } else { '"$@"' } }}
+    node --test "$@" tests/browser/*.test.mjs
 
 # Install a browser and the test runner, when they are missing.
 [private]
