@@ -16,7 +16,11 @@ use chatcode_proto::{
         gateway_control::Kind as FromGateway, link_client::LinkClient,
     },
 };
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{error::Elapsed, timeout},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Streaming;
@@ -118,29 +122,19 @@ impl Life<'_> {
             Ok::<_, tonic::Status>((inbox, first))
         };
         let first = match timeout(limits::HELLO, greeting).await {
-            Err(_) => {
-                self.link.close(Code::Timeout, "no Welcome came");
-                return Err(Outcome::Ended(Refusal::new(Code::Timeout, "the core sent no Welcome in time")));
-            }
+            Err(_) => return Err(self.give_up(Code::Timeout, "the core sent no Welcome in time")),
             Ok(Err(status)) => return Err(Outcome::of_call(Some(status), &self.link).await),
             Ok(Ok(first)) => first,
         };
         let (inbox, message) = first;
         match message.and_then(|message| message.kind) {
             Some(FromCore::Welcome(welcome)) => {
-                self.judge(&welcome).map_err(|refusal| {
-                    self.link.close(refusal.code, &refusal.message);
-                    Outcome::Ended(refusal)
-                })?;
+                self.judge(&welcome).map_err(|wrong| self.give_up(wrong.code, &wrong.message))?;
                 Ok((Control { outbox, inbox }, welcome))
             }
             Some(FromCore::Revoked(revoked)) => Err(Outcome::Revoked(revoked.message)),
             Some(FromCore::Drain(drain)) => Err(Outcome::Drained(drained(&drain))),
-            Some(_) => {
-                let refusal = Refusal::new(Code::Protocol, "the core's first message was no Welcome");
-                self.link.close(refusal.code, &refusal.message);
-                Err(Outcome::Ended(refusal))
-            }
+            Some(_) => Err(self.give_up(Code::Protocol, "the core's first message was no Welcome")),
             None => Err(Outcome::of_call(None, &self.link).await),
         }
     }
@@ -173,58 +167,61 @@ impl Life<'_> {
     ) -> Outcome {
         let mut measures = JoinSet::new();
         loop {
-            let message = tokio::select! {
-                message = timeout(silence, control.inbox.message()) => message,
-                end = self.link.closed() => return Outcome::of_link(end),
+            let heard = tokio::select! {
+                message = timeout(silence, control.inbox.message()) => self.heard(message).await,
+                end = self.link.closed() => Err(Outcome::of_link(end)),
                 () = stop.cancelled() => {
                     self.leave(control, services, Code::Done, "the gateway stops").await;
                     return Outcome::Stopped;
                 }
-                _ = &mut services.server => {
-                    self.link.close(Code::Internal, "the gateway's services ended");
-                    return Outcome::Ended(Refusal::new(Code::Internal, "the services of the link ended"));
-                }
+                _ = &mut services.server => Err(self.give_up(Code::Internal, "the services of the link ended")),
                 Some(_) = measures.join_next() => continue,
             };
-            let came_us = monotonic_us();
-            let kind = match message {
-                Err(_) => {
-                    self.link.close(Code::Timeout, "the core was silent");
-                    let words = format!("the core was silent for {silence:?}");
-                    return Outcome::Ended(Refusal::new(Code::Timeout, words));
-                }
-                Ok(Err(status)) => return Outcome::of_call(Some(status), &self.link).await,
-                Ok(Ok(None)) => return Outcome::of_call(None, &self.link).await,
-                Ok(Ok(Some(message))) => message.kind,
-            };
-            match kind {
-                Some(FromCore::Heartbeat(beat)) => {
-                    let echo = self.echo(&beat, came_us);
-                    if control.outbox.try_send(echo).is_err() {
-                        self.link.close(Code::Timeout, "the link takes no messages");
-                        return Outcome::Ended(Refusal::new(Code::Timeout, "the link takes no messages"));
+            match heard {
+                Err(outcome) => return outcome,
+                Ok(Some(FromCore::Heartbeat(beat))) => {
+                    if control.outbox.try_send(self.echo(&beat, monotonic_us())).is_err() {
+                        return self.give_up(Code::Timeout, "the link takes no messages");
                     }
                     if measures.is_empty() {
                         let registry = Arc::clone(self.registry);
                         measures.spawn(async move { registry.measure().await });
                     }
                 }
-                Some(FromCore::Drain(drain)) => {
+                Ok(Some(FromCore::Drain(drain))) => {
                     self.leave(control, services, Code::Draining, "drained").await;
                     return Outcome::Drained(drained(&drain));
                 }
-                Some(FromCore::Revoked(revoked)) => {
+                Ok(Some(FromCore::Revoked(revoked))) => {
                     self.link.close(Code::Revoked, "understood");
                     return Outcome::Revoked(revoked.message);
                 }
-                Some(FromCore::Welcome(_)) => {
-                    self.link.close(Code::Protocol, "a second Welcome");
-                    return Outcome::Ended(Refusal::new(Code::Protocol, "the core sent a second Welcome"));
+                Ok(Some(FromCore::Welcome(_))) => {
+                    return self.give_up(Code::Protocol, "the core sent a second Welcome");
                 }
                 // Nothing was asked for; a kind of a later version.
-                Some(FromCore::Renewed(_)) | None => {}
+                Ok(Some(FromCore::Renewed(_)) | None) => {}
             }
         }
+    }
+
+    /// What the core said, or what follows from its silence or the call's end.
+    async fn heard(
+        &self,
+        message: Result<Result<Option<CoreControl>, tonic::Status>, Elapsed>,
+    ) -> Result<Option<FromCore>, Outcome> {
+        match message {
+            Ok(Ok(Some(message))) => Ok(message.kind),
+            Ok(Ok(None)) => Err(Outcome::of_call(None, &self.link).await),
+            Ok(Err(status)) => Err(Outcome::of_call(Some(status), &self.link).await),
+            Err(_) => Err(self.give_up(Code::Timeout, "the core was silent for too long")),
+        }
+    }
+
+    /// Ends the link from this side.
+    fn give_up(&self, code: Code, why: &str) -> Outcome {
+        self.link.close(code, why);
+        Outcome::Ended(Refusal::new(code, why))
     }
 
     fn echo(&self, beat: &pb::Heartbeat, came_us: u64) -> GatewayControl {
