@@ -15,6 +15,7 @@ use crate::{
     fleet::{Fleet, link_state},
     ls::{gateway_row, gateways_table},
     print::{self, say, shown},
+    up::Addresses,
 };
 
 /// Machines.
@@ -64,12 +65,15 @@ impl Gateway {
             }
             Self::Token(wish) => {
                 print_token(&client, wish, MemberKind::Gateway).await?;
+                let port = client.core().rsplit(':').next().unwrap_or("PORT");
                 say(&format!(
                     "on the other machine, with the token on standard input:\n  \
-                     chatcode-gateway enroll --data-dir DIR --core HOST:PORT\n\
-                     (this core listens on {})",
-                    client.core()
+                     chatcode-gateway enroll --data-dir DIR --core HOST:{port}"
                 ));
+                if Addresses::load(&data_dir.join("up")).is_local_only() {
+                    say("this core listens on this machine only; others reach it after:\n  \
+                         chatcode up --core-listen 0.0.0.0:7421 --link-listen 0.0.0.0:7422");
+                }
                 Ok(())
             }
             Self::Revoke { gateway } => {

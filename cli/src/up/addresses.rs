@@ -40,6 +40,11 @@ impl Addresses {
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
+    /// Whether the core of the last `up` here is out of reach of other machines.
+    pub(crate) fn is_local_only(&self) -> bool {
+        [self.core, self.link].into_iter().flatten().any(|address| address.ip().is_loopback())
+    }
+
     /// Keeps them for the next time.
     ///
     /// # Errors
