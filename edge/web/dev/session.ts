@@ -27,8 +27,12 @@ interface Viewer {
   role: Role;
   peer: Peer;
   offset: number;
-  limit: number;
-  gap: { from: number; to: number };
+  /** Output bytes that were sent and rendered; what a gap left out counts for nothing. */
+  sent: number;
+  rendered: number;
+  window: number;
+  /** Where runs of output began, and what was sent before each. */
+  runs: { start: number; before: number }[];
   size: { rows: number; cols: number } | undefined;
 }
 
@@ -84,10 +88,7 @@ export class MockSession {
       case "input":
         return this.#input(viewer, Number(kind.value.offset), kind.value.data);
       case "credit":
-        // What a gap left out counts for nothing.
-        viewer.limit = Number(kind.value.renderedOffset) + kind.value.windowBytes;
-        if (Number(kind.value.renderedOffset) < viewer.gap.to) viewer.limit += viewer.gap.to - viewer.gap.from;
-        return this.#feed(viewer);
+        return this.#credit(viewer, Number(kind.value.renderedOffset), kind.value.windowBytes);
       case "resize":
         viewer.size = kind.value.winsize;
         return this.#applySize();
@@ -144,8 +145,10 @@ export class MockSession {
       role,
       peer,
       offset: from,
-      limit: from + attach.windowBytes,
-      gap: { from, to: from },
+      sent: 0,
+      rendered: 0,
+      window: attach.windowBytes,
+      runs: [{ start: from, before: 0 }],
       size: attach.winsize,
     };
     this.#viewers.set(peer, viewer);
@@ -222,21 +225,31 @@ export class MockSession {
     for (const viewer of this.#viewers.values()) this.#feed(viewer);
   }
 
+  #credit(viewer: Viewer, offset: number, window: number): void {
+    const run = viewer.runs.findLast(({ start }) => start <= offset);
+    if (run === undefined) return viewer.peer.end(Code.PROTOCOL, "a credit from before the beginning");
+    viewer.rendered = run.before + offset - run.start;
+    viewer.window = window;
+    this.#feed(viewer);
+  }
+
   #feed(viewer: Viewer): void {
+    const room = (): number => viewer.window - (viewer.sent - viewer.rendered);
     if (viewer.offset < this.#base) {
+      if (room() < viewer.window / 2) return;
       const to = this.#base + Math.max(this.#log.length - 64 * 1024, 0);
       const line = this.#log.indexOf(10, to - this.#base);
       const start = line < 0 ? to : this.#base + line + 1;
       this.#send(viewer, { case: "gap", value: { from: BigInt(viewer.offset), to: BigInt(start) } });
-      viewer.limit += start - viewer.offset;
-      viewer.gap = { from: viewer.offset, to: start };
       viewer.offset = start;
+      viewer.runs.push({ start, before: viewer.sent });
     }
-    while (viewer.offset < this.end && viewer.offset < viewer.limit) {
+    while (viewer.offset < this.end && room() > 0) {
       const at = viewer.offset - this.#base;
-      const data = this.#log.subarray(at, at + Math.min(OUTPUT_BYTES, viewer.limit - viewer.offset));
+      const data = this.#log.subarray(at, at + Math.min(OUTPUT_BYTES, room()));
       this.#send(viewer, { case: "output", value: { offset: BigInt(viewer.offset), data } });
       viewer.offset += data.length;
+      viewer.sent += data.length;
     }
   }
 

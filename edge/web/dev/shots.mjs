@@ -193,6 +193,54 @@ const states = {
     await visible(page, "exited").waitFor();
     await shot();
   },
+  async reload(page, shot) {
+    await signIn(page);
+    await enter(page, "shell");
+    await run(page, "clear; mark=$((40+2)); echo ma''rk $mark", "mark 42");
+    await page.reload();
+    await page.waitForSelector(`.pane:not([hidden]) ${id("screen")}[data-attached="true"]`);
+    await run(page, "echo still $mark", "still 42");
+    if ((await page.locator(`${id("presence")}:visible`).count()) !== 0) throw new Error("the page met itself");
+    await shot();
+  },
+  async fullScreen(page, shot) {
+    await signIn(page);
+    await enter(page, "claude");
+    await run(page, "clear; printf '\\033[38;2;255;120;60mtrue\\033[0m\\n'", "true");
+    const colour = await page.locator(".pane:not([hidden]) .xterm-rows span", { hasText: /^true$/ }).last().evaluate((cell) => getComputedStyle(cell).color);
+    if (colour !== "rgb(255, 120, 60)") throw new Error(`true colour is ${colour}`);
+    await page.keyboard.type("top\n");
+    await page.locator(".pane:not([hidden]) .xterm-rows", { hasText: "COMMAND" }).waitFor();
+    await page.setViewportSize({ width: 900, height: 600 });
+    await page.waitForTimeout(1500);
+    await shot();
+    await page.keyboard.type("q");
+    await page.setViewportSize({ width: 1280, height: 800 });
+  },
+  async signOut(page, shot) {
+    await signIn(page);
+    await enter(page, "shell");
+    await page.locator(id("sign-out")).click();
+    await page.waitForSelector(`${id("sign-in-state")}[data-state="signed-out"]`);
+    await page.evaluate(() => (location.hash = "login=dev"));
+    await page.waitForSelector(`.pane:not([hidden]) ${id("screen")}[data-attached="true"]`);
+    await run(page, "echo ba''ck", "back");
+    await shot();
+  },
+  async twins(page, shot) {
+    await signIn(page);
+    await enter(page, "deploy");
+    const storage = await page.evaluate(() => JSON.stringify(sessionStorage));
+    const twin = await page.context().newPage();
+    await twin.addInitScript((copied) => {
+      for (const [key, value] of Object.entries(JSON.parse(copied))) if (sessionStorage.getItem(key) === null) sessionStorage.setItem(key, value);
+    }, storage);
+    await twin.goto(origin);
+    await visible(twin, "read-only").waitFor();
+    await visible(page, "you-type").waitFor();
+    await shot();
+    await twin.close();
+  },
   async phone(page, shot) {
     await signIn(page);
     await page.locator(id("list-toggle")).click();

@@ -36,7 +36,7 @@ export class App {
   readonly core = new Store<CoreHealth | undefined>(undefined);
 
   constructor(secret: Uint8Array) {
-    this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look);
+    this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut);
     window.addEventListener("online", () => this.online.set(true));
     window.addEventListener("offline", () => this.online.set(false));
     this.fleet.line.state.subscribe(() => this.#fleetLine(this.fleet.line.state.get()));
@@ -65,13 +65,25 @@ export class App {
 
   /** Leaves: nothing of the workspace stays in this page. */
   async signOut(): Promise<void> {
-    this.fleet.stop();
-    this.workspace.closeAll();
     await this.account.signOut();
+    this.#leave();
+  }
+
+  /** The core does not know this page any more. */
+  readonly #signedOut = (): void => {
+    this.account.signedOut();
+    this.#leave();
+  };
+
+  #leave(): void {
+    this.overlay.set(undefined);
+    this.fleet.stop();
+    this.fleet.forget();
+    this.workspace.closeAll();
   }
 
   #fleetLine({ phase, refusal }: LineState): void {
-    if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) this.account.signedOut();
+    if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) this.#signedOut();
     if (phase === "waiting") void this.#askCore();
     else if (phase === "open") this.core.set(undefined);
   }

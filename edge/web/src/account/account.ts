@@ -28,6 +28,13 @@ export class AccountKeeper {
 
   /** Signs in with the secret of the address, if there is one, and asks who we are. */
   start(): Promise<void> {
+    // A sign-in link that is opened in this very tab changes only the fragment.
+    window.addEventListener("hashchange", () => {
+      const secret = takeSecret();
+      if (secret === undefined) return;
+      this.#secret = secret;
+      void this.ask();
+    });
     this.#secret = takeSecret();
     return this.ask();
   }

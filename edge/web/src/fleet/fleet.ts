@@ -83,6 +83,12 @@ export class Fleet {
     this.line.stop();
   }
 
+  /** What was known is not for whoever comes next. */
+  forget(): void {
+    this.#known = nothing();
+    this.state.set({ machines: [], synced: false });
+  }
+
   gateway(id: string): Gateway | undefined {
     return this.state.get().machines.find((machine) => machine.gateway.id === id)?.gateway;
   }

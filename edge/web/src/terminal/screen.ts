@@ -14,7 +14,7 @@ import { hasGraphicsCard } from "./graphics";
 import { isWebLink, openLink } from "./links";
 import { cleanPaste, pasteRisk, type PasteRisk } from "./paste";
 import { guardQueries } from "./queries";
-import { terminalTheme, type Scheme } from "./themes";
+import { searchMarks, terminalTheme, type Scheme } from "./themes";
 
 export interface ScreenEvents {
   /** Keys, pastes, mouse and focus reports, answers to live queries. `byHand`: somebody pressed a key. */
@@ -57,6 +57,7 @@ export class Screen {
   #ownSize = true;
   #size: Size | undefined;
   #fontSize: number;
+  #scheme: Scheme;
   #held: { key: "ctrl" | "alt"; used: () => void } | undefined;
 
   constructor(
@@ -64,6 +65,7 @@ export class Screen {
     private readonly events: ScreenEvents,
   ) {
     this.#fontSize = look.fontSize;
+    this.#scheme = look.scheme;
     const link = {
       activate: (_: MouseEvent, uri: string) => void openLink(uri),
       hover: (_: MouseEvent, uri: string) => events.hovered(isWebLink(uri) ? uri : undefined),
@@ -154,6 +156,7 @@ export class Screen {
 
   setLook(look: ScreenLook): void {
     this.#fontSize = look.fontSize;
+    this.#scheme = look.scheme;
     this.#terminal.options.theme = terminalTheme(look.scheme);
     this.#terminal.options.screenReaderMode = look.screenReader;
     this.#scale();
@@ -233,13 +236,7 @@ export class Screen {
   }
 
   find(text: string, backwards: boolean, incremental: boolean): void {
-    const theme = this.#terminal.options.theme;
-    const decorations = {
-      matchBackground: theme?.selectionInactiveBackground ?? "#335555",
-      matchOverviewRuler: "#e0b050",
-      activeMatchBackground: "#b57e14",
-      activeMatchColorOverviewRuler: "#f3cd7b",
-    };
+    const decorations = searchMarks(this.#scheme);
     if (backwards) this.#search.findPrevious(text, { decorations });
     else this.#search.findNext(text, { decorations, incremental });
   }

@@ -12,7 +12,8 @@ const DARK: ITheme = {
   cursor: "#f0b849",
   cursorAccent: "#0d1213",
   selectionBackground: "#2f5552",
-  selectionInactiveBackground: "#25393a",
+  selectionInactiveBackground: "#35605c",
+  overviewRulerBorder: "#00000000",
   scrollbarSliderBackground: "#d9ded620",
   scrollbarSliderHoverBackground: "#d9ded640",
   scrollbarSliderActiveBackground: "#d9ded660",
@@ -40,7 +41,8 @@ const LIGHT: ITheme = {
   cursor: "#a86400",
   cursorAccent: "#fdfbf5",
   selectionBackground: "#cfe3dc",
-  selectionInactiveBackground: "#e3ebe4",
+  selectionInactiveBackground: "#b9d8cd",
+  overviewRulerBorder: "#00000000",
   scrollbarSliderBackground: "#242b2a20",
   scrollbarSliderHoverBackground: "#242b2a38",
   scrollbarSliderActiveBackground: "#242b2a55",
@@ -61,6 +63,13 @@ const LIGHT: ITheme = {
   brightCyan: "#1d8980",
   brightWhite: "#8b8f87",
 };
+
+/** How what was searched for is marked; the one in view is the selection. */
+export function searchMarks(scheme: Scheme): { matchBackground: string; matchOverviewRuler: string; activeMatchColorOverviewRuler: string } {
+  return scheme === "dark"
+    ? { matchBackground: "#4a3c17", matchOverviewRuler: "#8a6a24", activeMatchColorOverviewRuler: "#f0b849" }
+    : { matchBackground: "#f3dfa9", matchOverviewRuler: "#d3a34a", activeMatchColorOverviewRuler: "#a86400" };
+}
 
 export function terminalTheme(scheme: Scheme): ITheme {
   return scheme === "dark" ? DARK : LIGHT;

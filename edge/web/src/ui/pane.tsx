@@ -73,6 +73,10 @@ function People({ attachment }: { attachment: Attachment }): ReactNode {
   const mine = presence.writer === viewer;
   const writer = presence.viewers.find((each) => each.viewer === presence.writer);
   if (role === Role.WRITER && others.length === 0 && (mine || presence.writer === 0)) return null;
+  const takeOver = (): void => {
+    attachment.takeOver();
+    attachment.screen.focus();
+  };
   return (
     <div className="people" data-testid="presence" data-writer={mine} data-nudged={refusedKeys > 0 && !mine} key={mine ? "mine" : refusedKeys}>
       <span className="people-names">
@@ -94,7 +98,7 @@ function People({ attachment }: { attachment: Attachment }): ReactNode {
         </span>
       )}
       {!mine && role === Role.WRITER && (
-        <button type="button" className="small" data-testid="take-over" onClick={() => attachment.takeOver()}>
+        <button type="button" className="small" data-testid="take-over" onClick={takeOver}>
           Take over
         </button>
       )}

@@ -1,5 +1,6 @@
 // The tabs of this page and the viewers behind them, restored after a reload.
 
+import { Code } from "../gen/chatcode/v1/code_pb";
 import type { Rpc } from "../link/rpc";
 import { Attachment } from "../session/attachment";
 import { viewerId } from "../session/viewer-id";
@@ -29,6 +30,7 @@ export class Workspace {
     private readonly socketUrl: string,
     private readonly secret: Uint8Array,
     private readonly look: LookKeeper,
+    private readonly signedOut: () => void,
   ) {
     const restyle = (): void => {
       for (const attachment of this.#attachments.values()) attachment.screen.setLook(this.#screenLook());
@@ -94,6 +96,10 @@ export class Workspace {
     if (id === undefined) throw new Error("a tab that was not prepared");
     const made = new Attachment(this.rpc, this.socketUrl, tab.gateway, tab.session, id, this.#screenLook());
     this.#attachments.set(tab.session, made);
+    made.line.state.subscribe(() => {
+      const { phase, refusal } = made.line.state.get();
+      if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) this.signedOut();
+    });
     return made;
   }
 
