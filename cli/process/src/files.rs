@@ -14,7 +14,8 @@ pub fn raise_file_limit() {
     if limit.current.is_some_and(|current| current >= wanted) {
         return;
     }
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })
+    {
         tracing::warn!(target: "chatcode", %error, "the limit of open files stays as it is");
     }
 }
