@@ -94,6 +94,8 @@ export async function newSession(page, { name = "", folder = "", command = "" } 
   await page.locator(id("new-session-command")).fill(command);
   await page.locator(id("new-session-name")).fill(name);
   await page.locator(id("new-session-create")).click();
+  // Until the form is gone the terminal in front is still the one before.
+  await page.locator(id("new-session-form")).waitFor({ state: "detached" });
   await page.locator(`${id("pane")}[data-active="true"] ${id("screen")}[data-attached="true"]`).waitFor();
 }
 

@@ -48,12 +48,12 @@ test("a shell runs what is typed, and the secret of the URL is gone from it", as
 
 test("a sign-in URL works once", async () => {
   const url = (await installation.cli("login-url")).trim();
-  await signIn(page, url);
-  const other = await chromium.newContext();
-  const second = await other.newPage();
-  await second.goto(url);
-  await second.locator(`${id("sign-in-state")}[data-state="signed-out"]`).waitFor();
-  await other.close();
+  const [first, second] = await Promise.all([chromium.newContext(), chromium.newContext()]);
+  await signIn(await first.newPage(), url);
+  const late = await second.newPage();
+  await late.goto(url);
+  await late.locator(`${id("sign-in-state")}[data-state="signed-out"]`).waitFor();
+  await Promise.all([first.close(), second.close()]);
 });
 
 test("after a reload the same shell is there with all that it printed", async () => {
@@ -124,8 +124,8 @@ test("what is pasted arrives as it was, and what is selected is copied", async (
   await page.keyboard.press("Control+Shift+V");
   await page.keyboard.press("Enter");
   await shows(page, /^pasted-text\npasted-text$/m);
-  const line = page.locator(`${id("pane")}[data-active="true"] .xterm-rows > div`).nth(1);
-  await line.dblclick({ position: { x: 20, y: 8 } });
+  const line = await page.locator(`${id("pane")}[data-active="true"] .xterm-rows > div`).nth(1).boundingBox();
+  await page.mouse.dblclick(line.x + 20, line.y + line.height / 2);
   await page.evaluate(() => navigator.clipboard.writeText(""));
   await page.keyboard.press("Control+Shift+C");
   await page.waitForFunction(async () => (await navigator.clipboard.readText()).startsWith("pasted"));
