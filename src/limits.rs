@@ -19,6 +19,10 @@ pub const INPUT_BYTES: usize = 32 * 1024;
 /// Bytes of input that a viewer keeps until they are confirmed: a paste of
 /// this size goes without waiting. Beyond it the viewer stops taking input.
 pub const INPUT_UNCONFIRMED_BYTES: usize = 1024 * 1024;
+/// Bytes of input that a viewer sends before they are confirmed, so that a
+/// paste into a program that does not read never fills the holder's queue, and
+/// credit is always read. Beyond it the viewer keeps them.
+pub const INPUT_IN_FLIGHT_BYTES: usize = INPUT_QUEUE_BYTES / 2;
 /// Bytes of input of all viewers that wait for the PTY in a holder. Beyond it
 /// the holder stops reading from the viewer that types.
 pub const INPUT_QUEUE_BYTES: usize = 256 * 1024;

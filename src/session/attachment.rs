@@ -47,10 +47,18 @@ pub(super) struct News {
     pub(super) confirmed: Option<u64>,
     /// When the confirmation goes out even without output to go with.
     pub(super) confirm_at: Option<Time>,
+    /// That time has come, or output goes out.
+    confirm_is_due: bool,
     pub(super) presence: bool,
     pub(super) resized: Option<pb::Resized>,
     pub(super) titled: bool,
     pub(super) pongs: VecDeque<u64>,
+}
+
+impl News {
+    fn is_confirm_due(&self, now: Time) -> bool {
+        self.confirm_is_due || self.confirm_at.is_some_and(|due| now >= due)
+    }
 }
 
 impl Attachment {
@@ -143,7 +151,7 @@ impl Attachment {
             || news.resized.is_some()
             || news.titled
             || !news.pongs.is_empty()
-            || news.confirm_at.is_some_and(|due| now >= due)
+            || news.is_confirm_due(now)
             || self.room(log) > 0
             || (has_exit && !self.has_told_exit && self.backlog(log) == 0)
     }
@@ -161,8 +169,8 @@ impl Attachment {
         if let Some(refused) = news.refused.pop_front() {
             return Some(Kind::InputRefused(refused));
         }
-        if news.confirm_at.is_some_and(|due| now >= due) {
-            news.confirm_at = None;
+        if news.is_confirm_due(now) {
+            (news.confirm_at, news.confirm_is_due) = (None, false);
             let offset = news.confirmed.take()?;
             return Some(Kind::InputConfirmed(pb::InputConfirmed { offset }));
         }
@@ -192,7 +200,7 @@ impl Attachment {
         self.sent += data.len() as u64;
         // A confirmation travels with the echo rather than alone before it.
         if self.news.confirmed.is_some() {
-            self.news.confirm_at = Some(Time::ZERO);
+            (self.news.confirm_at, self.news.confirm_is_due) = (None, true);
         }
         Some(Kind::Output(pb::Output { offset, data }))
     }
@@ -219,7 +227,7 @@ impl Attachment {
     }
 
     /// Moves a viewer that fell out of the log, once it has credit to go on;
-    /// true when it was moved.
+    /// true when its screen is to be drawn anew.
     pub(super) fn skip_what_is_lost(&mut self, log: &OutputLog) -> bool {
         let has_credit = self.sent - self.rendered < self.window / 2;
         if self.cursor >= log.start() || !has_credit {
@@ -227,26 +235,37 @@ impl Attachment {
         }
         let near_end = log.end().saturating_sub(limits::GAP_RESTART_BYTES).max(log.start());
         let to = log.line_start(near_end, limits::LINE_START_SEARCH_BYTES);
-        self.gap(to);
-        true
+        self.gap(to)
     }
 
-    /// Names the gap up to `to` and goes on there.
-    pub(super) fn gap(&mut self, to: u64) {
+    /// Names the gap up to `to` and goes on there; false when a gap that was
+    /// not even told yet grows.
+    pub(super) fn gap(&mut self, to: u64) -> bool {
         let from = self.cursor;
-        // A gap that was not even told yet grows.
-        let from = self.news.gap.take().map_or(from, |gap| gap.from.min(from));
+        let untold = self.news.gap.take();
+        let from = untold.map_or(from, |gap| gap.from.min(from));
         self.gaps.retain(|(_, end, _)| *end != self.cursor || from == self.cursor);
         self.gaps.push_back((from, to, self.sent));
         self.news.gap = Some(pb::Gap { from, to });
         self.cursor = to;
+        untold.is_none()
     }
 
     /// The confirmation goes out with the next output, or after
     /// [`limits::CONFIRM_DELAY`].
     pub(super) fn confirm(&mut self, now: Time, offset: u64) {
         self.news.confirmed = Some(offset);
-        self.news.confirm_at.get_or_insert(now + limits::CONFIRM_DELAY);
+        if !self.news.confirm_is_due {
+            self.news.confirm_at.get_or_insert(now + limits::CONFIRM_DELAY);
+        }
+    }
+
+    /// Time has passed: what is due from now on waits for room, not for a
+    /// clock.
+    pub(super) fn handle_timeout(&mut self, now: Time) {
+        if self.news.confirm_at.take_if(|due| now >= *due).is_some() {
+            self.news.confirm_is_due = true;
+        }
     }
 }
 

@@ -45,7 +45,9 @@ pub(super) struct Input {
 
 impl Input {
     /// Binds the viewer id to its principal and tells what is expected next
-    /// and what was refused from `settled` on.
+    /// and what was refused from `settled` on. A viewer that returns and was
+    /// forgotten learns so: a number is expected that it cannot have reached.
+    /// Nobody that is here is forgotten.
     ///
     /// # Errors
     /// `FORBIDDEN` when another principal has used the id.
@@ -55,12 +57,17 @@ impl Input {
         viewer: ViewerId,
         principal: &str,
         settled: u64,
+        returns: bool,
+        is_here: impl Fn(ViewerId) -> bool,
     ) -> Result<(u64, Vec<InputRefused>), Refusal> {
-        self.make_room(viewer);
+        self.make_room(viewer, is_here);
+        // Far from the end of all numbers, whatever the viewer says.
+        let beyond = settled.min(u64::MAX / 2) + limits::INPUT_UNCONFIRMED_BYTES as u64 + 1;
+        let first = if returns { beyond } else { 0 };
         let ledger = self.ledgers.entry(viewer).or_insert_with(|| Ledger {
             principal: principal.to_owned(),
-            accepted: 0,
-            settled: 0,
+            accepted: first,
+            settled: first,
             refused: Vec::new(),
             seen: now,
         });
@@ -191,13 +198,13 @@ impl Input {
     }
 
     /// Forgets the viewer that was away longest when there are too many.
-    fn make_room(&mut self, newcomer: ViewerId) {
+    fn make_room(&mut self, newcomer: ViewerId, is_here: impl Fn(ViewerId) -> bool) {
         if self.ledgers.len() < limits::REMEMBERED_VIEWERS || self.ledgers.contains_key(&newcomer) {
             return;
         }
-        let waits = |viewer: &ViewerId| self.runs.iter().any(|run| run.viewer == *viewer);
-        let oldest =
-            self.ledgers.iter().filter(|(viewer, _)| !waits(viewer)).min_by_key(|(_, ledger)| ledger.seen);
+        let waits = |viewer: ViewerId| self.runs.iter().any(|run| run.viewer == viewer);
+        let away = self.ledgers.iter().filter(|(viewer, _)| !waits(**viewer) && !is_here(**viewer));
+        let oldest = away.min_by_key(|(_, ledger)| ledger.seen);
         if let Some(viewer) = oldest.map(|(viewer, _)| *viewer) {
             self.ledgers.remove(&viewer);
         }
@@ -227,7 +234,7 @@ mod tests {
     fn with(viewers: &[ViewerId]) -> Input {
         let mut input = Input::default();
         for viewer in viewers {
-            input.attach(NOW, *viewer, "p", 0).expect("a new viewer");
+            input.attach(NOW, *viewer, "p", 0, false, |_| false).expect("a new viewer");
         }
         input
     }
@@ -275,9 +282,9 @@ mod tests {
         assert_eq!((range.from, range.to), (0, 2));
         input.take(NOW, A, 2, b"yes", None).expect("goes on");
         assert_eq!(input.next(), b"yes");
-        let (expected, refused) = input.attach(NOW, A, "p", 0).expect("the same principal");
+        let (expected, refused) = input.attach(NOW, A, "p", 0, true, |_| false).expect("the same principal");
         assert_eq!((expected, refused.len()), (5, 1));
-        let (_, refused) = input.attach(NOW, A, "p", 2).expect("the same principal");
+        let (_, refused) = input.attach(NOW, A, "p", 2, true, |_| false).expect("the same principal");
         assert!(refused.is_empty(), "the viewer knows already");
     }
 
@@ -293,7 +300,7 @@ mod tests {
     #[test]
     fn a_viewer_id_belongs_to_its_first_principal() {
         let mut input = with(&[A]);
-        assert_eq!(input.attach(NOW, A, "q", 0).unwrap_err().code, Code::Forbidden);
+        assert_eq!(input.attach(NOW, A, "q", 0, false, |_| false).unwrap_err().code, Code::Forbidden);
     }
 
     #[test]
@@ -302,7 +309,9 @@ mod tests {
         for n in 0..2 * limits::REMEMBERED_VIEWERS as u64 {
             let mut id = [0; 16];
             id[..8].copy_from_slice(&n.to_be_bytes());
-            input.attach(Time::from_secs(n), ViewerId::new(id), "p", 0).expect("room is made");
+            input
+                .attach(Time::from_secs(n), ViewerId::new(id), "p", 0, false, |_| false)
+                .expect("room is made");
         }
         assert_eq!(input.ledgers.len(), limits::REMEMBERED_VIEWERS);
         let mut input = with(&[A]);
@@ -310,9 +319,29 @@ mod tests {
             let refuse = (n % 2 == 0).then_some(Code::NotWriter);
             input.take(NOW, A, n, b"x", refuse).expect("in order");
         }
-        let (_, refused) = input.attach(NOW, A, "p", 0).expect("the same principal");
+        let (_, refused) = input.attach(NOW, A, "p", 0, true, |_| false).expect("the same principal");
         assert_eq!(refused.len(), limits::REMEMBERED_REFUSALS);
         assert_eq!((refused[0].from, refused[7].to), (0, 99), "none is left out");
+    }
+
+    #[test]
+    fn one_who_is_here_is_never_forgotten_and_one_who_was_is_told() {
+        let mut input = with(&[A, B]);
+        for n in 10..10 + limits::REMEMBERED_VIEWERS as u64 {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            let attached = input.attach(Time::from_secs(n), ViewerId::new(id), "p", 0, false, |id| id == A);
+            attached.expect("room is made");
+        }
+        input.take(NOW, A, 0, b"x", None).expect("is known");
+        let (expected, _) = input.attach(NOW, B, "p", 7, true, |_| false).expect("is new again");
+        assert!(expected > 7 + limits::INPUT_UNCONFIRMED_BYTES as u64, "{expected}");
+        let (expected, _) =
+            input.attach(NOW, ViewerId::new([9; 16]), "p", 0, false, |_| false).expect("is new");
+        assert_eq!(expected, 0);
+        let (expected, _) =
+            input.attach(NOW, ViewerId::new([8; 16]), "p", u64::MAX, true, |_| false).expect("is new");
+        input.take(NOW, ViewerId::new([8; 16]), expected, b"x", None).expect("no number overflows");
     }
 
     #[test]

@@ -135,7 +135,12 @@ impl Session {
         };
         match frame.kind {
             Some(client_frame::Kind::Input(input)) => self.handle_input(now, conn, &input),
-            Some(client_frame::Kind::Credit(credit)) => attachment.handle_credit(now, credit, &self.log),
+            Some(client_frame::Kind::Credit(credit)) => {
+                attachment.handle_credit(now, credit, &self.log)?;
+                // It may have made room for a viewer that fell out of the log.
+                self.nudge |= attachment.skip_what_is_lost(&self.log);
+                Ok(())
+            }
             Some(client_frame::Kind::Resize(resize)) => {
                 attachment.winsize = resize.winsize.map(clamp_winsize);
                 let viewer = attachment.viewer_id;
@@ -225,8 +230,6 @@ impl Session {
     /// credit goes.
     pub fn poll_frame(&mut self, now: Time, conn: ConnId) -> Option<pb::ServerFrame> {
         let attachment = self.attachments.get_mut(&conn)?;
-        // A credit may have made room for a viewer that fell out of the log.
-        self.nudge |= attachment.skip_what_is_lost(&self.log);
         let told = Told { presence: &self.presence, name: &self.name, exit: self.exit.as_ref() };
         let kind = attachment.next_frame(now, &self.log, &told)?;
         Some(pb::ServerFrame { kind: Some(kind) })
@@ -295,9 +298,9 @@ impl Session {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
         let resize = self.wanted_winsize.and_then(|_| self.resize_due());
-        let held = self.attachments.values().filter_map(|attachment| attachment.pace.next_timeout());
+        let held = self.writer().and_then(|writer| writer.pace.next_timeout());
         let confirm = self.attachments.values().filter_map(|attachment| attachment.news.confirm_at);
-        [resize, self.lease.next_timeout()].into_iter().flatten().chain(held).chain(confirm).min()
+        [resize, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
     }
 
     /// Time has passed.
@@ -305,6 +308,7 @@ impl Session {
         if self.lease.handle_timeout(now) {
             self.presence_changed();
         }
+        self.attachments.values_mut().for_each(|attachment| attachment.handle_timeout(now));
         // A writer that left may have been the one that was waited for.
         self.wants_output(now);
     }
@@ -340,7 +344,9 @@ impl Session {
     }
 
     fn handle_input(&mut self, now: Time, conn: ConnId, input: &pb::Input) -> Result<(), Refusal> {
-        let Some(attachment) = self.attachments.get(&conn) else { return Ok(()) };
+        let Some(attachment) = self.attachments.get(&conn) else {
+            return Ok(());
+        };
         if input.data.len() > limits::INPUT_BYTES {
             return Err(Refusal::new(
                 Code::Invalid,
@@ -361,7 +367,9 @@ impl Session {
             self.presence_changed();
         }
         let settled = self.input.settled(viewer);
-        let Some(attachment) = self.attachments.get_mut(&conn) else { return Ok(()) };
+        let Some(attachment) = self.attachments.get_mut(&conn) else {
+            return Ok(());
+        };
         if let Some(range) = refused {
             if attachment.news.refused.len() >= limits::REFUSALS_UNTOLD {
                 return Err(Refusal::new(
@@ -376,7 +384,9 @@ impl Session {
     }
 
     fn handle_take_lease(&mut self, conn: ConnId) -> Result<(), Refusal> {
-        let Some(attachment) = self.attachments.get(&conn) else { return Ok(()) };
+        let Some(attachment) = self.attachments.get(&conn) else {
+            return Ok(());
+        };
         if attachment.role != pb::Role::Writer {
             return Err(Refusal::new(
                 Code::NotWriter,
@@ -408,7 +418,9 @@ impl Session {
     }
 
     fn handle_detach(&mut self, now: Time, conn: ConnId) {
-        let Some(attachment) = self.attachments.get(&conn) else { return };
+        let Some(attachment) = self.attachments.get(&conn) else {
+            return;
+        };
         let was_writer = self.lease.is_held_by(attachment.viewer_id);
         self.handle_disconnect(now, conn);
         if was_writer {
@@ -416,6 +428,12 @@ impl Session {
             self.presence_changed();
         }
         self.closes.push_back((conn, Refusal::new(Code::Done, "detached")));
+    }
+
+    /// The attachment that holds the lease, when it is here.
+    fn writer(&self) -> Option<&Attachment> {
+        let writer = self.lease.writer()?;
+        self.attachments.values().find(|attachment| attachment.viewer_id == writer)
     }
 
     fn give_lease(&mut self, viewer: ViewerId) {
@@ -452,11 +470,12 @@ impl Session {
                     role: one.role.into(),
                 })
                 .collect(),
-            writer: self
-                .attachments
-                .values()
-                .find(|one| Some(one.viewer_id) == writer)
-                .map_or(0, |one| one.number),
+            writer: match (self.writer(), writer) {
+                (Some(writer), _) => writer.number,
+                // Away for a moment: nobody else may type, and all see why.
+                (None, Some(_)) => self.presence.writer,
+                (None, None) => 0,
+            },
         };
         self.changed = true;
         self.attachments.values_mut().for_each(|attachment| attachment.news.presence = true);

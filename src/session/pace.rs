@@ -49,7 +49,9 @@ impl Pace {
     /// Whether the PTY may be read now.
     pub(super) fn may_read(&mut self, now: Time, backlog: u64, log_bytes: usize) -> bool {
         let most = (self.rate * limits::PACE_BACKLOG.as_secs_f64()) as u64;
-        let most = most.clamp(HOLD_MIN, (log_bytes as u64 / 2).max(1));
+        // A small log is half full before a frame is.
+        let half = (log_bytes as u64 / 2).max(1);
+        let most = most.clamp(HOLD_MIN.min(half), half);
         self.state = match self.state {
             _ if backlog <= most / 2 => State::Free,
             State::Free if backlog >= most => State::Held { since: now },

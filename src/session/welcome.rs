@@ -47,7 +47,11 @@ impl Session {
                 format!("{} viewers are here already; close one of them", limits::VIEWERS_PER_SESSION),
             ));
         }
-        let (input_offset, refused) = self.input.attach(now, viewer, &who.principal, attach.input_settled)?;
+        let returns = attach.resume.is_some_and(|resume| resume.epoch == self.epoch);
+        let attachments = &self.attachments;
+        let is_here = |viewer| attachments.values().any(|one| one.viewer_id == viewer);
+        let (input_offset, refused) =
+            self.input.attach(now, viewer, &who.principal, attach.input_settled, returns, is_here)?;
         self.fence(viewer);
 
         let role = effective_role(who.role, attach.role());
@@ -70,8 +74,7 @@ impl Session {
             query_answerer: pb::QueryAnswerer::Writer.into(),
         });
         if let Some(to) = start.gap_to {
-            attachment.gap(to);
-            self.nudge = true;
+            self.nudge |= attachment.gap(to);
         }
         attachment.confirm(now, self.input.settled(viewer));
         self.attachments.insert(conn, attachment);

@@ -1,7 +1,7 @@
 //! How much a viewer lets itself be sent: what it renders in a round trip and
 //! a little more.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{limits, pb, session::Time};
 
@@ -19,6 +19,9 @@ pub(super) struct Credit {
     rate: Option<f64>,
     /// Bytes that came and are not rendered yet.
     waiting: u64,
+    /// Gaps that rendering has not reached: bytes that are rendered before,
+    /// counted from the gap before, and where it ends.
+    gaps: VecDeque<(u64, u64)>,
     /// Begin of the sample that is being taken, and what it has.
     sample: Option<(Time, u64)>,
     rendered: u64,
@@ -32,6 +35,7 @@ impl Credit {
             rtt: Duration::ZERO,
             rate: None,
             waiting: 0,
+            gaps: VecDeque::new(),
             sample: None,
             rendered: 0,
             told: 0,
@@ -42,6 +46,7 @@ impl Credit {
     /// The next output has this offset, and nothing waits.
     pub(super) fn restart(&mut self, offset: u64) {
         (self.rendered, self.told, self.waiting, self.sample) = (offset, offset, 0, None);
+        self.gaps.clear();
     }
 
     pub(super) fn handle_rtt(&mut self, rtt: Duration) {
@@ -58,7 +63,7 @@ impl Credit {
     pub(super) fn handle_rendered(&mut self, now: Time, bytes: u64) {
         let bytes = bytes.min(self.waiting);
         self.waiting -= bytes;
-        self.rendered += bytes;
+        self.advance(bytes);
         if let Some((since, so_far)) = self.sample.take() {
             let (took, so_far) = (now.saturating_sub(since), so_far + bytes);
             if took >= SAMPLE {
@@ -75,7 +80,28 @@ impl Credit {
 
     /// Output that the viewer knows it will not get ends at `to`.
     pub(super) fn skip(&mut self, to: u64) {
-        self.rendered = to.saturating_sub(self.waiting);
+        let before = self.waiting - self.gaps.iter().map(|(before, _)| before).sum::<u64>();
+        match self.gaps.back_mut() {
+            Some((_, end)) if before == 0 => *end = to,
+            _ => self.gaps.push_back((before, to)),
+        }
+        self.advance(0);
+    }
+
+    /// Moves `rendered` on by these bytes, and over the gaps between them.
+    fn advance(&mut self, mut bytes: u64) {
+        while let Some((before, to)) = self.gaps.front_mut() {
+            let step = bytes.min(*before);
+            *before -= step;
+            bytes -= step;
+            self.rendered += step;
+            if *before > 0 {
+                return;
+            }
+            self.rendered = *to;
+            self.gaps.pop_front();
+        }
+        self.rendered += bytes;
     }
 
     /// The window now: clamp(rate x (RTT + slack), least, most). Without a

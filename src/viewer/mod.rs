@@ -67,6 +67,8 @@ pub struct Viewer {
     number: u32,
     may_write: bool,
     writer: u32,
+    /// `writer` is of this connection.
+    is_writer_known: bool,
     is_attached: bool,
     has_exited: bool,
     credit: Credit,
@@ -93,6 +95,7 @@ impl Viewer {
             number: 0,
             may_write: false,
             writer: 0,
+            is_writer_known: false,
             is_attached: false,
             has_exited: false,
             credit: Credit::new(),
@@ -127,9 +130,11 @@ impl Viewer {
     /// `PROTOCOL` when it cannot follow what came before; the connection has to
     /// be closed and a new one begun.
     pub fn handle_frame(&mut self, now: Time, frame: pb::ServerFrame) -> Result<Vec<Event>, Refusal> {
-        let Some(kind) = frame.kind else { return Ok(Vec::new()) };
+        let Some(kind) = frame.kind else {
+            return Ok(Vec::new());
+        };
         match kind {
-            server_frame::Kind::Attached(attached) => return Ok(self.handle_attached(now, attached)),
+            server_frame::Kind::Attached(attached) => return self.handle_attached(now, attached),
             server_frame::Kind::Closing(closing) => return Ok(vec![Event::Closing(closing)]),
             _ if !self.is_attached => {
                 return Err(Refusal::new(Code::Protocol, "a frame came before `attached`"));
@@ -138,18 +143,25 @@ impl Viewer {
             server_frame::Kind::Gap(gap) => return self.handle_gap(gap),
             server_frame::Kind::InputConfirmed(confirmed) => self.typed.handle_confirmed(confirmed.offset),
             server_frame::Kind::InputRefused(refused) => {
-                return Ok(self.typed.handle_refused(refused).map(Event::InputRefused).into_iter().collect());
+                return Ok(self.typed.handle_refused(refused).into_iter().map(Event::InputRefused).collect());
             }
             server_frame::Kind::Presence(presence) => {
                 self.writer = presence.writer;
-                return Ok(vec![Event::Presence(presence)]);
+                self.is_writer_known = true;
+                let given_back = if self.may_type() { None } else { self.typed.give_back(Code::NotWriter) };
+                let events = [Some(Event::Presence(presence)), given_back.map(Event::InputRefused)];
+                return Ok(events.into_iter().flatten().collect());
             }
             server_frame::Kind::Resized(resized) => return Ok(vec![Event::Resized(resized)]),
             server_frame::Kind::Exited(exited) => {
                 self.has_exited = true;
-                return Ok(vec![Event::Exited(exited)]);
+                let given_back = self.typed.give_back(Code::SessionEnded);
+                let events = [given_back.map(Event::InputRefused), Some(Event::Exited(exited))];
+                return Ok(events.into_iter().flatten().collect());
             }
-            server_frame::Kind::Pong(pong) => return Ok(self.handle_pong(now, pong).into_iter().collect()),
+            server_frame::Kind::Pong(pong) => {
+                return Ok(self.handle_pong(now, pong).into_iter().collect());
+            }
             server_frame::Kind::Titled(titled) => return Ok(vec![Event::Titled(titled)]),
             server_frame::Kind::Snapshot(_)
             | server_frame::Kind::History(_)
@@ -173,9 +185,13 @@ impl Viewer {
         self.ping_sent = None;
     }
 
-    /// Takes typed bytes; gives how many. Fewer only when
-    /// [`limits::INPUT_UNCONFIRMED_BYTES`] wait to be confirmed.
+    /// Takes typed bytes; gives how many. Fewer when
+    /// [`limits::INPUT_UNCONFIRMED_BYTES`] wait to be confirmed, none when this
+    /// viewer may not type: the holder would refuse them.
     pub fn push_input(&mut self, bytes: &[u8]) -> usize {
+        if self.is_attached && self.is_writer_known && !self.may_type() {
+            return 0;
+        }
         self.typed.push(bytes)
     }
 
@@ -190,7 +206,8 @@ impl Viewer {
         if !self.is_attached {
             return None;
         }
-        if self.may_type()
+        if self.is_writer_known
+            && self.may_type()
             && let Some(input) = self.typed.poll()
         {
             return Some(frame(Kind::Input(input)));
@@ -243,7 +260,7 @@ impl Viewer {
     /// Whether this viewer holds the lease.
     #[must_use]
     pub const fn is_writer(&self) -> bool {
-        self.is_attached && self.writer != 0 && self.writer == self.number
+        self.is_attached && self.is_writer_known && self.writer != 0 && self.writer == self.number
     }
 
     /// Whether output from here on is live, so that its terminal queries may be
@@ -259,33 +276,39 @@ impl Viewer {
         self.may_write && !self.has_exited && (self.writer == 0 || self.writer == self.number)
     }
 
-    fn handle_attached(&mut self, now: Time, attached: pb::Attached) -> Vec<Event> {
+    fn handle_attached(&mut self, now: Time, attached: pb::Attached) -> Result<Vec<Event>, Refusal> {
+        if attached.epoch == self.epoch && attached.offset != self.next {
+            return Err(Refusal::new(
+                Code::Protocol,
+                format!("output goes on at {} where {} was asked for", attached.offset, self.next),
+            ));
+        }
         let mut events = Vec::with_capacity(3);
-        let is_other_life = self.epoch != 0 && attached.epoch != self.epoch;
-        if is_other_life {
+        let mut unknown = 0;
+        if self.epoch != 0 && attached.epoch != self.epoch {
             events.push(Event::Reset(None));
-            let bytes = self.typed.begin_anew();
-            if bytes > 0 {
-                events.push(Event::InputUnknown { bytes });
-            }
+            unknown = self.typed.begin_anew();
+        }
+        unknown += self.typed.handle_attached(attached.input_offset);
+        if unknown > 0 {
+            events.push(Event::InputUnknown { bytes: unknown });
         }
         self.epoch = attached.epoch;
         self.next = attached.offset;
         self.live_offset = attached.live_offset;
         self.number = attached.viewer;
         self.may_write = attached.role() == pb::Role::Writer;
-        // Until the presence says otherwise somebody else may hold it.
-        self.writer = u32::MAX;
+        // Until the presence comes, at once, nobody knows who has the lease.
+        self.is_writer_known = false;
         self.is_attached = true;
         self.has_exited = false;
         self.credit.restart(attached.offset);
-        self.typed.handle_attached(attached.input_offset);
         self.ping_due = Some(now);
         let refused: Vec<_> =
-            attached.refused.iter().filter_map(|range| self.typed.handle_refused(*range)).collect();
+            attached.refused.iter().flat_map(|range| self.typed.handle_refused(*range)).collect();
         events.push(Event::Attached(Box::new(attached)));
         events.extend(refused.into_iter().map(Event::InputRefused));
-        events
+        Ok(events)
     }
 
     fn handle_output(&mut self, now: Time, output: pb::Output) -> Result<Vec<Event>, Refusal> {

@@ -84,10 +84,47 @@ fn nothing_is_typed_without_the_lease() {
     take(&mut viewer, attached(7, 0, 0));
     viewer.push_input(b"x");
     assert!(inputs(&mut viewer).is_empty(), "who holds it is not known yet");
-    take(&mut viewer, writer(2));
-    assert!(inputs(&mut viewer).is_empty(), "another holds it");
     take(&mut viewer, writer(0));
     assert_eq!(inputs(&mut viewer), [(0, b"x".to_vec())], "free for the first that types");
+}
+
+#[test]
+fn keys_for_which_there_is_no_lease_are_given_back_and_never_come_out_later() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 0, 0));
+    viewer.push_input(b"rm");
+    let refused = pb::InputRefused { from: 0, to: 2, code: Code::NotWriter.into() };
+    assert!(take(&mut viewer, writer(2)).contains(&Event::InputRefused(refused)));
+    assert_eq!(viewer.push_input(b"x"), 0, "another holds the lease");
+    take(&mut viewer, writer(1));
+    assert!(inputs(&mut viewer).is_empty());
+    assert_eq!(viewer.push_input(b"y"), 1);
+    assert_eq!(inputs(&mut viewer), [(0, b"y".to_vec())], "their numbers were never used");
+}
+
+#[test]
+fn a_holder_that_forgot_the_viewer_is_not_sent_old_keys_again() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 0, 0));
+    take(&mut viewer, writer(1));
+    viewer.push_input(b"old");
+    inputs(&mut viewer);
+    viewer.push_input(b"new");
+    viewer.attach();
+    let events = take(&mut viewer, attached(7, 0, 1 << 30));
+    assert!(events.contains(&Event::InputUnknown { bytes: 3 }), "{events:?}");
+    take(&mut viewer, writer(1));
+    assert_eq!(inputs(&mut viewer), [(1 << 30, b"new".to_vec())]);
+}
+
+#[test]
+fn output_that_goes_on_elsewhere_than_asked_for_is_refused() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 0, 0));
+    take(&mut viewer, output(0, b"abc"));
+    viewer.attach();
+    let refusal = viewer.handle_frame(Time::ZERO, attached(7, 5, 0)).unwrap_err();
+    assert_eq!(refusal.code, Code::Protocol);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::{
     limits,
-    pb::{Input, InputRefused},
+    pb::{Code, Input, InputRefused},
 };
 
 /// Typed bytes from the first that is not confirmed.
@@ -15,8 +15,8 @@ pub(super) struct Typed {
     first: u64,
     /// The number of the next one to send.
     next: u64,
-    /// Refusals below this were told.
-    refused_to: u64,
+    /// Ranges of them that were refused, in order and apart.
+    refused: Vec<(u64, u64)>,
 }
 
 impl Typed {
@@ -28,10 +28,14 @@ impl Typed {
         taken
     }
 
-    /// The next bytes to send, at most [`limits::INPUT_BYTES`].
+    /// The next bytes to send, at most [`limits::INPUT_BYTES`] of them and at
+    /// most [`limits::INPUT_IN_FLIGHT_BYTES`] that are not confirmed.
     pub(super) fn poll(&mut self) -> Option<Input> {
         let from = usize::try_from(self.next - self.first).ok()?;
-        let rest = self.bytes.get(from..).filter(|rest| !rest.is_empty())?;
+        let rest = self.bytes.get(from..limits::INPUT_IN_FLIGHT_BYTES.min(self.bytes.len()))?;
+        if rest.is_empty() {
+            return None;
+        }
         let data = Bytes::copy_from_slice(&rest[..rest.len().min(limits::INPUT_BYTES)]);
         let offset = self.next;
         self.next += data.len() as u64;
@@ -40,55 +44,85 @@ impl Typed {
 
     /// All below `offset` was written or refused.
     pub(super) fn handle_confirmed(&mut self, offset: u64) {
-        let end = self.first + self.bytes.len() as u64;
-        let offset = offset.clamp(self.first, end);
+        let offset = offset.clamp(self.first, self.end());
         self.bytes.advance(usize::try_from(offset - self.first).unwrap_or(0));
         self.first = offset;
         self.next = self.next.max(offset);
+        self.refused.retain(|(_, to)| *to > offset);
     }
 
-    /// A refusal that was not told yet.
-    pub(super) fn handle_refused(&mut self, range: InputRefused) -> Option<InputRefused> {
-        if range.to <= self.refused_to {
-            return None;
+    /// A refusal; gives what of it was not told yet.
+    pub(super) fn handle_refused(&mut self, range: InputRefused) -> Vec<InputRefused> {
+        let (mut from, to) = (range.from.max(self.first), range.to.min(self.end()));
+        let mut news = Vec::new();
+        for (known_from, known_to) in &self.refused {
+            if from < *known_from && *known_from < to {
+                news.push(InputRefused { from, to: *known_from, ..range });
+            }
+            if *known_to > from && *known_from < to {
+                from = *known_to;
+            }
         }
-        let from = range.from.max(self.refused_to);
-        self.refused_to = range.to;
-        Some(InputRefused { from, ..range })
+        if from < to {
+            news.push(InputRefused { from, to, ..range });
+        }
+        self.refused.extend(news.iter().map(|range| (range.from, range.to)));
+        self.refused.sort_unstable();
+        self.refused.dedup_by(|later, earlier| {
+            let joins = earlier.1 == later.0;
+            if joins {
+                earlier.1 = later.1;
+            }
+            joins
+        });
+        news
     }
 
-    /// A new connection: the holder expects `offset` next.
-    pub(super) fn handle_attached(&mut self, offset: u64) {
-        if offset < self.first {
-            // The holder forgot this viewer; what waits gets new numbers.
-            self.first = offset;
-            self.refused_to = self.refused_to.min(offset);
-        }
-        let end = self.first + self.bytes.len() as u64;
-        if offset > end {
-            self.bytes.clear();
+    /// A new connection: the holder expects `offset` next. Gives how many sent
+    /// bytes are unknown to it, when it has forgotten this viewer; they are not
+    /// sent again.
+    pub(super) fn handle_attached(&mut self, offset: u64) -> u64 {
+        let mut unknown = 0;
+        if !(self.first..=self.next).contains(&offset) {
+            unknown = self.begin_anew();
             self.first = offset;
         }
         self.next = offset;
+        unknown
     }
 
     /// Another holder: numbers begin at 0. Gives how many bytes were sent to
-    /// the old one and never confirmed; they are not sent again.
+    /// the old one and neither confirmed nor refused; they are not sent again.
     pub(super) fn begin_anew(&mut self) -> u64 {
-        let unknown = self.next - self.first;
-        self.bytes.advance(usize::try_from(unknown).unwrap_or(0).min(self.bytes.len()));
-        (self.first, self.next, self.refused_to) = (0, 0, 0);
+        let sent = self.next - self.first;
+        let refused = |(from, to): &(u64, u64)| (*to).min(self.next).saturating_sub((*from).max(self.first));
+        let unknown = sent - self.refused.iter().map(refused).sum::<u64>();
+        self.bytes.advance(usize::try_from(sent).unwrap_or(0).min(self.bytes.len()));
+        (self.first, self.next) = (0, 0);
+        self.refused.clear();
         unknown
+    }
+
+    /// What was not sent will not be, so that old keys never come out later.
+    /// Gives what that is, by the numbers that it would have had.
+    pub(super) fn give_back(&mut self, code: Code) -> Option<InputRefused> {
+        let range = InputRefused { from: self.next, to: self.end(), code: code.into() };
+        self.bytes.truncate(usize::try_from(self.next - self.first).unwrap_or(usize::MAX));
+        (range.from < range.to).then_some(range)
     }
 
     /// Numbers below this are settled.
     pub(super) const fn settled(&self) -> u64 {
-        if self.refused_to > self.first { self.refused_to } else { self.first }
+        self.first
     }
 
     /// Bytes that wait.
     pub(super) fn unconfirmed(&self) -> usize {
         self.bytes.len()
+    }
+
+    fn end(&self) -> u64 {
+        self.first + self.bytes.len() as u64
     }
 }
 
@@ -142,8 +176,8 @@ mod tests {
         typed.push(b"abcd");
         sent(&mut typed);
         let range = |from, to| InputRefused { from, to, code: 0 };
-        assert_eq!(typed.handle_refused(range(0, 2)), Some(range(0, 2)));
-        assert_eq!(typed.handle_refused(range(0, 2)), None);
-        assert_eq!(typed.handle_refused(range(0, 4)), Some(range(2, 4)));
+        assert_eq!(typed.handle_refused(range(0, 2)), [range(0, 2)]);
+        assert_eq!(typed.handle_refused(range(0, 2)), []);
+        assert_eq!(typed.handle_refused(range(0, 4)), [range(2, 4)]);
     }
 }

@@ -139,16 +139,12 @@ impl Holder {
             }
             Some(client_frame::Kind::TakeLease(_)) if may_write => self.reference.lease = Some((id, None)),
             Some(client_frame::Kind::HandOverLease(to)) => self.hand_over(id, to.viewer),
-            Some(client_frame::Kind::Detach(_)) => {
-                if self.reference.writer() == Some(id) {
-                    self.reference.lease = None;
-                }
+            Some(client_frame::Kind::Detach(_)) if self.reference.writer() == Some(id) => {
+                self.reference.lease = None;
             }
-            Some(client_frame::Kind::Credit(_)) => {
-                if self.reference.writer() == Some(id) {
-                    self.held_for = Time::ZERO;
-                    self.held_since = self.held_since.map(|_| now);
-                }
+            Some(client_frame::Kind::Credit(_)) if self.reference.writer() == Some(id) => {
+                self.held_for = Time::ZERO;
+                self.held_since = self.held_since.map(|_| now);
             }
             _ => {}
         }

@@ -100,7 +100,7 @@ impl Reference {
         match &mut self.lease {
             Some((holder, away)) if *holder == id => {
                 *away = None;
-                if !may_write {
+                if !may_write || self.is_exited {
                     self.lease = None;
                 }
             }

@@ -326,7 +326,7 @@ impl World {
             self.settle()?;
             let is_quiet = self.holder.wires.values().all(|wire| wire.up.is_empty() && wire.down.is_empty());
             if before == self.progress() && is_quiet {
-                return Ok(());
+                return self.pass(limits::RESIZE_INTERVAL);
             }
             self.pass(limits::CONFIRM_DELAY)?;
         }
