@@ -19,6 +19,9 @@ import { Viewer, type Remembered, type ViewerEvent } from "./viewer";
 
 const ATTACH = "/chatcode.v1.Terminal/Attach";
 
+/** Output is given to the screen in pieces of this size, so that credit goes out while it draws. */
+const PIECE_BYTES = 16 * 1024;
+
 /** Something to say outside of the terminal; stays until it is read. */
 export interface Notice {
   id: number;
@@ -204,10 +207,7 @@ export class Attachment {
     switch (event.kind) {
       case "output": {
         const { data, live } = event;
-        this.screen.write(data, live, () => {
-          this.#viewer.handleRendered(performance.now(), data.length);
-          this.#flush();
-        });
+        for (let at = 0; at < data.length; at += PIECE_BYTES) this.#show(data.subarray(at, at + PIECE_BYTES), live);
         if (!this.#visible && live) this.status.patch({ unseen: true });
         break;
       }
@@ -249,6 +249,13 @@ export class Attachment {
         break;
     }
     this.#tellKept();
+  }
+
+  #show(piece: Uint8Array, live: boolean): void {
+    this.screen.write(piece, live, () => {
+      this.#viewer.handleRendered(performance.now(), piece.length);
+      this.#flush();
+    });
   }
 
   #reset(skipped: { from: number; to: number } | undefined): void {

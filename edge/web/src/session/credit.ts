@@ -6,8 +6,8 @@ import { WINDOW_MAX_BYTES, WINDOW_MIN_BYTES, WINDOW_SLACK_MS } from "../link/lim
 const FIRST_WINDOW = 256 * 1024;
 /** A measurement covers at least this much, else timers' grain is what it tells. */
 const SAMPLE_BYTES = 32 * 1024;
-/** Rendered bytes are told at the latest after this time. */
-const TELL_MS = 50;
+/** Rendered bytes are told at the latest after this time: the PTY waits 50 ms for news, the way there included. */
+const TELL_MS = 10;
 
 export class Credit {
   #rendered = 0;

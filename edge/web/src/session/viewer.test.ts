@@ -124,8 +124,8 @@ describe("credit", () => {
     expect(credits(viewer, 1000)).toEqual([]);
     viewer.handleRendered(1000, 5);
     expect(credits(viewer, 1000)).toEqual([]);
-    expect(viewer.nextTimeout()).toBeLessThanOrEqual(1050);
-    expect(credits(viewer, 1050)).toEqual([5]);
+    expect(viewer.nextTimeout()).toBeLessThanOrEqual(1010);
+    expect(credits(viewer, 1010)).toEqual([5]);
     expect(credits(viewer, 2000)).toEqual([]);
   });
 
