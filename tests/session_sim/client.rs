@@ -155,18 +155,7 @@ impl Client {
     /// A frame came.
     pub(crate) fn take(&mut self, now: Time, frame: pb::ServerFrame, holder: &Reference) -> Checked {
         if let Some(pb::server_frame::Kind::InputConfirmed(confirmed)) = &frame.kind {
-            let offset = confirmed.offset as usize;
-            self.confirmed = self.confirmed.max(offset);
-            let waiting = holder.accepted[holder.written..]
-                .iter()
-                .filter(|(id, number, _)| *id == self.id && *number < offset);
-            ensure!(waiting.count() == 0, "input below {offset} is confirmed before it was written");
-            let refused =
-                |number: &usize| holder.ledgers[&self.id].refused[*number] && !self.told_refused[*number];
-            ensure!(
-                !(0..offset.min(self.told_refused.len())).any(|number| refused(&number)),
-                "refused input is confirmed"
-            );
+            self.check_confirmed(confirmed.offset as usize, holder)?;
         }
         let before = self.wire.len();
         let events = self
@@ -181,6 +170,20 @@ impl Client {
         for event in events {
             self.heed(now, event, holder)?;
         }
+        Ok(())
+    }
+
+    /// Only what was written is confirmed, and what was refused and said so.
+    fn check_confirmed(&mut self, offset: usize, holder: &Reference) -> Checked {
+        let ledger = &holder.ledgers[&self.id];
+        ensure!(
+            ledger.unwritten().is_none_or(|first| offset <= first),
+            "input below {offset} is not written yet"
+        );
+        let (from, to) = (self.confirmed, offset.min(self.told_refused.len()));
+        let untold = (from..to).find(|number| ledger.refused[*number] && !self.told_refused[*number]);
+        ensure!(untold.is_none(), "refused input {untold:?} is confirmed");
+        self.confirmed = from.max(offset);
         Ok(())
     }
 

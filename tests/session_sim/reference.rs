@@ -1,7 +1,11 @@
 //! What must come out, in a few lines: who may type, what became of every
 //! typed byte, what was printed.
 
-use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::OnceLock,
+    time::Duration,
+};
 
 use chatcode_proto::limits;
 
@@ -50,6 +54,15 @@ pub(crate) fn printed_byte(epoch: u64, offset: u64) -> u8 {
 pub(crate) struct Ledger {
     /// For each byte that came: whether it was refused.
     pub(crate) refused: Vec<bool>,
+    /// Numbers of accepted bytes that are not written, in order.
+    waiting: VecDeque<usize>,
+}
+
+impl Ledger {
+    /// The first accepted byte that was not written.
+    pub(crate) fn unwritten(&self) -> Option<usize> {
+        self.waiting.front().copied()
+    }
 }
 
 /// A life of the holder as it should be.
@@ -60,10 +73,9 @@ pub(crate) struct Reference {
     /// Where the output ends.
     pub(crate) end: u64,
     pub(crate) ledgers: BTreeMap<Id, Ledger>,
-    /// Accepted input in the order of its coming: whose, its number, the byte.
-    pub(crate) accepted: Vec<(Id, usize, u8)>,
-    /// How many of them were written.
-    pub(crate) written: usize,
+    /// Accepted input that is not written, in the order of its coming: whose,
+    /// and the byte.
+    pub(crate) accepted: VecDeque<(Id, u8)>,
     /// Who holds the lease, and since when it is away.
     pub(crate) lease: Option<(Id, Option<Time>)>,
     pub(crate) is_exited: bool,
@@ -76,8 +88,7 @@ impl Reference {
             log_bytes,
             end: 0,
             ledgers: BTreeMap::new(),
-            accepted: Vec::new(),
-            written: 0,
+            accepted: VecDeque::new(),
             lease: None,
             is_exited: false,
         }
@@ -134,19 +145,27 @@ impl Reference {
         self.claim(id, may_write);
         let is_taken = may_write && !self.is_exited && self.writer() == Some(id);
         let ledger = self.ledgers.entry(id).or_default();
-        let known = ledger.refused.len() as u64 - offset;
-        for byte in data.iter().skip(known as usize) {
-            if is_taken {
-                self.accepted.push((id, ledger.refused.len(), *byte));
-            }
-            ledger.refused.push(!is_taken);
+        let first = ledger.refused.len();
+        let fresh = data.get(first - offset as usize..).unwrap_or_default();
+        ledger.refused.resize(first + fresh.len(), !is_taken);
+        if is_taken {
+            ledger.waiting.extend(first..first + fresh.len());
+            self.accepted.extend(fresh.iter().map(|byte| (id, *byte)));
         }
+    }
+
+    /// The PTY takes this byte; false when another one was due.
+    pub(crate) fn write(&mut self, byte: u8) -> bool {
+        let Some((id, due)) = self.accepted.pop_front() else { return false };
+        self.ledgers.get_mut(&id).and_then(|ledger| ledger.waiting.pop_front());
+        due == byte
     }
 
     pub(crate) fn exit(&mut self) {
         self.is_exited = true;
-        for (id, number, _) in self.accepted.drain(self.written..) {
-            if let Some(ledger) = self.ledgers.get_mut(&id) {
+        self.accepted.clear();
+        for ledger in self.ledgers.values_mut() {
+            for number in std::mem::take(&mut ledger.waiting) {
                 ledger.refused[number] = true;
             }
         }
