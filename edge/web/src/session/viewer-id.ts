@@ -3,8 +3,15 @@
 // being the same viewer too.
 
 const KEY = "chatcode.viewer";
-/** A reload lets go of the lock while its page unloads; a duplicate never does. */
-const WAIT_MS = 400;
+/** A page that goes away lets go of the lock; a duplicate never does. Longer only costs a duplicate. */
+const WAIT_MS = 1500;
+
+// A page out of the back-forward cache has given its identity away.
+if (typeof window !== "undefined") {
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+}
 
 /** The random part of this tab's viewer ids; a fresh one when another tab has it. */
 export async function tabSecret(): Promise<Uint8Array> {
@@ -30,7 +37,7 @@ export async function viewerId(secret: Uint8Array, session: string): Promise<Uin
   return new Uint8Array(await crypto.subtle.digest("SHA-256", joined)).slice(0, 16);
 }
 
-/** Holds the lock of this name as long as the page lives; false when another page holds it. */
+/** Holds the lock of this name until the page goes away; false when another page holds it. */
 function own(name: string): Promise<boolean> {
   if (!("locks" in navigator)) return Promise.resolve(true);
   return new Promise((resolve) => {
@@ -40,7 +47,10 @@ function own(name: string): Promise<boolean> {
       .request(`chatcode.viewer.${name}`, { signal: giveUp.signal }, () => {
         clearTimeout(timer);
         resolve(true);
-        return new Promise<never>(() => undefined);
+        return new Promise<void>((release) => {
+          // Told while the old page still can, so that the next one does not wait for its end.
+          window.addEventListener("pagehide", () => release(), { once: true });
+        });
       })
       .catch(() => resolve(false));
   });
