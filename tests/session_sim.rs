@@ -6,6 +6,8 @@
 
 #[path = "session_sim/client.rs"]
 mod client;
+#[path = "session_sim/flood.rs"]
+mod flood;
 #[path = "session_sim/holder.rs"]
 mod holder;
 #[path = "session_sim/reference.rs"]
@@ -15,7 +17,10 @@ mod world;
 
 use std::{env, panic::catch_unwind};
 
+use chatcode_proto::limits::PACE_BACKLOG;
+use flood::{Way, flood};
 use holder::Fault;
+use reference::Time;
 
 /// Worlds of one run.
 const SEEDS: u64 = 2000;
@@ -66,5 +71,47 @@ fn every_planted_fault_is_found() {
         let (seed, error) =
             found.unwrap_or_else(|| panic!("{fault:?} was not found in {SEEDS_OF_A_FAULT} worlds"));
         println!("{fault:?} is found by seed {seed}: {error}");
+    }
+}
+
+const MIB: u64 = 1024 * 1024;
+
+#[test]
+fn a_healthy_viewer_gets_every_byte_of_a_flood_that_is_far_longer_than_the_log() {
+    for rate in [1, 4, 10, 25, 50, 100] {
+        for one_way in [50, 2_000, 10_000] {
+            for hiccup in [0, 8, 25] {
+                let (one_way, hiccup) = (Time::from_micros(one_way), Time::from_millis(hiccup));
+                let way = Way { rate: rate * 1_000_000, one_way, hiccup, stalls_after: u64::MAX };
+                let flood = flood(8 * MIB, way).expect("the rules hold");
+                assert_eq!((flood.shown, flood.skipped), (8 * MIB, 0), "{way:?} {flood:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_healthy_viewer_gets_every_byte_of_64_mib() {
+    let way = Way {
+        rate: 40_000_000,
+        one_way: Time::from_micros(300),
+        hiccup: Time::from_millis(8),
+        stalls_after: u64::MAX,
+    };
+    let flood = flood(64 * MIB, way).expect("the rules hold");
+    assert_eq!((flood.shown, flood.skipped), (64 * MIB, 0), "{flood:?}");
+}
+
+#[test]
+fn a_viewer_that_stalls_or_is_slow_costs_the_program_one_short_wait() {
+    let way =
+        Way { rate: 30_000_000, one_way: Time::from_millis(1), hiccup: Time::ZERO, stalls_after: u64::MAX };
+    let slow = flood(64 * MIB, Way { rate: 200_000, ..way }).expect("the rules hold");
+    assert!(slow.held < PACE_BACKLOG * 4, "the program waited for {:?} for a slow viewer", slow.held);
+    for stalls_after in [0, 100_000, 5_000_000] {
+        let before = flood(stalls_after, way).expect("the rules hold");
+        let flood = flood(64 * MIB, Way { stalls_after, ..way }).expect("the rules hold");
+        let allowed = before.held + PACE_BACKLOG * 2;
+        assert!(flood.held <= allowed, "the program waited for {:?}, {allowed:?} is allowed", flood.held);
     }
 }

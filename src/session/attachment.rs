@@ -235,6 +235,7 @@ impl Attachment {
         }
         let near_end = log.end().saturating_sub(limits::GAP_RESTART_BYTES).max(log.start());
         let to = log.line_start(near_end, limits::LINE_START_SEARCH_BYTES);
+        self.pace.handle_fell_out();
         self.gap(to)
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Pace {
     measured_since: Option<Time>,
     /// When the viewer last rendered something.
     progress_at: Time,
+    /// It fell out of the log since: its backlog went without its doing.
+    fell_out: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,13 @@ enum State {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { state: State::Free, rate: FIRST_RATE, measured_since: None, progress_at: Time::ZERO }
+        Self {
+            state: State::Free,
+            rate: FIRST_RATE,
+            measured_since: None,
+            progress_at: Time::ZERO,
+            fell_out: false,
+        }
     }
 }
 
@@ -53,12 +61,19 @@ impl Pace {
         let half = (log_bytes as u64 / 2).max(1);
         let most = most.clamp(HOLD_MIN.min(half), half);
         self.state = match self.state {
+            _ if self.fell_out => State::Behind,
             _ if backlog <= most / 2 => State::Free,
             State::Free if backlog >= most => State::Held { since: now },
             State::Held { since } if now >= self.let_go(since) || self.is_slow(backlog) => State::Behind,
             state => state,
         };
         !matches!(self.state, State::Held { .. })
+    }
+
+    /// The viewer fell out of the log and was moved: it has not caught up
+    /// before it renders something.
+    pub(super) fn handle_fell_out(&mut self) {
+        self.fell_out = true;
     }
 
     /// When a held PTY is let go at the latest.
@@ -84,7 +99,7 @@ impl Pace {
     /// had more to render.
     pub(super) fn handle_rendered(&mut self, now: Time, bytes: u64, has_backlog: bool) {
         if bytes > 0 {
-            self.progress_at = now;
+            (self.progress_at, self.fell_out) = (now, false);
         }
         if let Some(since) = self.measured_since {
             let seconds = now.saturating_sub(since).as_secs_f64();
@@ -136,6 +151,19 @@ mod tests {
         assert!(pace.may_read(at(60), HOLD_MIN * 4, LOG), "behind");
         assert!(pace.may_read(at(70), 0, LOG), "caught up");
         assert!(!pace.may_read(at(80), HOLD_MIN, LOG), "waited for again");
+    }
+
+    #[test]
+    fn a_viewer_that_was_moved_over_a_gap_has_not_caught_up_before_it_renders() {
+        let mut pace = Pace::default();
+        assert!(!pace.may_read(at(0), HOLD_MIN, LOG));
+        assert!(pace.may_read(at(50), HOLD_MIN, LOG));
+        pace.handle_fell_out();
+        assert!(pace.may_read(at(60), 0, LOG));
+        assert!(pace.may_read(at(61), HOLD_MIN, LOG), "else it would hold once for every gap");
+        pace.handle_rendered(at(62), 1, true);
+        assert!(pace.may_read(at(63), 0, LOG));
+        assert!(!pace.may_read(at(64), HOLD_MIN, LOG));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(super) struct Credit {
     sample: Option<(Time, u64)>,
     rendered: u64,
     told: u64,
+    told_at: Time,
     window: u32,
 }
 
@@ -39,6 +40,7 @@ impl Credit {
             sample: None,
             rendered: 0,
             told: 0,
+            told_at: Time::ZERO,
             window: limits::WINDOW_MAX_BYTES,
         }
     }
@@ -118,12 +120,16 @@ impl Credit {
         self.window
     }
 
-    /// A credit, once a quarter of the window was rendered.
-    pub(super) fn poll(&mut self) -> Option<pb::Credit> {
-        if self.rendered - self.told < u64::from(self.window / 4) {
+    /// A credit, once a quarter of the window was rendered, or a quarter of the
+    /// smallest one and some time has passed: the holder has to see that a slow
+    /// viewer goes on.
+    pub(super) fn poll(&mut self, now: Time) -> Option<pb::Credit> {
+        let is_late = now >= self.told_at + limits::WINDOW_SLACK;
+        let enough = if is_late { limits::WINDOW_MIN_BYTES } else { self.window } / 4;
+        if self.rendered - self.told < u64::from(enough) {
             return None;
         }
-        self.told = self.rendered;
+        (self.told, self.told_at) = (self.rendered, now);
         self.window = self.window();
         Some(pb::Credit { rendered_offset: self.rendered, window_bytes: self.window })
     }
@@ -157,16 +163,45 @@ mod tests {
         let quarter = u64::from(credit.first_window() / 4);
         credit.handle_output(at(0), quarter);
         credit.handle_rendered(at(0), quarter - 1);
-        assert_eq!(credit.poll(), None);
+        assert_eq!(credit.poll(at(0)), None);
         credit.handle_rendered(at(0), 1);
-        assert_eq!(credit.poll().map(|credit| credit.rendered_offset), Some(quarter));
-        assert_eq!(credit.poll(), None, "said once");
+        assert_eq!(credit.poll(at(0)).map(|credit| credit.rendered_offset), Some(quarter));
+        assert_eq!(credit.poll(at(0)), None, "said once");
+    }
+
+    #[test]
+    fn a_slow_terminal_says_that_it_goes_on_but_not_for_every_key() {
+        let mut credit = Credit::new();
+        let little = u64::from(limits::WINDOW_MIN_BYTES / 4);
+        credit.handle_output(at(0), little);
+        credit.handle_rendered(at(30), little - 1);
+        assert_eq!(credit.poll(at(30)), None);
+        credit.handle_rendered(at(30), 1);
+        assert!(credit.poll(at(30)).is_some());
+    }
+
+    #[test]
+    fn a_gap_is_passed_when_all_before_it_is_rendered() {
+        let mut credit = Credit::new();
+        credit.handle_output(at(0), 1000);
+        credit.skip(50_000);
+        credit.handle_output(at(0), 1000);
+        credit.skip(90_000);
+        credit.handle_output(at(0), 10);
+        let mut rendered = |bytes| {
+            credit.handle_rendered(at(100), bytes);
+            credit.rendered
+        };
+        assert_eq!(
+            [rendered(999), rendered(1), rendered(999), rendered(1), rendered(10)],
+            [999, 50_000, 50_999, 90_000, 90_010]
+        );
     }
 
     #[test]
     fn bytes_that_never_came_cannot_be_rendered() {
         let mut credit = Credit::new();
         credit.handle_rendered(at(0), 1_000_000);
-        assert_eq!(credit.poll(), None);
+        assert_eq!(credit.poll(at(0)), None);
     }
 }

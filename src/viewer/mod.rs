@@ -215,7 +215,7 @@ impl Viewer {
         if let Some(request) = self.requests.pop_front() {
             return Some(frame(request));
         }
-        if let Some(credit) = self.credit.poll() {
+        if let Some(credit) = self.credit.poll(now) {
             return Some(frame(Kind::Credit(credit)));
         }
         if self.ping_due.is_some_and(|due| now >= due) {

@@ -184,6 +184,9 @@ impl Holder {
         let result = self.session.handle_attach(now, ConnId(conn), who, pb::Session::default(), attach);
         result.map_err(|refusal| format!("a right attach is refused: {refusal}"))?;
         self.reference.attach(id, may_write);
+        if self.reference.writer() == Some(id) {
+            self.held_for = Time::ZERO;
+        }
         // The viewer's number is known from its first frame.
         self.act(now);
         self.send(now, conn)
