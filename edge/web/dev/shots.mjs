@@ -253,6 +253,12 @@ const states = {
     await page.locator(id("palette-button")).click();
     await page.waitForTimeout(300);
     await shot("palette");
+    await page.keyboard.press("Escape");
+    await fault("hop=machine&ms=4000");
+    await page.waitForSelector(id("line-note"));
+    await page.waitForTimeout(800);
+    await shot("down");
+    await page.waitForSelector(`.pane:not([hidden]) ${id("screen")}[data-attached="true"]`, { timeout: 20000 });
   },
 };
 

@@ -22,11 +22,16 @@ const ATTACH = "/chatcode.v1.Terminal/Attach";
 /** Output is given to the screen in pieces of this size, so that credit goes out while it draws. */
 const PIECE_BYTES = 16 * 1024;
 
+/** More notices than this push the oldest out. */
+const NOTICES = 4;
+
 /** Something to say outside of the terminal; stays until it is read. */
 export interface Notice {
   id: number;
   kind: "gap" | "input";
   text: string;
+  /** Of a gap: how many were skipped. */
+  bytes: number;
 }
 
 export interface AttachmentStatus {
@@ -263,9 +268,9 @@ export class Attachment {
       this.screen.reset();
       return;
     }
-    const text = `${bytesText(skipped.to - skipped.from)} skipped`;
-    this.screen.reset(text);
-    this.#notice("gap", `${text}: this page had fallen too far behind, or is new here`);
+    const bytes = skipped.to - skipped.from;
+    this.screen.reset(`${bytesText(bytes)} skipped`);
+    this.#gap(bytes);
   }
 
   #leaseChanged(): void {
@@ -323,10 +328,19 @@ export class Attachment {
     this.status.patch({ kept: this.#viewer.isAttached ? 0 : this.#viewer.unconfirmed });
   }
 
-  #notice(kind: Notice["kind"], text: string): void {
+  #notice(kind: Notice["kind"], text: string, bytes = 0): void {
     this.#notices += 1;
-    const notices = [...this.status.get().notices, { id: this.#notices, kind, text }].slice(-4);
+    const notices = [...this.status.get().notices, { id: this.#notices, kind, text, bytes }].slice(-NOTICES);
     this.status.patch({ notices });
+  }
+
+  /** One notice for all gaps since it was last dismissed. */
+  #gap(bytes: number): void {
+    const { notices } = this.status.get();
+    const before = notices.find(({ kind }) => kind === "gap");
+    const skipped = (before?.bytes ?? 0) + bytes;
+    this.status.patch({ notices: notices.filter((notice) => notice !== before) });
+    this.#notice("gap", `${bytesText(skipped)} of output skipped`, skipped);
   }
 
   #store(): void {

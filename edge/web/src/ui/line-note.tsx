@@ -1,15 +1,16 @@
-// Outside of the terminal: what is wrong with the way to it, and what happens
-// next. Silent while all is well, and for a moment after it broke.
+// In the wire: what is wrong with the way to the terminal in view, and what
+// happens next. Silent while all is well, and for a moment after it broke.
 
 import { useEffect, useState, type ReactNode } from "react";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { hops } from "../link/health";
 import type { Attachment } from "../session/attachment";
-import { bytesText, displaySafe, spanText } from "../words";
+import { bytesText, displaySafe } from "../words";
 import type { Tab } from "../workspace/workspace";
+import { hopTitle } from "./hop-title";
 import { useApp, useNow, useStore } from "./hooks";
-import { hopTitle } from "./wire";
+
 
 const QUIET_MS = 700;
 
@@ -30,19 +31,21 @@ export function LineNote({ attachment, tab }: { attachment: Attachment; tab: Tab
   const broken = hops({ fleet, terminal, gateway, core, online }).find(({ state }) => state === "down");
   if (terminal.phase === "ended") return <Final attachment={attachment} code={terminal.refusal?.code ?? Code.INTERNAL} message={terminal.refusal?.message ?? ""} />;
   const seconds = Math.max(Math.ceil(((terminal.nextTry ?? now) - now) / 1000), 0);
+  // Read aloud once: how long it lasts is seen in the wire.
   const what =
     broken === undefined
       ? (terminal.refusal?.message ?? "Connecting")
-      : `${hopTitle(broken.name, gateway?.name)}: ${broken.why ?? "down"}, for ${spanText(now - (broken.since ?? now))}`;
+      : `${hopTitle(broken.name, gateway?.name)}: ${broken.why ?? "down"}`;
+  const typed = `${bytesText(kept)} that you typed ${kept === 1 ? "is" : "are"} kept and will be sent.`;
   return (
     <div className="line-note" role="status" data-testid="line-note" data-hop={broken?.name}>
-      <span className="pulse" aria-hidden="true" />
-      <span className="line-note-what">{displaySafe(what)}.</span>
+      <span className={broken === undefined ? "line-note-what" : "unseen"}>{displaySafe(what)}.</span>
       {kept > 0 && (
-        <span data-testid="kept-input">
-          {bytesText(kept)} that you typed are kept and will be sent.{" "}
-          <button type="button" className="quiet" onClick={() => attachment.dropKept()}>
-            Forget them
+        <span data-testid="kept-input" title={typed}>
+          <span className="unseen">{typed}</span>
+          <span aria-hidden="true">{bytesText(kept)} typed, kept</span>{" "}
+          <button type="button" className="quiet" aria-label="Forget what I typed" onClick={() => attachment.dropKept()}>
+            Forget
           </button>
         </span>
       )}

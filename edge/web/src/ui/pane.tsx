@@ -1,21 +1,20 @@
-// One terminal and what has to be said around it.
+// One terminal and what has to be said on it. What comes and goes lies over the
+// terminal or outside of the pane: nothing here may change the terminal's size.
 
 import { useEffect, useRef, type ReactNode } from "react";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
-import { Role } from "../gen/chatcode/v1/grant_pb";
 import { SessionState } from "../gen/chatcode/v1/sessions_pb";
 import type { Attachment } from "../session/attachment";
 import { displaySafe, spanText } from "../words";
 import type { Tab } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
+import { CloseIcon } from "./icons";
 import { KeyRow } from "./key-row";
 import { isPageKey } from "./keys";
-import { LineNote } from "./line-note";
 import { PasteQuestion } from "./paste-question";
 import { SearchBar } from "./search-bar";
 import { exitText } from "./session-words";
-import { CloseIcon, EyeIcon } from "./icons";
 
 export function TerminalPane({ tab, active }: { tab: Tab; active: boolean }): ReactNode {
   const app = useApp();
@@ -32,11 +31,9 @@ export function TerminalPane({ tab, active }: { tab: Tab; active: boolean }): Re
       data-session={tab.session}
       data-active={active}
     >
-      <People attachment={attachment} />
-      <LineNote attachment={attachment} tab={tab} />
-      <Notices attachment={attachment} />
       <div className="pane-body">
         <TerminalHost attachment={attachment} active={active} />
+        <Notices attachment={attachment} />
         {searching && <SearchBar attachment={attachment} />}
         <LinkTarget attachment={attachment} />
         <PasteQuestion attachment={attachment} />
@@ -65,56 +62,10 @@ function TerminalHost({ attachment, active }: { attachment: Attachment; active: 
   return <div ref={place} className="screen" data-testid="screen" data-session={attachment.session} data-attached={attached} />;
 }
 
-/** Who is here and who types; silent while one is alone and may type. */
-function People({ attachment }: { attachment: Attachment }): ReactNode {
-  const { attached, presence, role, viewer, refusedKeys, exited } = useStore(attachment.status);
-  if (!attached || exited || presence === undefined) return null;
-  const others = presence.viewers.filter((each) => each.viewer !== viewer);
-  const mine = presence.writer === viewer;
-  const writer = presence.viewers.find((each) => each.viewer === presence.writer);
-  if (role === Role.WRITER && others.length === 0 && (mine || presence.writer === 0)) return null;
-  const takeOver = (): void => {
-    attachment.takeOver();
-    attachment.screen.focus();
-  };
-  return (
-    <div className="people" data-testid="presence" data-writer={mine} data-nudged={refusedKeys > 0 && !mine} key={mine ? "mine" : refusedKeys}>
-      <span className="people-names">
-        {others.map((each) => (
-          <span key={each.viewer} className="person-chip" data-types={each.viewer === presence.writer}>
-            {displaySafe(each.displayName, 64)}
-          </span>
-        ))}
-      </span>
-      {mine && <span data-testid="you-type">You type; {others.length === 1 ? "one more looks on" : `${others.length} more look on`}.</span>}
-      {!mine && role === Role.WRITER && (
-        <span data-testid="read-only">
-          {writer === undefined ? "Nobody types." : `${displaySafe(writer.displayName, 64)} types in another window. You look on.`}
-        </span>
-      )}
-      {role !== Role.WRITER && (
-        <span data-testid="read-only">
-          <EyeIcon /> Read only: you may look, not type.
-        </span>
-      )}
-      {!mine && role === Role.WRITER && (
-        <button type="button" className="small" data-testid="take-over" onClick={takeOver}>
-          Take over
-        </button>
-      )}
-      {mine && others.length === 1 && others[0]?.role === Role.WRITER && (
-        <button type="button" className="small" data-testid="hand-over" onClick={() => attachment.handOver(others[0]?.viewer ?? 0)}>
-          Hand over
-        </button>
-      )}
-    </div>
-  );
-}
-
 function Notices({ attachment }: { attachment: Attachment }): ReactNode {
   const { notices } = useStore(attachment.status);
   return (
-    <div role="log" aria-label="Notices">
+    <div className="notices" role="log" aria-label="Notices">
       {notices.map(({ id, kind, text }) => (
         <div key={id} className="notice" data-testid={kind === "gap" ? "gap" : "input-notice"}>
           <span>{text}</span>

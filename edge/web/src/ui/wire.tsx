@@ -3,12 +3,14 @@
 
 import type { ReactNode } from "react";
 
-import { hops, type Hop, type HopName } from "../link/health";
+import { hops, type Hop } from "../link/health";
 import type { LineState } from "../link/line";
 import { Store } from "../store";
 import type { Attachment, AttachmentStatus } from "../session/attachment";
 import { displaySafe, latencyText, spanText } from "../words";
+import { hopTitle } from "./hop-title";
 import { useApp, useNow, useStore } from "./hooks";
+import { LineNote } from "./line-note";
 
 const NO_LINE = new Store<LineState | undefined>(undefined);
 const NO_STATUS = new Store<AttachmentStatus | undefined>(undefined);
@@ -41,6 +43,7 @@ export function Wire(): ReactNode {
           <HopView key={hop.name} hop={hop} name={hopTitle(hop.name, gateway?.name)} now={now} />
         ))}
       </ol>
+      {attachment !== undefined && tab !== undefined && <LineNote key={tab.session} attachment={attachment} tab={tab} />}
       <span className="wire-total" data-testid="latency">
         {status?.attached === true && status.rttMs !== undefined && (
           <>
@@ -48,7 +51,7 @@ export function Wire(): ReactNode {
           </>
         )}
       </span>
-      <FleetRetry line={fleet} quiet={terminal?.phase === "waiting"} />
+      {attachment === undefined && <FleetRetry line={fleet} />}
     </footer>
   );
 }
@@ -69,9 +72,9 @@ function HopView({ hop, name, now }: { hop: Hop; name: string; now: number }): R
 }
 
 /** With no terminal in view the wire itself says when it tries again. */
-function FleetRetry({ line, quiet }: { line: LineState; quiet: boolean }): ReactNode {
+function FleetRetry({ line }: { line: LineState }): ReactNode {
   const app = useApp();
-  const waiting = line.phase === "waiting" && !quiet;
+  const waiting = line.phase === "waiting";
   const now = useNow(waiting);
   if (!waiting) return null;
   const seconds = Math.max(Math.ceil(((line.nextTry ?? now) - now) / 1000), 0);
@@ -83,8 +86,4 @@ function FleetRetry({ line, quiet }: { line: LineState; quiet: boolean }): React
       </button>
     </span>
   );
-}
-
-export function hopTitle(name: HopName, machine: string | undefined): string {
-  return name === "machine" ? (machine ?? "machine") : name;
 }

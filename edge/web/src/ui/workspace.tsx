@@ -8,6 +8,7 @@ import { keysText, runKey } from "./keys";
 import { MachineList } from "./machine-list";
 import { Overlays } from "./overlays";
 import { TerminalPane } from "./pane";
+import { People } from "./people";
 import { TabStrip } from "./tabs";
 import { Wire } from "./wire";
 
@@ -16,6 +17,7 @@ export function WorkspaceView(): ReactNode {
   const { open, active } = useStore(app.workspace.tabs);
   const listOpen = useStore(app.listOpen);
   const failure = useStore(app.failure);
+  const tab = open.find(({ session }) => session === active);
   useTitle();
   useEffect(() => {
     const keys = (event: KeyboardEvent): void => void runKey(app, event);
@@ -40,6 +42,7 @@ export function WorkspaceView(): ReactNode {
             <ListIcon />
           </button>
           <TabStrip />
+          {tab !== undefined && <People key={tab.session} attachment={app.workspace.attachment(tab)} />}
           <button
             type="button"
             className="icon-button"
@@ -52,8 +55,8 @@ export function WorkspaceView(): ReactNode {
           </button>
         </header>
         <div className="panes">
-          {open.map((tab) => (
-            <TerminalPane key={tab.session} tab={tab} active={tab.session === active} />
+          {open.map((each) => (
+            <TerminalPane key={each.session} tab={each} active={each.session === active} />
           ))}
           {open.length === 0 && <Nothing />}
         </div>
