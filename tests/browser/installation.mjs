@@ -3,7 +3,7 @@
 
 import { spawn, execFile } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -13,7 +13,10 @@ import { promisify } from "node:util";
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const { chromium } = createRequire(join(ROOT, "edge/web/package.json"))("playwright-core");
-const PROGRAM = join(ROOT, "target/debug/chatcode");
+const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
+const PROGRAM = join(TARGET, "debug/chatcode");
+/** Where pictures of the page go. */
+export const PICTURES = join(TARGET, "pictures");
 const BROWSERS = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
 
 /** Starts everything; `stop` ends everything, the shells too. */
@@ -32,7 +35,8 @@ export async function start() {
     ...ready,
     folder,
     cli: async (...args) => (await promisify(execFile)(PROGRAM, [...args, "--data-dir", data])).stdout,
-    log: (role) => readFileSync(join(data, "up", `${role}.log`), "utf8"),
+    /** `kill -9`; `up` starts the role anew. */
+    kill: (role) => promisify(execFile)("pkill", ["-9", "-f", `chatcode-${role} run .*${data}`]),
     async stop() {
       const sessions = JSON.parse(await this.cli("ls", "--json").catch(() => "{}"));
       const ids = JSON.stringify(sessions).match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
