@@ -142,7 +142,7 @@ impl Holder {
             Some(client_frame::Kind::Detach(_)) if self.reference.writer() == Some(id) => {
                 self.reference.lease = None;
             }
-            Some(client_frame::Kind::Credit(_)) if self.reference.writer() == Some(id) => {
+            Some(client_frame::Kind::Credit(_)) if self.held_by == Some(id) => {
                 self.held_for = Time::ZERO;
                 self.held_since = self.held_since.map(|_| now);
             }
