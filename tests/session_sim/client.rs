@@ -152,6 +152,16 @@ impl Client {
         Ok(Some(frame))
     }
 
+    /// Puts up to `count` bytes that were sent before in front of an input.
+    pub(crate) fn overlap(&self, frame: &mut pb::ClientFrame, count: usize) {
+        if let Some(client_frame::Kind::Input(input)) = &mut frame.kind {
+            let end = input.offset as usize + input.data.len();
+            let room = limits::INPUT_BYTES - input.data.len();
+            let from = (input.offset as usize).saturating_sub(count.min(room));
+            (input.offset, input.data) = (from as u64, Bytes::copy_from_slice(&self.wire[from..end]));
+        }
+    }
+
     /// A frame came.
     pub(crate) fn take(&mut self, now: Time, frame: pb::ServerFrame, holder: &Reference) -> Checked {
         if let Some(pb::server_frame::Kind::InputConfirmed(confirmed)) = &frame.kind {

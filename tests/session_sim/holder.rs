@@ -71,6 +71,9 @@ pub(crate) struct Wire {
     pub(crate) is_left: bool,
     /// Its viewer's number.
     number: u32,
+    /// How much it may be sent, and what it was sent and has not rendered.
+    window: u64,
+    in_flight: VecDeque<(u64, u64)>,
     /// A wake-up for it was lost.
     sleeps: bool,
 }
@@ -118,10 +121,16 @@ impl Holder {
         }
         let Some(mut frame) = wire.up.pop_front() else { return Ok(false) };
         let (id, may_write) = (wire.id, wire.may_write);
-        wire.sleeps = matches!(frame.kind, Some(client_frame::Kind::Credit(_)));
+        wire.sleeps = false;
+        if let Some(client_frame::Kind::Credit(credit)) = &frame.kind {
+            wire.sleeps = true;
+            wire.allow(credit.window_bytes);
+            wire.in_flight.retain(|(end, _)| *end > credit.rendered_offset);
+        }
         match frame.kind.as_mut() {
             Some(client_frame::Kind::Attach(attach)) if !wire.is_attached => {
                 wire.is_attached = true;
+                wire.allow(attach.window_bytes);
                 let attach = std::mem::take(attach);
                 self.attach(now, conn, id, may_write, attach)?;
                 return Ok(true);
@@ -364,11 +373,13 @@ impl Holder {
                 ensure!((attached.role() == pb::Role::Writer) == wire.may_write, "another role");
             }
             Some(server_frame::Kind::Output(output)) => {
-                ensure!(
-                    output.data.len() <= limits::OUTPUT_BYTES && !output.data.is_empty(),
-                    "an output of {} bytes",
-                    output.data.len()
-                );
+                let len = output.data.len();
+                ensure!((1..=limits::OUTPUT_BYTES).contains(&len), "an output of {len} bytes");
+                let wire = self.wires.get_mut(&conn).ok_or("no such connection")?;
+                wire.in_flight.push_back((output.offset + len as u64, len as u64));
+                // The oldest may be on the screen in part.
+                let whole: u64 = wire.in_flight.iter().skip(1).map(|(_, len)| len).sum();
+                ensure!(whole <= wire.window, "{whole} bytes are under way, {} may be", wire.window);
             }
             Some(server_frame::Kind::Gap(gap)) => {
                 ensure!(
@@ -450,6 +461,10 @@ impl Holder {
 }
 
 impl Wire {
+    fn allow(&mut self, window: u32) {
+        self.window = window.clamp(limits::WINDOW_MIN_BYTES, limits::WINDOW_MAX_BYTES).into();
+    }
+
     /// A connection whose first frame is under way.
     pub(crate) fn new(id: Id, may_write: bool, attach: pb::ClientFrame) -> Self {
         Self { id, may_write, up: VecDeque::from([attach]), ..Self::default() }

@@ -12,7 +12,7 @@ use crate::{
 /// Steps of one run before all faults end.
 const STEPS: usize = 220;
 /// Turns in which everything must come to rest when all faults have ended.
-const TURNS: usize = 4000;
+const TURNS: usize = 500;
 
 /// What can happen.
 #[derive(Clone, Copy, Debug)]
@@ -209,7 +209,11 @@ impl World {
             if client.viewer.next_timeout().is_some_and(|due| due <= self.now) {
                 client.viewer.handle_timeout(self.now);
             }
-            while let Some(frame) = client.poll(self.now)? {
+            while let Some(mut frame) = client.poll(self.now)? {
+                // What the holder has already may come once more with the rest.
+                if self.rng.random_bool(0.1) {
+                    client.overlap(&mut frame, self.rng.random_range(1..10));
+                }
                 if let Some(wire) = self.holder.wires.get_mut(&conn).filter(|wire| !wire.is_closed) {
                     wire.up.push_back(frame);
                 }
