@@ -34,12 +34,10 @@ struct Asset {
 
 include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// What the page may load and do. Scripts and fonts only from here, connections
-/// only to here, frames and forms never. xterm.js makes style elements at run
-/// time and takes no nonce, so those may stand in the document; style attributes
-/// in markup may not.
+/// What the page may load and do. Scripts, styles and fonts only from here,
+/// connections only to here, frames and forms never, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-    style-src-elem 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; \
+    connect-src 'self'; img-src 'self' data: blob:; \
     font-src 'self'; manifest-src 'self'; worker-src 'self'; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'none'; require-trusted-types-for 'script'";
 

@@ -1,7 +1,13 @@
 //! `kill -9` of everything but the holder: the shell goes on, every number is
 //! seen once, every key arrives once.
 
-use chatcode_harness::{Mesh, Terminal, terminal::numbers};
+use std::process::Stdio;
+
+use chatcode_harness::{Mesh, Terminal, proc, soon, terminal::numbers};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
 /// Prints the numbers from 1 to the last in a little more than the time that
 /// the kills take, then a mark.
@@ -91,5 +97,29 @@ async fn a_new_daemon_finds_the_sessions_of_the_old_one() -> anyhow::Result<()> 
     terminal.enter("after\n")?;
     terminal.sees("after\r\nafter\r\n").await?;
     assert!(terminal.text().starts_with("before\r\nbefore\r\n"));
+    Ok(())
+}
+
+/// Roles once outlived the `up` that had started them: their log had no reader
+/// any more, the complaint about that panicked, and nobody told them to stop.
+#[tokio::test]
+async fn a_role_ends_with_the_one_that_started_it_though_nobody_reads_its_log() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().join("core");
+    let mut role = Command::new(proc::program("chatcode-core")?)
+        .args(["run", "--exit-with-stdin", "--data-dir"])
+        .arg(&data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = role.stdout.take().map(BufReader::new);
+    let mut lines = stdout.ok_or_else(|| anyhow::anyhow!("stdout is piped"))?.lines();
+    soon("the ready line", lines.next_line()).await??;
+    drop(role.stderr.take());
+    drop(role.stdin.take());
+    let status = soon("the end of the core", role.wait()).await??;
+    assert!(status.success(), "{status}");
     Ok(())
 }

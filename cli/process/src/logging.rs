@@ -14,7 +14,12 @@ const DEFAULT_FILTER: &str = "warn,chatcode=info";
 pub fn init_logging(role: &str) {
     let filter = std::env::var("CHATCODE_LOG").ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::new(filter.as_deref().unwrap_or(DEFAULT_FILTER));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written is lost. Complaining about it on the same
+    // standard error would panic where nobody reads that any more.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let json = std::env::var("CHATCODE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let started = if json {
         builder.json().try_init()
