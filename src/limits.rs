@@ -184,6 +184,9 @@ pub const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const UNARY_DEADLINE: Duration = Duration::from_secs(20);
 /// TCP connections of the core's gRPC listener; more wait in the kernel.
 pub const CORE_CONNECTIONS: usize = 4096;
+/// Connections of the core's gRPC listener that are through with their
+/// handshake and wait to be served; more wait with their handshake done.
+pub const CORE_READY: usize = 64;
 /// A TLS, QUIC or WebSocket handshake that takes longer is dropped.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a part drains its calls when it is told to stop; then it cuts.

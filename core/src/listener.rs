@@ -32,9 +32,6 @@ use crate::{
     store::StoreError,
 };
 
-/// Connections that are through with their handshake and wait to be served.
-const READY: usize = 64;
-
 /// The listener, bound.
 pub struct GrpcListener {
     tcp: TcpListener,
@@ -63,7 +60,7 @@ impl GrpcListener {
     /// Serves `gate` until `stop`; then takes no more connections, lets the
     /// calls end, and cuts what is left at `cut`.
     pub async fn serve(self, gate: Gate, stop: CancellationToken, cut: CancellationToken) {
-        let (ready, incoming) = mpsc::channel(READY);
+        let (ready, incoming) = mpsc::channel(limits::CORE_READY);
         let accepting = self.accept(ready, stop.clone(), cut.clone());
         let serving = serve::builder().serve_with_incoming_shutdown(
             gate,
