@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     figures::{Row, cpu_seconds},
-    plain::Plain,
+    plain::{Plain, enter, read, sees},
 };
 
 /// Characters of a line, without its end.
@@ -99,14 +99,15 @@ impl Check {
 
 /// On a plain PTY.
 pub(crate) fn plain(text: &Text) -> anyhow::Result<Row> {
-    let mut shell = Plain::start()?;
-    shell.enter("echo rea''dy\n")?;
-    shell.sees("ready\r\n")?;
+    let shell = Plain::start()?;
+    let pty = &shell.pty;
+    enter(pty, "echo rea''dy\n")?;
+    sees(pty, "ready\r\n")?;
     let (mut check, mut buffer) = (text.check(), vec![0; 64 * 1024]);
     let began = Instant::now();
-    shell.enter(&text.command())?;
+    enter(pty, &text.command())?;
     while !check.done() {
-        let length = shell.read(&mut buffer)?;
+        let length = read(pty, &mut buffer)?;
         check.take(&buffer[..length]);
     }
     row("plain-pty", &check, began, 0.0)

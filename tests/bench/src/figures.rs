@@ -21,27 +21,38 @@ impl Row {
     }
 }
 
-/// All rows of a run.
+/// All rows of a run; the first row of each scenario is what the others are
+/// compared with.
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<Row>);
 
+/// The figure of a scenario whose ratio is told.
+const COMPARED: &[&str] = &["p50_ms", "mb_per_s"];
+
 impl Report {
-    pub(crate) fn add(&mut self, row: Row) {
+    pub(crate) fn add(&mut self, mut row: Row) {
+        let first = self.0.iter().find(|one| one.0["scenario"] == row.0["scenario"]);
+        for &figure in COMPARED {
+            let figure_of = |row: &Row| row.0.get(figure).and_then(Value::as_f64);
+            if let (Some(ours), Some(plain)) = (figure_of(&row), first.and_then(figure_of)) {
+                row.0.insert(format!("{figure}_of_plain"), json!(ours / plain));
+            }
+        }
         self.0.push(row);
     }
 
-    /// Prints the table.
+    /// Prints one table for each scenario.
     #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
     pub(crate) fn print(&self) {
+        let mut scenario = &Value::Null;
         for Row(row) in &self.0 {
-            let cells = row.iter().map(|(name, value)| match value {
-                Value::String(text) => format!("{text:<10}"),
-                Value::Number(number) if number.is_f64() => {
-                    format!("{name} {:>9.3}", number.as_f64().unwrap_or_default())
-                }
-                other => format!("{name} {other:>8}"),
-            });
-            println!("{}", cells.collect::<Vec<_>>().join("  "));
+            let figures = row.iter().filter(|(name, _)| !matches!(name.as_str(), "scenario" | "system"));
+            let figures: Vec<_> = figures.map(|(name, value)| format!("{name} {}", short(value))).collect();
+            if scenario != &row["scenario"] {
+                scenario = &row["scenario"];
+                println!("{}", scenario.as_str().unwrap_or_default());
+            }
+            println!("  {:<12} {}", row["system"].as_str().unwrap_or_default(), figures.join("  "));
         }
     }
 
@@ -54,6 +65,14 @@ impl Report {
             self.0.iter().map(|Row(row)| format!("{}\n", Value::Object(row.clone()))).collect();
         fs::create_dir_all(path.parent().context("a folder")?)?;
         Ok(fs::write(path, lines)?)
+    }
+}
+
+/// Three digits behind the point.
+fn short(value: &Value) -> String {
+    match value.as_f64() {
+        Some(number) if !value.is_u64() => format!("{number:.3}"),
+        _ => value.to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `just bench`: what a key and a flood cost through the whole chain, beside a
-//! plain PTY in the same run. Real processes, default settings, a real shell,
-//! and a client that does what the page does.
+//! plain PTY and bare relays in the same run. Real processes, default settings,
+//! a real shell, and a client that does what the page does.
 //!
 //! Prints a table, and writes one JSON object per line to
 //! `target/bench/latest.jsonl`.
@@ -9,16 +9,21 @@ mod bulk;
 mod echo;
 mod figures;
 mod plain;
+mod relay;
 
 use std::path::PathBuf;
 
 use chatcode_harness::Mesh;
 use clap::Parser;
 use figures::Report;
+use relay::Relay;
 
 /// What to measure.
 #[derive(Debug, Parser)]
+#[command(subcommand_precedence_over_arg = true)]
 struct Args {
+    #[command(subcommand)]
+    relay: Option<Relay>,
     /// Only these scenarios (echo, bulk); all when none is named.
     scenarios: Vec<String>,
     /// Samples of `echo`.
@@ -32,9 +37,16 @@ struct Args {
     out: PathBuf,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    match args.relay {
+        Some(relay) => relay.run(),
+        // One thread, as a page has: a second one would only add its wake-ups.
+        None => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measure(args)),
+    }
+}
+
+async fn measure(args: Args) -> anyhow::Result<()> {
     let wants = |name: &str| args.scenarios.is_empty() || args.scenarios.iter().any(|one| one == name);
     let mut report = Report::default();
     let mesh = Mesh::start().await?;
@@ -42,6 +54,7 @@ async fn main() -> anyhow::Result<()> {
     let gateway = mesh.gateway_id()?;
     if wants("echo") {
         report.add(echo::plain(args.samples)?);
+        report.add(echo::relays(mesh.folder(), args.samples)?);
         report.add(echo::chain(&page, &gateway, args.samples).await?);
     }
     if wants("bulk") {
