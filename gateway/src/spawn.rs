@@ -9,11 +9,12 @@ use bytes::BytesMut;
 use chatcode_proto::{
     code::Refusal,
     framing, limits,
+    name::display_safe,
     pb::{self, Code},
 };
 use prost::Message as _;
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
     time::timeout,
 };
@@ -41,21 +42,38 @@ pub(crate) async fn start(holder: &Path, spec: &pb::HolderSpec) -> Result<(Child
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed(format!("the holder's program could not be started ({error})")))?;
     let answer = timeout(limits::HOLDER_START, exchange(&mut child, spec)).await;
+    if let Ok(Ok(session)) = answer {
+        drop(child.stderr.take());
+        return Ok((child, session));
+    }
+    let (ended, said) = post_mortem(child).await;
     let problem = match answer {
-        Ok(Ok(session)) => return Ok((child, session)),
         Ok(Err(HolderError::Refused(refusal))) => refusal,
-        Ok(Err(error)) => failed(format!("the new holder broke off: {error}")),
-        Err(_) => failed(format!("the new holder did not answer within {:?}", limits::HOLDER_START)),
+        Ok(Err(error)) => failed(format!("the new holder broke off ({ended}): {error}")),
+        _ => failed(format!("the new holder did not answer within {:?}", limits::HOLDER_START)),
     };
+    tracing::warn!(ended, said, code = problem.code.name(), "a holder did not start");
+    Err(problem)
+}
+
+/// How a holder ended that did not start, and what it said on its standard
+/// error; it is killed if it lives.
+async fn post_mortem(mut child: Child) -> (String, String) {
+    let stderr = child.stderr.take();
     // Fails only when it has ended already.
     let _ = child.start_kill();
-    let ended = child.wait().await;
-    tracing::warn!(?ended, code = problem.code.name(), "a holder did not start");
-    Err(problem)
+    let ended = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+    let mut said = Vec::new();
+    if let Some(stderr) = stderr {
+        // A shell that it may have started can hold the pipe open.
+        let mut stderr = stderr.take(limits::MESSAGE_BYTES as u64);
+        let _ = timeout(limits::HOLDER_FAREWELL, stderr.read_to_end(&mut said)).await;
+    }
+    (ended, display_safe(&String::from_utf8_lossy(&said), limits::MESSAGE_BYTES))
 }
 
 async fn exchange(child: &mut Child, spec: &pb::HolderSpec) -> Result<pb::Session, HolderError> {
@@ -81,6 +99,8 @@ fn failed(message: String) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     async fn code(program: &str) -> Code {
@@ -94,6 +114,16 @@ mod tests {
         assert_eq!(code("/bin/false").await, Code::SpawnFailed);
         // Copies the spec back, which is no answer.
         assert_eq!(code("/bin/cat").await, Code::SpawnFailed);
+    }
+
+    #[tokio::test]
+    async fn a_holder_that_dies_at_its_start_is_told_with_how_it_died() {
+        let place = tempfile::tempdir().expect("a folder");
+        let program = place.path().join("dies");
+        std::fs::write(&program, "#!/bin/sh\necho why >&2\nkill -9 $$\n").expect("is written");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("is set");
+        let error = start(&program, &pb::HolderSpec::default()).await.map(|_| ()).expect_err("dies");
+        assert!(error.message.contains("signal: 9"), "{error}");
     }
 
     #[tokio::test]

@@ -1,11 +1,17 @@
 //! How sessions end, and what is known of it after.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use crate::support::{Plan, is_alive};
+use crate::{
+    cgroup::SmallMemory,
+    support::{BINARY, Plan, is_alive},
+};
 use chatcode_proto::{
     limits,
-    pb::{self, Code, holder_request::Verb},
+    pb::{self, Code, client_frame, holder_request::Verb, server_frame},
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -24,6 +30,67 @@ fn exit_code_and_duration_are_told_and_recorded() {
 fn the_signal_that_ended_a_shell_is_told() {
     let exit = Plan::script("kill -9 $$").start().wait_exit();
     assert_eq!((exit.code, exit.signal), (0, 9));
+}
+
+#[test]
+fn a_viewer_that_was_told_the_end_is_let_go_also_one_that_comes_late() {
+    let holder = Plan::script("read line; echo last words").start();
+    let mut watch = holder.watch();
+    let mut viewers = [holder.writer(), holder.viewer(2, pb::Role::Viewer, None)];
+    viewers[0].type_in("\r");
+    for viewer in &mut viewers {
+        viewer.read_to_exit();
+        assert!(viewer.text().contains("last words"), "{}", viewer.text());
+        assert_eq!(viewer.wire.frame(), None, "the connection ends");
+    }
+    watch.until(|session| session.exit.is_some() && session.viewers == 0);
+    let mut late = holder.viewer(3, pb::Role::Writer, None);
+    late.read_to_exit();
+    assert!(late.text().contains("last words"), "{}", late.text());
+    assert_eq!(late.wire.frame(), None, "the connection ends");
+}
+
+#[test]
+fn a_viewer_that_cannot_take_all_at_once_stays_until_it_has_the_end() {
+    let holder = Plan::script("read line; yes | head -c 300000; exit 4").start();
+    let mut viewer = holder.viewer(1, pb::Role::Writer, None);
+    viewer.credits = false;
+    viewer.type_in("\r");
+    holder.wait_exit();
+    // Without credit it gets no more than its window; with it, the rest.
+    viewer.credits = true;
+    assert_eq!(viewer.read_to_exit().code, 4);
+    assert_eq!(viewer.wire.frame(), None, "the connection ends");
+}
+
+#[test]
+fn others_learn_at_once_that_a_viewer_left() {
+    let holder = Plan::new(&["/bin/cat"]).start();
+    let mut stays = holder.writer();
+    let mut leaves = holder.viewer(2, pb::Role::Viewer, None);
+    let here = |viewers: usize| {
+        move |kind: &server_frame::Kind| {
+            matches!(kind, server_frame::Kind::Presence(presence) if presence.viewers.len() == viewers)
+                .then_some(())
+        }
+    };
+    stays.wait_for(here(2));
+    leaves.send(client_frame::Kind::Detach(pb::Detach {}));
+    stays.wait_for(here(1));
+}
+
+#[test]
+fn a_shell_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
+    let Some(cgroup) = SmallMemory::make() else { return };
+    let script = format!("echo $$ > {}; exec {BINARY}", cgroup.procs().display());
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &script]);
+    let (holder, response) = Plan::new(&["/usr/bin/tail", "/dev/zero"]).try_start(command);
+    assert_eq!(response.code(), Code::Done, "{}", response.message);
+    let exit = holder.wait_exit();
+    assert_eq!((exit.signal, exit.out_of_memory), (9, true));
+    let exit = Plan::script("kill -9 $$").start().wait_exit();
+    assert_eq!((exit.signal, exit.out_of_memory), (9, false));
 }
 
 #[test]
@@ -78,7 +145,7 @@ fn ending_an_ended_session_removes_its_holder_but_not_its_record() {
 
 #[test]
 fn a_holder_that_is_told_to_end_takes_its_session_with_it() {
-    let mut holder = Plan::script("echo $$ end; trap '' HUP; exec sleep 1000").start();
+    let mut holder = Plan::script("trap '' HUP; echo $$ end; exec sleep 1000").start();
     let text = holder.writer().read_until("end");
     let shell = text.split_whitespace().next().expect("is printed").to_owned();
     kill_process(Pid::from_child(&holder.child), Signal::TERM).expect("lives");
