@@ -27,6 +27,11 @@ pub const INPUT_IN_FLIGHT_BYTES: usize = INPUT_QUEUE_BYTES / 2;
 /// the holder stops reading from the viewer that types.
 pub const INPUT_QUEUE_BYTES: usize = 256 * 1024;
 
+/// Runs of one viewer's input that wait for the PTY in a holder: viewers that
+/// hand the lease to and fro make a run each time. Beyond it the holder stops
+/// reading from the viewer that types.
+pub const INPUT_RUNS: usize = 1024;
+
 // --- credit and pace ---
 
 /// The smallest window of a viewer, bytes; less is raised to it.
@@ -70,6 +75,9 @@ pub const REFUSALS_UNTOLD: usize = 64;
 pub const PONGS: usize = 8;
 /// A viewer measures the way to the holder and back this often.
 pub const PING: Duration = Duration::from_secs(5);
+/// A viewer that heard nothing for this time, two pings and some, connects
+/// anew.
+pub const VIEWER_SILENCE: Duration = Duration::from_secs(12);
 /// Ranges of refused input that are remembered for one viewer; beyond it the
 /// two oldest become one.
 pub const REMEMBERED_REFUSALS: usize = 8;
@@ -81,6 +89,9 @@ pub const ROWS: std::ops::RangeInclusive<u32> = 1..=500;
 pub const COLS: std::ops::RangeInclusive<u32> = 1..=1000;
 /// The PTY's size changes at most once in this time; the last one wins.
 pub const RESIZE_INTERVAL: Duration = Duration::from_millis(50);
+/// The foreground program is asked to repaint at most once in this time,
+/// however many viewers had a gap; the last one is never left out.
+pub const NUDGE_INTERVAL: Duration = Duration::from_millis(50);
 /// How long each step of the ladder that ends a session may take: HUP, then
 /// TERM, then KILL.
 pub const END_STEP: Duration = Duration::from_secs(2);
@@ -290,6 +301,13 @@ pub const ENROLL_PER_MINUTE: u32 = 10;
 pub const SIGN_IN: Duration = Duration::from_secs(10 * 60);
 /// Sign-ins in a minute from one edge; more is `RATE_LIMITED`.
 pub const SIGN_IN_PER_MINUTE: u32 = 30;
+/// Sign-ins in a minute from one address at one edge, before the core is asked:
+/// enough for a person's mistakes, so that nobody can use up
+/// [`SIGN_IN_PER_MINUTE`] and lock the owner out; more is `RATE_LIMITED`.
+pub const SIGN_IN_PER_ADDRESS_PER_MINUTE: u32 = 10;
+/// Addresses whose sign-ins one edge counts apart (an IPv6 /64 is one); those
+/// beyond share the tries of one.
+pub const SIGN_IN_ADDRESSES: usize = 4096;
 /// Life of a ticket.
 pub const TICKET: Duration = Duration::from_secs(15);
 /// Tickets in a minute for one person; more is `RATE_LIMITED`.
@@ -403,5 +421,6 @@ const _: () = assert!(WINDOW_MAX_BYTES < LINK_STREAM_WINDOW);
 const _: () = assert!(HTTP2_STREAM_WINDOW <= HTTP2_CONNECTION_WINDOW);
 const _: () = assert!(WINDOW_MAX_BYTES as usize <= WEBSOCKET_WRITE_BYTES);
 const _: () = assert!(OUTPUT_BYTES < HTTP2_FRAME_BYTES as usize);
+const _: () = assert!(VIEWER_SILENCE.as_secs() > 2 * PING.as_secs());
 const _: () = assert!(WEBSOCKET_SILENCE.as_secs() >= 3 * WEBSOCKET_PING.as_secs());
 const _: () = assert!(WEBSOCKET_CLOSE.as_secs() < SHUTDOWN.as_secs());

@@ -152,6 +152,7 @@ impl Attachment {
             || news.titled
             || !news.pongs.is_empty()
             || news.is_confirm_due(now)
+            || (has_exit && news.confirmed.is_some())
             || self.room(log) > 0
             || (has_exit && !self.has_told_exit && self.backlog(log) == 0)
     }
@@ -169,7 +170,8 @@ impl Attachment {
         if let Some(refused) = news.refused.pop_front() {
             return Some(Kind::InputRefused(refused));
         }
-        if news.is_confirm_due(now) {
+        // Nothing comes after the exit, so what was written is confirmed before.
+        if news.is_confirm_due(now) || (session.exit.is_some() && news.confirmed.is_some()) {
             (news.confirm_at, news.confirm_is_due) = (None, false);
             let offset = news.confirmed.take()?;
             return Some(Kind::InputConfirmed(pb::InputConfirmed { offset }));

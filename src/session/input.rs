@@ -26,13 +26,16 @@ struct Ledger {
     seen: Time,
 }
 
-/// A run of bytes in the queue, or of refused ones between them.
+/// Neighbouring bytes of one viewer in the queue; never empty.
 #[derive(Debug)]
 struct Run {
     viewer: ViewerId,
     length: usize,
     /// The viewer's offset behind the run.
     to: u64,
+    /// What is settled with its last byte: `to`, or the end of what was
+    /// refused behind it.
+    settles: u64,
 }
 
 /// All viewers' input, in the order of its coming.
@@ -119,10 +122,9 @@ impl Input {
         };
         let range = InputRefused { from, to, code: code.into() };
         remember(&mut ledger.refused, range);
-        if self.runs.iter().any(|run| run.viewer == viewer) {
-            self.push_run(viewer, 0, to);
-        } else {
-            ledger.settled = to;
+        match self.runs.iter_mut().rfind(|run| run.viewer == viewer) {
+            Some(last) => last.settles = to,
+            None => ledger.settled = to,
         }
         Ok(Some(range))
     }
@@ -134,7 +136,7 @@ impl Input {
 
     /// Whether more input may come.
     pub(super) fn has_room(&self) -> bool {
-        self.queue.len() < limits::INPUT_QUEUE_BYTES
+        self.queue.len() < limits::INPUT_QUEUE_BYTES && self.runs.len() < limits::INPUT_RUNS
     }
 
     /// `n` bytes of [`Self::next`] were written; calls `confirm` for each
@@ -142,24 +144,20 @@ impl Input {
     pub(super) fn written(&mut self, n: usize, mut confirm: impl FnMut(ViewerId, u64)) {
         let mut left = n.min(self.queue.len());
         self.queue.advance(left);
-        while let Some(run) = self.runs.front_mut() {
+        while left > 0
+            && let Some(run) = self.runs.front_mut()
+        {
             let length = run.length.min(left);
             run.length -= length;
             left -= length;
-            let settled = run.to - run.length as u64;
-            let viewer = run.viewer;
-            let is_done = run.length == 0;
+            let (viewer, is_done) = (run.viewer, run.length == 0);
+            let settled = if is_done { run.settles } else { run.to - run.length as u64 };
             if is_done {
                 self.runs.pop_front();
             }
-            if (length > 0 || is_done)
-                && let Some(ledger) = self.ledgers.get_mut(&viewer)
-            {
-                ledger.settled = ledger.settled.max(settled);
-                confirm(viewer, ledger.settled);
-            }
-            if !is_done {
-                break;
+            if let Some(ledger) = self.ledgers.get_mut(&viewer) {
+                ledger.settled = settled;
+                confirm(viewer, settled);
             }
         }
     }
@@ -175,13 +173,11 @@ impl Input {
         self.queue.clear();
         for run in std::mem::take(&mut self.runs) {
             let Some(ledger) = self.ledgers.get_mut(&run.viewer) else { continue };
-            ledger.settled = ledger.settled.max(run.to);
-            if run.length > 0 {
-                let from = run.to - run.length as u64;
-                let range = InputRefused { from, to: run.to, code: Code::SessionEnded.into() };
-                remember(&mut ledger.refused, range);
-                refused(run.viewer, range);
-            }
+            ledger.settled = run.settles;
+            let from = run.to - run.length as u64;
+            let range = InputRefused { from, to: run.to, code: Code::SessionEnded.into() };
+            remember(&mut ledger.refused, range);
+            refused(run.viewer, range);
         }
     }
 
@@ -189,11 +185,13 @@ impl Input {
         match self.runs.back_mut() {
             // Only runs of whole neighbours grow, so that `to` minus `length`
             // stays the run's beginning.
-            Some(last) if last.viewer == viewer && last.to + length as u64 == to && last.length > 0 => {
+            Some(last)
+                if last.viewer == viewer && last.settles + length as u64 == to && last.settles == last.to =>
+            {
                 last.length += length;
-                last.to = to;
+                (last.to, last.settles) = (to, to);
             }
-            _ => self.runs.push_back(Run { viewer, length, to }),
+            _ => self.runs.push_back(Run { viewer, length, to, settles: to }),
         }
     }
 
@@ -294,7 +292,38 @@ mod tests {
         input.take(NOW, A, 0, b"ab", None).expect("taken");
         input.take(NOW, A, 2, b"cd", Some(Code::NotWriter)).expect("in order");
         assert_eq!(input.settled(A), 0);
-        assert_eq!(write(&mut input, 2), [(A, 2), (A, 4)]);
+        assert_eq!(write(&mut input, 1), [(A, 1)]);
+        assert_eq!(write(&mut input, 1), [(A, 4)]);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_however_much_is_refused_behind_it() {
+        let mut input = with(&[A, B]);
+        input.take(NOW, A, 0, b"a", None).expect("taken");
+        input.take(NOW, B, 0, b"b", None).expect("taken");
+        for n in 1..10_000 {
+            for viewer in [A, B] {
+                input.take(NOW, viewer, n, b"x", Some(Code::NotWriter)).expect("in order");
+            }
+        }
+        assert_eq!(input.runs.len(), 2);
+        assert_eq!(write(&mut input, 2), [(A, 10_000), (B, 10_000)]);
+    }
+
+    #[test]
+    fn runs_of_waiting_bytes_are_bounded_too() {
+        let mut input = with(&[A, B]);
+        let mut n = 0;
+        while input.has_room() {
+            for viewer in [A, B] {
+                input.take(NOW, viewer, n, b"x", None).expect("in order");
+            }
+            n += 1;
+        }
+        assert!(input.runs.len() <= limits::INPUT_RUNS + 1, "{}", input.runs.len());
+        write(&mut input, 2 * n as usize);
+        assert!(input.has_room());
+        assert_eq!((input.settled(A), input.settled(B)), (n, n));
     }
 
     #[test]

@@ -66,7 +66,8 @@ pub struct Who {
 pub enum Action {
     /// Give the PTY this size.
     Resize(pb::Winsize),
-    /// Send SIGWINCH to the foreground program: a viewer's screen was reset.
+    /// Send SIGWINCH to the foreground program: a viewer's screen was reset. At
+    /// most once in [`limits::NUDGE_INTERVAL`].
     Nudge,
     /// Send `Closing` with this refusal and close the connection; the rules
     /// have forgotten it already.
@@ -97,6 +98,7 @@ pub struct Session {
     resized_at: Option<Time>,
     exit: Option<pb::Exit>,
     nudge: bool,
+    nudged_at: Option<Time>,
     changed: bool,
     closes: VecDeque<(ConnId, Refusal)>,
 }
@@ -119,6 +121,7 @@ impl Session {
             resized_at: None,
             exit: None,
             nudge: false,
+            nudged_at: None,
             changed: false,
             closes: VecDeque::new(),
         }
@@ -138,7 +141,8 @@ impl Session {
             Some(client_frame::Kind::Credit(credit)) => {
                 attachment.handle_credit(now, credit, &self.log)?;
                 // It may have made room for a viewer that fell out of the log.
-                self.nudge |= attachment.skip_what_is_lost(&self.log);
+                let was_reset = attachment.skip_what_is_lost(&self.log);
+                self.nudge_if(was_reset);
                 Ok(())
             }
             Some(client_frame::Kind::Resize(resize)) => {
@@ -202,6 +206,7 @@ impl Session {
     pub fn handle_exit(&mut self, _now: Time, exit: pb::Exit) {
         self.exit = Some(exit);
         self.changed = true;
+        self.nudge = false;
         let attachments = &mut self.attachments;
         self.input.drop_queue(|viewer, range| {
             if let Some(attachment) = attachments.values_mut().find(|one| one.viewer_id == viewer) {
@@ -280,7 +285,8 @@ impl Session {
             self.attachments.values_mut().for_each(|attachment| attachment.news.resized = Some(resized));
             return Some(Action::Resize(winsize));
         }
-        if std::mem::take(&mut self.nudge) && self.exit.is_none() {
+        if self.nudge && self.nudge_due().is_none_or(|due| now >= due) {
+            (self.nudge, self.nudged_at) = (false, Some(now));
             return Some(Action::Nudge);
         }
         std::mem::take(&mut self.changed).then_some(Action::Changed)
@@ -298,9 +304,10 @@ impl Session {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
         let resize = self.wanted_winsize.and_then(|_| self.resize_due());
+        let nudge = self.nudge_due().filter(|_| self.nudge);
         let held = self.writer().and_then(|writer| writer.pace.next_timeout());
         let confirm = self.attachments.values().filter_map(|attachment| attachment.news.confirm_at);
-        [resize, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
+        [resize, nudge, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
     }
 
     /// Time has passed.
@@ -337,10 +344,11 @@ impl Session {
         self.exit.is_some()
     }
 
-    /// Whether the shell has ended and every viewer was told.
+    /// Whether this viewer was sent all there is: every byte, the exit, and
+    /// nothing follows. The shell lets it go then.
     #[must_use]
-    pub fn all_told(&self) -> bool {
-        self.is_exited() && self.attachments.values().all(Attachment::knows_exit)
+    pub fn is_told(&self, conn: ConnId) -> bool {
+        self.attachments.get(&conn).is_some_and(Attachment::knows_exit)
     }
 
     fn handle_input(&mut self, now: Time, conn: ConnId, input: &pb::Input) -> Result<(), Refusal> {
@@ -455,6 +463,15 @@ impl Session {
 
     fn resize_due(&self) -> Option<Time> {
         Some(self.resized_at? + limits::RESIZE_INTERVAL)
+    }
+
+    fn nudge_due(&self) -> Option<Time> {
+        Some(self.nudged_at? + limits::NUDGE_INTERVAL)
+    }
+
+    /// A viewer's screen was reset: a program that runs repaints it.
+    fn nudge_if(&mut self, was_reset: bool) {
+        self.nudge |= was_reset && !self.is_exited();
     }
 
     /// Tells everybody who is here and who types.

@@ -108,6 +108,42 @@ fn what_is_not_kept_any_more_is_named_and_the_program_is_asked_to_repaint() {
 }
 
 #[test]
+fn the_program_is_asked_to_repaint_not_too_often_and_at_last() {
+    let mut session = session(64);
+    session.handle_output(NOW, &b"0123456789\n".repeat(20));
+    let mut nudges = Vec::new();
+    for ms in 0..100 {
+        let now = Time::from_millis(ms);
+        if ms < 70 {
+            attach(&mut session, ConnId(ms as u32), 1);
+        }
+        if actions(&mut session, now).contains(&Action::Nudge) {
+            nudges.push(now);
+        }
+        if ms == 60 {
+            let due = limits::NUDGE_INTERVAL * 2;
+            assert!(session.next_timeout().is_some_and(|next| next <= due), "asks to be called");
+        }
+    }
+    assert_eq!(nudges, [NOW, limits::NUDGE_INTERVAL]);
+    assert!(actions(&mut session, limits::NUDGE_INTERVAL * 2).contains(&Action::Nudge), "none is lost");
+}
+
+#[test]
+fn a_program_that_has_ended_is_asked_for_nothing() {
+    let mut session = session(64);
+    session.handle_output(NOW, &b"0123456789\n".repeat(20));
+    attach(&mut session, A, 1);
+    actions(&mut session, NOW);
+    attach(&mut session, B, 2);
+    session.handle_exit(NOW, pb::Exit::default());
+    frames(&mut session, NOW, A);
+    frames(&mut session, NOW, B);
+    assert!(!actions(&mut session, Time::from_secs(1)).contains(&Action::Nudge));
+    assert_eq!(session.next_timeout(), None, "the shell must not spin");
+}
+
+#[test]
 fn nobody_has_output_that_was_never_printed() {
     let mut session = session(64);
     let resume = Some(pb::Resume { epoch: 7, offset: 1 });
@@ -208,12 +244,28 @@ fn the_exit_comes_after_the_last_byte() {
         !before.iter().any(|kind| matches!(kind, server_frame::Kind::Exited(_))),
         "it has no credit for all"
     );
-    assert!(!session.all_told());
+    assert!(!session.is_told(A));
     let credit = pb::Credit { rendered_offset: 32 * 1024, window_bytes: 0 };
     send(&mut session, A, client_frame::Kind::Credit(credit)).expect("was sent");
     let after = frames(&mut session, NOW, A);
     assert!(matches!(after.last(), Some(server_frame::Kind::Exited(e)) if e.offset == 40_000));
-    assert!(session.all_told());
+    assert!(session.is_told(A));
+}
+
+#[test]
+fn all_that_was_typed_is_confirmed_before_the_exit() {
+    let mut session = session(1024);
+    attach(&mut session, A, 1);
+    send(&mut session, A, input(0, b"exit\r")).expect("taken");
+    session.handle_input_written(NOW, 5);
+    session.handle_exit(NOW, pb::Exit::default());
+    assert!(!session.is_told(A));
+    let told = frames(&mut session, NOW, A);
+    let is_confirmed =
+        |kind: &server_frame::Kind| matches!(kind, server_frame::Kind::InputConfirmed(c) if c.offset == 5);
+    assert!(told.iter().any(is_confirmed), "{told:?}");
+    assert!(matches!(told.last(), Some(server_frame::Kind::Exited(_))), "{told:?}");
+    assert!(session.is_told(A), "and nothing follows");
 }
 
 #[test]

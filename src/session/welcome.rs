@@ -74,7 +74,8 @@ impl Session {
             query_answerer: pb::QueryAnswerer::Writer.into(),
         });
         if let Some(to) = start.gap_to {
-            self.nudge |= attachment.gap(to);
+            let was_reset = attachment.gap(to);
+            self.nudge_if(was_reset);
         }
         attachment.confirm(now, self.input.settled(viewer));
         self.attachments.insert(conn, attachment);

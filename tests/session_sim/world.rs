@@ -1,6 +1,6 @@
 //! Everything that can happen, drawn by one number.
 
-use chatcode_proto::{limits, pb};
+use chatcode_proto::{limits, pb, session::ConnId};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
@@ -311,7 +311,9 @@ impl World {
         self.holder.exit(self.now);
         self.rest()?;
         self.everybody_is_right()?;
-        ensure!(self.holder.session.all_told(), "not all were told of the end");
+        let session = &self.holder.session;
+        let are_told = self.holder.wires.keys().all(|conn| session.is_told(ConnId(*conn)));
+        ensure!(are_told, "not all were told of the end");
         ensure!(self.clients.iter().all(|client| client.has_exited), "a viewer does not know of the end");
         Ok(())
     }
