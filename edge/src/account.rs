@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::{app::App, body, refuse, upstream::unix_ms};
+use crate::{app::App, body, refuse, tries::Client, upstream::unix_ms};
 
 /// Characters of a secret, session token or ticket: 32 bytes as base64url.
 const SECRET_CHARS: usize = 43;
@@ -111,6 +111,7 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
     if request.headers().get(CONTENT_TYPE).is_none_or(|value| value != "application/json") {
         return Err(Refusal::new(Code::Invalid, "the request must be application/json"));
     }
+    let client = request.extensions().get::<Client>().copied();
     let bytes = body::collect(request.into_body()).await?;
     let SignIn { secret } = serde_json::from_slice(&bytes)
         .map_err(|_| Refusal::new(Code::Invalid, "the request must be {\"secret\": \"...\"}"))?;
@@ -118,9 +119,11 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
     if !is_secret(&secret) {
         return Err(Refusal::new(Code::BadToken, "this sign-in link is not whole; make a new one"));
     }
+    let client = client.ok_or_else(|| Refusal::new(Code::Internal, "nobody knows where this came from"))?;
+    app.sign_ins.check(client)?;
     let request = unary(app, AccountsSignInRequest { secret: secret.to_string() })?;
     let AccountsSignInResponse { session_token, expires_unix_ms, display_name } =
-        in_time(AccountsClient::new(app.upstream.shared()).sign_in(request)).await?;
+        in_time(app, AccountsClient::new(app.upstream.shared()).sign_in(request)).await?;
     let token = Zeroizing::new(session_token);
     if !is_secret(&token) {
         return Err(Refusal::new(Code::Internal, "the core's session token has another form"));
@@ -132,14 +135,16 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
     Ok(([(SET_COOKIE, cookie)], answer).into_response())
 }
 
-/// `POST /api/sign-out`: ends the session, and removes the cookie in any case.
+/// `POST /api/sign-out`: ends the session and removes the cookie. The cookie
+/// stays while the core could not be told, so that the page can try again.
 pub(crate) async fn sign_out(State(app): State<Arc<App>>, request: Request) -> Response {
     if let Err(stranger) = app.admission.page(request.headers()) {
         return refuse::stranger(stranger, app.admission.origin());
     }
     let mut response = match try_sign_out(&app, request.headers()).await {
         Ok(()) => Json(json!({})).into_response(),
-        Err(refusal) => refuse::http(&refusal),
+        Err(refusal) if refusal.code == Code::Unauthenticated => refuse::http(&refusal),
+        Err(refusal) => return refuse::http(&refusal),
     };
     if let Ok(cookie) = app.cookie.set("", Duration::ZERO) {
         response.headers_mut().insert(SET_COOKIE, cookie);
@@ -150,7 +155,7 @@ pub(crate) async fn sign_out(State(app): State<Arc<App>>, request: Request) -> R
 async fn try_sign_out(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
     let mut request = unary(app, AccountsSignOutRequest {})?;
     request.metadata_mut().as_mut().insert(AUTHORIZATION, app.cookie.bearer(headers)?);
-    in_time(AccountsClient::new(app.upstream.shared()).sign_out(request)).await?;
+    in_time(app, AccountsClient::new(app.upstream.shared()).sign_out(request)).await?;
     Ok(())
 }
 
@@ -163,12 +168,13 @@ fn unary<M>(app: &App, message: M) -> Result<tonic::Request<M>, Refusal> {
 }
 
 async fn in_time<M>(
+    app: &App,
     call: impl Future<Output = Result<tonic::Response<M>, tonic::Status>>,
 ) -> Result<M, Refusal> {
     match timeout(limits::UNARY_DEADLINE, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) => Err(refuse::of_call(&status)),
-        Err(_) => Err(Refusal::new(Code::Timeout, "the core did not answer in time; try again")),
+        Err(_) => Err(refuse::late(app, "the core did not answer in time; try again")),
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     admit::Admission,
     grpc_web, page, refuse,
     socket::{self, Sockets},
+    tries::SignIns,
     upstream::Upstream,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct App {
     pub(crate) installation: String,
     /// The cookie that holds a person's session token.
     pub(crate) cookie: Cookie,
+    /// Who tried to sign in lately.
+    pub(crate) sign_ins: SignIns,
     /// The WebSockets.
     pub(crate) sockets: Sockets,
     requests: Semaphore,
@@ -56,6 +59,7 @@ impl App {
             upstream,
             cookie: Cookie::new(&installation),
             installation,
+            sign_ins: SignIns::new(),
             sockets,
             requests: Semaphore::new(limits::HTTP_REQUESTS),
             number: AtomicU64::new(0),

@@ -4,7 +4,8 @@
 //! about rights, and opens no message of a terminal; run as many as you like.
 //!
 //! - [`admit`]: which requests may be from our page; `page`: its files.
-//! - `account`: cookies; `grpc_web`: unary calls; `socket`: streaming calls.
+//! - `account`: cookies; `tries`: how often somebody may sign in.
+//! - `grpc_web`: unary calls; `socket`: streaming calls.
 //! - `upstream`: the way to the core; `listener`: connections of browsers.
 
 mod account;
@@ -17,6 +18,7 @@ mod listener;
 mod page;
 mod refuse;
 mod socket;
+mod tries;
 mod upstream;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};

@@ -32,6 +32,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::tries::Client;
+
 /// Serves connections until `drain` is cancelled and those that are left have
 /// answered what they were asked. Dropping it cuts them all.
 pub(crate) async fn serve(
@@ -94,13 +96,14 @@ async fn handle(
     if stream.set_nodelay(true).is_err() {
         return;
     }
+    let Ok(client) = stream.peer_addr().map(|address| Client(address.ip())) else { return };
     let Some(acceptor) = tls else {
-        return talk(stream, false, router, drain).await;
+        return talk(stream, false, client, router, drain).await;
     };
     match timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            talk(stream, http2, router, drain).await;
+            talk(stream, http2, client, router, drain).await;
         }
         Ok(Err(error)) => tracing::debug!(target: "chatcode", %error, "a TLS handshake failed"),
         Err(_) => tracing::debug!(target: "chatcode", "a TLS handshake took too long"),
@@ -110,7 +113,7 @@ async fn handle(
 /// Speaks HTTP on one connection until it ends, or becomes a WebSocket. Which
 /// version is settled before: `auto` of hyper-util would take HTTP/2 in the
 /// clear as well.
-async fn talk<S>(stream: S, http2: bool, router: Router, drain: CancellationToken)
+async fn talk<S>(stream: S, http2: bool, client: Client, router: Router, drain: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -119,7 +122,9 @@ where
     let note = asked.clone();
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         note.store(true, Ordering::Relaxed);
-        router.call(request.map(Body::new))
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(client);
+        router.call(request)
     });
     let stream = TokioIo::new(stream);
     let ended = if http2 {

@@ -9,7 +9,10 @@ use axum::{
 use chatcode_proto::{code::Refusal, limits, metadata, name, pb::Code};
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 
-use crate::admit::{Origin, Stranger};
+use crate::{
+    admit::{Origin, Stranger},
+    app::App,
+};
 
 /// The only content type of calls from the page.
 pub(crate) const GRPC_WEB: &str = "application/grpc-web+proto";
@@ -66,6 +69,12 @@ pub(crate) fn of_call(status: &tonic::Status) -> Refusal {
 /// The core cannot be reached.
 pub(crate) fn unreachable_core() -> Refusal {
     Refusal::new(Code::CoreUnreachable, "the core does not answer; the edge keeps trying")
+}
+
+/// A call that was not answered in time: the core is to blame if it answers
+/// nobody.
+pub(crate) fn late(app: &App, what: &str) -> Refusal {
+    if app.upstream.health().up { Refusal::new(Code::Timeout, what) } else { unreachable_core() }
 }
 
 /// A message that may come from any machine, made harmless.

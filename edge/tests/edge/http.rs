@@ -1,11 +1,13 @@
 //! Requests with every header in the test's hand.
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::house::{House, Running, soon};
@@ -59,8 +61,22 @@ pub(crate) async fn send(
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
 ) -> Answer {
+    send_from(Ipv4Addr::LOCALHOST, edge, method, path, headers, body).await
+}
+
+/// As [`send`], from this address of the machine.
+pub(crate) async fn send_from(
+    from: Ipv4Addr,
+    edge: &Running,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer {
     soon(async {
-        let stream = TcpStream::connect(edge.address).await.expect("connects");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("an address of this machine");
+        let stream = socket.connect(edge.address).await.expect("connects");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
         let _connection = AbortOnDropHandle::new(tokio::spawn(connection));

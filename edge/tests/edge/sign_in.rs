@@ -1,14 +1,30 @@
 //! The token stays in a cookie that no script reads.
 
+use std::net::Ipv4Addr;
+
 use ::http::Method;
-use chatcode_proto::pb::{AccountsWhoAmIRequest, AccountsWhoAmIResponse};
+use chatcode_proto::{
+    limits,
+    pb::{AccountsWhoAmIRequest, AccountsWhoAmIResponse},
+};
 use prost::Message as _;
 use serde_json::json;
 
 use crate::{
     house::House,
-    http::{Answer, call, frame, get, send},
+    http::{Answer, call, frame, get, send, send_from},
+    stub::Core,
 };
+
+async fn wrong_secret(house: &House, from: Ipv4Addr) -> Answer {
+    let headers = [
+        ("host", house.edge.authority.as_str()),
+        ("origin", house.edge.origin.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let body = json!({ "secret": "w".repeat(43) }).to_string();
+    send_from(from, &house.edge, Method::POST, "/api/sign-in", &headers, body).await
+}
 
 async fn post(house: &House, path: &str, kind: &str, cookie: &str, body: String) -> Answer {
     let headers = [
@@ -86,9 +102,27 @@ async fn a_wrong_secret_gives_no_cookie() {
         let answer = post(&house, "/api/sign-in", kind, "", body.to_owned()).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, code), "{kind} {body}");
     }
-    let large = "x".repeat(chatcode_proto::limits::HTTP_BODY_BYTES + 1);
+    let large = "x".repeat(limits::HTTP_BODY_BYTES + 1);
     let answer = post(&house, "/api/sign-in", "application/json", "", large).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
+}
+
+/// On Linux all of 127.0.0.0/8 is this machine.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_that_guesses_secrets_locks_out_nobody_else() {
+    let house = House::new().await;
+    let stranger = Ipv4Addr::new(127, 0, 0, 2);
+    for _ in 0..limits::SIGN_IN_PER_ADDRESS_PER_MINUTE {
+        assert_eq!(wrong_secret(&house, stranger).await.code(), "bad_token");
+    }
+    for _ in 0..3 {
+        let answer = wrong_secret(&house, stranger).await;
+        assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limited"));
+    }
+    let asked = house.core.seen.calls("/chatcode.v1.Accounts/SignIn").len();
+    assert_eq!(asked, limits::SIGN_IN_PER_ADDRESS_PER_MINUTE as usize, "the core is not asked beyond");
+    assert_eq!(sign_in(&house, &house.core.seen.secret).await.status, 200);
 }
 
 #[tokio::test]
@@ -103,6 +137,24 @@ async fn a_sign_out_ends_the_session_and_removes_the_cookie() {
         "{cookie}"
     );
     assert_eq!(house.core.seen.calls("/chatcode.v1.Accounts/SignOut").len(), 1);
+}
+
+#[tokio::test]
+async fn a_sign_out_that_the_core_did_not_hear_of_keeps_the_cookie() {
+    let house = House::new().await;
+    let stale = format!("{}={}", house.cookie_name(), "x".repeat(43));
+    let answer = post(&house, "/api/sign-out", "application/json", &stale, String::new()).await;
+    assert_eq!(answer.code(), "unauthenticated");
+    assert!(answer.headers.contains_key("set-cookie"), "the core knows no such session");
+
+    let cookie = house.cookie();
+    let House { ground, core, edge } = house;
+    drop(core);
+    let elsewhere = Core::start(&ground.core, "127.0.0.1:0").await;
+    let house = House { ground, core: elsewhere, edge };
+    let answer = post(&house, "/api/sign-out", "application/json", &cookie, String::new()).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "core_unreachable"));
+    assert!(!answer.headers.contains_key("set-cookie"));
 }
 
 #[tokio::test]

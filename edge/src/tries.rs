@@ -1,0 +1,91 @@
+//! How often one address may try to sign in, so that nobody uses up the tries
+//! that the core grants to all pages of this edge.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+};
+
+use chatcode_proto::{code::Refusal, limits, pb::Code};
+use governor::{DefaultKeyedRateLimiter, Quota};
+
+/// Where a request came from, as its connection tells; in its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Client(pub(crate) IpAddr);
+
+/// The sign-ins that were tried lately, by address.
+#[derive(Debug)]
+pub(crate) struct SignIns {
+    /// `None`: all addresses beyond [`limits::SIGN_IN_ADDRESSES`].
+    tries: DefaultKeyedRateLimiter<Option<IpAddr>>,
+}
+
+impl SignIns {
+    pub(crate) fn new() -> Self {
+        let tries = NonZeroU32::new(limits::SIGN_IN_PER_ADDRESS_PER_MINUTE).unwrap_or(NonZeroU32::MIN);
+        Self { tries: DefaultKeyedRateLimiter::keyed(Quota::per_minute(tries)) }
+    }
+
+    /// Counts one try.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` when the address has none left; the try does not count.
+    pub(crate) fn check(&self, Client(address): Client) -> Result<(), Refusal> {
+        if self.tries.len() >= limits::SIGN_IN_ADDRESSES {
+            self.tries.retain_recent();
+            self.tries.shrink_to_fit();
+        }
+        let own = (self.tries.len() < limits::SIGN_IN_ADDRESSES).then(|| bucket(address));
+        self.tries.check_key(&own).map_err(|_| {
+            let message = "too many sign-ins were tried from your address; wait a minute and try again";
+            Refusal::new(Code::RateLimited, message)
+        })
+    }
+}
+
+/// An address, or the /64 that one IPv6 subscriber has.
+fn bucket(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(text: &str) -> Client {
+        Client(text.parse().expect("is an address"))
+    }
+
+    fn exhaust(tries: &SignIns, client: Client) {
+        for _ in 0..limits::SIGN_IN_PER_ADDRESS_PER_MINUTE {
+            tries.check(client).expect("has tries left");
+        }
+        assert_eq!(tries.check(client).expect_err("has none left").code, Code::RateLimited);
+    }
+
+    #[test]
+    fn one_address_runs_dry_and_the_others_do_not_notice() {
+        let tries = SignIns::new();
+        exhaust(&tries, client("192.0.2.1"));
+        tries.check(client("192.0.2.2")).expect("is another");
+        assert!(tries.check(client("::ffff:192.0.2.1")).is_err(), "is the same");
+        exhaust(&tries, client("2001:db8:1:2::1"));
+        assert!(tries.check(client("2001:db8:1:2:ffff::9")).is_err(), "is the same subscriber");
+        tries.check(client("2001:db8:1:3::1")).expect("is another");
+    }
+
+    #[test]
+    fn addresses_beyond_the_limit_share_their_tries() {
+        let tries = SignIns::new();
+        let number = |n: usize| Client(Ipv6Addr::from_bits((n as u128) << 64).into());
+        for n in 0..limits::SIGN_IN_ADDRESSES {
+            tries.check(number(n)).expect("is new");
+        }
+        exhaust(&tries, client("192.0.2.1"));
+        assert!(tries.check(client("192.0.2.2")).is_err(), "shares with the other");
+        assert!(tries.tries.len() <= limits::SIGN_IN_ADDRESSES + 1);
+    }
+}
