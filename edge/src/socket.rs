@@ -83,7 +83,7 @@ pub(crate) async fn open(State(app): State<Arc<App>>, request: Request) -> Respo
         return refuse::http(&no_place());
     };
     let number = app.sockets.number.fetch_add(1, Ordering::Relaxed);
-    let span = tracing::info_span!(target: "chatcode", "socket", socket = number);
+    let span = tracing::debug_span!(target: "chatcode", "socket", socket = number);
     // Slightly more than is allowed comes in whole, so that its sender can be
     // told; beyond that the connection breaks.
     upgrade
@@ -110,9 +110,9 @@ async fn serve(app: Arc<App>, browser: Browser, _place: OwnedSemaphorePermit, fu
         }
     };
     match end {
-        End::Left => tracing::info!(target: "chatcode", "the browser left"),
+        End::Left => tracing::debug!(target: "chatcode", "the browser left"),
         End::Refused(refusal) => {
-            tracing::info!(target: "chatcode", code = refusal.code.name(), "closing");
+            tracing::debug!(target: "chatcode", code = refusal.code.name(), "closing");
             browser.close(&refusal).await;
         }
     }
@@ -125,7 +125,7 @@ async fn converse(app: &App, browser: &Browser) -> End {
         Ok(Err(end)) => return end,
         Err(_) => return End::Refused(Refusal::new(Code::Timeout, "the first message did not come in time")),
     };
-    tracing::info!(
+    tracing::debug!(
         target: "chatcode",
         method = opening.method.as_str(), gateway = opening.gateway, session = opening.session, "opened"
     );
@@ -158,9 +158,9 @@ async fn begin(
             answer = &mut call => return match answer {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(status)) => Err(End::Refused(refuse::of_call(&status))),
-                Err(_) => Err(End::Refused(Refusal::new(Code::Timeout, "the call was not taken up in time"))),
+                Err(_) => Err(End::Refused(refuse::late(app, "the call was not taken up in time"))),
             },
-            event = page.event() => browser.pong(event?, app.upstream.health().rtt_us).await?,
+            event = page.event() => browser.pong(event?, app.upstream.health()).await?,
         }
     }
 }
@@ -190,7 +190,7 @@ async fn exchange(app: &App, browser: &Browser, page: &mut Page, answer: &mut St
                 Err(status) => return End::Refused(refuse::of_call(&status)),
             },
             event = page.event() => match event {
-                Ok(stamp) => browser.pong(stamp, app.upstream.health().rtt_us).await,
+                Ok(stamp) => browser.pong(stamp, app.upstream.health()).await,
                 Err(end) => return end,
             },
             _ = ticks.tick() => match browser.feed(Message::Ping(Bytes::new())).await {

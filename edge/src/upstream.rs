@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-/// Whether the core answers.
+/// Whether the core answers: [`chatcode_proto::pb::CoreHealth`] as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct CoreHealth {
     /// Whether the last probe was answered.

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{self, error::CapacityError};
 
-use crate::refuse;
+use crate::{refuse, upstream::CoreHealth};
 
 /// How reading from a browser ended.
 #[derive(Clone, Debug)]
@@ -47,18 +47,21 @@ pub(super) enum Received {
 }
 
 /// A number of the page's own choice.
-pub(super) type Stamp = serde_json::Number;
+pub(super) type Stamp = u32;
 
+/// [`chatcode_proto::pb::EdgePing`] as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Ping {
-    ping: Stamp,
+struct EdgePing {
+    #[serde(default)]
+    stamp: Stamp,
 }
 
+/// [`chatcode_proto::pb::EdgePong`] as JSON.
 #[derive(Serialize)]
-struct Pong {
-    pong: Stamp,
-    core_rtt_us: u64,
+struct EdgePong {
+    stamp: Stamp,
+    core: CoreHealth,
 }
 
 /// One browser. Clones are the same browser.
@@ -148,8 +151,8 @@ impl Browser {
     }
 
     /// Answers a ping of the page.
-    pub(super) async fn pong(&self, stamp: Stamp, core_rtt_us: u64) -> Result<(), End> {
-        let text = serde_json::to_string(&Pong { pong: stamp, core_rtt_us }).map_err(|_| End::Left)?;
+    pub(super) async fn pong(&self, stamp: Stamp, core: CoreHealth) -> Result<(), End> {
+        let text = serde_json::to_string(&EdgePong { stamp, core }).map_err(|_| End::Left)?;
         self.feed(Message::Text(text.into())).await?;
         self.flush().await
     }
@@ -223,10 +226,10 @@ fn sort(message: Option<Result<Message, axum::Error>>) -> Result<Option<Received
         Some(Ok(Message::Binary(bytes))) => Ok(Some(Received::Message(bytes))),
         Some(Ok(Message::Text(text))) => {
             let ping = (text.len() <= limits::WEBSOCKET_TEXT_BYTES)
-                .then(|| serde_json::from_str::<Ping>(&text).ok())
+                .then(|| serde_json::from_str::<EdgePing>(&text).ok())
                 .flatten();
-            let refusal = || Refusal::new(Code::Protocol, "a text message must be {\"ping\": number}");
-            ping.map(|Ping { ping }| Some(Received::Ping(ping))).ok_or_else(|| End::Refused(refusal()))
+            let refusal = || Refusal::new(Code::Protocol, "a text message must be {\"stamp\": number}");
+            ping.map(|EdgePing { stamp }| Some(Received::Ping(stamp))).ok_or_else(|| End::Refused(refusal()))
         }
         Some(Err(error)) => Err(broken(error)),
     }

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     house::{House, soon},
+    http::get,
     ws::{Ws, attach},
 };
 
@@ -45,7 +46,7 @@ async fn each_fault_of_the_first_message_closes_with_its_code() {
         assert_eq!(refused(&house, first.clone()).await, code.websocket(), "{code:?}");
     }
     let mut ws = Ws::new(&house.edge).await;
-    ws.say("{\"ping\":1}").await;
+    ws.say("{\"stamp\":1}").await;
     assert_eq!(ws.closed().await.0, Code::Protocol.websocket(), "a ping is not a first message");
     assert_eq!(house.core.seen.count(), 0);
 }
@@ -114,14 +115,18 @@ async fn pings_are_answered_by_the_edge_and_not_passed_on() {
     let mut ws = Ws::attached(&house.edge).await;
     ws.send("before").await;
     assert_eq!(ws.binary().await, "before");
-    for stamp in ["0", "18446744073709551615", "1234.5"] {
-        ws.say(&format!("{{\"ping\":{stamp}}}")).await;
+    for stamp in [0, 1, u32::MAX] {
+        ws.say(&format!("{{\"stamp\":{stamp}}}")).await;
         let Message::Text(text) = ws.next().await else { panic!("not a text message") };
         let pong: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
-        assert_eq!(pong["pong"].to_string(), stamp);
-        assert!(pong["core_rtt_us"].is_u64(), "{pong}");
+        let core = get(&house.edge, "/api/health").await.json()["core"].clone();
+        assert_eq!(pong["stamp"], stamp);
+        for field in ["up", "since_unix_ms"] {
+            assert_eq!(pong["core"][field], core[field], "{field} in {text}");
+        }
+        assert!(pong["core"]["rtt_us"].is_u64(), "{text}");
     }
-    for bad in ["", "ping", "{\"ping\":\"x\"}", "{\"ping\":1,\"more\":2}", &"[".repeat(5000)] {
+    for bad in ["", "ping", "{\"stamp\":\"x\"}", "{\"stamp\":1,\"more\":2}", &"[".repeat(5000)] {
         let mut ws = Ws::attached(&house.edge).await;
         ws.say(bad).await;
         assert_eq!(ws.closed().await.0, Code::Protocol.websocket(), "{:.20}", bad);
@@ -152,7 +157,7 @@ async fn a_watch_is_one_message_and_then_news() {
     ws.send(FleetWatchRequest {}.encode_to_vec()).await;
     let news = FleetWatchResponse::decode(ws.binary().await).expect("is one");
     assert_eq!(news.event, Some(pb::fleet_watch_response::Event::Synced(true)));
-    ws.say("{\"ping\":5}").await;
+    ws.say("{\"stamp\":5}").await;
     assert!(matches!(ws.next().await, Message::Text(_)), "the socket is still read");
 }
 

@@ -6,7 +6,7 @@
 //
 // Faults, to see how the page takes them: POST /dev/fault?hop=edge|core|machine&ms=8000
 
-import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromBinary, fromJsonString, toBinary, toJson, toJsonString, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
@@ -14,7 +14,7 @@ import { WebSocketServer, type WebSocket } from "ws";
 
 import * as accounts from "../src/gen/chatcode/v1/accounts_pb";
 import { Code } from "../src/gen/chatcode/v1/code_pb";
-import { OpenSchema } from "../src/gen/chatcode/v1/edge_pb";
+import { CoreHealthSchema, EdgePingSchema, EdgePongSchema, OpenSchema } from "../src/gen/chatcode/v1/edge_pb";
 import { FleetWatchResponseSchema, GatewaySchema, LinkState } from "../src/gen/chatcode/v1/fleet_pb";
 import { Role } from "../src/gen/chatcode/v1/grant_pb";
 import * as sessions from "../src/gen/chatcode/v1/sessions_pb";
@@ -185,8 +185,8 @@ function stream(socket: WebSocket): void {
   let gone = (): void => undefined;
   socket.on("message", (data: Buffer, binary) => {
     if (!binary) {
-      const { ping } = JSON.parse(data.toString()) as { ping: number };
-      socket.send(JSON.stringify({ pong: ping, core_rtt_us: 310 }));
+      const { stamp } = fromJsonString(EdgePingSchema, data.toString());
+      socket.send(toJsonString(EdgePongSchema, create(EdgePongSchema, { stamp, core: health() }), { useProtoFieldName: true, alwaysEmitImplicit: true }));
       return;
     }
     if (serve !== undefined) return serve(data);
@@ -227,6 +227,11 @@ function watch(socket: WebSocket): void {
     watchers.add(socket);
   }
   event(socket, { event: { case: "synced", value: true } });
+}
+
+function health() {
+  const up = Date.now() >= coreDownUntil;
+  return create(CoreHealthSchema, { up, sinceUnixMs: BigInt(up ? started : coreDownUntil - 60_000), rttUs: 310n });
 }
 
 // --- faults ---
@@ -271,9 +276,8 @@ const server = createServer((request, response) => {
   }
   if (url.pathname.startsWith("/chatcode.v1.")) return void unary(request, response);
   if (url.pathname === "/api/health") {
-    const up = Date.now() >= coreDownUntil;
     response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify({ core: { up, since_unix_ms: up ? started : coreDownUntil - 60_000, rtt_us: 300 } }));
+    response.end(JSON.stringify({ core: toJson(CoreHealthSchema, health()) }));
     return;
   }
   if (url.pathname === "/api/sign-out") {

@@ -4,13 +4,20 @@ import { AccountKeeper } from "./account/account";
 import { Fleet } from "./fleet/fleet";
 import { Code } from "./gen/chatcode/v1/code_pb";
 import type { Session } from "./gen/chatcode/v1/sessions_pb";
-import type { CoreHealth } from "./link/health";
 import type { LineState } from "./link/line";
+import { explain } from "./link/refusal";
 import { createRpc, target, type Rpc } from "./link/rpc";
 import { Store } from "./store";
 import { LookKeeper } from "./workspace/look";
 import type { Tab } from "./workspace/workspace";
 import { Workspace } from "./workspace/workspace";
+
+/** Something that a person asked for and that was not done. */
+export interface Failure {
+  text: string;
+  /** Tries once more. */
+  again?: () => void;
+}
 
 /** What lies over the workspace. */
 export type Overlay =
@@ -31,9 +38,8 @@ export class App {
   readonly renaming = new Store<string | undefined>(undefined);
   readonly searching = new Store(false);
   readonly listOpen = new Store(false);
-  readonly failure = new Store<string | undefined>(undefined);
+  readonly failure = new Store<Failure | undefined>(undefined);
   readonly online = new Store(navigator.onLine);
-  readonly core = new Store<CoreHealth | undefined>(undefined);
 
   constructor(secret: Uint8Array) {
     this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut);
@@ -63,11 +69,16 @@ export class App {
     return answer.session;
   }
 
-  /** Leaves: nothing of the workspace stays in this page. */
-  async signOut(): Promise<void> {
-    await this.account.signOut();
-    this.#leave();
-  }
+  /** Leaves: nothing of the workspace stays in this page. Says so when the core could not be told. */
+  readonly signOut = async (): Promise<void> => {
+    this.failure.set(undefined);
+    const refusal = await this.account.signOut();
+    if (refusal === undefined) this.#leave();
+    else this.failure.set({ text: `Not signed out yet: ${refusal.message}.`, again: () => void this.signOut() });
+  };
+
+  /** Says that something a person asked for was not done, and why. */
+  readonly failed = (error: unknown): void => this.failure.set({ text: explain(error) });
 
   /** The core does not know this page any more. */
   readonly #signedOut = (): void => {
@@ -84,19 +95,7 @@ export class App {
 
   #fleetLine({ phase, refusal }: LineState): void {
     if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) this.#signedOut();
-    if (phase === "waiting") void this.#askCore();
-    else if (phase === "open") this.core.set(undefined);
-  }
-
-  /** Since when the core is away is known to the edge, which saw it. */
-  async #askCore(): Promise<void> {
-    try {
-      const answer = await fetch("/api/health", { cache: "no-store" });
-      const { core } = (await answer.json()) as { core?: { up?: unknown; since_unix_ms?: unknown } };
-      if (typeof core?.up !== "boolean" || typeof core.since_unix_ms !== "number") return;
-      this.core.set({ up: core.up, sinceUnixMs: core.since_unix_ms });
-    } catch {
-      this.core.set(undefined);
-    }
+    // Whether the edge is there, and since when the core is away, is the edge's to say.
+    if (phase === "waiting") void this.rpc.edge.ask();
   }
 }

@@ -3,7 +3,7 @@
 
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Backoff } from "../link/backoff";
-import { RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "../link/limits";
+import { HANDSHAKE_MS, RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "../link/limits";
 import { codeFromName, fromError, isTransient, Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
 import { Store } from "../store";
@@ -66,15 +66,19 @@ export class AccountKeeper {
     if (this.account.get().state === "signed-in") this.account.set({ state: "signed-out", why: "This sign-in has ended." });
   }
 
-  async signOut(): Promise<void> {
-    await fetch("/api/sign-out", { method: "POST", credentials: "same-origin" }).catch(() => undefined);
+  /** Ends the sign-in. Answers why that failed: then the cookie still opens everything. */
+  async signOut(): Promise<Refusal | undefined> {
+    const refusal = await post("/api/sign-out", {});
+    // Whom the core does not know is signed out already.
+    if (refusal !== undefined && refusal.code !== Code.UNAUTHENTICATED) return refusal;
     this.account.set({ state: "signed-out", why: undefined });
+    return undefined;
   }
 
   /** Trades the secret, kept until somebody judged it. Answers why it was refused; throws when nobody answers. */
   async #signIn(): Promise<Refusal | undefined> {
     if (this.#secret === undefined) return undefined;
-    const refusal = await signIn(this.#secret);
+    const refusal = await post("/api/sign-in", { secret: this.#secret });
     if (refusal !== undefined && refusal.code !== Code.BAD_TOKEN && isTransient(refusal.code)) throw refusal;
     this.#secret = undefined;
     return refusal;
@@ -96,22 +100,24 @@ function takeSecret(): string | undefined {
   return secret;
 }
 
-async function signIn(secret: string): Promise<Refusal | undefined> {
+/** Asks the edge to do this; answers why it refused. */
+async function post(path: string, body: object): Promise<Refusal | undefined> {
   try {
-    const answer = await fetch("/api/sign-in", {
+    const answer = await fetch(path, {
       method: "POST",
       credentials: "same-origin",
       cache: "no-store",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ secret }),
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(HANDSHAKE_MS),
     });
     if (answer.ok) return undefined;
     const told = (await answer.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
     const code = typeof told.code === "string" ? codeFromName(told.code) : undefined;
-    const message = typeof told.message === "string" ? told.message : "The sign-in was refused.";
+    const message = typeof told.message === "string" ? told.message : "The edge refused this.";
     return new Refusal(code ?? Code.INTERNAL, message);
   } catch {
-    return new Refusal(Code.UNSPECIFIED, "The edge does not answer.");
+    return new Refusal(Code.UNSPECIFIED, "the edge does not answer");
   }
 }
 

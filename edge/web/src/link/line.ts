@@ -19,8 +19,8 @@ export interface LineState {
   nextTry?: number | undefined;
   /** Why it is down. */
   refusal?: Refusal | undefined;
+  /** Round trip to the edge. */
   edgeMs?: number | undefined;
-  coreMs?: number | undefined;
 }
 
 export interface LineEvents {
@@ -102,7 +102,10 @@ export class Line {
           this.events.opened();
         },
         message: this.events.message,
-        measured: (edgeMs, coreMs) => this.state.patch({ edgeMs, coreMs }),
+        measured: (edgeMs, core) => {
+          if (core !== undefined) this.rpc.edge.answered(core);
+          this.state.patch({ edgeMs });
+        },
         ended: (refusal) => this.#ended(refusal),
       });
     } catch (error) {

@@ -4,6 +4,7 @@
 import { ConnectError, Code as RpcCode } from "@connectrpc/connect";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
+import type { CoreHealth } from "../gen/chatcode/v1/edge_pb";
 
 const WEBSOCKET_BASE = 4000;
 const WEBSOCKET_DONE = 1000;
@@ -61,6 +62,18 @@ export function fromError(error: unknown): Refusal {
     default:
       return new Refusal(Code.INTERNAL, rpc.rawMessage);
   }
+}
+
+/**
+ * Who is to blame for a call that was not answered in time: the edge when it answers nothing else either, the core
+ * when it answers the edge neither, or when nobody behind it takes part in the call (`coreOnly`).
+ */
+export async function judgeLate(refusal: Refusal, coreOnly: boolean, askEdge: () => Promise<CoreHealth | undefined>): Promise<Refusal> {
+  if (refusal.code !== Code.TIMEOUT) return refusal;
+  const core = await askEdge();
+  if (core === undefined) return new Refusal(Code.UNSPECIFIED, "the edge does not answer");
+  if (coreOnly || !core.up) return new Refusal(Code.CORE_UNREACHABLE, "the core does not answer");
+  return refusal;
 }
 
 /** Whether trying again without a change may help. */

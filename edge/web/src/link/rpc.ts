@@ -1,12 +1,14 @@
 // Unary calls: gRPC-Web in binary, to the edge that served the page.
 
-import { createClient, type Client } from "@connectrpc/connect";
+import { createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { Accounts } from "../gen/chatcode/v1/accounts_pb";
 import { Fleet } from "../gen/chatcode/v1/fleet_pb";
 import { Sessions } from "../gen/chatcode/v1/sessions_pb";
+import { EdgeWatch } from "./edge-watch";
 import { UNARY_DEADLINE_MS } from "./limits";
+import { fromError, judgeLate } from "./refusal";
 
 /** The method of a streaming call and its target. */
 export interface Call {
@@ -16,19 +18,32 @@ export interface Call {
 }
 
 export interface Rpc {
+  edge: EdgeWatch;
   accounts: Client<typeof Accounts>;
   fleet: Client<typeof Fleet>;
   sessions: Client<typeof Sessions>;
 }
 
 export function createRpc(origin: string): Rpc {
-  const transport = createGrpcWebTransport({
+  const edge = new EdgeWatch(origin);
+  const inner = createGrpcWebTransport({
     baseUrl: origin,
     useBinaryFormat: true,
     defaultTimeoutMs: UNARY_DEADLINE_MS,
     fetch: (input, init) => fetch(input, { ...init, credentials: "same-origin", cache: "no-store", redirect: "error" }),
   });
+  const transport: Transport = {
+    ...inner,
+    async unary(method, ...rest) {
+      try {
+        return await inner.unary(method, ...rest);
+      } catch (error) {
+        throw await judgeLate(fromError(error), method.parent.typeName !== Sessions.typeName, () => edge.ask());
+      }
+    },
+  };
   return {
+    edge,
     accounts: createClient(Accounts, transport),
     fleet: createClient(Fleet, transport),
     sessions: createClient(Sessions, transport),

@@ -2,10 +2,10 @@
 // at the edge; after it one binary message is one gRPC message. Text messages
 // measure the way to the edge.
 
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, fromJsonString, toBinary, toJsonString } from "@bufbuild/protobuf";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
-import { OpenSchema } from "../gen/chatcode/v1/edge_pb";
+import { EdgePingSchema, EdgePongSchema, OpenSchema, type CoreHealth, type EdgePong } from "../gen/chatcode/v1/edge_pb";
 import { smooth } from "./latency";
 import { EDGE_VERSIONS, HANDSHAKE_MS, PING_MS, SILENCE_MS } from "./limits";
 import { fromClose, Refusal } from "./refusal";
@@ -18,15 +18,19 @@ export interface SocketEvents {
   /** The edge takes messages. */
   opened(): void;
   message(bytes: Uint8Array): void;
-  /** Milliseconds page to edge and edge to core; the second is missing until it was measured. */
-  measured(edgeMs: number, coreMs: number | undefined): void;
+  /** The edge answered a ping: milliseconds there and back, and what it knows of the core. */
+  measured(edgeMs: number, core: CoreHealth | undefined): void;
   /** Once, and nothing after it. */
   ended(refusal: Refusal): void;
 }
 
 export class StreamSocket {
   readonly #socket: WebSocket;
-  #heard = performance.now();
+  /** When each ping went out that was not answered yet, by its stamp. */
+  readonly #sent = new Map<number, number>();
+  #stamp = 0;
+  /** Ticks since a ping went out and nothing came. */
+  #silent = 0;
   #ticker: ReturnType<typeof setInterval> | undefined;
   #edgeMs: number | undefined;
   #ended = false;
@@ -45,7 +49,6 @@ export class StreamSocket {
       clearTimeout(handshake);
       const open = create(OpenSchema, { versions: EDGE_VERSIONS, ticket, ...call });
       socket.send(toBinary(OpenSchema, open));
-      this.#heard = performance.now();
       this.#ticker = setInterval(() => this.#tick(), PING_MS);
       this.#ping();
       setTimeout(() => this.#ping(), SOON_MS);
@@ -53,7 +56,7 @@ export class StreamSocket {
     };
     socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
       if (this.#ended) return;
-      this.#heard = performance.now();
+      this.#silent = 0;
       if (typeof event.data === "string") this.#pong(event.data);
       else events.message(new Uint8Array(event.data));
     };
@@ -81,29 +84,33 @@ export class StreamSocket {
   }
 
   #tick(): void {
-    // A page that slept gets one more round before its socket is given up.
-    const silent = performance.now() - this.#heard;
-    if (silent > SILENCE_MS) this.#end(new Refusal(Code.UNSPECIFIED, "the edge went silent"));
+    // Counted, not read from the clock: a page that slept, or whose timers the browser slows down,
+    // has asked fewer times than time went by, and an answer may wait right behind this tick.
+    if (this.#sent.size > 0) this.#silent += 1;
+    if (this.#silent * PING_MS >= SILENCE_MS) this.#end(new Refusal(Code.UNSPECIFIED, "the edge went silent"));
     else this.#ping();
   }
 
   #ping(): void {
-    if (!this.#ended && this.#socket.readyState === WebSocket.OPEN) {
-      this.#socket.send(JSON.stringify({ ping: Math.round(performance.now() * 1000) }));
-    }
+    if (this.#ended || this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#stamp += 1;
+    this.#sent.set(this.#stamp, performance.now());
+    this.#socket.send(toJsonString(EdgePingSchema, create(EdgePingSchema, { stamp: this.#stamp })));
   }
 
   #pong(text: string): void {
-    let answer: { pong?: unknown; core_rtt_us?: unknown };
+    let pong: EdgePong;
     try {
-      answer = JSON.parse(text) as typeof answer;
+      pong = fromJsonString(EdgePongSchema, text, { ignoreUnknownFields: true });
     } catch {
       return;
     }
-    if (typeof answer.pong !== "number") return;
-    this.#edgeMs = smooth(this.#edgeMs, performance.now() - answer.pong / 1000);
-    const core = typeof answer.core_rtt_us === "number" && answer.core_rtt_us > 0 ? answer.core_rtt_us / 1000 : undefined;
-    this.events.measured(this.#edgeMs, core);
+    const sent = this.#sent.get(pong.stamp);
+    if (sent === undefined) return;
+    // Answers come in order; the edge may leave pings out that came too fast.
+    for (const stamp of this.#sent.keys()) if (stamp <= pong.stamp) this.#sent.delete(stamp);
+    this.#edgeMs = smooth(this.#edgeMs, performance.now() - sent);
+    this.events.measured(this.#edgeMs, pong.core);
   }
 
   #end(refusal: Refusal): void {

@@ -82,14 +82,16 @@ function focusList(app: App): void {
 function copySelection(app: App): void {
   const screen = app.workspace.current()?.screen;
   if (screen === undefined || screen.selection === "") return;
-  navigator.clipboard.writeText(screen.selection).catch(() => app.failure.set("The browser did not let the page write to the clipboard."));
+  navigator.clipboard
+    .writeText(screen.selection)
+    .catch(() => app.failure.set({ text: "The browser did not let the page write to the clipboard. Press Ctrl+C (or Command+C) instead." }));
 }
 
 async function paste(app: App): Promise<void> {
   try {
     app.workspace.current()?.screen.paste(await navigator.clipboard.readText());
   } catch {
-    app.failure.set("The browser did not let the page read the clipboard. Press Ctrl+V (or Command+V) in the terminal instead.");
+    app.failure.set({ text: "The browser did not let the page read the clipboard. Press Ctrl+V (or Command+V) in the terminal instead." });
   }
 }
 

@@ -4,38 +4,30 @@
 import { useEffect, useState, type ReactNode } from "react";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
-import { hops } from "../link/health";
 import type { Attachment } from "../session/attachment";
 import { bytesText, displaySafe } from "../words";
 import type { Tab } from "../workspace/workspace";
 import { hopTitle } from "./hop-title";
-import { useApp, useNow, useStore } from "./hooks";
-
+import { useStore } from "./hooks";
+import { useWay } from "./way";
 
 const QUIET_MS = 700;
 
 export function LineNote({ attachment, tab }: { attachment: Attachment; tab: Tab }): ReactNode {
-  const app = useApp();
-  useStore(app.fleet.state);
   const terminal = useStore(attachment.line.state);
-  const fleet = useStore(app.fleet.line.state);
   const { attached, seen, exited, kept } = useStore(attachment.status);
-  const online = useStore(app.online);
-  const core = useStore(app.core);
+  const { down: broken, machine, now } = useWay(tab, attachment);
   const down = !attached && !exited && terminal.phase !== "idle";
   const late = useLate(down, seen ? QUIET_MS : QUIET_MS * 2);
-  const now = useNow(down);
   if (!down || !late) return null;
 
-  const gateway = app.fleet.gateway(tab.gateway);
-  const broken = hops({ fleet, terminal, gateway, core, online }).find(({ state }) => state === "down");
   if (terminal.phase === "ended") return <Final attachment={attachment} code={terminal.refusal?.code ?? Code.INTERNAL} message={terminal.refusal?.message ?? ""} />;
   const seconds = Math.max(Math.ceil(((terminal.nextTry ?? now) - now) / 1000), 0);
   // Read aloud once: how long it lasts is seen in the wire.
   const what =
     broken === undefined
       ? (terminal.refusal?.message ?? "Connecting")
-      : `${hopTitle(broken.name, gateway?.name)}: ${broken.why ?? "down"}`;
+      : `${hopTitle(broken.name, machine)}: ${broken.why ?? "down"}`;
   const typed = `${bytesText(kept)} that you typed ${kept === 1 ? "is" : "are"} kept and will be sent.`;
   return (
     <div className="line-note" role="status" data-testid="line-note" data-hop={broken?.name}>

@@ -6,7 +6,6 @@ import type { Machine } from "../fleet/fleet";
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
 import { SessionState, type Session } from "../gen/chatcode/v1/sessions_pb";
 import { SESSION_NAME_CHARS } from "../link/limits";
-import { explain } from "../link/refusal";
 import { displaySafe, latencyText } from "../words";
 import { useApp, useNow, useStore } from "./hooks";
 import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
@@ -117,7 +116,7 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
   };
   const forget = (): void => {
     app.workspace.close(session.id);
-    app.endSession(tab).catch((error: unknown) => app.failure.set(explain(error)));
+    app.endSession(tab).catch(app.failed);
   };
 
   return (
@@ -188,7 +187,7 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
     try {
       await app.renameSession(tab, wanted);
     } catch (error) {
-      app.failure.set(explain(error));
+      app.failed(error);
     }
   }
 }

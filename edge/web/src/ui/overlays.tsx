@@ -2,7 +2,6 @@
 
 import { useEffect, useRef, type ReactNode } from "react";
 
-import { explain } from "../link/refusal";
 import type { Tab } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
@@ -59,7 +58,7 @@ function EndSession({ tab, name, close }: { tab: Tab; name: string; close: () =>
   const app = useApp();
   const end = (): void => {
     close();
-    app.endSession(tab).catch((error: unknown) => app.failure.set(explain(error)));
+    app.endSession(tab).catch(app.failed);
   };
   return (
     <Modal title={`End ${name}?`} testId="end-question" close={close}>

@@ -1,10 +1,11 @@
 // The calm faces: nobody is signed in, or nobody answers.
 
-import { useState, type ReactNode } from "react";
+import type { ReactNode } from "react";
 
 import type { Account } from "../account/account";
 import { accused } from "../link/health";
-import { spanText } from "../words";
+import { displaySafe, spanText } from "../words";
+import { Command } from "./command";
 import { useNow } from "./hooks";
 import { Mark } from "./icons";
 
@@ -16,7 +17,7 @@ export function SignedOut({ why }: { why: string | undefined }): ReactNode {
         <h1 id="calm-title">Open the link that chatcode printed</h1>
         {why !== undefined && (
           <p className="calm-why" role="alert" data-testid="sign-in-refused">
-            {why}
+            {displaySafe(why)}
           </p>
         )}
         <p>
@@ -53,26 +54,5 @@ export function Waiting({ waiting, again }: { waiting: Extract<Account, { state:
         </div>
       </section>
     </main>
-  );
-}
-
-function Command({ text }: { text: string }): ReactNode {
-  const [copied, setCopied] = useState(false);
-  const copy = (): void => {
-    navigator.clipboard.writeText(text).then(
-      () => setCopied(true),
-      () => setCopied(false),
-    );
-  };
-  return (
-    <div className="command">
-      <code>
-        <span aria-hidden="true">$ </span>
-        {text}
-      </code>
-      <button type="button" className="quiet" onClick={copy} aria-label={`Copy “${text}”`}>
-        {copied ? "Copied" : "Copy"}
-      </button>
-    </div>
   );
 }

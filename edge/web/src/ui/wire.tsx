@@ -3,34 +3,21 @@
 
 import type { ReactNode } from "react";
 
-import { hops, type Hop } from "../link/health";
+import type { Hop } from "../link/health";
 import type { LineState } from "../link/line";
-import { Store } from "../store";
-import type { Attachment, AttachmentStatus } from "../session/attachment";
 import { displaySafe, latencyText, spanText } from "../words";
 import { hopTitle } from "./hop-title";
 import { useApp, useNow, useStore } from "./hooks";
 import { LineNote } from "./line-note";
-
-const NO_LINE = new Store<LineState | undefined>(undefined);
-const NO_STATUS = new Store<AttachmentStatus | undefined>(undefined);
+import { useWay } from "./way";
 
 export function Wire(): ReactNode {
   const app = useApp();
   const { open, active } = useStore(app.workspace.tabs);
   const tab = open.find(({ session }) => session === active);
-  const attachment: Attachment | undefined = tab === undefined ? undefined : app.workspace.attachment(tab);
-  const terminal = useStore<LineState | undefined>((attachment?.line.state ?? NO_LINE) as Store<LineState | undefined>);
-  const status = useStore<AttachmentStatus | undefined>((attachment?.status ?? NO_STATUS) as Store<AttachmentStatus | undefined>);
+  const attachment = tab === undefined ? undefined : app.workspace.attachment(tab);
+  const { hops, down, machine, status, now } = useWay(tab, attachment);
   const fleet = useStore(app.fleet.line.state);
-  useStore(app.fleet.state);
-  const online = useStore(app.online);
-  const core = useStore(app.core);
-  const gateway = tab === undefined ? undefined : app.fleet.gateway(tab.gateway);
-  const used = status?.exited === true || terminal?.phase === "idle" ? undefined : terminal;
-  const chain = hops({ fleet, terminal: used, gateway, core, online });
-  const down = chain.find(({ state }) => state === "down");
-  const now = useNow(down !== undefined);
 
   return (
     <footer className="wire" data-testid="status" data-down={down?.name ?? ""} aria-label="The way to the shell">
@@ -39,8 +26,8 @@ export function Wire(): ReactNode {
           <span className="node" />
           <span className="hop-name">you</span>
         </li>
-        {chain.map((hop) => (
-          <HopView key={hop.name} hop={hop} name={hopTitle(hop.name, gateway?.name)} now={now} />
+        {hops.map((hop) => (
+          <HopView key={hop.name} hop={hop} name={hopTitle(hop.name, machine)} now={now} />
         ))}
       </ol>
       {attachment !== undefined && tab !== undefined && <LineNote key={tab.session} attachment={attachment} tab={tab} />}

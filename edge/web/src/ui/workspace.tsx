@@ -2,6 +2,8 @@
 
 import { useEffect, type ReactNode } from "react";
 
+import { displaySafe } from "../words";
+import { Command } from "./command";
 import { useApp, useStore } from "./hooks";
 import { CommandIcon, ListIcon, PlusIcon } from "./icons";
 import { keysText, runKey } from "./keys";
@@ -62,7 +64,12 @@ export function WorkspaceView(): ReactNode {
         </div>
         {failure !== undefined && (
           <div className="toast" role="alert" data-testid="failure">
-            <span>{failure}</span>
+            <span>{displaySafe(failure.text)}</span>
+            {failure.again !== undefined && (
+              <button type="button" className="small" data-testid="failure-again" onClick={failure.again}>
+                Try again
+              </button>
+            )}
             <button type="button" className="quiet" onClick={() => app.failure.set(undefined)}>
               Dismiss
             </button>
@@ -88,9 +95,10 @@ function Nothing(): ReactNode {
       <h1>{none ? "No machine has joined yet" : "Pick a session, or start one"}</h1>
       <p>
         {none
-          ? "Enroll a machine with a join token, and it appears here by itself."
+          ? "Where chatcode runs, make a join token for it; the machine appears here by itself as soon as it has enrolled with the token."
           : "A session keeps running when you close the tab, lose the network or restart chatcode."}
       </p>
+      {none && <Command text="chatcode gateway token --name NAME" />}
       {!none && (
         <button type="button" className="primary" onClick={() => app.overlay.set({ kind: "new-session", gateway: undefined })}>
           <PlusIcon /> New session
@@ -131,6 +139,6 @@ function useTitle(): void {
     const tab = open.find(({ session }) => session === active);
     const session = tab === undefined ? undefined : app.fleet.session(tab.gateway, tab.session);
     const machine = tab === undefined ? undefined : app.fleet.gateway(tab.gateway);
-    document.title = session === undefined ? "chatcode" : `${session.name} · ${machine?.name ?? "?"} · chatcode`;
+    document.title = session === undefined ? "chatcode" : displaySafe(`${session.name} · ${machine?.name ?? "?"} · chatcode`);
   }, [app, active, open, machines]);
 }

@@ -1,0 +1,30 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+
+import { Code } from "../gen/chatcode/v1/code_pb";
+import type { Rpc } from "../link/rpc";
+import { AccountKeeper } from "./account";
+
+async function signOut(edge: () => Promise<Response>): Promise<{ state: string; code: Code | undefined }> {
+  vi.stubGlobal("fetch", edge);
+  const keeper = new AccountKeeper({} as Rpc);
+  keeper.account.set({ state: "signed-in", principal: "person/1", displayName: "Ada", installation: "7c41e09a", version: "0" });
+  const refusal = await keeper.signOut();
+  return { state: keeper.account.get().state, code: refusal?.code };
+}
+
+const refused = (status: number, code: string) => () => Promise.resolve(Response.json({ code, message: "words" }, { status }));
+
+describe("signing out", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("is done when the edge says so, or knows nobody", async () => {
+    expect(await signOut(() => Promise.resolve(Response.json({})))).toEqual({ state: "signed-out", code: undefined });
+    expect(await signOut(refused(401, "unauthenticated"))).toEqual({ state: "signed-out", code: undefined });
+  });
+
+  it("is not done while the cookie lives", async () => {
+    expect(await signOut(refused(503, "core_unreachable"))).toEqual({ state: "signed-in", code: Code.CORE_UNREACHABLE });
+    expect(await signOut(refused(403, "bad_origin"))).toEqual({ state: "signed-in", code: Code.BAD_ORIGIN });
+    expect(await signOut(() => Promise.reject(new TypeError("Failed to fetch")))).toEqual({ state: "signed-in", code: Code.UNSPECIFIED });
+  });
+});
