@@ -7,7 +7,7 @@ import { bytesText, commandText, commandWords, displaySafe, latencyText, spanTex
 describe("words", () => {
   it("numbers read as people say them", () => {
     expect([1, 999, 1200, 98_765, 1_234_567].map(bytesText)).toEqual(["1 byte", "999 bytes", "1.2 kB", "99 kB", "1.2 MB"]);
-    expect([0.34, 12.2, 1300].map(latencyText)).toEqual(["0.3 ms", "12 ms", "1.3 s"]);
+    expect([0, 0.34, 12.2, 1300].map(latencyText)).toEqual(["<0.1 ms", "0.3 ms", "12 ms", "1.3 s"]);
     expect([900, 61_000, 3_600_000, 7_500_000, 200_000_000].map(spanText)).toEqual(["0 s", "1 min", "1 h", "2 h 5 min", "2 d"]);
   });
 

@@ -13,8 +13,9 @@ export function bytesText(bytes: number): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit] ?? ""}`;
 }
 
-/** "0.4 ms", "12 ms", "1.3 s". */
+/** "<0.1 ms", "0.4 ms", "12 ms", "1.3 s". */
 export function latencyText(ms: number): string {
+  if (ms < 0.1) return "<0.1 ms";
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   return `${(ms / 1000).toFixed(1)} s`;

@@ -68,7 +68,7 @@ function Notices({ attachment }: { attachment: Attachment }): ReactNode {
     <div className="notices" role="log" aria-label="Notices">
       {notices.map(({ id, kind, text }) => (
         <div key={id} className="notice" data-testid={kind === "gap" ? "gap" : "input-notice"}>
-          <span>{text}</span>
+          <span>{displaySafe(text)}</span>
           <button type="button" className="icon-button" aria-label="Dismiss" onClick={() => attachment.dismiss(id)}>
             <CloseIcon />
           </button>
@@ -93,7 +93,7 @@ function Ended({ attachment, tab }: { attachment: Attachment; tab: Tab }): React
   const over = exited || session?.state === SessionState.EXITED || session?.state === SessionState.LOST;
   if (!over && !gone) return null;
   const how = exit ?? session?.exit;
-  const words = gone && !over ? "This session is not known any more" : session?.state === SessionState.LOST ? "The session was lost: its keeper vanished" : `The shell ${exitText(how)}`;
+  const words = gone && !over ? "This session is not known any more" : session?.state === SessionState.LOST ? "The session was lost: its holder vanished" : `The shell ${exitText(how)}`;
   const span = how === undefined || how.durationMs === 0n ? "" : ` after ${spanText(Number(how.durationMs))}`;
   return (
     <div className="ended" role="status" data-testid="exited" data-code={how?.code} data-signal={how?.signal}>

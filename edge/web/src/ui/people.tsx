@@ -3,6 +3,7 @@
 import type { ReactNode } from "react";
 
 import { Role } from "../gen/chatcode/v1/grant_pb";
+import type { Viewer } from "../gen/chatcode/v1/terminal_pb";
 import type { Attachment } from "../session/attachment";
 import { displaySafe } from "../words";
 import { useStore } from "./hooks";
@@ -45,11 +46,38 @@ export function People({ attachment }: { attachment: Attachment }): ReactNode {
           Take over
         </button>
       )}
-      {mine && others.length === 1 && others[0]?.role === Role.WRITER && (
-        <button type="button" className="small" data-testid="hand-over" onClick={() => attachment.handOver(others[0]?.viewer ?? 0)}>
-          Hand over
-        </button>
-      )}
+      {mine && <HandOver attachment={attachment} to={others.filter((each) => each.role === Role.WRITER)} />}
     </div>
+  );
+}
+
+/** Gives the typing to somebody who may type; with several there is a choice of whom. */
+function HandOver({ attachment, to }: { attachment: Attachment; to: readonly Viewer[] }): ReactNode {
+  const [only, ...more] = to;
+  if (only === undefined) return null;
+  if (more.length === 0) {
+    return (
+      <button type="button" className="small" data-testid="hand-over" onClick={() => attachment.handOver(only.viewer)}>
+        Hand over
+      </button>
+    );
+  }
+  return (
+    <select
+      className="small"
+      aria-label="Hand the typing over to"
+      data-testid="hand-over"
+      value=""
+      onChange={(event) => attachment.handOver(Number(event.target.value))}
+    >
+      <option value="" disabled>
+        Hand over to…
+      </option>
+      {to.map(({ viewer, displayName }) => (
+        <option key={viewer} value={viewer}>
+          {displaySafe(displayName, 64)} (window {viewer})
+        </option>
+      ))}
+    </select>
   );
 }

@@ -29,7 +29,7 @@ export function sessionDetail(session: Session): string {
     case SessionState.EXITED:
       return exitText(session.exit);
     case SessionState.LOST:
-      return "lost: its keeper vanished";
+      return "lost: its holder vanished";
     case SessionState.ENDING:
       return "ending…";
     default: {
