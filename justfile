@@ -53,20 +53,22 @@ web-test: web-deps
 browser *ARGS: test-tools
     node --test "$@" tests/browser/*.test.mjs
 
+# Make the pictures of the documents anew; the programs have to be built.
+pictures: test-tools
+    CHATCODE_PICTURES=docs/images node --test tests/browser/pictures.test.mjs
+
 # Install a browser and the test runner, when they are missing.
 [private]
 test-tools: web-deps
     #!/usr/bin/env sh
     set -eu
-    if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+    if ! node tests/browser/find.mjs >/dev/null 2>&1; then
         if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
             echo "the browser tests need Chromium; installing it: apt-get install chromium"
             apt-get update -qq
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
-        else
-            echo "the browser tests need Chromium; type: sudo apt-get install chromium" >&2
-            exit 1
         fi
+        node tests/browser/find.mjs >/dev/null
     fi
     if ! cargo nextest --version >/dev/null 2>&1; then
         echo "the tests are run by cargo-nextest; building it: cargo install cargo-nextest"

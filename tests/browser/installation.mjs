@@ -3,21 +3,22 @@
 
 import { spawn, execFile } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+
+import { findBrowser, howToInstall } from "./find.mjs";
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const { chromium } = createRequire(join(ROOT, "edge/web/package.json"))("playwright-core");
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
 const PROGRAM = join(TARGET, "debug/chatcode");
-/** Where pictures of the page go. */
-export const PICTURES = join(TARGET, "pictures");
-const BROWSERS = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
+/** Where pictures of the page go: `CHATCODE_PICTURES`, from the root of the tree. */
+export const PICTURES = resolve(ROOT, process.env.CHATCODE_PICTURES ?? join(TARGET, "pictures"));
 
 /** Starts everything; `stop` ends everything, the shells too. */
 export async function start() {
@@ -35,8 +36,12 @@ export async function start() {
     ...ready,
     folder,
     cli: async (...args) => (await promisify(execFile)(PROGRAM, [...args, "--data-dir", data])).stdout,
-    /** `kill -9`; `up` starts the role anew. */
-    kill: (role) => promisify(execFile)("pkill", ["-9", "-f", `chatcode-${role} run .*${data}`]),
+    /** Sends a signal to a role; one that dies is started anew by `up`. */
+    async signal(role, signal) {
+      const pids = (await processes()).filter(({ words }) => basename(words[0]) === `chatcode-${role}` && words.join(" ").includes(data));
+      if (pids.length !== 1) throw new Error(`${pids.length} processes are the ${role} of this installation`);
+      process.kill(pids[0].pid, signal);
+    },
     async stop() {
       const sessions = JSON.parse(await this.cli("ls", "--json").catch(() => "{}"));
       const ids = JSON.stringify(sessions).match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
@@ -48,10 +53,26 @@ export async function start() {
   };
 }
 
+/** All processes with their command lines. */
+async function processes() {
+  if (!existsSync("/proc/self/cmdline")) {
+    const { stdout } = await promisify(execFile)("ps", ["-A", "-o", "pid=,args="]);
+    return stdout.trim().split("\n").map((line) => line.trim().split(/\s+/)).map(([pid, ...words]) => ({ pid: Number(pid), words }));
+  }
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.flatMap((pid) => {
+    try {
+      return [{ pid: Number(pid), words: readFileSync(join("/proc", pid, "cmdline"), "utf8").split("\0") }];
+    } catch {
+      return []; // has ended
+    }
+  });
+}
+
 /** A headless browser that asks nobody but us. */
 export async function browser() {
-  const executablePath = BROWSERS.find(existsSync);
-  if (executablePath === undefined) throw new Error("no Chromium is here; `just test` installs it");
+  const executablePath = findBrowser();
+  if (executablePath === undefined) throw new Error(`no Chromium is here; ${howToInstall()}`);
   return await chromium.launch({
     executablePath,
     args: [
