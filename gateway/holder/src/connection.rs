@@ -33,7 +33,7 @@ pub(crate) enum Role {
         /// A change waits to be told.
         stale: bool,
     },
-    /// It has its answer; closed when that is sent.
+    /// It has its answer, or all there is; closed when that is sent.
     Leaving,
 }
 
@@ -124,8 +124,13 @@ impl Connection {
     /// the peer does not take it in time.
     pub(crate) fn leave(&mut self, now: Time, message: &impl Message) {
         self.put(message);
-        self.role = Role::Leaving;
+        self.let_go();
         self.deadline = Some(now + limits::HOLDER_FAREWELL);
+    }
+
+    /// Closes when what waits is sent, however long the peer takes for it.
+    pub(crate) fn let_go(&mut self) {
+        self.role = Role::Leaving;
         self.incoming = BytesMut::new();
     }
 

@@ -16,7 +16,7 @@ use crate::{
     pty::Got,
 };
 
-/// Who woke the loop.
+/// Who may wake the loop.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Signals,
@@ -25,6 +25,7 @@ enum Source {
     Connection(u32),
 }
 
+/// Who woke the loop, and how; one buffer for all turns.
 type Woken = Vec<(Source, PollFlags)>;
 
 impl Holder {
@@ -37,16 +38,20 @@ impl Holder {
         let mut chunk = vec![0; limits::HOLDER_TURN_BYTES];
         let mut woken = Woken::new();
         while !self.is_over(self.clock.now()) {
-            self.turn(&woken, &mut chunk);
+            if self.turn(&woken, &mut chunk) {
+                woken.clear();
+                continue;
+            }
             self.paced = !self.session.wants_output(self.clock.now());
-            woken = self.wait(true, self.next_timeout())?;
+            self.wait(true, self.next_timeout(), &mut woken)?;
         }
         self.say_good_bye()
     }
 
     /// One turn, in the order of a key's way: in, to the terminal, from the
-    /// terminal, out.
-    fn turn(&mut self, woken: &Woken, chunk: &mut [u8]) {
+    /// terminal, out. True when somebody left at its end: another turn tells
+    /// the others.
+    fn turn(&mut self, woken: &Woken, chunk: &mut [u8]) -> bool {
         let now = self.clock.now();
         self.turned = now;
         let (mut output, mut door) = (false, false);
@@ -78,7 +83,7 @@ impl Holder {
         self.cut_late(now);
         self.act(now);
         self.tell_watchers();
-        self.send(now);
+        self.send(now)
     }
 
     /// Takes one connection: the next waits for the next turn, so that those
@@ -114,10 +119,10 @@ impl Holder {
     /// Acts on messages that have come now, or came when the session took
     /// none.
     fn serve_waiting(&mut self, now: Time) {
-        let ids: Vec<u32> =
-            self.connections.iter().filter(|(_, c)| c.has_news()).map(|(id, _)| *id).collect();
-        for id in ids {
+        let mut next = 0;
+        while let Some((&id, _)) = self.connections.range(next..).find(|(_, c)| c.has_news()) {
             self.serve(now, id);
+            next = id + 1;
         }
     }
 
@@ -189,29 +194,37 @@ impl Holder {
         self.reap(now);
     }
 
-    /// Makes frames and sends them until the rules or the sockets stop it.
-    fn send(&mut self, now: Time) {
-        let mut broken = Vec::new();
+    /// Makes frames and sends them until the rules or the sockets stop it, and
+    /// lets those go that have all there is; true when one was.
+    fn send(&mut self, now: Time) -> bool {
+        let (mut done, mut has_left) = (Vec::new(), false);
         for (&id, connection) in &mut self.connections {
             let sent = feed(&mut self.session, now, id, connection);
-            let done = matches!(connection.role, Role::Leaving) && !connection.is_waiting();
-            if sent.is_err() || done {
-                broken.push(id);
+            if self.session.is_told(ConnId(id)) {
+                connection.let_go();
+                self.session.handle_disconnect(now, ConnId(id));
+                has_left = true;
+            }
+            if sent.is_err() || (matches!(connection.role, Role::Leaving) && !connection.is_waiting()) {
+                done.push(id);
             }
         }
-        for id in broken {
+        has_left |= !done.is_empty();
+        for id in done {
             self.disconnect(now, id);
         }
+        has_left
     }
 
-    /// Waits until something happens or the time has come; `all`: not only
-    /// until connections can be sent to.
-    fn wait(&self, all: bool, until: Option<Time>) -> io::Result<Woken> {
+    /// Waits until something happens or the time has come, and puts it into
+    /// `woken`; `all`: not only until connections can be sent to.
+    fn wait(&self, all: bool, until: Option<Time>, woken: &mut Woken) -> io::Result<()> {
         let now = self.clock.now();
-        let (mut sources, mut files) = (Vec::new(), Vec::new());
+        woken.clear();
+        let mut files = Vec::with_capacity(3 + self.connections.len());
         let mut watch = |source, file, flags: PollFlags| {
             if !flags.is_empty() {
-                sources.push(source);
+                woken.push((source, PollFlags::empty()));
                 files.push(PollFd::from_borrowed_fd(file, flags));
             }
         };
@@ -235,8 +248,11 @@ impl Holder {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let flags = files.iter().map(PollFd::revents);
-        Ok(sources.into_iter().zip(flags).filter(|(_, flags)| !flags.is_empty()).collect())
+        for ((_, flags), file) in woken.iter_mut().zip(&files) {
+            *flags = file.revents();
+        }
+        woken.retain(|(_, flags)| !flags.is_empty());
+        Ok(())
     }
 
     /// What the terminal is watched for. Nothing when nothing is wanted: its
@@ -276,6 +292,7 @@ impl Holder {
     /// Sends what still waits, for a moment; then all ends.
     fn say_good_bye(mut self) -> io::Result<()> {
         let until = self.clock.now() + limits::HOLDER_FAREWELL;
+        let mut woken = Woken::new();
         loop {
             let now = self.clock.now();
             self.send(now);
@@ -283,7 +300,7 @@ impl Holder {
             if self.connections.is_empty() || now >= until {
                 break;
             }
-            self.wait(false, Some(until))?;
+            self.wait(false, Some(until), &mut woken)?;
         }
         self.note("the holder leaves");
         Ok(())

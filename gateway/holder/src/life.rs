@@ -1,12 +1,11 @@
 //! How a session changes its name, and how it ends.
 
-use chatcode_proto::limits;
+use chatcode_proto::{limits, pb};
 
 use crate::{
     clock::unix_ms,
     ending::{Ladder, Step, Time},
     holder::{Holder, Line, Reaped},
-    pty,
 };
 
 impl Holder {
@@ -67,9 +66,9 @@ impl Holder {
             return;
         }
         match self.terminal.try_wait() {
-            Ok(Some(status)) => {
+            Ok(Some(exit)) => {
                 let duration_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-                let exit = pty::exit(status, duration_ms, unix_ms());
+                let exit = pb::Exit { duration_ms, ended_unix_ms: unix_ms(), ..exit };
                 self.reaped = Some(Reaped { exit, until: now + limits::HOLDER_TAIL, is_read: false });
                 if self.line != Line::Open {
                     // What it wrote at the last moment is there by now.
@@ -88,7 +87,9 @@ impl Holder {
             return;
         };
         self.line = Line::Over;
-        self.note(&format!("the shell has ended: code {}, signal {}", reaped.exit.code, reaped.exit.signal));
+        let pb::Exit { code, signal, out_of_memory, .. } = reaped.exit;
+        let why = if out_of_memory { ", since memory ran out" } else { "" };
+        self.note(&format!("the shell has ended: code {code}, signal {signal}{why}"));
         self.exit = Some(reaped.exit);
         self.session.handle_exit(now, reaped.exit);
         self.leaves = Some(if self.hurried { now } else { now + limits::LINGER });

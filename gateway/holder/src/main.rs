@@ -13,6 +13,7 @@ mod event_loop;
 mod holder;
 mod life;
 mod log;
+mod memory;
 mod pty;
 mod record;
 mod serve;

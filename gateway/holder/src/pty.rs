@@ -6,7 +6,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::ExitStatusExt as _,
     },
-    process::{Child, ExitStatus},
+    process::Child,
 };
 
 use chatcode_proto::pb;
@@ -21,7 +21,7 @@ use rustix::{
     termios::{Winsize, tcgetpgrp, tcsetwinsize},
 };
 
-use crate::{ending::Step, spec::Spec};
+use crate::{ending::Step, memory::OomCount, spec::Spec};
 
 /// A shell could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,7 @@ pub(crate) struct Terminal {
     /// The shell is reaped and none of its session is left: the number may be
     /// another's by now.
     deserted: bool,
+    ooms: Option<OomCount>,
 }
 
 impl Terminal {
@@ -81,6 +82,7 @@ impl Terminal {
             .map_err(StartError::Terminal)?;
         fcntl_setfl(&pty, fcntl_getfl(&pty).map_err(io::Error::from)? | OFlags::NONBLOCK)
             .map_err(io::Error::from)?;
+        let ooms = OomCount::begin();
         let shell = Command::new(&spec.program)
             .args(&spec.arguments)
             .arg0(&spec.arg0)
@@ -90,7 +92,7 @@ impl Terminal {
             .spawn(shell_side)
             .map_err(|error| StartError::Program(spec.program.clone(), error))?;
         let leader = i32::try_from(shell.id()).ok().and_then(Pid::from_raw);
-        Ok(Self { master: pty.into(), shell, leader, deserted: false })
+        Ok(Self { master: pty.into(), shell, leader, deserted: false, ooms })
     }
 
     /// Reads what is there; never waits.
@@ -141,12 +143,21 @@ impl Terminal {
         }
     }
 
-    /// The shell's status once it has ended; never waits.
+    /// How the shell ended, once it has; never waits. The time and the
+    /// duration are not set.
     ///
     /// # Errors
     /// I/O errors.
-    pub(crate) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.shell.try_wait()
+    pub(crate) fn try_wait(&mut self) -> io::Result<Option<pb::Exit>> {
+        let Some(status) = self.shell.try_wait()? else { return Ok(None) };
+        let signal = status.signal().unwrap_or_default();
+        let was_killed = signal == Signal::KILL.as_raw();
+        Ok(Some(pb::Exit {
+            code: status.code().unwrap_or_default(),
+            signal,
+            out_of_memory: was_killed && self.ooms.as_ref().is_some_and(OomCount::has_grown),
+            ..Default::default()
+        }))
     }
 
     /// Takes one step of the ladder with the shell and all of its session;
@@ -186,17 +197,6 @@ impl Terminal {
 impl AsFd for Terminal {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.master.as_fd()
-    }
-}
-
-/// How a shell ended, of its status.
-pub(crate) fn exit(status: ExitStatus, duration_ms: u64, ended_unix_ms: u64) -> pb::Exit {
-    pb::Exit {
-        code: status.code().unwrap_or_default(),
-        signal: status.signal().unwrap_or_default(),
-        duration_ms,
-        ended_unix_ms,
-        out_of_memory: false,
     }
 }
 

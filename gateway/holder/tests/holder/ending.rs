@@ -11,7 +11,7 @@ use crate::{
 };
 use chatcode_proto::{
     limits,
-    pb::{self, Code, client_frame, holder_request::Verb, server_frame},
+    pb::{self, Code, holder_request::Verb},
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -64,24 +64,14 @@ fn a_viewer_that_cannot_take_all_at_once_stays_until_it_has_the_end() {
 }
 
 #[test]
-fn others_learn_at_once_that_a_viewer_left() {
-    let holder = Plan::new(&["/bin/cat"]).start();
-    let mut stays = holder.writer();
-    let mut leaves = holder.viewer(2, pb::Role::Viewer, None);
-    let here = |viewers: usize| {
-        move |kind: &server_frame::Kind| {
-            matches!(kind, server_frame::Kind::Presence(presence) if presence.viewers.len() == viewers)
-                .then_some(())
+fn a_shell_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
+    let cgroup = match SmallMemory::make() {
+        Ok(cgroup) => cgroup,
+        Err(why) => {
+            eprintln!("skipped: no memory cgroup can be made here ({why})");
+            return;
         }
     };
-    stays.wait_for(here(2));
-    leaves.send(client_frame::Kind::Detach(pb::Detach {}));
-    stays.wait_for(here(1));
-}
-
-#[test]
-fn a_shell_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
-    let Some(cgroup) = SmallMemory::make() else { return };
     let script = format!("echo $$ > {}; exec {BINARY}", cgroup.procs().display());
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &script]);
