@@ -7,23 +7,30 @@ use crate::{limits, pb, session::Time};
 
 /// What a new sample weighs.
 const SAMPLE_WEIGHT: f64 = 0.3;
-/// Samples over less than this are too rough, and are joined.
+/// A sample covers this many bytes and takes this long; less is as rough as the
+/// clock, and is joined.
+const SAMPLE_BYTES: u64 = 32 * 1024;
 const SAMPLE: Duration = Duration::from_millis(5);
 
 /// Counts what was rendered, and decides when to say so.
 #[derive(Debug)]
 pub(super) struct Credit {
     rtt: Duration,
-    /// Bytes per second while there was something to render; `None` before the
-    /// first sample.
+    /// Bytes per millisecond while there was something to render; `None` before
+    /// the first sample.
     rate: Option<f64>,
     /// Bytes that came and are not rendered yet.
     waiting: u64,
+    /// The same of earlier connections: rendered before, and without credit.
+    stale: u64,
     /// Gaps that rendering has not reached: bytes that are rendered before,
     /// counted from the gap before, and where it ends.
     gaps: VecDeque<(u64, u64)>,
-    /// Begin of the sample that is being taken, and what it has.
-    sample: Option<(Time, u64)>,
+    /// Since when something waits without a pause, as far as the sample does
+    /// not have it.
+    busy_since: Option<Time>,
+    /// The sample that is being taken.
+    sample: (u64, Duration),
     rendered: u64,
     told: u64,
     told_at: Time,
@@ -36,8 +43,10 @@ impl Credit {
             rtt: Duration::ZERO,
             rate: None,
             waiting: 0,
+            stale: 0,
             gaps: VecDeque::new(),
-            sample: None,
+            busy_since: None,
+            sample: (0, Duration::ZERO),
             rendered: 0,
             told: 0,
             told_at: Time::ZERO,
@@ -45,9 +54,10 @@ impl Credit {
         }
     }
 
-    /// The next output has this offset, and nothing waits.
+    /// A new connection: the next output has this offset.
     pub(super) fn restart(&mut self, offset: u64) {
-        (self.rendered, self.told, self.waiting, self.sample) = (offset, offset, 0, None);
+        (self.rendered, self.told, self.busy_since) = (offset, offset, None);
+        self.stale += std::mem::take(&mut self.waiting);
         self.gaps.clear();
     }
 
@@ -58,26 +68,32 @@ impl Credit {
     /// These bytes came.
     pub(super) fn handle_output(&mut self, now: Time, bytes: u64) {
         self.waiting += bytes;
-        self.sample.get_or_insert((now, 0));
+        self.busy_since.get_or_insert(now);
     }
 
-    /// Of those that came, these are on the screen.
+    /// The next bytes of those that came are on the screen.
     pub(super) fn handle_rendered(&mut self, now: Time, bytes: u64) {
-        let bytes = bytes.min(self.waiting);
-        self.waiting -= bytes;
-        self.advance(bytes);
-        if let Some((since, so_far)) = self.sample.take() {
-            let (took, so_far) = (now.saturating_sub(since), so_far + bytes);
-            if took >= SAMPLE {
-                let sample = so_far as f64 / took.as_secs_f64();
-                self.rate = Some(self.rate.map_or(sample, |rate| rate + SAMPLE_WEIGHT * (sample - rate)));
-            } else if self.waiting > 0 {
-                self.sample = Some((since, so_far));
-            }
-            if took >= SAMPLE && self.waiting > 0 {
-                self.sample = Some((now, 0));
-            }
+        let stale = bytes.min(self.stale);
+        self.stale -= stale;
+        let fresh = (bytes - stale).min(self.waiting);
+        self.waiting -= fresh;
+        self.advance(fresh);
+        self.measure(now, fresh);
+    }
+
+    /// Pauses in which nothing waits count for nothing.
+    fn measure(&mut self, now: Time, bytes: u64) {
+        let Some(since) = self.busy_since.take() else { return };
+        self.busy_since = (self.waiting > 0).then_some(now);
+        let (so_far, took) = &mut self.sample;
+        *so_far += bytes;
+        *took += now.saturating_sub(since);
+        if *so_far < SAMPLE_BYTES || *took < SAMPLE {
+            return;
         }
+        let sample = *so_far as f64 / millis(*took);
+        self.rate = Some(self.rate.map_or(sample, |rate| rate + SAMPLE_WEIGHT * (sample - rate)));
+        self.sample = (0, Duration::ZERO);
     }
 
     /// Output that the viewer knows it will not get ends at `to`.
@@ -110,7 +126,7 @@ impl Credit {
     /// measured rate the most: a terminal that is idle renders at once.
     pub(super) fn window(&self) -> u32 {
         let (least, most) = (f64::from(limits::WINDOW_MIN_BYTES), f64::from(limits::WINDOW_MAX_BYTES));
-        let time = (self.rtt + limits::WINDOW_SLACK).as_secs_f64();
+        let time = millis(self.rtt + limits::WINDOW_SLACK);
         self.rate.map_or(most, |rate| (rate * time).clamp(least, most)) as u32
     }
 
@@ -135,6 +151,11 @@ impl Credit {
     }
 }
 
+/// Exact for whole milliseconds, so that the page computes the same windows.
+fn millis(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1e6
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +176,32 @@ mod tests {
         }
         assert_eq!(slow.window(), limits::WINDOW_MIN_BYTES);
         assert_eq!(fast.window(), limits::WINDOW_MAX_BYTES);
+    }
+
+    #[test]
+    fn a_terminal_that_was_slow_once_is_given_more_again() {
+        let mut credit = Credit::new();
+        credit.handle_rtt(Duration::from_millis(50));
+        credit.handle_output(at(0), 40_000);
+        credit.handle_rendered(at(1000), 40_000);
+        assert_eq!(credit.window(), limits::WINDOW_MIN_BYTES);
+        for turn in 20..30 {
+            credit.handle_output(at(turn * 50), 32 * 1024);
+            credit.handle_rendered(at(turn * 50 + 2), 32 * 1024);
+        }
+        assert!(credit.window() > limits::WINDOW_MAX_BYTES / 2, "{}", credit.window());
+    }
+
+    #[test]
+    fn what_an_older_connection_brought_makes_no_credit_on_a_newer_one() {
+        let mut credit = Credit::new();
+        credit.handle_output(at(0), 20_000);
+        credit.restart(20_000);
+        credit.handle_output(at(0), 20_000);
+        credit.handle_rendered(at(100), 20_000);
+        assert_eq!(credit.poll(at(100)), None);
+        credit.handle_rendered(at(200), 20_000);
+        assert_eq!(credit.poll(at(200)).map(|credit| credit.rendered_offset), Some(40_000));
     }
 
     #[test]

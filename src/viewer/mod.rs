@@ -1,5 +1,6 @@
 //! The rules of a session, the viewer's end: a pure state machine that CLI and
-//! tests drive. The page has the same rules in TypeScript.
+//! tests drive. The page has the same rules in TypeScript; `tests/vectors` holds
+//! both to them.
 //!
 //! A viewer outlives its connections: [`Viewer::attach`] begins each of them
 //! and says what is on the screen already; input is kept until it is confirmed,
@@ -40,9 +41,11 @@ pub enum Event {
     Exited(pb::Exited),
     /// The holder ended the attachment.
     Closing(pb::Closing),
-    /// Input that will not be written.
+    /// Input that will not be written: the holder refused it, or it was not
+    /// sent and has lost its lease or its shell.
     InputRefused(pb::InputRefused),
-    /// Input that an ended holder may or may not have written.
+    /// Input that a holder which ended, or forgot this viewer, may or may not
+    /// have written.
     InputUnknown {
         /// How many bytes.
         bytes: u64,
@@ -127,8 +130,9 @@ impl Viewer {
     /// A frame came.
     ///
     /// # Errors
-    /// `PROTOCOL` when it cannot follow what came before; the connection has to
-    /// be closed and a new one begun.
+    /// `PROTOCOL` when it cannot follow what came before, `UNSUPPORTED_VERSION`
+    /// when the frames are of a version that was not offered; the connection
+    /// has to be closed and a new one begun.
     pub fn handle_frame(&mut self, now: Time, frame: pb::ServerFrame) -> Result<Vec<Event>, Refusal> {
         let Some(kind) = frame.kind else {
             return Ok(Vec::new());
@@ -172,7 +176,8 @@ impl Viewer {
         Ok(Vec::new())
     }
 
-    /// The screen has taken this many of the output bytes.
+    /// The screen has taken the next of the output bytes, this many; those of
+    /// earlier connections first.
     pub fn handle_rendered(&mut self, now: Time, bytes: usize) {
         self.credit.handle_rendered(now, bytes as u64);
     }
@@ -227,9 +232,11 @@ impl Viewer {
         None
     }
 
-    /// The viewer's terminal has another size.
+    /// The viewer's terminal has this size.
     pub fn resize(&mut self, winsize: pb::Winsize) {
-        self.winsize = Some(winsize);
+        if self.winsize.replace(winsize) == Some(winsize) {
+            return;
+        }
         self.request(Kind::Resize(pb::Resize { winsize: Some(winsize) }));
     }
 
@@ -277,22 +284,20 @@ impl Viewer {
     }
 
     fn handle_attached(&mut self, now: Time, attached: pb::Attached) -> Result<Vec<Event>, Refusal> {
-        if attached.epoch == self.epoch && attached.offset != self.next {
-            return Err(Refusal::new(
-                Code::Protocol,
-                format!("output goes on at {} where {} was asked for", attached.offset, self.next),
-            ));
-        }
+        self.check_attached(&attached)?;
         let mut events = Vec::with_capacity(3);
-        let mut unknown = 0;
+        let (mut unknown, mut dropped) = (0, None);
         if self.epoch != 0 && attached.epoch != self.epoch {
             events.push(Event::Reset(None));
+            // Keys that were meant for another shell could do harm in this one.
+            dropped = self.typed.give_back(Code::SessionEnded);
             unknown = self.typed.begin_anew();
         }
         unknown += self.typed.handle_attached(attached.input_offset);
         if unknown > 0 {
             events.push(Event::InputUnknown { bytes: unknown });
         }
+        events.extend(dropped.map(Event::InputRefused));
         self.epoch = attached.epoch;
         self.next = attached.offset;
         self.live_offset = attached.live_offset;
@@ -309,6 +314,25 @@ impl Viewer {
         events.push(Event::Attached(Box::new(attached)));
         events.extend(refused.into_iter().map(Event::InputRefused));
         Ok(events)
+    }
+
+    fn check_attached(&self, attached: &pb::Attached) -> Result<(), Refusal> {
+        if self.is_attached {
+            return Err(Refusal::new(Code::Protocol, "a second `attached` came"));
+        }
+        if !limits::FRAME_VERSIONS.contains(&attached.version) {
+            return Err(Refusal::new(
+                Code::UnsupportedVersion,
+                format!("frames of version {} were not offered; update the older program", attached.version),
+            ));
+        }
+        if attached.epoch == self.epoch && attached.offset != self.next {
+            return Err(Refusal::new(
+                Code::Protocol,
+                format!("output goes on at {} where {} was asked for", attached.offset, self.next),
+            ));
+        }
+        Ok(())
     }
 
     fn handle_output(&mut self, now: Time, output: pb::Output) -> Result<Vec<Event>, Refusal> {

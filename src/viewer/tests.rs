@@ -153,6 +153,28 @@ fn another_holder_resets_the_screen_and_names_what_is_unknown() {
 }
 
 #[test]
+fn keys_that_were_not_sent_are_not_for_another_shell() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 0, 0));
+    viewer.push_input(b"rm");
+    viewer.attach();
+    let refused = pb::InputRefused { from: 0, to: 2, code: Code::SessionEnded.into() };
+    let events = take(&mut viewer, attached(8, 0, 0));
+    assert_eq!(events[..2], [Event::Reset(None), Event::InputRefused(refused)]);
+    take(&mut viewer, writer(1));
+    assert!(inputs(&mut viewer).is_empty());
+}
+
+#[test]
+fn an_attachment_stands_once_and_in_a_version_that_was_offered() {
+    let mut viewer = viewer();
+    let strange = server(server_frame::Kind::Attached(pb::Attached { version: 9, ..Default::default() }));
+    assert_eq!(viewer.handle_frame(NOW, strange).unwrap_err().code, Code::UnsupportedVersion);
+    take(&mut viewer, attached(7, 0, 0));
+    assert_eq!(viewer.handle_frame(NOW, attached(7, 0, 0)).unwrap_err().code, Code::Protocol);
+}
+
+#[test]
 fn the_round_trip_is_measured_at_once_and_again() {
     let mut viewer = viewer();
     take(&mut viewer, attached(7, 0, 0));

@@ -42,18 +42,18 @@ impl Typed {
         Some(Input { offset, data })
     }
 
-    /// All below `offset` was written or refused.
+    /// All below `offset` was written or refused. What was never sent cannot
+    /// have been.
     pub(super) fn handle_confirmed(&mut self, offset: u64) {
-        let offset = offset.clamp(self.first, self.end());
+        let offset = offset.clamp(self.first, self.next);
         self.bytes.advance(usize::try_from(offset - self.first).unwrap_or(0));
         self.first = offset;
-        self.next = self.next.max(offset);
         self.refused.retain(|(_, to)| *to > offset);
     }
 
     /// A refusal; gives what of it was not told yet.
     pub(super) fn handle_refused(&mut self, range: InputRefused) -> Vec<InputRefused> {
-        let (mut from, to) = (range.from.max(self.first), range.to.min(self.end()));
+        let (mut from, to) = (range.from.max(self.first), range.to.min(self.next));
         let mut news = Vec::new();
         for (known_from, known_to) in &self.refused {
             if from < *known_from && *known_from < to {
@@ -91,8 +91,8 @@ impl Typed {
         unknown
     }
 
-    /// Another holder: numbers begin at 0. Gives how many bytes were sent to
-    /// the old one and neither confirmed nor refused; they are not sent again.
+    /// Numbers begin at 0. Gives how many bytes were sent and neither confirmed
+    /// nor refused; they are not sent again.
     pub(super) fn begin_anew(&mut self) -> u64 {
         let sent = self.next - self.first;
         let refused = |(from, to): &(u64, u64)| (*to).min(self.next).saturating_sub((*from).max(self.first));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_is_another_leaves_what_was_sent_unknown_and_gets_the_rest() {
+    fn what_was_sent_before_numbers_begin_anew_is_unknown_and_the_rest_is_sent() {
         let mut typed = Typed::default();
         typed.push(b"abc");
         sent(&mut typed);
@@ -155,6 +155,17 @@ mod tests {
         assert_eq!(typed.begin_anew(), 3);
         typed.handle_attached(0);
         assert_eq!(sent(&mut typed), [(0, b"def".to_vec())]);
+    }
+
+    #[test]
+    fn what_was_never_sent_is_neither_confirmed_nor_refused() {
+        let mut typed = Typed::default();
+        typed.push(b"abc");
+        sent(&mut typed);
+        typed.push(b"def");
+        assert_eq!(typed.handle_refused(InputRefused { from: 3, to: 6, code: 0 }), []);
+        typed.handle_confirmed(6);
+        assert_eq!(sent(&mut typed), [(3, b"def".to_vec())]);
     }
 
     #[test]

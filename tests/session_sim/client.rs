@@ -168,13 +168,13 @@ impl Client {
             self.check_confirmed(confirmed.offset as usize, holder)?;
         }
         let before = self.wire.len();
-        let events = self
+        let mut events = self
             .viewer
             .handle_frame(now, frame)
             .map_err(|refusal| format!("the viewer refuses: {refusal}"))?;
         let is_new = events.iter().any(|event| matches!(event, Event::Reset(None)));
         if is_new {
-            self.begin_anew(&events)?;
+            self.begin_anew(&mut events)?;
         }
         ensure!(is_new || before == self.wire.len(), "nothing else begins anew");
         for event in events {
@@ -198,8 +198,8 @@ impl Client {
     }
 
     /// Another life: what was sent and not settled is unknown; the rest was
-    /// never sent.
-    fn begin_anew(&mut self, events: &[Event]) -> Checked {
+    /// never sent, and is not for this one.
+    fn begin_anew(&mut self, events: &mut Vec<Event>) -> Checked {
         let said: u64 = events
             .iter()
             .map(|event| if let Event::InputUnknown { bytes } = event { *bytes } else { 0 })
@@ -207,9 +207,13 @@ impl Client {
         let unknown =
             (self.confirmed.min(self.next)..self.next).filter(|number| !self.told_refused[*number]).count();
         ensure!(said == unknown as u64, "{said} bytes are called unknown, {unknown} are");
-        for byte in self.wire.drain(self.next..).rev() {
-            self.typed.push_front(byte);
+        for event in events.extract_if(.., |event| matches!(event, Event::InputRefused(_))) {
+            if let Event::InputRefused(range) = event {
+                ensure!(range.code() == pb::Code::SessionEnded, "{range:?} names another reason");
+                self.given_back(range.from as usize, range.to as usize)?;
+            }
         }
+        ensure!(self.wire.len() == self.next && self.typed.is_empty(), "old input is kept for a new life");
         self.wire.clear();
         self.told_refused.clear();
         (self.next, self.confirmed) = (0, 0);
@@ -230,9 +234,6 @@ impl Client {
                 (self.epoch, self.position, self.number) = (attached.epoch, attached.offset, attached.viewer);
                 self.next = attached.input_offset as usize;
                 (self.attached, self.has_exited) = (true, false);
-                if !is_resumed {
-                    self.to_render = 0;
-                }
             }
             Event::Output(data) => self.show(now, &data)?,
             Event::Reset(Some(gap)) => {
