@@ -1,0 +1,203 @@
+//! Draws scripts by chance: a holder and a screen that do what they may, and
+//! now and then what they may not. What comes of it is what the rules say now.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{json::Json, player::Player};
+
+const SCRIPTS: u64 = 36;
+const STEPS: usize = 48;
+
+/// A file of scripts.
+pub(crate) fn scripts() -> String {
+    let mut file = String::from("[\n");
+    for seed in 1..=SCRIPTS {
+        let steps: Vec<String> =
+            Drawn::new(seed).steps().iter().map(|step| format!("      {step}")).collect();
+        let _ = write!(
+            file,
+            "  {{\n    \"name\": \"drawn by {seed}\",\n    \"steps\": [\n{}\n    ]\n  }}{}\n",
+            steps.join(",\n"),
+            if seed == SCRIPTS { "" } else { "," }
+        );
+    }
+    file + "]\n"
+}
+
+/// What the holder and the screen know.
+struct Drawn {
+    rng: StdRng,
+    player: Player,
+    now: u64,
+    /// A connection is there, and its attachment stands.
+    is_connected: bool,
+    is_attached: bool,
+    epoch: u64,
+    /// The next output byte.
+    next: u64,
+    /// Output that is not on the screen.
+    waiting: u64,
+    /// Input below this was confirmed; below the end of what was sent the
+    /// holder has what it wants.
+    confirmed: u64,
+}
+
+impl Drawn {
+    fn new(seed: u64) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            player: Player::new(&Json::Map(BTreeMap::new())),
+            now: 0,
+            is_connected: false,
+            is_attached: false,
+            epoch: 7,
+            next: 0,
+            waiting: 0,
+            confirmed: 0,
+        }
+    }
+
+    fn steps(mut self) -> Vec<Json> {
+        (0..STEPS)
+            .map(|_| {
+                let (deed, value) = self.deed();
+                let mut step = BTreeMap::from([(deed.to_owned(), value)]);
+                if self.chance(0.4) {
+                    let most = if self.chance(0.1) { 7000 } else { 40 };
+                    self.now += self.rng.random_range(0..most);
+                    step.insert("at".to_owned(), self.now.into());
+                }
+                for asked in ["unconfirmed", "timeout", "writer"] {
+                    if self.chance(0.1) {
+                        step.insert(asked.to_owned(), Json::Null);
+                    }
+                }
+                let outcome = self.player.play(&Json::Map(step.clone()));
+                self.heed(&step, outcome.contains_key("fails"));
+                step.extend(outcome);
+                Json::Map(step)
+            })
+            .collect()
+    }
+
+    fn chance(&mut self, chance: f64) -> bool {
+        self.rng.random_bool(chance)
+    }
+
+    fn within(&mut self, from: u64, to: u64) -> u64 {
+        self.rng.random_range(from..=to.max(from))
+    }
+
+    fn deed(&mut self) -> (&'static str, Json) {
+        if self.chance(0.25) {
+            let count = if self.chance(0.15) { self.within(1, 400_000) } else { self.within(1, 9) };
+            return ("type", count.into());
+        }
+        match self.rng.random_range(0..100) {
+            0..5 => ("disconnect", true.into()),
+            5..8 => ("wake", true.into()),
+            8..12 => ("resize", [self.within(20, 22).into(), 80_u64.into()].into()),
+            12..14 => ("take_lease", true.into()),
+            14..16 => ("hand_over", self.within(0, 3).into()),
+            16..17 => ("detach", true.into()),
+            17..30 if self.waiting > 0 => {
+                let rendered = if self.chance(0.5) { self.waiting } else { self.within(1, self.waiting) };
+                self.waiting -= rendered;
+                ("rendered", rendered.into())
+            }
+            17..32 if !self.is_connected => ("attach", true.into()),
+            _ if !self.is_connected => ("attach", true.into()),
+            _ => ("frame", self.frame()),
+        }
+    }
+
+    fn frame(&mut self) -> Json {
+        if !self.is_attached && self.chance(0.9) {
+            return Json::one("attached", self.attached());
+        }
+        let sent = self.player.input_end;
+        match self.rng.random_range(0..100) {
+            0..30 => {
+                let offset = self.next + u64::from(self.chance(0.05));
+                let longest = if self.chance(0.3) { 65_536 } else { 300 };
+                Json::one("output", [offset.into(), self.within(1, longest).into()])
+            }
+            30..34 => Json::one("gap", [self.next.into(), self.within(self.next, self.next + 90_000).into()]),
+            34..55 => {
+                let beyond = if self.chance(0.1) { 1000 } else { 0 };
+                Json::one("confirmed", self.within(self.confirmed, sent + beyond))
+            }
+            55..63 => Json::one("refused", self.refused()),
+            63..85 => {
+                let (writer, count) =
+                    [(1, 1), (1, 1), (1, 2), (0, 1), (2, 2), (2, 1)][self.rng.random_range(0..6)];
+                let viewers: Vec<Json> = (1..=count).map(u64::into).collect();
+                Json::one("presence", [u64::into(writer), viewers.into()])
+            }
+            85..96 => Json::one("pong", self.within(self.player.pings.saturating_sub(1), self.player.pings)),
+            96..97 => Json::one("exited", [self.next.into(), self.within(0, 2).into()]),
+            97..98 => Json::one("closing", "draining"),
+            98..99 => Json::one("newer", true),
+            _ => Json::one("unasked", "history"),
+        }
+    }
+
+    fn attached(&mut self) -> Json {
+        let mut fields = BTreeMap::new();
+        let mut put = |name: &str, value: Json| fields.insert(name.to_owned(), value);
+        let sent = self.player.input_end;
+        match self.rng.random_range(0..100) {
+            // Another life.
+            0..12 => {
+                (self.epoch, self.next, self.confirmed) = (self.epoch + 1, 0, 0);
+                self.player.input_end = 0;
+            }
+            // It forgot the viewer.
+            12..24 if sent > 0 => {
+                self.confirmed = sent + 1_048_577;
+                self.player.input_end = self.confirmed;
+            }
+            _ => self.player.input_end = self.rng.random_range(self.confirmed..=sent.max(self.confirmed)),
+        }
+        put("epoch", self.epoch.into());
+        put("input", self.player.input_end.into());
+        put("offset", (self.next + u64::from(self.rng.random_bool(0.05))).into());
+        if self.rng.random_bool(0.1) {
+            put("role", "viewer".into());
+        }
+        if self.rng.random_bool(0.3) {
+            put("refused", [self.refused()].into());
+        }
+        Json::Map(fields)
+    }
+
+    fn refused(&mut self) -> Json {
+        let from = self.within(self.confirmed, self.player.input_end);
+        let beyond = u64::from(self.chance(0.1));
+        let to = self.within(from, self.player.input_end + beyond);
+        let code = if self.chance(0.8) { "not_writer" } else { "session_ended" };
+        [from.into(), to.into(), code.into()].into()
+    }
+
+    /// What the step has changed.
+    fn heed(&mut self, step: &BTreeMap<String, Json>, has_failed: bool) {
+        if step.contains_key("attach") || step.contains_key("disconnect") {
+            (self.is_connected, self.is_attached) = (step.contains_key("attach"), false);
+        }
+        let Some(frame) = step.get("frame").filter(|_| !has_failed) else { return };
+        if frame.get("attached").is_some() {
+            self.is_attached = true;
+        } else if !self.is_attached {
+            // Nothing else counts.
+        } else if let Some([_, Json::Number(len)]) = frame.get("output").map(Json::list) {
+            self.next += len;
+            self.waiting += len;
+        } else if let Some([_, Json::Number(to)]) = frame.get("gap").map(Json::list) {
+            self.next = *to;
+        } else if let Some(Json::Number(offset)) = frame.get("confirmed") {
+            self.confirmed = (*offset).min(self.player.input_end);
+        }
+    }
+}
