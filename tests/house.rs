@@ -10,7 +10,7 @@ use std::{
 /// Package, its folder, and the packages of ours that it may rest on.
 const ARROWS: &[(&str, &str, &[&str])] = &[
     ("chatcode-proto", ".", &[]),
-    ("chatcode-process", "cli/process", &[]),
+    ("chatcode-process", "cli/process", &["chatcode-proto"]),
     ("chatcode-certs", "certs", &["chatcode-proto"]),
     ("chatcode-link", "core/link", &["chatcode-proto", "chatcode-certs"]),
     ("chatcode-holder", "gateway/holder", &["chatcode-proto"]),

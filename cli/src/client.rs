@@ -147,14 +147,5 @@ pub(crate) fn target<T>(mut request: Request<T>, gateway: &str, session: &str) -
 
 /// A refusal as an error that ends the program with the fitting code.
 pub(crate) fn refused(refusal: &Refusal) -> anyhow::Error {
-    let code = match refusal.code {
-        Code::Invalid => exit::USAGE,
-        Code::Unauthenticated | Code::Forbidden | Code::BadToken | Code::Revoked | Code::NotWriter => {
-            exit::NOPERM
-        }
-        Code::CoreUnreachable | Code::GatewayOffline | Code::HolderUnreachable => exit::UNAVAILABLE,
-        Code::Draining | Code::RateLimited | Code::Timeout | Code::Limit => exit::TEMPFAIL,
-        _ => exit::FAILURE,
-    };
-    anyhow::anyhow!("{}", shown(&refusal.to_string())).context(Exit(code))
+    anyhow::anyhow!("{}", shown(&refusal.to_string())).context(Exit::of(refusal.code))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use chatcode_core::{
-    Core,
+    BuildError, Core,
     config::Config,
     enrollment::{self, TokenWish},
     store::audit::{Entry, Verdict},
@@ -121,7 +121,7 @@ async fn run(mut flags: Run) -> anyhow::Result<()> {
     }
     let config: Config =
         chatcode_process::load("core", flags.config.as_deref(), &flags).context(Exit(exit::CONFIG))?;
-    let core = Core::build(config).await?;
+    let core = Core::build(config).await.map_err(unbuilt)?;
     let bound = core.bound();
     tracing::info!(grpc = %bound.grpc, link = %bound.link, installation = bound.installation, "ready");
     chatcode_process::ready(&Ready {
@@ -135,7 +135,7 @@ async fn run(mut flags: Run) -> anyhow::Result<()> {
 }
 
 async fn token(wish: Token) -> anyhow::Result<()> {
-    let (store, authority) = chatcode_core::open(&wish.data_dir).await?;
+    let (store, authority) = chatcode_core::open(&wish.data_dir).await.map_err(unbuilt)?;
     let kind = match wish.kind {
         Kind::Gateway => MemberKind::Gateway,
         Kind::Edge => MemberKind::Edge,
@@ -143,15 +143,15 @@ async fn token(wish: Token) -> anyhow::Result<()> {
     };
     let wish = TokenWish { kind, name: wish.name, ttl_s: wish.ttl_s };
     let act = Entry::new("local", "token.created");
-    let (token, _) =
-        enrollment::create_token(&store, &authority, &wish, &act).await.context(Exit(exit::FAILURE))?;
+    let made = enrollment::create_token(&store, &authority, &wish, &act).await;
+    let (token, _) = made.map_err(|refusal| exit::with(Exit::of(refusal.code), refusal))?;
     store.close().await;
     writeln!(std::io::stdout(), "{}", *token.expose())?;
     Ok(())
 }
 
 async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {
-    let (store, _) = chatcode_core::open(data_dir).await?;
+    let (store, _) = chatcode_core::open(data_dir).await.map_err(unbuilt)?;
     let verdict = store.verify_audit().await?;
     store.close().await;
     match verdict {
@@ -160,4 +160,15 @@ async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {
             anyhow::bail!("the audit is not as it was written: row {number} is changed, missing or too many")
         }
     }
+}
+
+/// Files that others may read, or that are damaged, are a matter of setting up;
+/// what only the store or the system knows is a failure.
+fn unbuilt(error: BuildError) -> anyhow::Error {
+    let code = match &error {
+        BuildError::Listen { source, .. } => Exit::of_listening(source),
+        BuildError::Store(_) | BuildError::Reflection(_) => Exit(exit::FAILURE),
+        _ => Exit(exit::CONFIG),
+    };
+    exit::with(code, error)
 }

@@ -70,7 +70,7 @@ fn it_makes_join_tokens_beside_a_running_core_and_keeps_one_audit() {
 fn what_is_wrong_is_said_in_one_line_with_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let refused = token(&folder.path().join("core"), &["--ttl-s", "1"]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("60 to 86400 seconds"), "{said}");
 
@@ -79,4 +79,27 @@ fn what_is_wrong_is_said_in_one_line_with_its_exit_code() {
     let refused = program().args(["run", "--config"]).arg(&config).output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("listen_on"));
+}
+
+#[test]
+fn loose_keys_and_a_taken_port_have_exit_codes_of_their_own() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("core");
+    let (mut child, ready) = run(&folder);
+    let taken = ready["grpc"].as_str().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let start =
+        |data: &Path| program().args(["run", "--listen", taken, "--data-dir"]).arg(data).output().unwrap();
+    let refused = start(&other.path().join("core"));
+    assert_eq!(refused.status.code(), Some(75), "another has the port: {refused:?}");
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+
+    let key = std::fs::read_dir(folder.join("ca")).unwrap().next().unwrap().unwrap().path();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = start(&folder);
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("chmod 600"));
 }

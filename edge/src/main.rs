@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::Context as _;
 use chatcode_certs::{JoinToken, tls};
-use chatcode_edge::{Config, Edge, IDENTITY_FOLDER};
+use chatcode_edge::{Config, Edge, IDENTITY_FOLDER, StartError};
 use chatcode_link::enroll::{CoreAddress, enroll};
-use chatcode_process::exit::{CONFIG, Exit, NOPERM, USAGE};
+use chatcode_process::exit::{self, CONFIG, Exit, USAGE};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
@@ -107,7 +107,7 @@ async fn run(file: Option<&Path>, flags: &Flags, exit_with_stdin: bool) -> anyho
     chatcode_process::raise_file_limit();
     let stop = chatcode_process::shutdown(exit_with_stdin);
     let config: Config = chatcode_process::load("edge", file, flags).context(Exit(CONFIG))?;
-    let edge = Edge::build(&config).await.context(Exit(CONFIG))?;
+    let edge = Edge::build(&config).await.map_err(|error| exit::with(start_exit(&error), error))?;
     tracing::info!(target: "chatcode", origin = %edge.origin(), listen = %edge.address(), "the page is served");
     let ready =
         Ready { ready: "edge", origin: edge.origin().to_string(), listen: edge.address().to_string() };
@@ -124,11 +124,19 @@ async fn get_certificate(data_dir: &Path, core: &str) -> anyhow::Result<()> {
         .await
         .context("the join token could not be read from standard input")?;
     let token: JoinToken = text.trim().parse().context(Exit(USAGE))?;
-    let (identity, response) = enroll(core, &token, "").await.context(Exit(NOPERM))?;
+    let enrolled = enroll(core, &token, "").await;
+    let (identity, response) = enrolled.map_err(|error| exit::with(Exit::of(error.code()), error))?;
     let folder = data_dir.join(IDENTITY_FOLDER);
     chatcode_certs::files::private_dir(data_dir)?;
     identity.save(&folder)?;
     CoreAddress::of(core, &response)?.save(&folder)?;
     tracing::info!(target: "chatcode", name = %identity.name(), "enrolled");
     Ok(())
+}
+
+fn start_exit(error: &StartError) -> Exit {
+    match error {
+        StartError::Listen { source, .. } => Exit::of_listening(source),
+        _ => Exit(CONFIG),
+    }
 }

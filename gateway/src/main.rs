@@ -121,14 +121,14 @@ async fn enroll_machine(args: EnrollArgs) -> anyhow::Result<()> {
     let config = load(args.shared, Settings::default())?;
     let id = enroll::enroll(&config, &args.core, &args.name, args.force, tokio::io::stdin())
         .await
-        .map_err(|error| with_exit(enroll_exit(&error), error))?;
+        .map_err(|error| exit::with(enroll_exit(&error), error))?;
     chatcode_process::ready(&Enrolled { enrolled: id.to_string() })?;
     Ok(())
 }
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = load(args.shared, args.settings)?;
-    let gateway = Gateway::build(&config).map_err(|error| with_exit(build_exit(&error), error))?;
+    let gateway = Gateway::build(&config).map_err(|error| exit::with(build_exit(&error), error))?;
     let stop = chatcode_process::shutdown(args.exit_with_stdin);
     let welcomed = |id| {
         let line = Ready { ready: "gateway", gateway: format!("{id}") };
@@ -141,38 +141,25 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
             RunError::Revoked(_) => exit::NOPERM,
             RunError::Sessions(_) => exit::FAILURE,
         };
-        with_exit(code, error)
+        exit::with(Exit(code), error)
     })
 }
 
-fn with_exit(code: u8, error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error {
-    anyhow::Error::new(error).context(Exit(code))
-}
-
-fn build_exit(error: &BuildError) -> u8 {
-    match error {
+fn build_exit(error: &BuildError) -> Exit {
+    Exit(match error {
         BuildError::Lock(LockError::Taken(_)) => exit::TEMPFAIL,
         BuildError::Lock(LockError::Io { .. }) | BuildError::Dial(_) => exit::FAILURE,
         _ => exit::CONFIG,
-    }
+    })
 }
 
-fn enroll_exit(error: &EnrollmentError) -> u8 {
-    match error {
+fn enroll_exit(error: &EnrollmentError) -> Exit {
+    Exit(match error {
         EnrollmentError::Enrolled(_) | EnrollmentError::OtherKind(_) => exit::NOPERM,
         EnrollmentError::NoToken(_) | EnrollmentError::BadToken(_) | EnrollmentError::Name(_) => exit::USAGE,
-        EnrollmentError::Enroll(error) => enroll_call_exit(error.code()),
+        EnrollmentError::Enroll(error) => return Exit::of(error.code()),
         EnrollmentError::Lock(LockError::Taken(_)) => exit::TEMPFAIL,
+        EnrollmentError::Files(_) => exit::CONFIG,
         _ => exit::FAILURE,
-    }
-}
-
-fn enroll_call_exit(code: chatcode_proto::pb::Code) -> u8 {
-    use chatcode_proto::pb::Code;
-    match code {
-        Code::CoreUnreachable | Code::Timeout => exit::UNAVAILABLE,
-        Code::BadToken | Code::Forbidden | Code::Unauthenticated => exit::NOPERM,
-        Code::Invalid => exit::USAGE,
-        _ => exit::FAILURE,
-    }
+    })
 }

@@ -1,6 +1,13 @@
 //! How a program ends: one line for people, and a code for scripts.
 
-use std::{future::Future, io::Write as _, process::ExitCode};
+use std::{
+    error::Error,
+    future::Future,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use chatcode_proto::pb::Code;
 
 /// Something failed.
 pub const FAILURE: u8 = 1;
@@ -20,6 +27,41 @@ pub const CONFIG: u8 = 78;
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("exit code {0}")]
 pub struct Exit(pub u8);
+
+impl Exit {
+    /// The exit code of a refusal, the same in every program.
+    #[must_use]
+    pub const fn of(code: Code) -> Self {
+        Self(match code {
+            Code::Invalid => USAGE,
+            Code::Unauthenticated | Code::Forbidden | Code::BadToken | Code::Revoked | Code::NotWriter => {
+                NOPERM
+            }
+            Code::CoreUnreachable | Code::GatewayOffline | Code::HolderUnreachable | Code::Timeout => {
+                UNAVAILABLE
+            }
+            Code::Draining | Code::RateLimited | Code::Limit => TEMPFAIL,
+            _ => FAILURE,
+        })
+    }
+
+    /// The exit code of an address at which nobody can listen: [`TEMPFAIL`]
+    /// when another has it, [`CONFIG`] when it is not of this machine,
+    /// [`NOPERM`] when it may not be used.
+    #[must_use]
+    pub fn of_listening(error: &io::Error) -> Self {
+        Self(match error.kind() {
+            io::ErrorKind::AddrInUse => TEMPFAIL,
+            io::ErrorKind::PermissionDenied => NOPERM,
+            _ => CONFIG,
+        })
+    }
+}
+
+/// An error with the exit code that ends the program.
+pub fn with(exit: Exit, error: impl Error + Send + Sync + 'static) -> anyhow::Error {
+    anyhow::Error::new(error).context(exit)
+}
 
 /// Runs a program to its end: prints an error with its causes to standard
 /// error and turns it into an exit code ([`FAILURE`] unless an [`Exit`] is
@@ -58,5 +100,33 @@ fn print_error(program: &str, error: &anyhow::Error) {
         );
     }
     // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_is_not_allowed() {
+        for (code, exit) in [
+            (Code::CoreUnreachable, UNAVAILABLE),
+            (Code::Timeout, UNAVAILABLE),
+            (Code::BadToken, NOPERM),
+            (Code::Revoked, NOPERM),
+            (Code::Invalid, USAGE),
+            (Code::RateLimited, TEMPFAIL),
+            (Code::Internal, FAILURE),
+        ] {
+            assert_eq!(Exit::of(code).0, exit, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_another_has_is_worth_another_try() {
+        let of = |kind: io::ErrorKind| Exit::of_listening(&kind.into()).0;
+        assert_eq!(of(io::ErrorKind::AddrInUse), TEMPFAIL);
+        assert_eq!(of(io::ErrorKind::PermissionDenied), NOPERM);
+        assert_eq!(of(io::ErrorKind::AddrNotAvailable), CONFIG);
+    }
 }
