@@ -61,7 +61,8 @@ pub(super) struct Taken(SocketAddr);
 
 /// The address to listen on: `asked`, or the `last` one, or `usual`, or any
 /// port, whichever is the first that is `free`. A port that was asked for by
-/// number is taken or refused; port 0 means the last one of that host, or any.
+/// number is taken or refused, and so is a last one beyond this machine, since
+/// others dial it; port 0 means the last one of that host, or any.
 ///
 /// # Errors
 /// [`Taken`].
@@ -71,14 +72,33 @@ pub(super) fn choose(
     usual: SocketAddr,
     free: impl Fn(SocketAddr) -> bool,
 ) -> Result<SocketAddr, Taken> {
-    let home = match asked {
-        Some(asked) if asked.port() != 0 => return if free(asked) { Ok(asked) } else { Err(Taken(asked)) },
-        Some(any) => any,
-        None => usual,
-    };
-    let candidates = [last.filter(|last| last.ip() == home.ip()), Some(home).filter(|home| home.port() != 0)];
+    let last = last.filter(|last| asked.is_none_or(|asked| asked.ip() == last.ip()));
+    let demanded = asked.filter(|asked| asked.port() != 0);
+    let demanded = demanded.or_else(|| last.filter(|last| asked.is_none() && !last.ip().is_loopback()));
+    if let Some(address) = demanded {
+        return if free(address) { Ok(address) } else { Err(Taken(address)) };
+    }
+    let home = asked.unwrap_or(usual);
+    let candidates = [last, Some(home).filter(|home| home.port() != 0)];
     let any = SocketAddr::new(home.ip(), 0);
     Ok(candidates.into_iter().flatten().find(|address| free(*address)).unwrap_or(any))
+}
+
+/// What is said when core or links listen beyond this machine; `None` when
+/// neither does.
+pub(super) fn beyond(core: SocketAddr, link: SocketAddr) -> Option<String> {
+    let wide: Vec<String> = [("core", core), ("links", link)]
+        .into_iter()
+        .filter(|(_, address)| !address.ip().is_loopback())
+        .map(|(what, address)| format!("{what} at {address}"))
+        .collect();
+    (!wide.is_empty()).then(|| {
+        format!(
+            "chatcode: other machines can reach this one ({}), as it was asked for once; to listen here only: \
+             chatcode up --core-listen {ANY} --link-listen {ANY}",
+            wide.join(", ")
+        )
+    })
 }
 
 /// Whether nobody listens on this TCP address.
@@ -133,6 +153,23 @@ mod tests {
     #[test]
     fn port_zero_of_another_host_does_not_take_the_last_one() {
         assert_eq!(choice(Some("0.0.0.0:0"), Some("127.0.0.1:4000"), &[]), Ok("0.0.0.0:0".into()));
+    }
+
+    #[test]
+    fn a_wider_address_of_the_last_time_is_kept_whole_until_another_is_asked_for() {
+        let last = Some("0.0.0.0:7421");
+        assert_eq!(choice(None, last, &[]), Ok("0.0.0.0:7421".into()));
+        assert_eq!(choice(None, last, &["0.0.0.0:7421"]), Err(Taken(address("0.0.0.0:7421"))));
+        assert_eq!(choice(Some("127.0.0.1:0"), last, &[]), Ok("127.0.0.1:0".into()));
+        assert_eq!(choice(Some("0.0.0.0:0"), last, &["0.0.0.0:7421"]), Ok("0.0.0.0:0".into()));
+    }
+
+    #[test]
+    fn listening_beyond_this_machine_is_said_with_the_way_back() {
+        assert_eq!(beyond(ANY, ANY), None);
+        let words = beyond(address("0.0.0.0:7421"), ANY).expect("is said");
+        assert!(words.contains("core at 0.0.0.0:7421") && !words.contains("links"), "{words}");
+        assert!(words.contains("--core-listen 127.0.0.1:0 --link-listen 127.0.0.1:0"), "{words}");
     }
 
     #[test]

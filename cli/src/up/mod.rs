@@ -23,7 +23,7 @@ use chatcode_proto::limits;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    addresses::{ANY, PAGE, choose, from_here, is_free_tcp, is_free_udp},
+    addresses::{ANY, PAGE, beyond, choose, from_here, is_free_tcp, is_free_udp},
     lock::Lock,
     role::{Role, Spec},
     watch::Watched,
@@ -233,6 +233,9 @@ impl Up {
     ) -> anyhow::Result<Option<open::Page>> {
         let origin = addresses.origin.as_deref().unwrap_or_default();
         let url = login_url::create(client, origin).await?;
+        if let Some(words) = beyond(core, link) {
+            print::say(&words);
+        }
         if self.json {
             let gateway = addresses.gateway.as_deref().unwrap_or_default();
             let data_dir = &places.data_dir;

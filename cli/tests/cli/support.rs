@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// How long anything may take on a machine that does much else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Any port of this machine.
+const ZERO: &str = "127.0.0.1:0";
+
 /// The program under test.
 pub(crate) const CHATCODE: &str = env!("CARGO_BIN_EXE_chatcode");
 
@@ -66,7 +69,12 @@ impl Folder {
 
     /// Starts `up` and waits until it is ready.
     pub(crate) fn up(&self) -> Up {
-        Up::start(self)
+        self.up_with(&["--core-listen", ZERO, "--link-listen", ZERO])
+    }
+
+    /// The same with these addresses.
+    pub(crate) fn up_with(&self, addresses: &[&str]) -> Up {
+        Up::start(self, addresses)
     }
 
     /// Process ids of our programs whose command line names this folder.
@@ -133,9 +141,8 @@ pub(crate) struct Up {
 }
 
 impl Up {
-    fn start(folder: &Folder) -> Self {
-        let zero = "127.0.0.1:0";
-        let arguments = ["up", "--json", "--listen", zero, "--core-listen", zero, "--link-listen", zero];
+    fn start(folder: &Folder, addresses: &[&str]) -> Self {
+        let arguments = [&["up", "--json", "--listen", ZERO], addresses].concat();
         let began = Instant::now();
         let mut child = folder
             .chatcode(&arguments)

@@ -86,11 +86,33 @@ fn ctrl_c_ends_all_but_the_holders_and_the_next_one_finds_the_session() {
     eventually("the end of the session", || folder.session()["state"] != "running");
 }
 
+/// The second machine of the README went offline without a word when its `up`
+/// was started again without the addresses.
+#[test]
+fn what_other_machines_dial_stays_where_it_is_and_is_said() {
+    let folder = Folder::new();
+    let wide = "0.0.0.0:0";
+    let up = folder.up_with(&["--core-listen", wide, "--link-listen", wide]);
+    let before = ["core", "link"].map(|key| up.word(key).to_owned());
+    assert!(before.iter().all(|address| address.starts_with("0.0.0.0:")), "{before:?}");
+    assert_eq!(up.interrupt(), Some(0));
+
+    let up = folder.up_with(&[]);
+    assert_eq!(before, ["core", "link"].map(|key| up.word(key).to_owned()));
+    let said = up.says("other machines can reach this one");
+    assert!(said.contains("--core-listen 127.0.0.1:0"), "{said}");
+    assert_eq!(up.interrupt(), Some(0));
+
+    let up = folder.up();
+    assert!(up.word("core").starts_with("127.0.0.1:"), "{}", up.ready);
+}
+
 #[test]
 fn its_end_of_input_ends_it_too_when_asked() {
     let folder = Folder::new();
     // Standard input is /dev/null here.
     let output = folder.run(&["up", "--json", "--listen", "127.0.0.1:0", "--exit-with-stdin"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(folder.pids("chatcode-").is_empty());
+    // What was being started is killed, which the system does in its own time.
+    eventually("the end of what was started", || folder.pids("chatcode-").is_empty());
 }
