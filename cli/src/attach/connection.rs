@@ -65,6 +65,8 @@ enum Woken {
     /// A frame can be sent again.
     Room,
     Timer,
+    /// Nothing came for too long, not even the answer to a ping.
+    Silence,
 }
 
 async fn converse(
@@ -73,10 +75,15 @@ async fn converse(
     mut stream: Streaming<ServerFrame>,
     frames: &mpsc::Sender<ClientFrame>,
 ) -> Outcome {
+    let mut heard = Instant::now();
     loop {
         let is_full = send_ready(view, frames);
         let timer = view.viewer.next_timeout().map(|time| view.moment(time));
         let has_room = view.has_room();
+        if !has_room {
+            // Frames wait for this terminal; the silence is ours.
+            heard = Instant::now();
+        }
         let woken = tokio::select! {
             frame = stream.message(), if has_room => match frame {
                 Ok(Some(frame)) => Woken::Frame(frame),
@@ -86,10 +93,12 @@ async fn converse(
             happened = view.happens() => Woken::Person(happened),
             _ = frames.reserve(), if is_full => Woken::Room,
             () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => Woken::Timer,
+            () = tokio::time::sleep_until(heard + limits::VIEWER_SILENCE), if has_room => Woken::Silence,
         };
         match woken {
             Woken::Frame(frame) => match view.viewer.handle_frame(view.now(), frame) {
                 Ok(events) => {
+                    heard = Instant::now();
                     events.into_iter().for_each(|event| view.show(event));
                     if let Some(exit) = view.take_exit() {
                         return Outcome::End(End::Exited(exit));
@@ -110,6 +119,7 @@ async fn converse(
             }
             Woken::Timer => view.viewer.handle_timeout(view.now()),
             Woken::Room => {}
+            Woken::Silence => return Outcome::Broken(Refusal::new(Code::Timeout, "the session went silent")),
         }
     }
 }

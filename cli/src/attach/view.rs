@@ -253,7 +253,7 @@ impl View {
         let what = match why.code {
             Code::GatewayOffline => "the machine is offline",
             Code::CoreUnreachable => "the core does not answer",
-            Code::HolderUnreachable => "the session does not answer",
+            Code::HolderUnreachable | Code::Timeout => "the session does not answer",
             Code::Draining => "the core restarts",
             _ => "the connection broke",
         };
@@ -306,26 +306,22 @@ impl View {
     fn type_in(&mut self, bytes: &[u8]) {
         if self.role == Role::Viewer {
             self.notice_once("read-only; Enter ~ . leaves");
-        } else if let Some(name) = self.other_writer() {
-            self.notice_once(&format!("{name} types; Enter ~ w takes the keyboard"));
+        } else if let Some(why) = may_not_type(&self.presence, self.number) {
+            self.notice_once(&why);
         } else {
             self.has_typed = true;
             let taken = self.viewer.push_input(bytes);
             if taken < bytes.len() {
-                self.notify(&format!("{} bytes typed were not taken: too many wait", bytes.len() - taken));
+                self.notify(&format!(
+                    "{} bytes typed were not taken: the session has not read what came before; wait, then again",
+                    bytes.len() - taken
+                ));
             }
         }
     }
 
     const fn is_writer(&self) -> bool {
         self.presence.writer != 0 && self.presence.writer == self.number
-    }
-
-    /// Who else has the keyboard.
-    fn other_writer(&self) -> Option<String> {
-        let writer = self.presence.writer;
-        let other = self.presence.viewers.iter().find(|viewer| viewer.viewer == writer)?;
-        (writer != self.number).then(|| shown(&other.display_name))
     }
 
     fn notice_once(&mut self, text: &str) {
@@ -369,5 +365,34 @@ impl Drop for View {
         if let Some((notice, _)) = self.notice.take() {
             self.write(notice.erase());
         }
+    }
+}
+
+/// Why the viewer of this number may not type: somebody else has the keyboard,
+/// or keeps it while away for a moment.
+fn may_not_type(presence: &pb::Presence, number: u32) -> Option<String> {
+    let writer = presence.writer;
+    if writer == 0 || writer == number {
+        return None;
+    }
+    let there = presence.viewers.iter().find(|viewer| viewer.viewer == writer);
+    let who = there
+        .map_or_else(|| "who types is away,".to_owned(), |viewer| shown(&viewer.display_name) + " types;");
+    Some(format!("{who} Enter ~ w takes the keyboard"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_who_may_not_type_is_told_who_may() {
+        let ada = pb::Viewer { viewer: 1, display_name: "ada".to_owned(), ..Default::default() };
+        let presence = |writer| pb::Presence { viewers: vec![ada.clone()], writer };
+        assert_eq!(may_not_type(&presence(0), 2), None, "the first key takes the keyboard");
+        assert_eq!(may_not_type(&presence(2), 2), None);
+        assert_eq!(may_not_type(&presence(1), 2).as_deref(), Some("ada types; Enter ~ w takes the keyboard"));
+        let away = may_not_type(&presence(7), 2);
+        assert_eq!(away.as_deref(), Some("who types is away, Enter ~ w takes the keyboard"));
     }
 }

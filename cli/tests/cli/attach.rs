@@ -54,6 +54,27 @@ fn it_survives_the_daemon_and_the_core_with_every_number_once() {
     assert_eq!(numbers, (1..=300).collect::<Vec<_>>());
 }
 
+/// A machine that hangs gives no error: the person once looked at a still
+/// screen without a word.
+#[test]
+fn a_session_that_goes_silent_is_said_so_and_comes_back() {
+    let folder = Folder::new();
+    let _up = folder.up();
+    folder.prints(&["new", "--name", "work", "--", "bash", "--norc"]);
+    let pty = Pty::new(30, 100);
+    let mut attach = pty.run(&folder.chatcode(&["attach", "work"]));
+    pty.shows("bash");
+    let gateway = folder.pids("chatcode-gateway")[0];
+    kill(gateway, Signal::STOP);
+    pty.types("echo sum-$((40 + 2))\r");
+    pty.shows("it comes back by itself");
+    kill(gateway, Signal::CONT);
+    pty.shows("sum-42\r\n");
+    pty.types("exit\r");
+    assert_eq!(attach.wait().expect("ends").code(), Some(0));
+    assert_eq!(pty.text().matches("sum-42\r\n").count(), 1, "typed once: {:?}", pty.text());
+}
+
 #[test]
 fn a_reader_does_not_type_and_a_signal_gives_the_terminal_back() {
     let folder = Folder::new();
