@@ -1,7 +1,7 @@
 //! The core as a stranger's gRPC client sees it: by reflection, with the
 //! administrator's certificate.
 
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf};
 
 use anyhow::{Context as _, ensure};
 use chatcode_harness::{Mesh, soon};
@@ -14,35 +14,87 @@ fn buf() -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-#[tokio::test]
-async fn a_client_that_knows_nothing_finds_and_calls_the_services() -> anyhow::Result<()> {
-    let mesh = Mesh::start().await?;
-    let folder = mesh.folder().join("pem");
-    mesh.admin.save(&folder)?;
-    let curl = async |method: &str, header: Option<String>| -> anyhow::Result<String> {
-        let url = format!("https://{}{method}", mesh.grpc_address());
+/// What both clients are asked for.
+struct Asked {
+    address: String,
+    server_name: String,
+    pem: PathBuf,
+    gateway: String,
+}
+
+impl Asked {
+    /// Runs a client that must succeed; gives what it printed.
+    async fn prints(&self, name: &str, command: &mut Command) -> anyhow::Result<String> {
+        let output = soon(name, command.kill_on_drop(true).output()).await?;
+        let output = output.with_context(|| format!("{name} starts"))?;
+        ensure!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    async fn buf_curl(&self, method: &str, header: Option<&str>) -> anyhow::Result<String> {
         let mut command = Command::new(buf()?);
         command
             .args(["curl", "--protocol", "grpc", "--data", "{}"])
             .arg("--cacert")
-            .arg(folder.join("roots.pem"))
+            .arg(self.pem.join("roots.pem"))
             .arg("--cert")
-            .arg(folder.join("identity.pem"))
+            .arg(self.pem.join("identity.pem"))
             .arg("--key")
-            .arg(folder.join("identity.pem"))
-            .args(["--servername", &mesh.admin.trust_domain().core_dns()])
-            .kill_on_drop(true);
+            .arg(self.pem.join("identity.pem"))
+            .args(["--servername", &self.server_name]);
         if let Some(header) = header {
-            command.args(["--header", &header]);
+            command.args(["--header", header]);
         }
-        let output = soon("buf curl", command.arg(url).output()).await?.context("buf curl starts")?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
+        self.prints("buf curl", command.arg(format!("https://{}/{method}", self.address))).await
+    }
+
+    async fn grpcurl(&self, method: &str, header: Option<&str>) -> anyhow::Result<String> {
+        let mut command = Command::new("grpcurl");
+        command
+            .args(["-d", "{}"])
+            .arg("-cacert")
+            .arg(self.pem.join("roots.pem"))
+            .arg("-cert")
+            .arg(self.pem.join("identity.pem"))
+            .arg("-key")
+            .arg(self.pem.join("identity.pem"))
+            .args(["-servername", &self.server_name]);
+        if let Some(header) = header {
+            command.args(["-H", header]);
+        }
+        self.prints("grpcurl", command.args([&self.address, method])).await
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_knows_nothing_finds_and_calls_the_services() -> anyhow::Result<()> {
+    let mesh = Mesh::start().await?;
+    let asked = Asked {
+        address: mesh.grpc_address().to_owned(),
+        server_name: mesh.admin.trust_domain().core_dns(),
+        pem: mesh.folder().join("pem"),
+        gateway: mesh.gateway_id()?,
     };
-    let fleet = curl("/chatcode.v1.Fleet/List", None).await?;
-    let gateway = mesh.gateway_id()?;
-    ensure!(fleet.contains(&gateway), "the gateway is listed: {fleet}");
-    let target = format!("chatcode-gateway: {gateway}");
-    curl("/chatcode.v1.Sessions/List", Some(target)).await.context("passed on to the gateway")?;
+    mesh.admin.save(&asked.pem)?;
+    let target = format!("chatcode-gateway: {}", asked.gateway);
+    let (core, machine) = ("chatcode.v1.Fleet/List", "chatcode.v1.Sessions/List");
+
+    let fleet = asked.buf_curl(core, None).await?;
+    ensure!(fleet.contains(&asked.gateway), "the gateway is listed: {fleet}");
+    asked.buf_curl(machine, Some(&target)).await.context("passed on to the gateway")?;
+
+    if !is_installed("grpcurl") {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "skipped: grpcurl is not on PATH; buf curl has done the same")?;
+        return Ok(());
+    }
+    let fleet = asked.grpcurl(core, None).await?;
+    ensure!(fleet.contains(&asked.gateway), "the gateway is listed: {fleet}");
+    asked.grpcurl(machine, Some(&target)).await.context("passed on to the gateway")?;
     Ok(())
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

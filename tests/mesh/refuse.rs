@@ -3,6 +3,7 @@
 
 use std::net::UdpSocket;
 
+use anyhow::Context as _;
 use chatcode_certs::{Authority, Identity, JoinToken, Key, MemberName, csr};
 use chatcode_harness::{
     Mesh, Page, Terminal, http,
@@ -114,9 +115,8 @@ async fn sockets_that_speak_nonsense_are_closed_with_its_code() -> anyhow::Resul
 
     let mut large = page.open(metadata::ATTACH, &target).await?;
     hostile::send(&mut large, hostile::attach(pb::Role::Viewer)).await?;
-    // The edge may close before all of it is sent.
-    let _ = large.send(Message::Binary(vec![0; limits::WEBSOCKET_MESSAGE_BYTES * 4].into())).await;
-    assert!(!end_of(&mut large).await.is_empty());
+    large.send(Message::Binary(vec![0; limits::WEBSOCKET_MESSAGE_BYTES + 1].into())).await?;
+    closes_with(&end_of(&mut large).await, pb::Code::TooLarge);
     canary.is_unharmed().await
 }
 
@@ -256,13 +256,19 @@ async fn certificates_of_another_installation_open_nothing() -> anyhow::Result<(
     let request = csr::verify(&csr::create(&key)?)?;
     let name = MemberName::Admin(MemberId::from_random(rand::random()));
     let issued = foreign.issue(&name, &request, std::time::Duration::from_secs(3600))?;
-    // It trusts the right core, but nobody there knows its certificate.
     let identity = Identity::new(key, issued.chain, mesh.admin.roots().to_vec())?;
-    let tls = chatcode_certs::tls::core_client(&identity, &[b"h2"])?;
-    let channel =
-        chatcode_link::tcp::channel(mesh.grpc_address(), tls, &mesh.admin.trust_domain().core_dns());
+    // It trusts the right core as ours does, and shows the foreign certificate.
+    let tls = |identity: &Identity| chatcode_certs::tls::core_client(identity, &[b"h2"]);
+    let mut mixed = (*tls(&mesh.admin)?).clone();
+    mixed.client_auth_cert_resolver = tls(&identity)?.client_auth_cert_resolver.clone();
+    let server_name = mesh.admin.trust_domain().core_dns();
+    let channel = chatcode_link::tcp::channel(mesh.grpc_address(), mixed.into(), &server_name);
     let mut fleet = pb::fleet_client::FleetClient::new(channel);
     let refused = soon("the refusal", fleet.list(pb::FleetListRequest {})).await?;
-    assert!(refused.is_err());
+    let status = refused.err().context("a foreign certificate opens nothing")?;
+    let refusal = chatcode_link::exit::refusal(&status, pb::Code::CoreUnreachable);
+    assert_eq!(refusal.code, pb::Code::CoreUnreachable, "the handshake fails: {refusal:?}");
+    assert!(refusal.message.contains("alert"), "the core said why: {refusal:?}");
+    mesh.fleet()?.list(pb::FleetListRequest {}).await.context("our own certificate opens the same")?;
     canary.is_unharmed().await
 }

@@ -77,7 +77,10 @@ impl Pty {
     pub(crate) fn shows(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = self.seen.0.lock().expect("is whole");
-        while !seen.windows(text.len()).any(|window| window == text.as_bytes()) {
+        // Every byte is read once: the program's output waits for the lock.
+        let mut from = 0;
+        while !seen[from..].windows(text.len()).any(|window| window == text.as_bytes()) {
+            from = seen.len().saturating_sub(text.len());
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{text:?} was not shown but {:?}", String::from_utf8_lossy(&seen));
             seen = self.seen.1.wait_timeout(seen, left).expect("is whole").0;

@@ -134,18 +134,15 @@ impl Terminal {
     /// # Errors
     /// When it does not come; the error shows the end of the output.
     pub async fn sees(&mut self, text: &str) -> anyhow::Result<()> {
-        let wanted = text.as_bytes().to_vec();
-        self.until(&format!("{text:?}"), move |terminal| {
-            terminal.output.windows(wanted.len()).any(|window| window == wanted)
-        })
-        .await
+        let mut search = Search::new(text);
+        self.until(&format!("{text:?}"), |terminal| search.finds_in(&terminal.output)).await
     }
 
     /// Goes on until `reached`.
     ///
     /// # Errors
     /// When it is not reached in time; the error shows the end of the output.
-    pub async fn until(&mut self, what: &str, reached: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
+    pub async fn until(&mut self, what: &str, mut reached: impl FnMut(&Self) -> bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !reached(self) {
             let turn = tokio::time::timeout_at(deadline, self.turn()).await;
@@ -277,8 +274,54 @@ impl Terminal {
     }
 }
 
+/// Looks for a text in output that grows. It reads every byte once: a search
+/// from the beginning at every frame would make a viewer slow that is not.
+struct Search {
+    wanted: Vec<u8>,
+    looked_at: usize,
+}
+
+impl Search {
+    fn new(text: &str) -> Self {
+        Self { wanted: text.as_bytes().to_vec(), looked_at: 0 }
+    }
+
+    /// Whether it is in `output`, which begins as it did at the last call.
+    fn finds_in(&mut self, output: &[u8]) -> bool {
+        // It may have begun in what was looked at before.
+        let from = self.looked_at.saturating_sub(self.wanted.len());
+        self.looked_at = output.len();
+        output[from..].windows(self.wanted.len()).any(|window| window == self.wanted)
+    }
+}
+
 /// Every line of `text` that is a number, in order.
 #[must_use]
 pub fn numbers(text: &str) -> Vec<u64> {
     text.lines().filter_map(|line| line.trim().parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_once_however_it_is_cut() {
+        let output = b"some lines, the wanted one, and more";
+        for cut in 0..=output.len() {
+            let mut search = Search::new("wanted");
+            let is_there = search.finds_in(&output[..cut]);
+            assert_eq!(is_there, cut >= 22, "at {cut}");
+            assert!(is_there || search.finds_in(output), "at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_was_looked_at_is_not_read_again() {
+        let mut output = b"wanted".to_vec();
+        let mut search = Search::new("wanted");
+        assert!(search.finds_in(&output));
+        output.extend_from_slice(&[b'.'; 100]);
+        assert!(!Search { wanted: b"wanted".to_vec(), looked_at: 50 }.finds_in(&output));
+    }
 }
