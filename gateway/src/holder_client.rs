@@ -72,6 +72,8 @@ impl HolderConnection {
     async fn ask(socket: &Path, verb: Verb) -> Result<Self, HolderError> {
         let mut stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => HolderError::Gone,
+            // So many callers wait that no more may.
+            io::ErrorKind::WouldBlock => HolderError::Silent,
             _ => HolderError::Io(error),
         })?;
         let asked = Instant::now();

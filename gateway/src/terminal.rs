@@ -114,7 +114,7 @@ impl Terminal {
             request_id: grant.request_id,
         };
         let connection = self.registry.connect(id, Verb::Attach(attach)).await?;
-        tracing::info!(%call, %principal, session = %id, "attach");
+        tracing::debug!(%call, %principal, session = %id, "attach");
         let (socket, buffer) = connection.into_parts();
         let (from_holder, to_holder) = socket.into_split();
         let carry = tokio::spawn(carry(request.into_inner(), to_holder));

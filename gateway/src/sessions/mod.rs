@@ -1,11 +1,30 @@
 //! The machine's sessions, and the service `Sessions` that a core calls on its
 //! link.
 
+#[cfg(target_os = "linux")]
+mod kill;
 mod record;
 mod registry;
 mod start;
 mod table;
 mod watch;
+
+/// Where nothing proves which process a holder is.
+#[cfg(not(target_os = "linux"))]
+mod kill {
+    use std::{future, path::Path};
+
+    use chatcode_proto::{
+        code::Refusal,
+        pb::{Code, HolderRecord},
+    };
+
+    pub(super) fn kill(_: &Path, _: Option<&HolderRecord>) -> future::Ready<Result<(), Refusal>> {
+        let words =
+            "this system does not prove which process the holder is; end that chatcode-holder by hand";
+        future::ready(Err(Refusal::new(Code::HolderUnreachable, words)))
+    }
+}
 
 use std::{pin::Pin, sync::Arc};
 

@@ -30,11 +30,16 @@ pub(super) fn scan(sessions: &Path) -> io::Result<Vec<SessionId>> {
 /// What a holder kept of the session `id`; `None` when there is nothing that
 /// can be read as such.
 pub(super) fn read(path: &Path, id: &SessionId) -> Option<pb::Session> {
+    read_whole(path, id)?.session
+}
+
+/// The same with the holder's process; `session` is set.
+pub(super) fn read_whole(path: &Path, id: &SessionId) -> Option<pb::HolderRecord> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(limits::HOLDER_MESSAGE_BYTES).unwrap_or(u64::MAX);
     File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
-    let session = pb::HolderRecord::decode(bytes.as_slice()).ok()?.session?;
-    (session.id == id.to_string()).then_some(session)
+    let record = pb::HolderRecord::decode(bytes.as_slice()).ok()?;
+    (record.session.as_ref()?.id == id.to_string()).then_some(record)
 }
 
 /// Makes the folder of a new session, 0700; its parent exists.

@@ -18,7 +18,7 @@ use tokio::{sync::broadcast, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    record,
+    kill, record,
     start::Starter,
     table::{Claim, Table, is_living},
 };
@@ -130,26 +130,56 @@ impl Registry {
         self.ask(id, Verb::Rename(pb::HolderRename { name })).await
     }
 
-    /// Ends a session; one that has ended is forgotten, and `None` returned.
+    /// Ends a session; one that has ended is forgotten, and `None` returned. A
+    /// holder that does not answer is killed with its shell if `force`, or when
+    /// the session has ended: then nothing is lost.
     ///
     /// # Errors
     /// `UNKNOWN_SESSION`, `HOLDER_UNREACHABLE`.
     pub(crate) async fn end(&self, id: SessionId, force: bool) -> Result<Option<pb::Session>, Refusal> {
+        let has_ended = !is_living(&self.get(&id)?);
         let verb = Verb::End(pb::HolderEnd { force });
-        if is_living(&self.get(&id)?) {
-            return self.ask(id, verb).await.map(Some);
+        let answer = HolderConnection::open(&self.places.socket(&id), verb).await;
+        let is_silent = matches!(answer, Err(HolderError::Silent));
+        if has_ended {
+            // Its holder lingers for late viewers at the most.
+            if is_silent && let Err(error) = self.kill(id).await {
+                tracing::warn!(session = %id, %error, "the holder of an ended session stays");
+            }
+            self.forget(&id);
+            return Ok(None);
         }
-        // Its holder may still linger for late viewers, and goes now.
-        if let Err(error) = HolderConnection::open(&self.places.socket(&id), verb).await {
-            tracing::debug!(session = %id, %error, "no holder lingers");
+        if is_silent && force {
+            self.kill(id).await?;
+            return self.get(&id).map(Some);
         }
-        self.forget(&id);
-        Ok(None)
+        if is_silent {
+            let words = "the session's holder does not answer; force (`chatcode end --force`) kills it with its shell";
+            return Err(Refusal::new(Code::HolderUnreachable, words));
+        }
+        self.take_answer(id, answer).map(Some)
+    }
+
+    /// Kills a holder that does not answer; its session is lost if it lived.
+    async fn kill(&self, id: SessionId) -> Result<(), Refusal> {
+        let record = record::read_whole(&self.places.record(&id), &id);
+        kill::kill(&self.places.socket(&id), record.as_ref()).await?;
+        tracing::warn!(session = %id, "a holder that did not answer was killed, with its shell");
+        self.conclude(id, false);
+        Ok(())
     }
 
     /// Asks the holder of a living session; its answer is taken in.
     async fn ask(&self, id: SessionId, verb: Verb) -> Result<pb::Session, Refusal> {
-        match HolderConnection::open(&self.places.socket(&id), verb).await {
+        self.take_answer(id, HolderConnection::open(&self.places.socket(&id), verb).await)
+    }
+
+    fn take_answer(
+        &self,
+        id: SessionId,
+        answer: Result<HolderConnection, HolderError>,
+    ) -> Result<pb::Session, Refusal> {
+        match answer {
             Ok(answer) => {
                 self.put(id, answer.session.clone(), false);
                 Ok(answer.session)
@@ -320,13 +350,13 @@ impl Registry {
         }
     }
 
-    /// Measures the way to one holder, in turn.
+    /// Measures the way to one holder, in turn. One that does not answer has no
+    /// round trip.
     pub(crate) async fn measure(&self) {
         let Some(id) = self.lock().next_to_measure() else { return };
-        let begun = Instant::now();
         let opened = HolderConnection::open(&self.places.socket(&id), watch()).await;
-        let took = opened.map_or_else(|_| begun.elapsed(), |connection| connection.took);
-        self.lock().put_measure(id, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        let took = opened.ok().map(|connection| connection.took.as_micros());
+        self.lock().put_measure(id, took.map(|took| u64::try_from(took).unwrap_or(u64::MAX)));
     }
 
     /// The round trip to the slowest holder when last measured, in

@@ -16,9 +16,9 @@ use tokio::sync::{broadcast, watch};
 pub(super) struct Table {
     sessions: BTreeMap<SessionId, pb::Session>,
     starting: HashMap<SessionId, watch::Receiver<()>>,
-    /// The last round trip to each living holder, and in which order they were
-    /// measured.
-    measured: BTreeMap<SessionId, (u64, u64)>,
+    /// In which order the living holders were measured, and the round trip to
+    /// each that answered.
+    measured: BTreeMap<SessionId, (u64, Option<u64>)>,
     measures: u64,
     events: broadcast::Sender<Event>,
 }
@@ -132,18 +132,19 @@ impl Table {
         living.map(|(id, _)| *id).min_by_key(|id| self.measured.get(id).map(|(order, _)| *order))
     }
 
-    /// Keeps the round trip to a holder.
-    pub(super) fn put_measure(&mut self, id: SessionId, rtt_us: u64) {
+    /// Keeps the round trip to a holder; `None` when it did not answer, which
+    /// forgets the last one.
+    pub(super) fn put_measure(&mut self, id: SessionId, rtt_us: Option<u64>) {
         self.measures += 1;
         if self.sessions.get(&id).is_some_and(is_living) {
-            self.measured.insert(id, (self.measures, rtt_us.max(1)));
+            self.measured.insert(id, (self.measures, rtt_us.map(|rtt| rtt.max(1))));
         }
     }
 
     /// The round trip to the slowest living holder, in microseconds; 0: none
     /// was measured.
     pub(super) fn slowest_us(&self) -> u64 {
-        self.measured.values().map(|(_, rtt)| *rtt).max().unwrap_or(0)
+        self.measured.values().filter_map(|(_, rtt)| *rtt).max().unwrap_or(0)
     }
 
     fn tell(&self, event: Event) {
@@ -237,13 +238,23 @@ mod tests {
         let mut turns = Vec::new();
         for rtt in [70, 90, 0, 10] {
             let next = table.next_to_measure().expect("one lives");
-            table.put_measure(next, rtt);
+            table.put_measure(next, Some(rtt));
             turns.push(next);
         }
         assert_eq!(turns, [id(0), id(1), id(2), id(0)]);
         assert_eq!(table.slowest_us(), 90);
         table.put(id(1), session(1, SessionState::Lost), false);
         assert_eq!(table.slowest_us(), 10);
+    }
+
+    #[test]
+    fn a_holder_that_does_not_answer_has_no_round_trip_and_waits_for_its_turn() {
+        let mut table = running(0..2);
+        table.put_measure(id(0), Some(90));
+        table.put_measure(id(1), Some(10));
+        table.put_measure(id(0), None);
+        assert_eq!(table.slowest_us(), 10);
+        assert_eq!(table.next_to_measure(), Some(id(1)), "the others have their turn");
     }
 
     #[test]

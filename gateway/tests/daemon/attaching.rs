@@ -56,10 +56,15 @@ async fn the_end_of_the_shell_is_told_and_ends_the_call_well() {
         }
     };
     assert_eq!(exited.exit.unwrap().code, 3);
-    // The holder stays for viewers that come late; told to go, it goes.
+    assert_eq!(seat.next_word().await.expect("a good end"), None);
+    // The holder stays for viewers that come late.
     link.state(&made.id, SessionState::Exited).await;
-    link.end_session(&made.id, false).await.unwrap();
-    while seat.next_word().await.expect("a good end").is_some() {}
+    let mut late = Seat::take(link.link(), &made.id).await;
+    let mut words = Vec::new();
+    while let Some(word) = late.next_word().await.expect("a good end") {
+        words.push(word);
+    }
+    assert!(matches!(words.last(), Some(server_frame::Kind::Exited(_))), "{words:?}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use chatcode_proto::{
     id::SessionId,
     pb::{self, Code, SessionState, sessions_watch_response::Event},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tonic::Streaming;
 
 use crate::{
@@ -32,6 +33,39 @@ async fn told(watch: &mut Watch, id: &str, state: SessionState) -> pb::Session {
             _ => {}
         }
     }
+}
+
+fn is_alive(pid: Pid) -> bool {
+    // A zombie has ended too.
+    fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
+}
+
+#[tokio::test]
+async fn a_holder_that_is_stopped_is_killed_by_force_and_its_shell_with_it() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let link = core.link().await;
+    let stubborn = "trap '' HUP TERM; echo $$ > pid.new; mv pid.new pid; while :; do sleep 1; done";
+    let made = link.create_sh(stubborn).await;
+    let other = link.create_sh("exec cat").await;
+    let file = machine.home().join("pid");
+    let shell = eventually("the shell's number", async || fs::read_to_string(&file).ok()).await;
+    let shell = Pid::from_raw(shell.trim().parse().unwrap()).unwrap();
+    let holder = machine.holder_pid(&made.id).unwrap();
+    kill_process(holder, Signal::STOP).unwrap();
+
+    let refused = link.end_session(&made.id, false).await.unwrap_err();
+    assert_eq!(code(&refused), Code::HolderUnreachable);
+    assert!(refused.message().contains("force"), "{}", refused.message());
+    assert!(is_alive(holder) && is_alive(shell), "nothing is killed unasked");
+
+    let ended = link.end_session(&made.id, true).await.unwrap().expect("is still known");
+    assert_eq!(ended.state(), SessionState::Lost);
+    eventually("the end of both", async || (!is_alive(holder) && !is_alive(shell)).then_some(())).await;
+    assert_eq!(link.get(&other.id).await.unwrap().state(), SessionState::Running, "the other lives on");
+    assert_eq!(link.end_session(&made.id, false).await.unwrap(), None, "is forgotten as others are");
 }
 
 #[tokio::test]
