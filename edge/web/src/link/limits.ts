@@ -1,26 +1,33 @@
-// The bounds that the page keeps, from the contract's page of limits
-// (src/limits.rs); the names are the same. Times in milliseconds.
+// The bounds that the page keeps. Times in milliseconds.
+
+// From the contract's page of limits (src/limits.rs); tests/vectors/limits.json
+// holds both to the same values.
 
 export const INPUT_BYTES = 32 * 1024;
 export const INPUT_UNCONFIRMED_BYTES = 1024 * 1024;
+export const INPUT_IN_FLIGHT_BYTES = 128 * 1024;
 export const WINDOW_MIN_BYTES = 32 * 1024;
 export const WINDOW_MAX_BYTES = 1024 * 1024;
 export const WINDOW_SLACK_MS = 20;
 export const FRAME_VERSIONS = [1];
 export const EDGE_VERSIONS = [1];
+/** A viewer measures the way to its holder this often. */
+export const VIEWER_PING_MS = 5_000;
+/** A viewer that heard nothing for this time connects anew. */
+export const VIEWER_SILENCE_MS = 12_000;
 export const RECONNECT_FIRST_MS = 250;
 export const RECONNECT_LONGEST_MS = 10_000;
 export const LINK_LASTED_MS = 10_000;
 export const UNARY_DEADLINE_MS = 20_000;
 export const HANDSHAKE_MS = 10_000;
-export const ROWS_MAX = 500;
-export const COLS_MAX = 1000;
 export const SESSION_NAME_CHARS = 128;
 export const ARGUMENTS = 64;
+
+// The page's own.
+
 /** A watch that is silent for three of its signs of life is dead. */
 export const WATCH_SILENCE_MS = 35_000;
-
-/** The page asks the edge and the holder this often how far they are. */
+/** The page asks the edge this often how far it is. */
 export const PING_MS = 3_000;
 /** Without any answer for this time a socket is dead. */
 export const SILENCE_MS = 12_000;

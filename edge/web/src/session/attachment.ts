@@ -6,7 +6,16 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Role } from "../gen/chatcode/v1/grant_pb";
 import type { Exit } from "../gen/chatcode/v1/sessions_pb";
-import { ClientFrameSchema, ServerFrameSchema, type ClientFrame, type Presence } from "../gen/chatcode/v1/terminal_pb";
+import {
+  ClientFrameSchema,
+  QueryAnswerer,
+  ServerFrameSchema,
+  type Attached,
+  type ClientFrame,
+  type Presence,
+} from "../gen/chatcode/v1/terminal_pb";
+import { smooth } from "../link/latency";
+import { VIEWER_SILENCE_MS } from "../link/limits";
 import { Line, wakeOnReturn } from "../link/line";
 import { fromError, Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
@@ -14,7 +23,7 @@ import { Store } from "../store";
 import { Screen, type ScreenLook } from "../terminal/screen";
 import type { PasteRisk } from "../terminal/paste";
 import { bytesText } from "../words";
-import { REMEMBERED } from "./viewer-id";
+import { forget, lostBytes, recall, remember } from "./remembered";
 import { Viewer, type Remembered, type ViewerEvent } from "./viewer";
 
 const ATTACH = "/chatcode.v1.Terminal/Attach";
@@ -89,10 +98,13 @@ export class Attachment {
   readonly #viewer: Viewer;
   readonly #forget: () => void;
   readonly #remember = (): void => this.#store();
-  readonly #key: string;
+  /** Of the page before a reload; until this one has attached. */
+  #before: Remembered | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When the timer fires. */
   #armed = Infinity;
+  /** When the oldest ping was sent since something was heard. */
+  #asked: number | undefined;
   #notices = 0;
   #visible = false;
   #writerAnswers = false;
@@ -105,8 +117,8 @@ export class Attachment {
     viewerId: Uint8Array,
     look: ScreenLook,
   ) {
-    this.#key = `${REMEMBERED}${session}`;
-    this.#viewer = new Viewer(viewerId, Role.WRITER, remembered(this.#key));
+    this.#before = recall(session);
+    this.#viewer = new Viewer(viewerId, Role.WRITER);
     this.screen = new Screen(look, {
       typed: (bytes, byHand) => this.type(bytes, byHand),
       fitted: (size) => {
@@ -121,7 +133,7 @@ export class Attachment {
       searched: (found, current) => this.status.patch({ search: { found, current } }),
     });
     this.line = new Line(rpc, socketUrl, { method: ATTACH, gateway, session }, {
-      opened: () => this.#send(this.#viewer.attach(performance.now())),
+      opened: () => this.#send(this.#viewer.attach()),
       message: (bytes) => this.#message(bytes),
       closed: (refusal) => this.#closed(refusal),
     });
@@ -132,9 +144,9 @@ export class Attachment {
   /** Typed bytes: sent at once, or kept until the line is back. */
   type(bytes: Uint8Array, byHand: boolean): void {
     const viewer = this.#viewer;
-    const { exited, refusedKeys } = this.status.get();
+    const { exited, refusedKeys, role } = this.status.get();
     if (exited) return;
-    if (!viewer.mayType) {
+    if (!viewer.mayType || role !== Role.WRITER) {
       if (byHand) this.status.patch({ refusedKeys: refusedKeys + 1 });
       return;
     }
@@ -188,16 +200,18 @@ export class Attachment {
 
   /** Leaves for good: the lease is free at once. */
   close(): void {
-    if (this.#viewer.isAttached) this.#send(this.#viewer.detach());
+    this.#viewer.detach();
+    this.#flush();
     this.#forget();
     this.#disarm();
     window.removeEventListener("pagehide", this.#remember);
-    sessionStorage.removeItem(this.#key);
+    forget(this.session);
     this.line.stop();
     this.screen.dispose();
   }
 
   #message(bytes: Uint8Array): void {
+    this.#asked = undefined;
     try {
       const events = this.#viewer.handleFrame(performance.now(), fromBinary(ServerFrameSchema, bytes));
       for (const event of events) this.#apply(event);
@@ -217,16 +231,13 @@ export class Attachment {
         break;
       }
       case "rtt":
-        this.status.patch({ rttMs: event.ms });
+        this.status.patch({ rttMs: smooth(this.status.get().rttMs, event.ms) });
         break;
       case "attached":
-        this.#writerAnswers = event.writerAnswers;
-        this.line.stands();
-        this.status.patch({ attached: true, seen: true, role: event.role, viewer: event.viewer, exited: false, exit: undefined });
-        if (event.session !== undefined) this.status.patch({ name: event.session.name });
+        this.#attached(event.attached);
         break;
       case "reset":
-        this.#reset(event.skipped);
+        this.#reset(event.gap);
         break;
       case "presence":
         this.status.patch({ presence: event.presence });
@@ -244,16 +255,24 @@ export class Attachment {
       case "closing":
         throw event.refusal;
       case "input-refused":
-        this.#notice("input", `${bytesText(event.bytes)} of input were not taken: ${refusedBecause(event.code)}`);
+        this.#notice("input", `${bytesText(event.to - event.from)} of input were not taken: ${refusedBecause(event.code)}`);
         break;
       case "input-unknown":
-        this.#notice("input", `${bytesText(event.bytes)} of input were on their way when the session's keeper ended; nobody knows whether they arrived`);
-        break;
-      case "input-lost":
-        this.#notice("input", `${bytesText(event.bytes)} of input typed before the reload did not arrive`);
+        this.#notice("input", `${bytesText(event.bytes)} of input were on their way when the session's holder lost track of them; nobody knows whether they arrived`);
         break;
     }
     this.#tellKept();
+  }
+
+  #attached({ epoch, inputOffset, queryAnswerer, role, viewer, session }: Attached): void {
+    this.#writerAnswers = queryAnswerer === QueryAnswerer.WRITER;
+    this.line.stands();
+    this.status.patch({ attached: true, seen: true, role, viewer, exited: false, exit: undefined });
+    if (session !== undefined) this.status.patch({ name: session.name });
+    if (session?.winsize !== undefined) this.screen.resized({ rows: session.winsize.rows, cols: session.winsize.cols });
+    const lost = lostBytes(this.#before, { epoch, inputOffset });
+    this.#before = undefined;
+    if (lost > 0) this.#notice("input", `${bytesText(lost)} of input typed before the reload did not arrive`);
   }
 
   #show(piece: Uint8Array, live: boolean): void {
@@ -263,12 +282,12 @@ export class Attachment {
     });
   }
 
-  #reset(skipped: { from: number; to: number } | undefined): void {
-    if (skipped === undefined) {
+  #reset(gap: { from: number; to: number } | undefined): void {
+    if (gap === undefined) {
       this.screen.reset();
       return;
     }
-    const bytes = skipped.to - skipped.from;
+    const bytes = gap.to - gap.from;
     this.screen.reset(`${bytesText(bytes)} skipped`);
     this.#gap(bytes);
   }
@@ -281,6 +300,7 @@ export class Attachment {
 
   #closed(refusal: Refusal): void {
     this.#viewer.handleDisconnect();
+    this.#asked = undefined;
     this.#disarm();
     this.screen.setAnswers(false);
     this.status.patch({ attached: false, rttMs: undefined });
@@ -296,12 +316,14 @@ export class Attachment {
   }
 
   #send(frame: ClientFrame): void {
+    if (frame.kind.case === "ping") this.#asked ??= performance.now();
     this.line.send(toBinary(ClientFrameSchema, frame) as Uint8Array<ArrayBuffer>);
   }
 
-  /** One timer for the rules' next deadline. */
+  /** One timer for what is due next: of the rules, or silence that is too long. */
   #arm(): void {
-    const due = this.#viewer.nextTimeout() ?? Infinity;
+    const silent = this.#asked === undefined ? Infinity : this.#asked + VIEWER_SILENCE_MS;
+    const due = Math.min(this.#viewer.nextTimeout ?? Infinity, silent);
     if (due >= this.#armed) return;
     this.#disarm();
     this.#armed = due;
@@ -315,10 +337,8 @@ export class Attachment {
 
   #timeout(): void {
     this.#armed = Infinity;
-    try {
-      this.#viewer.handleTimeout(performance.now());
-    } catch (error) {
-      this.line.fail(fromError(error));
+    if (this.#asked !== undefined && performance.now() - this.#asked >= VIEWER_SILENCE_MS) {
+      this.line.fail(new Refusal(Code.TIMEOUT, "the session went silent"));
       return;
     }
     this.#flush();
@@ -345,20 +365,11 @@ export class Attachment {
 
   #store(): void {
     const state = this.#viewer.remember();
-    if (state !== undefined) sessionStorage.setItem(this.#key, JSON.stringify(state));
+    if (state !== undefined) remember(this.session, state);
   }
 }
 
 function refusedBecause(code: Code): string {
-  return code === Code.NOT_WRITER ? "somebody else types here" : "the session cannot take them";
-}
-
-function remembered(key: string): Remembered | undefined {
-  try {
-    const value = JSON.parse(sessionStorage.getItem(key) ?? "null") as Partial<Remembered> | null;
-    if (value === null || typeof value.epoch !== "string" || typeof value.inputEnd !== "number") return undefined;
-    return { epoch: value.epoch, inputEnd: value.inputEnd };
-  } catch {
-    return undefined;
-  }
+  if (code === Code.NOT_WRITER) return "somebody else types here";
+  return code === Code.SESSION_ENDED ? "they were typed for a shell that has ended" : "the session cannot take them";
 }

@@ -1,77 +1,126 @@
-// How much a viewer asks for: clamp(render rate x (RTT + 20 ms), 32 KiB, 1 MiB).
+// How much a viewer lets itself be sent: what it renders in a round trip and a
+// little more. The same as src/viewer/credit.rs.
 
 import { WINDOW_MAX_BYTES, WINDOW_MIN_BYTES, WINDOW_SLACK_MS } from "../link/limits";
 
-/** The window until something was measured. */
-const FIRST_WINDOW = 256 * 1024;
-/** A measurement covers at least this much, else timers' grain is what it tells. */
+/** What a new sample weighs. */
+const SAMPLE_WEIGHT = 0.3;
+/** A sample covers this much and takes this long; less is as rough as the clock, and is joined. */
 const SAMPLE_BYTES = 32 * 1024;
-/** Rendered bytes are told at the latest after this time: the PTY waits 50 ms for news, the way there included. */
-const TELL_MS = 10;
+const SAMPLE_MS = 5;
 
+/** Counts what was rendered, and decides when to say so. */
 export class Credit {
+  #rttMs = 0;
+  /** Bytes per millisecond while there was something to render; missing before the first sample. */
+  #rate: number | undefined;
+  /** Bytes that came and are not rendered yet. */
+  #waiting = 0;
+  /** The same of earlier connections: rendered before, and without credit. */
+  #stale = 0;
+  /** Gaps that rendering has not reached: bytes that are rendered before, counted from the gap before, and where it ends. */
+  #gaps: { before: number; to: number }[] = [];
+  /** Since when something waits without a pause, as far as the sample does not have it. */
+  #busySince: number | undefined;
+  /** The sample that is being taken. */
+  #sampleBytes = 0;
+  #sampleMs = 0;
   #rendered = 0;
   #told = 0;
-  #pending = 0;
-  #busySince = 0;
-  #busyBytes = 0;
-  #bytesPerMs: number | undefined;
-  #tellAt: number | undefined;
+  #toldAt = 0;
+  #window = WINDOW_MAX_BYTES;
 
-  /** Output goes on at `offset`; what waits to be rendered no longer counts. */
+  /** A new connection: the next output has this offset. */
   restart(offset: number): void {
     this.#rendered = offset;
     this.#told = offset;
-    this.#pending = 0;
-    this.#busyBytes = 0;
-    this.#tellAt = undefined;
+    this.#stale += this.#waiting;
+    this.#waiting = 0;
+    this.#busySince = undefined;
+    this.#gaps = [];
   }
 
-  arrived(now: number, bytes: number): void {
-    if (this.#pending === 0) {
-      this.#busySince = now;
-      this.#busyBytes = 0;
-    }
-    this.#pending += bytes;
+  handleRtt(ms: number): void {
+    this.#rttMs = ms;
   }
 
-  /** The screen took the next `bytes`, and everything below `offset` is on it. */
-  rendered(now: number, bytes: number, offset: number): void {
-    this.#pending = Math.max(this.#pending - bytes, 0);
-    this.#busyBytes += bytes;
-    this.#rendered = Math.max(this.#rendered, offset);
-    if (this.#busyBytes >= SAMPLE_BYTES && now > this.#busySince) {
-      const rate = this.#busyBytes / (now - this.#busySince);
-      this.#bytesPerMs = this.#bytesPerMs === undefined ? rate : this.#bytesPerMs * 0.7 + rate * 0.3;
-      this.#busySince = now;
-      this.#busyBytes = 0;
-    }
-    this.#tellAt ??= now + TELL_MS;
+  /** These bytes came. */
+  handleOutput(now: number, bytes: number): void {
+    this.#waiting += bytes;
+    this.#busySince ??= now;
   }
 
-  window(rttMs: number | undefined): number {
-    if (this.#bytesPerMs === undefined) return FIRST_WINDOW;
-    const wanted = this.#bytesPerMs * ((rttMs ?? 0) + WINDOW_SLACK_MS);
-    return Math.round(Math.min(Math.max(wanted, WINDOW_MIN_BYTES), WINDOW_MAX_BYTES));
+  /** The next bytes of those that came are on the screen. */
+  handleRendered(now: number, bytes: number): void {
+    const old = Math.min(bytes, this.#stale);
+    this.#stale -= old;
+    const fresh = Math.min(bytes - old, this.#waiting);
+    this.#waiting -= fresh;
+    this.#advance(fresh);
+    this.#sample(now, fresh);
   }
 
-  /** The offset to tell the holder now; nothing while a later, larger step will do. */
-  poll(now: number, rttMs: number | undefined): number | undefined {
-    const untold = this.#rendered - this.#told;
-    if (untold <= 0) return undefined;
-    if (untold < this.window(rttMs) / 4 && (this.#tellAt === undefined || now < this.#tellAt)) return undefined;
+  /** Output that the viewer knows it will not get ends at `to`. */
+  skip(to: number): void {
+    const before = this.#waiting - this.#gaps.reduce((sum, gap) => sum + gap.before, 0);
+    const last = this.#gaps.at(-1);
+    if (last !== undefined && before === 0) last.to = to;
+    else this.#gaps.push({ before, to });
+    this.#advance(0);
+  }
+
+  /** The first window of an attachment. */
+  firstWindow(): number {
+    this.#window = this.#windowNow();
+    return this.#window;
+  }
+
+  /**
+   * A credit, once a quarter of the window was rendered, or a quarter of the
+   * smallest one and some time has passed: the holder has to see that a slow
+   * viewer goes on.
+   */
+  poll(now: number): { renderedOffset: number; windowBytes: number } | undefined {
+    const isLate = now >= this.#toldAt + WINDOW_SLACK_MS;
+    const enough = Math.floor((isLate ? WINDOW_MIN_BYTES : this.#window) / 4);
+    if (this.#rendered - this.#told < enough) return undefined;
     this.#told = this.#rendered;
-    this.#tellAt = undefined;
-    return this.#rendered;
+    this.#toldAt = now;
+    this.#window = this.#windowNow();
+    return { renderedOffset: this.#rendered, windowBytes: this.#window };
   }
 
-  /** When `poll` has something at the latest. */
-  get due(): number | undefined {
-    return this.#rendered > this.#told ? this.#tellAt : undefined;
+  /** Moves `#rendered` on by these bytes, and over the gaps between them. */
+  #advance(bytes: number): void {
+    for (let gap = this.#gaps[0]; gap !== undefined; gap = this.#gaps[0]) {
+      const step = Math.min(bytes, gap.before);
+      gap.before -= step;
+      bytes -= step;
+      this.#rendered += step;
+      if (gap.before > 0) return;
+      this.#rendered = gap.to;
+      this.#gaps.shift();
+    }
+    this.#rendered += bytes;
   }
 
-  /** Every byte below this is on the screen. */
-  get offset(): number {
-    return this.#rendered;
+  /** Pauses in which nothing waits count for nothing. */
+  #sample(now: number, bytes: number): void {
+    if (this.#busySince === undefined) return;
+    this.#sampleBytes += bytes;
+    this.#sampleMs += Math.max(now - this.#busySince, 0);
+    this.#busySince = this.#waiting > 0 ? now : undefined;
+    if (this.#sampleBytes < SAMPLE_BYTES || this.#sampleMs < SAMPLE_MS) return;
+    const sample = this.#sampleBytes / this.#sampleMs;
+    this.#rate = this.#rate === undefined ? sample : this.#rate + SAMPLE_WEIGHT * (sample - this.#rate);
+    this.#sampleBytes = 0;
+    this.#sampleMs = 0;
+  }
+
+  /** Without a measured rate the most: a terminal that is idle renders at once. */
+  #windowNow(): number {
+    if (this.#rate === undefined) return WINDOW_MAX_BYTES;
+    const wanted = this.#rate * (this.#rttMs + WINDOW_SLACK_MS);
+    return Math.floor(Math.min(Math.max(wanted, WINDOW_MIN_BYTES), WINDOW_MAX_BYTES));
   }
 }

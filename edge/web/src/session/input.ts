@@ -1,7 +1,9 @@
-// What a viewer typed, numbered, kept until the holder says what became of it.
+// What was typed and is not confirmed: kept, numbered, and sent again. The
+// same as src/viewer/typed.rs.
 
-import { INPUT_BYTES, INPUT_UNCONFIRMED_BYTES } from "../link/limits";
+import { INPUT_BYTES, INPUT_IN_FLIGHT_BYTES, INPUT_UNCONFIRMED_BYTES } from "../link/limits";
 
+/** Numbers of input bytes. */
 export interface Range {
   from: number;
   to: number;
@@ -14,21 +16,19 @@ export interface Run {
 }
 
 export class InputLog {
-  /** Bytes from `#settled` on, in the pieces in which they came. */
+  /** Bytes from the first that is not confirmed, in the pieces in which they came. */
   #pieces: Uint8Array<ArrayBuffer>[] = [];
   #length = 0;
-  /** The number of the first byte that is kept; below it all is known. */
-  #settled = 0;
-  /** The number of the next byte to send. */
-  #sent = 0;
+  /** The number of the first of them. */
+  #first = 0;
+  /** The number of the next one to send. */
+  #next = 0;
+  /** Ranges of them that were refused, in order and apart. */
   #refused: Range[] = [];
-  /** Refusals below this were told. */
-  #refusedTo = 0;
 
-  /** Keeps the bytes; answers how many fit. */
+  /** Takes as much as there is room for; answers how much. */
   push(bytes: Uint8Array): number {
-    const room = INPUT_UNCONFIRMED_BYTES - this.#length;
-    const taken = Math.min(room, bytes.length);
+    const taken = Math.min(INPUT_UNCONFIRMED_BYTES - this.#length, bytes.length);
     if (taken > 0) {
       this.#pieces.push(bytes.slice(0, taken));
       this.#length += taken;
@@ -36,110 +36,92 @@ export class InputLog {
     return taken;
   }
 
-  /** The next bytes that were not sent yet, as one frame takes them. */
-  next(): Run | undefined {
-    const offset = this.#sent;
-    const data = this.#copy(offset, Math.min(offset + INPUT_BYTES, this.end));
-    if (data.length === 0) return undefined;
-    this.#sent += data.length;
-    return { offset, data };
+  /** The next bytes to send: of one frame, and with those on their way within the limit. */
+  poll(): Run | undefined {
+    const offset = this.#next;
+    const to = Math.min(offset + INPUT_BYTES, this.#first + INPUT_IN_FLIGHT_BYTES, this.end);
+    if (to <= offset) return undefined;
+    this.#next = to;
+    return { offset, data: this.#copy(offset, to) };
   }
 
-  /** Every byte below this was written. */
-  confirm(offset: number): void {
-    this.#settle(Math.min(offset, this.#sent));
+  /** All below `offset` was written or refused. What was never sent cannot have been. */
+  handleConfirmed(offset: number): void {
+    const to = Math.min(Math.max(offset, this.#first), this.#next);
+    this.#drop(to - this.#first);
+    this.#first = to;
+    this.#refused = this.#refused.filter((range) => range.to > to);
   }
 
-  /**
-   * These were not written and will not be; their numbers are used up. Answers
-   * how many of them are news.
-   */
-  refuse(range: Range): number {
-    const news = range.to - Math.max(range.from, this.#refusedTo);
-    if (news <= 0) return 0;
-    this.#refusedTo = range.to;
-    this.#refused.push(range);
-    this.#settle(this.#settled);
+  /** A refusal; answers what of it was not told yet. */
+  handleRefused(range: Range): Range[] {
+    let from = Math.max(range.from, this.#first);
+    const to = Math.min(range.to, this.#next);
+    const news: Range[] = [];
+    for (const known of this.#refused) {
+      if (from < known.from && known.from < to) news.push({ from, to: known.from });
+      if (known.to > from && known.from < to) from = known.to;
+    }
+    if (from < to) news.push({ from, to });
+    this.#refused = joined([...this.#refused, ...news]);
     return news;
   }
 
   /**
-   * An attachment of the same life begins: the holder has all below `expected`
-   * and gets the rest once more. A holder that forgot this viewer counts anew.
+   * A new connection: the holder expects `offset` next. Answers how many sent
+   * bytes are unknown to it, when it has forgotten this viewer; they are not
+   * sent again.
    */
-  resume(expected: number): void {
-    if (expected < this.#settled) {
-      this.#settled = expected;
-      this.#refused = [];
-      this.#refusedTo = Math.min(this.#refusedTo, expected);
-    } else if (expected > this.end) {
-      this.restart(expected);
+  handleAttached(offset: number): number {
+    let unknown = 0;
+    if (offset < this.#first || offset > this.#next) {
+      unknown = this.beginAnew();
+      this.#first = offset;
     }
-    this.#sent = expected;
+    this.#next = offset;
+    return unknown;
   }
 
-  /** Another life begins: numbers start at `base`. Answers how many bytes are now unknown. */
-  restart(base: number): number {
-    const lost = this.#length;
-    this.#pieces = [];
-    this.#length = 0;
+  /**
+   * Numbers begin at 0. Answers how many bytes were sent and neither confirmed
+   * nor refused; they are not sent again.
+   */
+  beginAnew(): number {
+    const sent = this.#next - this.#first;
+    const refused = this.#refused.reduce((sum, { from, to }) => sum + overlap(from, to, this.#first, this.#next), 0);
+    this.#drop(sent);
+    this.#first = 0;
+    this.#next = 0;
     this.#refused = [];
-    this.#refusedTo = base;
-    this.#settled = base;
-    this.#sent = base;
-    return lost;
+    return sent - refused;
   }
 
-  /** The first attachment of this page: what was typed while it came up begins at `base`. */
-  begin(base: number): void {
-    this.#refusedTo = base;
-    this.#settled = base;
-    this.#sent = base;
-  }
-
-  /** Forgets what was never sent: nobody will take it. Answers how many bytes that were. */
-  dropUnsent(): number {
-    const dropped = this.end - this.#sent;
-    if (dropped === 0) return 0;
-    const kept = this.#copy(this.#settled, this.#sent);
+  /**
+   * What was not sent will not be, so that old keys never come out later.
+   * Answers what that is, by the numbers that it would have had.
+   */
+  giveBack(): Range | undefined {
+    const range = { from: this.#next, to: this.end };
+    if (range.from >= range.to) return undefined;
+    const kept = this.#copy(this.#first, this.#next);
     this.#pieces = kept.length > 0 ? [kept] : [];
     this.#length = kept.length;
-    return dropped;
+    return range;
   }
 
+  /** Numbers below this are settled. */
   get settled(): number {
-    return this.#settled;
-  }
-
-  get sent(): number {
-    return this.#sent;
+    return this.#first;
   }
 
   /** One past the number of the last byte. */
   get end(): number {
-    return this.#settled + this.#length;
+    return this.#first + this.#length;
   }
 
-  /** Bytes that are kept. */
-  get kept(): number {
+  /** Bytes that wait. */
+  get unconfirmed(): number {
     return this.#length;
-  }
-
-  #settle(offset: number): void {
-    let to = Math.max(offset, this.#settled);
-    // Refused ranges are known too; a confirmation may stand right before one.
-    for (let moved = true; moved; ) {
-      moved = false;
-      for (const range of this.#refused) {
-        if (range.from <= to && range.to > to) {
-          to = Math.min(range.to, this.#sent);
-          moved = to === range.to;
-        }
-      }
-    }
-    this.#refused = this.#refused.filter((range) => range.to > to);
-    this.#drop(to - this.#settled);
-    this.#settled = to;
   }
 
   #drop(count: number): void {
@@ -158,7 +140,7 @@ export class InputLog {
 
   #copy(from: number, to: number): Uint8Array<ArrayBuffer> {
     const out = new Uint8Array(Math.max(to - from, 0));
-    let at = this.#settled;
+    let at = this.#first;
     for (const piece of this.#pieces) {
       const start = Math.max(from - at, 0);
       const end = Math.min(to - at, piece.length);
@@ -168,4 +150,19 @@ export class InputLog {
     }
     return out;
   }
+}
+
+function overlap(from: number, to: number, first: number, next: number): number {
+  return Math.max(Math.min(to, next) - Math.max(from, first), 0);
+}
+
+/** In order, and those that touch as one. */
+function joined(ranges: Range[]): Range[] {
+  const out: Range[] = [];
+  for (const { from, to } of ranges.sort((a, b) => a.from - b.from)) {
+    const last = out.at(-1);
+    if (last?.to === from) last.to = to;
+    else out.push({ from, to });
+  }
+  return out;
 }

@@ -1,25 +1,24 @@
-// The rules of a session, the viewer's end; the same as src/viewer of the
-// contract. Pure: time is passed in, frames go in and come out.
+// The rules of a session, the viewer's end. Pure: time is passed in, frames go
+// in and come out. The same as src/viewer of the contract; tests/vectors holds
+// both to it.
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Role } from "../gen/chatcode/v1/grant_pb";
-import type { Exit, Session, Winsize } from "../gen/chatcode/v1/sessions_pb";
+import type { Exit } from "../gen/chatcode/v1/sessions_pb";
 import {
   ClientFrameSchema,
-  QueryAnswerer,
   type Attached,
   type ClientFrame,
   type InputRefused,
   type Presence,
   type ServerFrame,
 } from "../gen/chatcode/v1/terminal_pb";
-import { COLS_MAX, FRAME_VERSIONS, PING_MS, ROWS_MAX, SILENCE_MS } from "../link/limits";
-import { smooth } from "../link/latency";
+import { FRAME_VERSIONS, VIEWER_PING_MS } from "../link/limits";
 import { Refusal } from "../link/refusal";
 import { Credit } from "./credit";
-import { InputLog } from "./input";
+import { InputLog, type Range } from "./input";
 
 export interface Size {
   rows: number;
@@ -27,21 +26,22 @@ export interface Size {
 }
 
 export type ViewerEvent =
-  | { kind: "attached"; role: Role; viewer: number; session: Session | undefined; writerAnswers: boolean }
+  /** The attachment stands. */
+  | { kind: "attached"; attached: Attached }
   /** Bytes for the screen; `live` when a query in them is not answered yet. */
   | { kind: "output"; data: Uint8Array; live: boolean }
-  /** The screen begins anew; `skipped` names the gap, missing for another life or a snapshot. */
-  | { kind: "reset"; skipped?: { from: number; to: number } }
+  /** The screen begins anew: behind this gap, or, without one, because the holder is another. */
+  | { kind: "reset"; gap?: Range }
   | { kind: "presence"; presence: Presence }
   | { kind: "resized"; size: Size }
   | { kind: "titled"; title: string; name: string }
   | { kind: "exited"; exit: Exit | undefined }
   | { kind: "closing"; refusal: Refusal }
-  | { kind: "input-refused"; bytes: number; code: Code }
-  /** Nobody knows what became of them. */
+  /** Input that will not be written. */
+  | { kind: "input-refused"; from: number; to: number; code: Code }
+  /** Input that an ended holder may or may not have written. */
   | { kind: "input-unknown"; bytes: number }
-  /** Typed before a reload; they never arrived. */
-  | { kind: "input-lost"; bytes: number }
+  /** The way to the holder and back took this long. */
   | { kind: "rtt"; ms: number };
 
 /** What a page remembers of a viewer over a reload. */
@@ -55,50 +55,41 @@ type Kind = MessageInitShape<typeof ClientFrameSchema>["kind"];
 export class Viewer {
   readonly #credit = new Credit();
   readonly #input = new InputLog();
-  readonly #control: ClientFrame[] = [];
-  #attached = false;
+  /** Small frames that wait to be sent; each kind at most once. */
+  #requests: ClientFrame[] = [];
+  #size: Size | undefined;
+  /** The holder's life that `#next` counts in; missing before the first attachment. */
   #epoch: bigint | undefined;
-  /** The first output byte that has not arrived. */
-  #offset = 0;
+  /** The next output byte. */
+  #next = 0;
   #liveOffset = 0;
   #number = 0;
-  /** Who holds the lease, 0 for nobody; missing until this attachment was told. */
-  #writer: number | undefined = 0;
-  #role: Role;
-  #size: Size | undefined;
-  #rttMs: number | undefined;
-  #nextPing = 0;
-  #pinged: number | undefined;
-  #heard = 0;
-  #snapshotPart = 0;
-  #exited = false;
-  /** What was written and not rendered yet belongs to an older stream below this count. */
-  #stale = 0;
-  #inFlight = 0;
+  #mayWrite = false;
+  /** Who holds the lease, 0 for nobody; missing until this connection was told. */
+  #writer: number | undefined;
+  #isAttached = false;
+  #hasExited = false;
+  #pingDue: number | undefined;
+  #pings = 0;
+  #pingSent: { stamp: number; at: number } | undefined;
 
   constructor(
     private readonly id: Uint8Array,
-    private readonly wanted: Role,
-    private remembered?: Remembered,
-  ) {
-    this.#role = wanted;
-  }
+    private readonly role: Role,
+  ) {}
 
-  /** The first frame of every connection. */
-  attach(now: number): ClientFrame {
-    this.#attached = false;
-    this.#pinged = undefined;
-    this.#heard = now;
-    this.#control.length = 0;
-    const resume = this.#epoch === undefined ? {} : { resume: { epoch: this.#epoch, offset: BigInt(this.#offset) } };
+  /** The first frame of a connection. What a broken one had under way counts for nothing. */
+  attach(): ClientFrame {
+    this.handleDisconnect();
+    const resume = this.#epoch === undefined ? {} : { resume: { epoch: this.#epoch, offset: BigInt(this.#next) } };
     const winsize = this.#size === undefined ? {} : { winsize: this.#size };
     return frame({
       case: "attach",
       value: {
         versions: FRAME_VERSIONS,
         viewerId: this.id,
-        role: this.wanted,
-        windowBytes: this.#credit.window(this.#rttMs),
+        role: this.role,
+        windowBytes: this.#credit.firstWindow(),
         inputSettled: BigInt(this.#input.settled),
         ...resume,
         ...winsize,
@@ -106,149 +97,127 @@ export class Viewer {
     });
   }
 
-  /** Throws a `Refusal` when the holder breaks the rules: the attachment is over. */
+  /** Throws a `Refusal` when a frame cannot follow what came before: the connection has to be closed. */
   handleFrame(now: number, { kind }: ServerFrame): ViewerEvent[] {
-    this.#heard = now;
-    if (kind.case === "closing") {
-      return [{ kind: "closing", refusal: new Refusal(kind.value.code, kind.value.message) }];
-    }
-    if (!this.#attached) {
-      if (kind.case === "attached") return this.#begin(now, kind.value);
-      throw protocol("the first frame was not an answer to the attach");
-    }
+    // A kind of a newer version.
+    if (kind.case === undefined) return [];
+    if (kind.case === "attached") return this.#attached(now, kind.value);
+    if (kind.case === "closing") return [{ kind: "closing", refusal: new Refusal(kind.value.code, kind.value.message) }];
+    if (!this.#isAttached) throw protocol("a frame came before `attached`");
     switch (kind.case) {
       case "output":
         return this.#output(now, Number(kind.value.offset), kind.value.data);
       case "gap":
         return this.#gap(Number(kind.value.from), Number(kind.value.to));
-      case "snapshot":
-        return this.#snapshot(Number(kind.value.offset), kind.value.part, kind.value.parts, kind.value.data);
       case "inputConfirmed":
-        this.#input.confirm(Number(kind.value.offset));
+        this.#input.handleConfirmed(Number(kind.value.offset));
         return [];
       case "inputRefused":
-        return this.#refused([kind.value]);
+        return this.#refused(kind.value);
       case "presence":
-        this.#writer = kind.value.writer;
-        return [{ kind: "presence", presence: kind.value }];
-      case "resized":
-        return resized(kind.value.winsize);
+        return this.#presence(kind.value);
+      case "resized": {
+        const { winsize } = kind.value;
+        return winsize === undefined ? [] : [{ kind: "resized", size: { rows: winsize.rows, cols: winsize.cols } }];
+      }
       case "exited":
-        this.#exited = true;
-        return [{ kind: "exited", exit: kind.value.exit }];
+        this.#hasExited = true;
+        return [...this.#giveBack(Code.SESSION_ENDED), { kind: "exited", exit: kind.value.exit }];
       case "pong":
         return this.#pong(now, Number(kind.value.stamp));
       case "titled":
         return [{ kind: "titled", title: kind.value.title, name: kind.value.name }];
-      case "attached":
-        throw protocol("a second answer to the attach");
-      case "sealed":
-        throw protocol("a sealed frame that was not asked for");
       default:
-        // A kind of a newer version, or history that nobody asked for.
-        return [];
+        throw protocol("a frame came that was never asked for");
     }
   }
 
-  /** The screen took the next `bytes`; makes credit. */
+  /** The screen has taken the next `bytes` of output. */
   handleRendered(now: number, bytes: number): void {
-    this.#inFlight -= bytes;
-    if (this.#stale > 0) {
-      this.#stale -= bytes;
-      return;
-    }
-    this.#credit.rendered(now, bytes, this.#offset - this.#inFlight);
+    this.#credit.handleRendered(now, bytes);
   }
 
-  /** Answers how many bytes were taken; the rest found no room. */
-  pushInput(bytes: Uint8Array): number {
-    return this.#input.push(bytes);
-  }
-
-  /** The next frame to send; call until it answers nothing. */
-  pollFrame(now: number): ClientFrame | undefined {
-    if (!this.#attached) return undefined;
-    const control = this.#control.shift();
-    if (control !== undefined) return control;
-    const run = this.mayType && this.#writer !== undefined ? this.#input.next() : undefined;
-    if (run !== undefined) return frame({ case: "input", value: { offset: BigInt(run.offset), data: run.data } });
-    const rendered = this.#credit.poll(now, this.#rttMs);
-    if (rendered === undefined) return undefined;
-    const windowBytes = this.#credit.window(this.#rttMs);
-    return frame({ case: "credit", value: { renderedOffset: BigInt(rendered), windowBytes } });
-  }
-
-  resize(size: Size): void {
-    const bounded = {
-      rows: Math.min(Math.max(Math.round(size.rows), 1), ROWS_MAX),
-      cols: Math.min(Math.max(Math.round(size.cols), 1), COLS_MAX),
-    };
-    if (this.#size?.rows === bounded.rows && this.#size.cols === bounded.cols) return;
-    this.#size = bounded;
-    if (this.#attached) this.#control.push(frame({ case: "resize", value: { winsize: bounded } }));
-  }
-
-  takeLease(): void {
-    if (this.#attached) this.#control.push(frame({ case: "takeLease", value: {} }));
-  }
-
-  /** 0: let it go. */
-  handOver(viewer: number): void {
-    if (this.#attached) this.#control.push(frame({ case: "handOverLease", value: { viewer } }));
-  }
-
-  /** The frame to send before leaving for good. */
-  detach(): ClientFrame {
-    return frame({ case: "detach", value: {} });
-  }
-
+  /** The connection is gone. */
   handleDisconnect(): void {
-    this.#attached = false;
-    this.#pinged = undefined;
+    this.#isAttached = false;
+    this.#requests = [];
+    this.#pingDue = undefined;
+    this.#pingSent = undefined;
+  }
+
+  /** Takes typed bytes; answers how many: fewer when many wait, none when this viewer may not type. */
+  pushInput(bytes: Uint8Array): number {
+    return this.mayType ? this.#input.push(bytes) : 0;
   }
 
   /** Forgets what was typed and not sent; answers how many bytes. */
   dropUnsent(): number {
-    return this.#input.dropUnsent();
+    const dropped = this.#input.giveBack();
+    return dropped === undefined ? 0 : dropped.to - dropped.from;
   }
 
-  /** When `handleTimeout` wants to be called. */
-  nextTimeout(): number | undefined {
-    if (!this.#attached) return undefined;
-    const ping = this.#pinged === undefined ? this.#nextPing : this.#heard + SILENCE_MS;
-    return Math.min(ping, this.#credit.due ?? Infinity);
-  }
-
-  /** Throws a `Refusal` when the holder was silent for too long. */
-  handleTimeout(now: number): void {
-    if (!this.#attached) return;
-    if (this.#pinged !== undefined && now - this.#heard >= SILENCE_MS) {
-      throw new Refusal(Code.TIMEOUT, "the session went silent");
+  /** The next frame to send, input first; call until it answers nothing. */
+  pollFrame(now: number): ClientFrame | undefined {
+    if (!this.#isAttached) return undefined;
+    const run = this.#writer !== undefined && this.mayType ? this.#input.poll() : undefined;
+    if (run !== undefined) return frame({ case: "input", value: { offset: BigInt(run.offset), data: run.data } });
+    const request = this.#requests.shift();
+    if (request !== undefined) return request;
+    const credit = this.#credit.poll(now);
+    if (credit !== undefined) {
+      return frame({ case: "credit", value: { renderedOffset: BigInt(credit.renderedOffset), windowBytes: credit.windowBytes } });
     }
-    if (this.#pinged === undefined && now >= this.#nextPing) this.#ping(now);
+    if (this.#pingDue === undefined || now < this.#pingDue) return undefined;
+    this.#pingDue = now + VIEWER_PING_MS;
+    this.#pings += 1;
+    this.#pingSent = { stamp: this.#pings, at: now };
+    return frame({ case: "ping", value: { stamp: BigInt(this.#pings) } });
   }
 
-  /** Whether typing makes sense: the lease is ours or free, as far as we know. */
+  /** The viewer's terminal has this size. */
+  resize(size: Size): void {
+    if (this.#size?.rows === size.rows && this.#size.cols === size.cols) return;
+    this.#size = size;
+    this.#request({ case: "resize", value: { winsize: size } });
+  }
+
+  /** Takes the lease from whoever has it. */
+  takeLease(): void {
+    this.#request({ case: "takeLease", value: {} });
+  }
+
+  /** Gives the lease to the viewer of this number; 0: to nobody. */
+  handOver(viewer: number): void {
+    this.#request({ case: "handOverLease", value: { viewer } });
+  }
+
+  /** Leaves for good. */
+  detach(): void {
+    this.#request({ case: "detach", value: {} });
+  }
+
+  /** When frames are due without anything else happening. */
+  get nextTimeout(): number | undefined {
+    return this.#pingDue;
+  }
+
+  /** False when the holder would refuse what is typed; true as long as that is not known. */
   get mayType(): boolean {
-    const ours = this.#writer === undefined || this.#writer === 0 || this.#writer === this.#number;
-    return this.#role === Role.WRITER && !this.#exited && ours;
+    if (!this.#isAttached || this.#writer === undefined) return true;
+    return this.#mayWrite && !this.#hasExited && (this.#writer === 0 || this.#writer === this.#number);
   }
 
   get holdsLease(): boolean {
-    return this.#attached && this.#writer === this.#number;
+    return this.#isAttached && this.#writer !== undefined && this.#writer !== 0 && this.#writer === this.#number;
   }
 
   get isAttached(): boolean {
-    return this.#attached;
+    return this.#isAttached;
   }
 
   /** Typed bytes that nothing is known of yet. */
   get unconfirmed(): number {
-    return this.#input.kept;
-  }
-
-  get size(): Size | undefined {
-    return this.#size;
+    return this.#input.unconfirmed;
   }
 
   /** For the next page in this tab; missing before the first attachment. */
@@ -256,126 +225,89 @@ export class Viewer {
     return this.#epoch === undefined ? undefined : { epoch: String(this.#epoch), inputEnd: this.#input.end };
   }
 
-  #begin(now: number, attached: Attached): ViewerEvent[] {
+  #attached(now: number, attached: Attached): ViewerEvent[] {
+    const offset = Number(attached.offset);
+    if (this.#isAttached) throw protocol("a second `attached` came");
     if (!FRAME_VERSIONS.includes(attached.version)) {
       throw new Refusal(Code.UNSUPPORTED_VERSION, "the machine speaks another version of chatcode; reload the page or update the machine");
     }
-    const events: ViewerEvent[] = [
-      {
-        kind: "attached",
-        role: attached.role,
-        viewer: attached.viewer,
-        session: attached.session,
-        writerAnswers: attached.queryAnswerer === QueryAnswerer.WRITER,
-      },
-    ];
-    const expected = Number(attached.inputOffset);
-    if (this.#epoch === undefined) {
-      this.#input.begin(expected);
-      events.push(...this.#lost(attached.epoch, expected));
-      this.#startOutput(Number(attached.offset));
-    } else if (this.#epoch !== attached.epoch) {
-      const unknown = this.#input.restart(expected);
-      if (unknown > 0) events.push({ kind: "input-unknown", bytes: unknown });
+    const isSame = attached.epoch === this.#epoch;
+    if (isSame && offset !== this.#next) throw protocol(`output goes on at ${offset} where ${this.#next} was asked for`);
+    const events: ViewerEvent[] = [];
+    let unknown = 0;
+    let dropped: ViewerEvent[] = [];
+    if (this.#epoch !== undefined && !isSame) {
       events.push({ kind: "reset" });
-      this.#startOutput(Number(attached.offset));
-    } else {
-      this.#input.resume(expected);
-      events.push(...this.#refused(attached.refused));
-      // What was written and not rendered stays on the screen; the new
-      // attachment counts from here on.
-      if (Number(attached.offset) !== this.#offset) throw protocol("output does not go on where this viewer is");
-      this.#startOutput(this.#offset);
+      // Keys that were meant for another shell could do harm in this one.
+      dropped = this.#giveBack(Code.SESSION_ENDED);
+      unknown = this.#input.beginAnew();
     }
+    unknown += this.#input.handleAttached(Number(attached.inputOffset));
+    if (unknown > 0) events.push({ kind: "input-unknown", bytes: unknown });
     this.#epoch = attached.epoch;
+    this.#next = offset;
     this.#liveOffset = Number(attached.liveOffset);
-    this.#role = attached.role;
     this.#number = attached.viewer;
+    this.#mayWrite = attached.role === Role.WRITER;
+    // Until the presence comes, at once, nobody knows who has the lease.
     this.#writer = undefined;
-    this.#exited = false;
-    this.#attached = true;
-    events.push(...resized(attached.session?.winsize));
-    this.#ping(now);
-    return events;
+    this.#isAttached = true;
+    this.#hasExited = false;
+    this.#credit.restart(offset);
+    this.#pingDue = now;
+    return [...events, ...dropped, { kind: "attached", attached }, ...attached.refused.flatMap((range) => this.#refused(range))];
+  }
+
+  #presence(presence: Presence): ViewerEvent[] {
+    this.#writer = presence.writer;
+    return [{ kind: "presence", presence }, ...(this.mayType ? [] : this.#giveBack(Code.NOT_WRITER))];
   }
 
   #output(now: number, offset: number, data: Uint8Array): ViewerEvent[] {
-    if (offset !== this.#offset) throw protocol(`output at ${offset} where ${this.#offset} follows`);
+    if (offset !== this.#next) throw protocol(`output ${offset} came where ${this.#next} was expected`);
     const events: ViewerEvent[] = [];
     const replay = Math.min(Math.max(this.#liveOffset - offset, 0), data.length);
     if (replay > 0) events.push({ kind: "output", data: data.subarray(0, replay), live: false });
     if (replay < data.length) events.push({ kind: "output", data: data.subarray(replay), live: true });
-    this.#offset += data.length;
-    this.#arrived(now, data.length);
+    this.#next += data.length;
+    this.#credit.handleOutput(now, data.length);
     return events;
   }
 
   #gap(from: number, to: number): ViewerEvent[] {
-    if (from !== this.#offset || to < from) throw protocol(`a gap at ${from} where ${this.#offset} follows`);
-    this.#startOutput(to);
-    return [{ kind: "reset", skipped: { from, to } }];
-  }
-
-  #snapshot(offset: number, part: number, parts: number, data: Uint8Array): ViewerEvent[] {
-    if (part !== this.#snapshotPart || part >= parts) throw protocol("parts of a snapshot out of order");
-    const events: ViewerEvent[] = [];
-    if (part === 0) {
-      this.#startOutput(offset);
-      events.push({ kind: "reset" });
-    }
-    this.#snapshotPart = part + 1 === parts ? 0 : part + 1;
-    // A snapshot has no offsets of its own: it is rendered, and makes no credit.
-    this.#inFlight += data.length;
-    this.#stale += data.length;
-    events.push({ kind: "output", data, live: false });
-    return events;
-  }
-
-  #startOutput(offset: number): void {
-    this.#offset = offset;
-    this.#stale = this.#inFlight;
-    this.#credit.restart(offset);
-  }
-
-  #arrived(now: number, bytes: number): void {
-    this.#inFlight += bytes;
-    this.#credit.arrived(now, bytes);
-  }
-
-  #lost(epoch: bigint, expected: number): ViewerEvent[] {
-    const before = this.remembered;
-    this.remembered = undefined;
-    if (before === undefined) return [];
-    if (before.epoch !== String(epoch) || before.inputEnd <= expected) return [];
-    return [{ kind: "input-lost", bytes: before.inputEnd - expected }];
-  }
-
-  #refused(ranges: InputRefused[]): ViewerEvent[] {
-    return ranges.flatMap(({ from, to, code }): ViewerEvent[] => {
-      const bytes = this.#input.refuse({ from: Number(from), to: Number(to) });
-      return bytes > 0 ? [{ kind: "input-refused", bytes, code }] : [];
-    });
-  }
-
-  #ping(now: number): void {
-    this.#pinged = now;
-    this.#control.push(frame({ case: "ping", value: { stamp: BigInt(Math.round(now * 1000)) } }));
+    if (from !== this.#next || to < from) throw protocol(`a gap from ${from} came where ${this.#next} was expected`);
+    this.#next = to;
+    this.#credit.skip(to);
+    return [{ kind: "reset", gap: { from, to } }];
   }
 
   #pong(now: number, stamp: number): ViewerEvent[] {
-    this.#pinged = undefined;
-    this.#nextPing = now + (this.#rttMs === undefined ? PING_MS / 4 : PING_MS);
-    this.#rttMs = smooth(this.#rttMs, now - stamp / 1000);
-    return [{ kind: "rtt", ms: this.#rttMs }];
+    if (this.#pingSent?.stamp !== stamp) return [];
+    const ms = Math.max(now - this.#pingSent.at, 0);
+    this.#pingSent = undefined;
+    this.#credit.handleRtt(ms);
+    return [{ kind: "rtt", ms }];
+  }
+
+  #refused({ from, to, code }: InputRefused): ViewerEvent[] {
+    const news = this.#input.handleRefused({ from: Number(from), to: Number(to) });
+    return news.map((range) => ({ kind: "input-refused", ...range, code }));
+  }
+
+  #giveBack(code: Code): ViewerEvent[] {
+    const range = this.#input.giveBack();
+    return range === undefined ? [] : [{ kind: "input-refused", ...range, code }];
+  }
+
+  /** A newer request of the same kind takes the older one's place. */
+  #request(kind: Kind): void {
+    const request = frame(kind);
+    this.#requests = [...this.#requests.filter((waiting) => waiting.kind.case !== request.kind.case), request];
   }
 }
 
 function frame(kind: Kind): ClientFrame {
   return create(ClientFrameSchema, { kind } as MessageInitShape<typeof ClientFrameSchema>);
-}
-
-function resized(winsize: Winsize | undefined): ViewerEvent[] {
-  return winsize === undefined ? [] : [{ kind: "resized", size: { rows: winsize.rows, cols: winsize.cols } }];
 }
 
 function protocol(what: string): Refusal {
