@@ -16,6 +16,8 @@ export function People({ attachment }: { attachment: Attachment }): ReactNode {
   const others = presence.viewers.filter((each) => each.viewer !== viewer);
   const mine = presence.writer === viewer;
   const writer = presence.viewers.find((each) => each.viewer === presence.writer);
+  // The lease waits a moment for a writer whose connection broke.
+  const away = presence.writer !== 0 && writer === undefined;
   if (role === Role.WRITER && others.length === 0 && (mine || presence.writer === 0)) return null;
   const takeOver = (): void => {
     attachment.takeOver();
@@ -24,7 +26,7 @@ export function People({ attachment }: { attachment: Attachment }): ReactNode {
   return (
     <div className="people" data-testid="presence" data-writer={mine} data-nudged={refusedKeys > 0 && !mine} key={mine ? "mine" : refusedKeys}>
       <span className="people-names">
-        {(writer === undefined || mine ? others : [writer]).map((each) => (
+        {(away ? [] : writer === undefined || mine ? others : [writer]).map((each) => (
           <span key={each.viewer} className="person-chip" data-types={each.viewer === presence.writer}>
             {displaySafe(each.displayName, 64)}
           </span>
@@ -32,8 +34,8 @@ export function People({ attachment }: { attachment: Attachment }): ReactNode {
       </span>
       {mine && <span data-testid="you-type">{others.length === 1 ? "looks on" : "look on"}</span>}
       {!mine && role === Role.WRITER && (
-        <span data-testid="read-only">
-          {writer === undefined ? "Nobody types" : "types in another window"}
+        <span data-testid="read-only" title={away ? "The connection broke; the keyboard is free in a few seconds unless it comes back" : undefined}>
+          {away ? "Who types here is away" : writer === undefined ? "Nobody types" : "types in another window"}
         </span>
       )}
       {role !== Role.WRITER && (
