@@ -2,7 +2,7 @@
 
 use chatcode_harness::{Mesh, Page, Terminal, page::Target, soon};
 use chatcode_proto::{metadata, pb};
-use futures_util::SinkExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -131,6 +131,27 @@ async fn sessions_are_made_named_watched_and_ended_from_the_page() -> anyhow::Re
         .await?
         .decode::<pb::SessionsEndResponse>()?;
     terminal.until("the exit", |terminal| terminal.exit.is_some()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_viewer_that_was_told_the_exit_has_its_call_ended_well_by_every_hop() -> anyhow::Result<()> {
+    let mesh = Mesh::start().await?;
+    let page = mesh.page().await?;
+    let command = ["sh", "-c", "exit 3"].map(str::to_owned).to_vec();
+    let request = pb::SessionsCreateRequest { command, ..Default::default() };
+    let target = page.create_session(&mesh.gateway_id()?, &request).await?;
+    let mut socket = page.open(metadata::ATTACH, &target).await?;
+    hostile::send(&mut socket, hostile::attach(pb::Role::Viewer)).await?;
+    while !matches!(hostile::next(&mut socket).await?, Some(pb::server_frame::Kind::Exited(_))) {}
+    let close = loop {
+        match soon("the end", socket.next()).await? {
+            Some(Ok(Message::Close(close))) => break close,
+            Some(Ok(Message::Binary(_))) | None => anyhow::bail!("no close came after the exit"),
+            Some(message) => _ = message?,
+        }
+    };
+    assert_eq!(close.map(|close| u16::from(close.code)), Some(pb::Code::Done.websocket()));
     Ok(())
 }
 

@@ -183,6 +183,7 @@ impl Terminal {
     /// next timer.
     async fn turn(&mut self) -> anyhow::Result<()> {
         if self.socket.is_none() {
+            ensure!(self.exit.is_none(), "the session has ended");
             self.attach().await;
         }
         let Some(socket) = self.socket.as_mut() else { return Ok(()) };
