@@ -241,6 +241,62 @@ const states = {
     await shot();
     await twin.close();
   },
+  async failure(page, shot) {
+    await signIn(page);
+    await enter(page, "shell");
+    await page.route("**/api/sign-out", (route) => route.abort());
+    await page.locator(id("sign-out")).click();
+    await page.waitForSelector(id("failure"));
+    await page.waitForTimeout(300);
+    await shot();
+  },
+  async keys(page, shot) {
+    await signIn(page);
+    await page.keyboard.press("Control+Shift+P");
+    await page.keyboard.type("all keys");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(id("keys"));
+    await page.waitForTimeout(300);
+    await shot();
+  },
+  async handOver(page, shot) {
+    const others = [];
+    await signIn(page);
+    await enter(page, "claude");
+    for (const name of ["alex", "kim"]) {
+      await fault(`hop=name&name=${name}`);
+      const other = await open();
+      await signIn(other);
+      await enter(other, "claude");
+      others.push(other);
+    }
+    await visible(page, "hand-over").waitFor();
+    await shot();
+    await visible(page, "hand-over").selectOption({ index: 1 });
+    await visible(page, "read-only").waitFor();
+    await Promise.all(others.map((other) => other.context().close()));
+  },
+  /** Every stop of the Tab key from the list on, each with a visible ring. */
+  async keyboard(page, shot) {
+    await signIn(page);
+    await enter(page, "deploy");
+    await enter(page, "shell");
+    await page.keyboard.press("Control+Shift+L");
+    await page.waitForFunction(() => document.activeElement?.closest("[data-list]") !== null);
+    const stops = [];
+    for (let i = 0; i < 16; i += 1) {
+      stops.push(
+        await page.evaluate(() => {
+          const { activeElement: at } = document;
+          const { outlineStyle, outlineWidth } = getComputedStyle(at);
+          return `${at.getAttribute("aria-label") ?? at.textContent}${outlineStyle === "none" || outlineWidth === "0px" ? " NO RING" : ""}`;
+        }),
+      );
+      if (i === 0) await shot();
+      await page.keyboard.press("Tab");
+    }
+    process.stdout.write(`  ${stops.join(" | ")}\n`);
+  },
   async phone(page, shot) {
     await signIn(page);
     await page.locator(id("list-toggle")).click();
@@ -260,9 +316,16 @@ const states = {
     await shot("down");
     await page.waitForSelector(`.pane:not([hidden]) ${id("screen")}[data-attached="true"]`, { timeout: 20000 });
   },
+  /** Last: the mock has no machines from here on. */
+  async noMachine(page, shot) {
+    await fault("hop=empty");
+    await page.goto(`${origin}/#login=dev`);
+    await visible(page, "nothing-open").waitFor();
+    await shot();
+  },
 };
 
-const phone = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
+const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
 const looks = { dark: { colorScheme: "dark" }, light: { colorScheme: "light" } };
 let failed = 0;
 for (const [name, state] of Object.entries(states)) {

@@ -66,7 +66,8 @@ export function accused(code: Code): HopName | undefined {
 /** The hops from the page to the shell; behind one that is down nothing is known. */
 export function hops(seen: Observed): Hop[] {
   const { fleet, terminal, gateway, edge } = seen;
-  const edgeMs = [fleet, terminal].find((line) => line?.phase === "open")?.edgeMs;
+  // Whatever delayed one line's pings, the faster line tells how far the edge is.
+  const edgeMs = least([fleet, terminal].map((line) => (line?.phase === "open" ? line.edgeMs : undefined)));
   const coreMs = micro(edge?.core.rttUs);
   const machineMs = micro(gateway?.linkRttUs);
   const reaches = up(fleet) || up(terminal);
@@ -148,6 +149,10 @@ function rest(whole: number | undefined, parts: readonly (number | undefined)[])
     left -= part;
   }
   return Math.max(left, 0);
+}
+
+function least(times: readonly (number | undefined)[]): number | undefined {
+  return times.reduce((least, ms) => (least === undefined || (ms !== undefined && ms < least) ? ms : least), undefined);
 }
 
 function micro(us: bigint | undefined): number | undefined {

@@ -91,6 +91,8 @@ describe("health", () => {
     expect(ms({ rttMs: 3.1 })[3]).toBe(0);
     expect(ms({ rttMs: undefined })[3]).toBeUndefined();
     expect(ms({ edge: undefined })[3]).toBeUndefined();
+    expect(ms({ fleet: { ...up, edgeMs: 50 } })[0]).toBe(2);
+    expect(ms({ terminal: undefined, fleet: { ...up, edgeMs: 50 } })[0]).toBe(50);
     expect(ms({ gateway: create(GatewaySchema, { ...gateway, linkRttUs: 0n }) })[3]).toBeUndefined();
   });
 

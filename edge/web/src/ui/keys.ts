@@ -29,6 +29,11 @@ export const COMMANDS: readonly PageCommand[] = [
   { id: "list", label: "Go to the list of sessions", keys: "L", code: "KeyL", run: focusList },
   { id: "copy", label: "Copy the selection", keys: "C", code: "KeyC", run: copySelection },
   { id: "paste", label: "Paste", keys: "V", code: undefined, run: (app) => void paste(app) },
+  { id: "left", label: "Move this tab to the left", keys: undefined, code: undefined, run: (app) => app.workspace.shift(-1) },
+  { id: "right", label: "Move this tab to the right", keys: undefined, code: undefined, run: (app) => app.workspace.shift(1) },
+  { id: "notices", label: "Dismiss the notices", keys: undefined, code: undefined, run: dismissNotices },
+  { id: "try", label: "Connect now instead of later", keys: undefined, code: undefined, run: connectNow },
+  { id: "forget", label: "Forget what I typed while the line was down", keys: undefined, code: undefined, run: (app) => app.workspace.current()?.dropKept() },
   { id: "take", label: "Take over typing", keys: undefined, code: undefined, run: (app) => app.workspace.current()?.takeOver() },
   { id: "rename", label: "Rename this session", keys: undefined, code: undefined, run: rename },
   { id: "end", label: "End this session…", keys: undefined, code: undefined, run: end },
@@ -74,8 +79,9 @@ function isMac(): boolean {
 function focusList(app: App): void {
   app.listOpen.set(true);
   requestAnimationFrame(() => {
-    const list = document.querySelector<HTMLElement>("[data-list] [aria-current=true], [data-list] button");
-    list?.focus();
+    const current = document.querySelector<HTMLElement>("[data-list] [aria-current=true]");
+    const target = current ?? document.querySelector<HTMLElement>("[data-list] button");
+    target?.focus({ focusVisible: true });
   });
 }
 
@@ -93,6 +99,17 @@ async function paste(app: App): Promise<void> {
   } catch {
     app.failure.set({ text: "The browser did not let the page read the clipboard. Press Ctrl+V (or Command+V) in the terminal instead." });
   }
+}
+
+function dismissNotices(app: App): void {
+  app.failure.set(undefined);
+  const attachment = app.workspace.current();
+  for (const { id } of attachment?.status.get().notices ?? []) attachment?.dismiss(id);
+}
+
+function connectNow(app: App): void {
+  app.fleet.line.tryNow();
+  app.workspace.current()?.line.tryNow();
 }
 
 function rename(app: App): void {

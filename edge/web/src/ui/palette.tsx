@@ -12,6 +12,7 @@ interface Item {
   id: string;
   label: string;
   detail: string;
+  command: boolean;
   run: () => void;
 }
 
@@ -26,6 +27,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
       id: session.id,
       label: displaySafe(session.name),
       detail: `${displaySafe(gateway.name)} · ${sessionDetail(session)}`,
+      command: false,
       run: () => void app.workspace.open(gateway.id, session.id),
     })),
   );
@@ -33,6 +35,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
     id: command.id,
     label: command.label,
     detail: command.keys === undefined ? "" : keysText(command.keys),
+    command: true,
     run: () => command.run(app),
   }));
   const found = [...sessions, ...commands].filter((item) => matches(text, `${item.label} ${item.detail}`));
@@ -77,6 +80,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
             id={`palette-${item.id}`}
             role="option"
             aria-selected={i === chosen}
+            data-command={item.command}
             ref={i === chosen ? (element) => element?.scrollIntoView({ block: "nearest" }) : undefined}
             onPointerMove={() => setAt(i)}
             onClick={() => run(item)}

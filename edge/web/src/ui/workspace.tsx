@@ -95,7 +95,7 @@ function Nothing(): ReactNode {
       <h1>{none ? "No machine has joined yet" : "Pick a session, or start one"}</h1>
       <p>
         {none
-          ? "Where chatcode runs, make a join token for it; the machine appears here by itself as soon as it has enrolled with the token."
+          ? "Make a join token where chatcode runs. The machine that enrolls with it appears here by itself."
           : "A session keeps running when you close the tab, lose the network or restart chatcode."}
       </p>
       {none && <Command text="chatcode gateway token --name NAME" />}

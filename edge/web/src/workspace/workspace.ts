@@ -88,6 +88,13 @@ export class Workspace {
     this.#set({ open: rest, active });
   }
 
+  /** Moves the tab in view by one place; not beyond the ends. */
+  shift(by: 1 | -1): void {
+    const { open, active } = this.tabs.get();
+    const neighbour = open[open.findIndex((tab) => tab.session === active) + by];
+    if (active !== undefined && neighbour !== undefined) this.move(active, neighbour.session);
+  }
+
   /** The viewer of an open tab, made when it is first looked at. */
   attachment(tab: Tab): Attachment {
     const known = this.#attachments.get(tab.session);
