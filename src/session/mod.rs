@@ -11,6 +11,7 @@ mod input;
 mod lease;
 pub mod log;
 mod pace;
+mod seldom;
 mod welcome;
 
 use std::{
@@ -22,6 +23,7 @@ use attachment::{Attachment, Told};
 use input::Input;
 use lease::Lease;
 use log::OutputLog;
+use seldom::Seldom;
 
 use crate::{
     code::Refusal,
@@ -94,11 +96,10 @@ pub struct Session {
     last_number: u32,
     winsize: pb::Winsize,
     /// The size that the writer wants, until the PTY has it.
-    wanted_winsize: Option<pb::Winsize>,
-    resized_at: Option<Time>,
+    resize: Seldom<pb::Winsize>,
+    /// A viewer's screen was reset, until the program was asked to repaint.
+    nudge: Seldom<()>,
     exit: Option<pb::Exit>,
-    nudge: bool,
-    nudged_at: Option<Time>,
     changed: bool,
     closes: VecDeque<(ConnId, Refusal)>,
 }
@@ -117,11 +118,9 @@ impl Session {
             presence: pb::Presence::default(),
             last_number: 0,
             winsize: config.winsize,
-            wanted_winsize: None,
-            resized_at: None,
+            resize: Seldom::new(limits::RESIZE_INTERVAL),
+            nudge: Seldom::new(limits::NUDGE_INTERVAL),
             exit: None,
-            nudge: false,
-            nudged_at: None,
             changed: false,
             closes: VecDeque::new(),
         }
@@ -196,9 +195,11 @@ impl Session {
     /// The PTY gave these bytes.
     pub fn handle_output(&mut self, _now: Time, bytes: &[u8]) {
         self.log.push(bytes);
+        let mut was_reset = false;
         for attachment in self.attachments.values_mut() {
-            self.nudge |= attachment.skip_what_is_lost(&self.log);
+            was_reset |= attachment.skip_what_is_lost(&self.log);
         }
+        self.nudge_if(was_reset);
     }
 
     /// The shell has ended and the PTY gave its last byte. Input that still
@@ -206,7 +207,7 @@ impl Session {
     pub fn handle_exit(&mut self, _now: Time, exit: pb::Exit) {
         self.exit = Some(exit);
         self.changed = true;
-        self.nudge = false;
+        self.nudge.wish(None);
         let attachments = &mut self.attachments;
         self.input.drop_queue(|viewer, range| {
             if let Some(attachment) = attachments.values_mut().find(|one| one.viewer_id == viewer) {
@@ -275,18 +276,14 @@ impl Session {
         if let Some((conn, refusal)) = self.closes.pop_front() {
             return Some(Action::Close { conn, refusal });
         }
-        if let Some(winsize) = self.wanted_winsize.filter(|_| self.resize_due().is_none_or(|due| now >= due))
-        {
-            self.wanted_winsize = None;
-            self.resized_at = Some(now);
+        if let Some(winsize) = self.resize.poll(now) {
             self.winsize = winsize;
             self.changed = true;
             let resized = pb::Resized { winsize: Some(winsize), offset: self.log.end() };
             self.attachments.values_mut().for_each(|attachment| attachment.news.resized = Some(resized));
             return Some(Action::Resize(winsize));
         }
-        if self.nudge && self.nudge_due().is_none_or(|due| now >= due) {
-            (self.nudge, self.nudged_at) = (false, Some(now));
+        if self.nudge.poll(now).is_some() {
             return Some(Action::Nudge);
         }
         std::mem::take(&mut self.changed).then_some(Action::Changed)
@@ -303,8 +300,7 @@ impl Session {
     /// polls are due too.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        let resize = self.wanted_winsize.and_then(|_| self.resize_due());
-        let nudge = self.nudge_due().filter(|_| self.nudge);
+        let (resize, nudge) = (self.resize.next_timeout(), self.nudge.next_timeout());
         let held = self.writer().and_then(|writer| writer.pace.next_timeout());
         let confirm = self.attachments.values().filter_map(|attachment| attachment.news.confirm_at);
         [resize, nudge, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
@@ -457,21 +453,15 @@ impl Session {
         }
         let size = self.attachments.values().find(|one| one.viewer_id == viewer).and_then(|one| one.winsize);
         if let Some(size) = size {
-            self.wanted_winsize = (size != self.winsize).then_some(size);
+            self.resize.wish((size != self.winsize).then_some(size));
         }
-    }
-
-    fn resize_due(&self) -> Option<Time> {
-        Some(self.resized_at? + limits::RESIZE_INTERVAL)
-    }
-
-    fn nudge_due(&self) -> Option<Time> {
-        Some(self.nudged_at? + limits::NUDGE_INTERVAL)
     }
 
     /// A viewer's screen was reset: a program that runs repaints it.
     fn nudge_if(&mut self, was_reset: bool) {
-        self.nudge |= was_reset && !self.is_exited();
+        if was_reset && !self.is_exited() {
+            self.nudge.wish(Some(()));
+        }
     }
 
     /// Tells everybody who is here and who types.
