@@ -51,7 +51,7 @@ web-test: web-deps
 
 # The tests in a real browser; the programs have to be built.
 browser *ARGS: test-tools
-    node --test "$@" tests/browser/*.test.mjs
+    node --test --test-concurrency=1 "$@" tests/browser/*.test.mjs
 
 # Make the pictures of the documents anew; the programs have to be built.
 pictures: test-tools

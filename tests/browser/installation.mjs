@@ -20,9 +20,8 @@ const PROGRAM = join(TARGET, "debug/chatcode");
 /** Where pictures of the page go: `CHATCODE_PICTURES`, from the root of the tree. */
 export const PICTURES = resolve(ROOT, process.env.CHATCODE_PICTURES ?? join(TARGET, "pictures"));
 
-/** Starts everything; `stop` ends everything, the shells too. */
-export async function start() {
-  const folder = mkdtempSync(join(tmpdir(), "ccb"));
+/** Starts everything, in this folder and with it as home; `stop` ends everything, the shells too, and removes it. */
+export async function start(folder = mkdtempSync(join(tmpdir(), "ccb"))) {
   const data = join(folder, "data");
   const ports = ["--listen", "127.0.0.1:0", "--core-listen", "127.0.0.1:0", "--link-listen", "127.0.0.1:0"];
   const up = spawn(PROGRAM, ["up", "--json", "--data-dir", data, ...ports], {
