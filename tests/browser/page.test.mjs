@@ -103,6 +103,26 @@ test("a second window looks on, and types after it took over", async () => {
   await page.locator(id("read-only")).waitFor();
 });
 
+test("whoever types chooses which of the others types next", async () => {
+  await newSession(page, { name: "three" });
+  const others = [];
+  for (const count of [1, 2]) {
+    const other = await context.newPage();
+    await other.goto(installation.origin);
+    await other.locator(id("session")).filter({ hasText: "three" }).first().click();
+    await other.locator(id("read-only")).waitFor();
+    await page.locator(`${id("presence")} .person-chip`).nth(count - 1).waitFor();
+    others.push(other);
+  }
+  // In the order of their coming.
+  const choice = page.locator(id("hand-over"));
+  assert.equal(await choice.locator("option:not([disabled])").count(), 2);
+  await choice.selectOption({ index: 2 });
+  await others[1].locator(id("you-type")).waitFor();
+  await others[0].locator(id("read-only")).waitFor();
+  await page.locator(id("read-only")).waitFor();
+});
+
 test("a session is renamed and ended from the page", async () => {
   await newSession(page, { name: "old-name" });
   const row = page.locator(id("session")).filter({ hasText: "old-name" });
