@@ -58,7 +58,7 @@ async fn logs_hold_no_cookie_no_ticket_and_no_terminal_byte() {
     let body = json!({ "secret": seen.secret }).to_string();
     assert_eq!(send(&house.edge, Method::POST, "/api/sign-in", &headers, body).await.status, 200);
     assert_eq!(
-        call(&house, "/chatcode.v1.Fleet/List", &[], frame(&FleetListRequest {})).await.code(),
+        call(&house, "/chatcode.v1.Fleet/List", &[], frame(&FleetListRequest::default())).await.code(),
         "none"
     );
     let mut ws = Ws::attached(&house.edge).await;
@@ -74,4 +74,8 @@ async fn logs_hold_no_cookie_no_ticket_and_no_terminal_byte() {
     for secret in [seen.secret.as_str(), &seen.token, &attach().ticket, "typed in private"] {
         assert!(!log.contains(secret), "{secret} is in the log: {log}");
     }
+    let of_socket =
+        |level: &'static str| log.lines().filter(move |l| l.contains(level) && l.contains("socket="));
+    assert!(of_socket(" DEBUG ").count() > 0, "a socket is told at debug: {log}");
+    assert_eq!(of_socket(" INFO ").count(), 0, "and not at info: {log}");
 }
