@@ -1,11 +1,14 @@
 //! Draws scripts by chance: a holder and a screen that do what they may, and
 //! now and then what they may not. What comes of it is what the rules say now.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::fmt::Write as _;
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use crate::{json::Json, player::Player};
+use crate::{
+    json::{Json, Map, Said, json, one},
+    player::Player,
+};
 
 const SCRIPTS: u64 = 36;
 const STEPS: usize = 48;
@@ -48,7 +51,7 @@ impl Drawn {
     fn new(seed: u64) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
-            player: Player::new(&Json::Map(BTreeMap::new())),
+            player: Player::new(&Json::Object(Map::new())),
             now: 0,
             is_connected: false,
             is_attached: false,
@@ -63,7 +66,7 @@ impl Drawn {
         (0..STEPS)
             .map(|_| {
                 let (deed, value) = self.deed();
-                let mut step = BTreeMap::from([(deed.to_owned(), value)]);
+                let mut step = Map::from_iter([(deed.to_owned(), value)]);
                 if self.chance(0.4) {
                     let most = if self.chance(0.1) { 7000 } else { 40 };
                     self.now += self.rng.random_range(0..most);
@@ -74,10 +77,10 @@ impl Drawn {
                         step.insert(asked.to_owned(), Json::Null);
                     }
                 }
-                let outcome = self.player.play(&Json::Map(step.clone()));
+                let outcome = self.player.play(&Json::Object(step.clone()));
                 self.heed(&step, outcome.contains_key("fails"));
                 step.extend(outcome);
-                Json::Map(step)
+                Json::Object(step)
             })
             .collect()
     }
@@ -98,7 +101,7 @@ impl Drawn {
         match self.rng.random_range(0..100) {
             0..5 => ("disconnect", true.into()),
             5..8 => ("wake", true.into()),
-            8..12 => ("resize", [self.within(20, 22).into(), 80_u64.into()].into()),
+            8..12 => ("resize", json!([self.within(20, 22), 80_u64])),
             12..14 => ("take_lease", true.into()),
             14..16 => ("hand_over", self.within(0, 3).into()),
             16..17 => ("detach", true.into()),
@@ -115,37 +118,37 @@ impl Drawn {
 
     fn frame(&mut self) -> Json {
         if !self.is_attached && self.chance(0.9) {
-            return Json::one("attached", self.attached());
+            return one("attached", self.attached());
         }
         let sent = self.player.input_end;
         match self.rng.random_range(0..100) {
             0..30 => {
                 let offset = self.next + u64::from(self.chance(0.05));
                 let longest = if self.chance(0.3) { 65_536 } else { 300 };
-                Json::one("output", [offset.into(), self.within(1, longest).into()])
+                one("output", json!([offset, self.within(1, longest)]))
             }
-            30..34 => Json::one("gap", [self.next.into(), self.within(self.next, self.next + 90_000).into()]),
+            30..34 => one("gap", json!([self.next, self.within(self.next, self.next + 90_000)])),
             34..55 => {
                 let beyond = if self.chance(0.1) { 1000 } else { 0 };
-                Json::one("confirmed", self.within(self.confirmed, sent + beyond))
+                one("confirmed", self.within(self.confirmed, sent + beyond))
             }
-            55..63 => Json::one("refused", self.refused()),
+            55..63 => one("refused", self.refused()),
             63..85 => {
                 let (writer, count) =
                     [(1, 1), (1, 1), (1, 2), (0, 1), (2, 2), (2, 1)][self.rng.random_range(0..6)];
-                let viewers: Vec<Json> = (1..=count).map(u64::into).collect();
-                Json::one("presence", [u64::into(writer), viewers.into()])
+                let viewers: Vec<u32> = (1..=count).collect();
+                one("presence", json!([writer, viewers]))
             }
-            85..96 => Json::one("pong", self.within(self.player.pings.saturating_sub(1), self.player.pings)),
-            96..97 => Json::one("exited", [self.next.into(), self.within(0, 2).into()]),
-            97..98 => Json::one("closing", "draining"),
-            98..99 => Json::one("newer", true),
-            _ => Json::one("unasked", "history"),
+            85..96 => one("pong", self.within(self.player.pings.saturating_sub(1), self.player.pings)),
+            96..97 => one("exited", json!([self.next, self.within(0, 2)])),
+            97..98 => one("closing", "draining"),
+            98..99 => one("newer", true),
+            _ => one("unasked", "history"),
         }
     }
 
     fn attached(&mut self) -> Json {
-        let mut fields = BTreeMap::new();
+        let mut fields = Map::new();
         let mut put = |name: &str, value: Json| fields.insert(name.to_owned(), value);
         let sent = self.player.input_end;
         match self.rng.random_range(0..100) {
@@ -170,7 +173,7 @@ impl Drawn {
         if self.rng.random_bool(0.3) {
             put("refused", [self.refused()].into());
         }
-        Json::Map(fields)
+        Json::Object(fields)
     }
 
     fn refused(&mut self) -> Json {
@@ -178,11 +181,11 @@ impl Drawn {
         let beyond = u64::from(self.chance(0.1));
         let to = self.within(from, self.player.input_end + beyond);
         let code = if self.chance(0.8) { "not_writer" } else { "session_ended" };
-        [from.into(), to.into(), code.into()].into()
+        json!([from, to, code])
     }
 
     /// What the step has changed.
-    fn heed(&mut self, step: &BTreeMap<String, Json>, has_failed: bool) {
+    fn heed(&mut self, step: &Map<String, Json>, has_failed: bool) {
         if step.contains_key("attach") || step.contains_key("disconnect") {
             (self.is_connected, self.is_attached) = (step.contains_key("attach"), false);
         }
@@ -191,13 +194,13 @@ impl Drawn {
             self.is_attached = true;
         } else if !self.is_attached {
             // Nothing else counts.
-        } else if let Some([_, Json::Number(len)]) = frame.get("output").map(Json::list) {
-            self.next += len;
-            self.waiting += len;
-        } else if let Some([_, Json::Number(to)]) = frame.get("gap").map(Json::list) {
-            self.next = *to;
-        } else if let Some(Json::Number(offset)) = frame.get("confirmed") {
-            self.confirmed = (*offset).min(self.player.input_end);
+        } else if let Some([_, len]) = frame.get("output").map(Said::list) {
+            self.next += len.number();
+            self.waiting += len.number();
+        } else if let Some([_, to]) = frame.get("gap").map(Said::list) {
+            self.next = to.number();
+        } else if let Some(offset) = frame.get("confirmed") {
+            self.confirmed = offset.number().min(self.player.input_end);
         }
     }
 }

@@ -8,7 +8,7 @@ mod player;
 use std::{collections::BTreeSet, env, fs, path::PathBuf};
 
 use chatcode_proto::limits;
-use json::Json;
+use json::{Json, Said as _, read};
 use player::{Player, expected};
 
 /// Scripts of this file are drawn by chance.
@@ -36,9 +36,9 @@ fn every_script_comes_out_as_it_says() {
 
 #[test]
 fn the_limits_of_the_page_are_the_contracts() {
-    let millis = |time: std::time::Duration| Json::Number(time.as_millis() as u64);
-    let number = |count: usize| Json::Number(count as u64);
-    let versions = |list: &[u32]| Json::List(list.iter().map(|version| (*version).into()).collect());
+    let millis = |time: std::time::Duration| Json::from(time.as_millis() as u64);
+    let number = |count: usize| Json::from(count as u64);
+    let versions = |list: &[u32]| Json::from(list);
     let ours = [
         ("ARGUMENTS", number(limits::ARGUMENTS)),
         ("EDGE_VERSIONS", versions(limits::EDGE_VERSIONS)),
@@ -58,8 +58,8 @@ fn the_limits_of_the_page_are_the_contracts() {
         ("WINDOW_MIN_BYTES", limits::WINDOW_MIN_BYTES.into()),
         ("WINDOW_SLACK_MS", millis(limits::WINDOW_SLACK)),
     ];
-    let ours = Json::Map(ours.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
-    let page = Json::read(&fs::read_to_string(folder().join(LIMITS)).expect("is there"));
+    let ours = Json::Object(ours.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+    let page = read(&fs::read_to_string(folder().join(LIMITS)).expect("is there"));
     assert_eq!(page, ours);
 }
 
@@ -73,8 +73,8 @@ fn files() -> Vec<(String, Json)> {
     let names = found.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let mut names: Vec<String> = names.filter(|name| name.ends_with(".json") && name != LIMITS).collect();
     names.sort();
-    let read = |name: &String| {
+    let text = |name: &String| {
         fs::read_to_string(folder().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     };
-    names.iter().map(|name| (name.clone(), Json::read(&read(name)))).collect()
+    names.iter().map(|name| (name.clone(), read(&text(name)))).collect()
 }

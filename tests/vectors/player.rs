@@ -1,6 +1,6 @@
 //! Plays a script to a viewer, step by step.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chatcode_proto::{
@@ -10,10 +10,10 @@ use chatcode_proto::{
     viewer::{Event, Viewer},
 };
 
-use crate::json::Json;
+use crate::json::{Json, Map, Said, json, one, read};
 
 /// What came of a step, by the names of the README.
-pub(crate) type Outcome = BTreeMap<String, Json>;
+pub(crate) type Outcome = Map<String, Json>;
 
 const OUTCOMES: &[&str] = &["tells", "fails", "takes", "sends", "unconfirmed", "timeout", "writer"];
 /// Data that is longer is shown by its ends.
@@ -36,13 +36,13 @@ impl Player {
         let mut player = Self { viewer, now: Duration::ZERO, input_end: 0, pings: 0 };
         let before =
             ["{\"attach\":true}", "{\"frame\":{\"attached\":{}}}", "{\"frame\":{\"presence\":[1,[1]]}}"];
-        let count = match vector.get("after").map(Json::text) {
+        let count = match vector.get("after").map(Said::text) {
             None => 0,
             Some("attach") => 2,
             Some("lease") => 3,
             Some(other) => panic!("nothing is called {other}"),
         };
-        before.iter().take(count).for_each(|step| drop(player.play(&Json::read(step))));
+        before.iter().take(count).for_each(|step| drop(player.play(&read(step))));
         player
     }
 
@@ -91,10 +91,11 @@ impl Player {
         if !sends.is_empty() {
             outcome.insert("sends".to_owned(), sends.into());
         }
+        let due = self.viewer.next_timeout().map(|due| due.as_millis() as u64);
         for (name, value) in [
-            ("unconfirmed", (self.viewer.unconfirmed() as u64).into()),
-            ("timeout", self.viewer.next_timeout().map_or(Json::Null, |due| (due.as_millis() as u64).into())),
-            ("writer", self.viewer.is_writer().into()),
+            ("unconfirmed", json!(self.viewer.unconfirmed())),
+            ("timeout", json!(due)),
+            ("writer", json!(self.viewer.is_writer())),
         ] {
             if step.get(name).is_some() {
                 outcome.insert(name.to_owned(), value);
@@ -106,21 +107,19 @@ impl Player {
     /// A frame as it is compared; what is as usual is left out of an attach.
     fn sent(&mut self, frame: pb::ClientFrame) -> Json {
         match frame.kind.unwrap_or_else(|| panic!("a frame without a kind")) {
-            client_frame::Kind::Attach(attach) => Json::one("attach", attached_with(&attach)),
+            client_frame::Kind::Attach(attach) => one("attach", attached_with(&attach)),
             client_frame::Kind::Input(input) => {
                 self.input_end = input.offset + input.data.len() as u64;
-                Json::one("input", [input.offset.into(), shown(&input.data)])
+                one("input", json!([input.offset, shown(&input.data)]))
             }
             client_frame::Kind::Credit(credit) => {
-                Json::one("credit", [credit.rendered_offset.into(), credit.window_bytes.into()])
+                one("credit", json!([credit.rendered_offset, credit.window_bytes]))
             }
-            client_frame::Kind::Resize(resize) => {
-                Json::one("resize", resize.winsize.map_or(Json::Null, size))
-            }
-            client_frame::Kind::HandOverLease(to) => Json::one("hand_over", to.viewer),
+            client_frame::Kind::Resize(resize) => one("resize", resize.winsize.map_or(Json::Null, size)),
+            client_frame::Kind::HandOverLease(to) => one("hand_over", to.viewer),
             client_frame::Kind::Ping(ping) => {
                 self.pings = ping.stamp;
-                Json::one("ping", ping.stamp)
+                one("ping", ping.stamp)
             }
             client_frame::Kind::TakeLease(_) => "take_lease".into(),
             client_frame::Kind::Detach(_) => "detach".into(),
@@ -136,7 +135,7 @@ pub(crate) fn expected(step: &Json) -> Outcome {
 }
 
 fn attached_with(attach: &pb::Attach) -> Json {
-    let mut fields = BTreeMap::new();
+    let mut fields = Map::new();
     let mut put = |name: &str, value: Json| fields.insert(name.to_owned(), value);
     if attach.role() != pb::Role::Writer {
         put("role", role_name(attach.role()));
@@ -148,12 +147,12 @@ fn attached_with(attach: &pb::Attach) -> Json {
         put("window", attach.window_bytes.into());
     }
     if let Some(resume) = attach.resume {
-        put("resume", [resume.epoch.into(), resume.offset.into()].into());
+        put("resume", json!([resume.epoch, resume.offset]));
     }
     if let Some(winsize) = attach.winsize {
         put("winsize", size(winsize));
     }
-    Json::Map(fields)
+    Json::Object(fields)
 }
 
 fn frame(frame: &Json) -> pb::ServerFrame {
@@ -201,14 +200,14 @@ fn frame(frame: &Json) -> pb::ServerFrame {
 }
 
 fn attached(fields: &Json) -> pb::Attached {
-    let number = |name: &str, usual: u64| fields.get(name).map_or(usual, Json::number);
+    let number = |name: &str, usual: u64| fields.get(name).map_or(usual, Said::number);
     pb::Attached {
         version: number("version", 1) as u32,
         epoch: number("epoch", 7),
         offset: number("offset", 0),
         live_offset: number("live", 0),
         input_offset: number("input", 0),
-        refused: fields.get("refused").map_or(&[][..], Json::list).iter().map(refused).collect(),
+        refused: fields.get("refused").map_or(&[][..], Said::list).iter().map(refused).collect(),
         role: fields.get("role").map_or(pb::Role::Writer, role).into(),
         viewer: number("viewer", 1) as u32,
         ..Default::default()
@@ -217,27 +216,21 @@ fn attached(fields: &Json) -> pb::Attached {
 
 fn told(event: Event) -> Json {
     match event {
-        Event::Attached(attached) => {
-            Json::one("attached", [attached.viewer.into(), role_name(attached.role())])
-        }
-        Event::Output(data) => Json::one("output", shown(&data)),
-        Event::Reset(None) => Json::one("reset", Json::Null),
-        Event::Reset(Some(gap)) => Json::one("reset", [gap.from.into(), gap.to.into()]),
+        Event::Attached(attached) => one("attached", json!([attached.viewer, role_name(attached.role())])),
+        Event::Output(data) => one("output", shown(&data)),
+        Event::Reset(None) => one("reset", Json::Null),
+        Event::Reset(Some(gap)) => one("reset", json!([gap.from, gap.to])),
         Event::Presence(presence) => {
             let viewers: Vec<Json> = presence.viewers.iter().map(|one| one.viewer.into()).collect();
-            Json::one("presence", [presence.writer.into(), viewers.into()])
+            one("presence", json!([presence.writer, viewers]))
         }
-        Event::Resized(resized) => Json::one("resized", resized.winsize.map_or(Json::Null, size)),
-        Event::Exited(exited) => Json::one("exited", exited.exit.map_or(0, |exit| exit.code as u64)),
-        Event::Closing(closing) => Json::one("closing", closing.code().name()),
-        Event::InputRefused(range) => {
-            Json::one("refused", [range.from.into(), range.to.into(), range.code().name().into()])
-        }
-        Event::InputUnknown { bytes } => Json::one("unknown", bytes),
-        Event::Rtt(rtt) => Json::one("rtt", rtt.as_millis() as u64),
-        Event::Titled(titled) => {
-            Json::one("titled", [titled.title.as_str().into(), titled.name.as_str().into()])
-        }
+        Event::Resized(resized) => one("resized", resized.winsize.map_or(Json::Null, size)),
+        Event::Exited(exited) => one("exited", exited.exit.map_or(0, |exit| exit.code as u64)),
+        Event::Closing(closing) => one("closing", closing.code().name()),
+        Event::InputRefused(range) => one("refused", json!([range.from, range.to, range.code().name()])),
+        Event::InputUnknown { bytes } => one("unknown", bytes),
+        Event::Rtt(rtt) => one("rtt", rtt.as_millis() as u64),
+        Event::Titled(titled) => one("titled", json!([titled.title.as_str(), titled.name.as_str()])),
     }
 }
 
@@ -252,7 +245,7 @@ fn winsize(value: &Json) -> pb::Winsize {
 }
 
 fn size(winsize: pb::Winsize) -> Json {
-    [winsize.rows.into(), winsize.cols.into()].into()
+    json!([winsize.rows, winsize.cols])
 }
 
 fn role(name: &Json) -> pb::Role {
@@ -274,9 +267,9 @@ fn refused(value: &Json) -> pb::InputRefused {
 
 /// Text, or that many letters, a to z over and over.
 fn data(value: &Json) -> Bytes {
-    match value {
-        Json::Number(count) => (b'a'..=b'z').cycle().take(*count as usize).collect(),
-        text => Bytes::copy_from_slice(text.text().as_bytes()),
+    match value.as_u64() {
+        Some(count) => (b'a'..=b'z').cycle().take(count as usize).collect(),
+        None => Bytes::copy_from_slice(value.text().as_bytes()),
     }
 }
 
