@@ -359,12 +359,12 @@ impl Session {
         }
         let viewer = attachment.viewer_id;
         let had_writer = self.lease.writer().is_some();
-        let may_type = attachment.role == pb::Role::Writer && !self.is_exited() && self.lease.claim(viewer);
-        let refuse = match (self.is_exited(), may_type) {
-            (true, _) => Some(Code::SessionEnded),
-            (false, false) => Some(Code::NotWriter),
-            (false, true) => None,
-        };
+        // Typing claims a free lease, which is no way around a full queue.
+        let may_claim = had_writer || self.input.has_room();
+        let is_live_writer = attachment.role == pb::Role::Writer && !self.is_exited();
+        let may_type = is_live_writer && may_claim && self.lease.claim(viewer);
+        let cause = if self.is_exited() { Code::SessionEnded } else { Code::NotWriter };
+        let refuse = (!may_type).then_some(cause);
         let refused = self.input.take(now, viewer, input.offset, &input.data, refuse)?;
         if may_type && !had_writer {
             self.follow_size_of(viewer);

@@ -202,6 +202,27 @@ fn one_without_the_lease_is_refused_by_name_until_it_takes_it() {
 }
 
 #[test]
+fn a_free_lease_is_no_way_around_a_full_queue() {
+    let mut session = session(64);
+    attach(&mut session, A, 1);
+    attach(&mut session, B, 2);
+    let piece = &[b'x'; limits::INPUT_BYTES];
+    let mut offset = 0;
+    while session.wants_frames_of(A) {
+        send(&mut session, A, input(offset, piece)).expect("taken");
+        offset += piece.len() as u64;
+    }
+    session.handle_disconnect(NOW, A);
+    session.handle_timeout(limits::LEASE_GRACE);
+    let waiting = session.poll_input().len();
+    send(&mut session, B, input(0, b"no")).expect("is no fault");
+    assert_eq!(session.poll_input().len(), waiting);
+    session.handle_input_written(NOW, waiting);
+    send(&mut session, B, input(2, b"yes")).expect("goes on");
+    assert_eq!(session.poll_input(), b"yes");
+}
+
+#[test]
 fn one_that_may_only_look_never_gets_the_lease() {
     let mut session = session(64);
     session
