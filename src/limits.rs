@@ -145,6 +145,13 @@ pub const ARGUMENTS: usize = 64;
 /// that a list of all sessions stays small. It is run whole.
 pub const SHOWN_COMMAND_BYTES: usize = 1024;
 
+/// Bytes of the folder that is shown to people; of a longer one the end is
+/// shown. The shell starts in it all the same.
+pub const SHOWN_FOLDER_BYTES: usize = 1024;
+/// Bytes of one session as it is told at most, encoded; a gateway at its limits
+/// lists all of them in one answer.
+pub const SESSION_BYTES: usize = 3 * 1024;
+
 // --- words ---
 
 /// Characters of a session's name; more is `INVALID`.
@@ -193,8 +200,23 @@ pub const HTTP2_KEEPALIVE: Duration = Duration::from_secs(10);
 pub const HTTP2_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A unary call ends after this time with `TIMEOUT`.
 pub const UNARY_DEADLINE: Duration = Duration::from_secs(20);
-/// TCP connections of the core's gRPC listener; more wait in the kernel.
-pub const CORE_CONNECTIONS: usize = 4096;
+/// Connections of members at the core's gRPC listener: the WebSockets of an edge
+/// have one each, whatever ticket they show. One more is closed after its
+/// handshake. Nobody without a certificate takes one of them.
+pub const CORE_CONNECTIONS: usize = 8192;
+/// Handshakes under way at the core's gRPC listener; more wait in the kernel.
+pub const CORE_HANDSHAKES: usize = 1024;
+/// The same from one address, half of them, so that nobody alone shuts the
+/// others out; one more is closed.
+pub const CORE_HANDSHAKES_PER_ADDRESS: usize = 512;
+/// Connections without a certificate (enrollment, health); one more is closed
+/// after its handshake.
+pub const CORE_ANONYMOUS: usize = 512;
+/// The same from one address (an IPv6 /64 is one).
+pub const CORE_ANONYMOUS_PER_ADDRESS: usize = 128;
+/// Life of a connection without a certificate, several times that of an
+/// enrollment; then it is cut.
+pub const CORE_ANONYMOUS_LIFE: Duration = Duration::from_secs(120);
 /// Connections of the core's gRPC listener that are through with their
 /// handshake and wait to be served; more wait with their handshake done.
 pub const CORE_READY: usize = 64;
@@ -223,8 +245,13 @@ pub const LINK_STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 /// Bytes of a link that may be unacknowledged.
 pub const LINK_SEND_WINDOW: u64 = 16 * 1024 * 1024;
 /// Window of a whole link, bytes: [`LINK_STREAM_WINDOW`] for 32 terminals at
-/// full flood; beyond it all wait, credit keeps them far below.
+/// full flood; beyond it all wait. A viewer that stalls has no share in it: HTTP/2
+/// on its stream takes at most [`HTTP2_STREAM_WINDOW`] off the link, at once.
 pub const LINK_CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
+/// Window of the one HTTP/2 connection that all unary calls of a link share,
+/// bytes: the sum of its streams, so that callers who do not read their answers
+/// hold up nobody else. Beyond it all wait, at most [`UNARY_DEADLINE`].
+pub const LINK_UNARY_WINDOW: u32 = HTTP2_STREAMS * HTTP2_STREAM_WINDOW;
 /// The core's heartbeat on every link.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Silence after which either end gives a link up.
@@ -279,9 +306,6 @@ pub const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Life of the intermediate certificate, which signs all others; none of them
 /// outlives it.
 pub const INTERMEDIATE_LIFE: Duration = Duration::from_secs(5 * 365 * 24 * 3600);
-/// Life of a member's certificate as long as it cannot be renewed; revocation
-/// does not wait for it.
-pub const LEAF_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Certificates begin this long before they are made, for clocks that are
 /// behind.
 pub const BACKDATE: Duration = Duration::from_secs(60);
@@ -405,11 +429,18 @@ pub const ROLE_START: Duration = Duration::from_secs(30);
 pub const ROLE_RESTART: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// A program that ran this long begins its pauses anew.
 pub const ROLE_STEADY: Duration = Duration::from_secs(10);
-/// Gateways that the core lists; more are enrolled but not shown.
+/// Gateways of one installation; one more is not enrolled (`LIMIT`).
 pub const GATEWAYS: usize = 10_000;
-/// Sessions of one gateway that the core keeps in its directory; more are not
-/// shown.
-pub const DIRECTORY_SESSIONS: usize = 1024;
+/// Bytes of one gateway as it is told at most, encoded.
+pub const GATEWAY_BYTES: usize = 2560;
+/// Gateways in one answer of `Fleet.List`; more are on the next page.
+pub const FLEET_PAGE: usize = 400;
+/// Sessions of one gateway that the core keeps in its directory: all of a
+/// gateway at its limits, and some; more are not shown.
+pub const DIRECTORY_SESSIONS: usize = 340;
+/// Sessions of all gateways in the directory, so that the first picture of a
+/// watch stays below half a GiB; more are not shown.
+pub const DIRECTORY_SESSIONS_ALL: usize = 100_000;
 /// From telling a gateway that it is revoked to closing its link.
 pub const REVOKED_FAREWELL: Duration = Duration::from_millis(500);
 
@@ -421,6 +452,101 @@ const _: () = assert!(WINDOW_MAX_BYTES < LINK_STREAM_WINDOW);
 const _: () = assert!(HTTP2_STREAM_WINDOW <= HTTP2_CONNECTION_WINDOW);
 const _: () = assert!(WINDOW_MAX_BYTES as usize <= WEBSOCKET_WRITE_BYTES);
 const _: () = assert!(OUTPUT_BYTES < HTTP2_FRAME_BYTES as usize);
+// A list of all that there may be is one answer.
+const _: () = assert!(SESSIONS_PER_GATEWAY + ENDED_SESSIONS <= DIRECTORY_SESSIONS);
+const _: () = assert!(DIRECTORY_SESSIONS * SESSION_BYTES <= UNARY_BYTES);
+const _: () = assert!(FLEET_PAGE * GATEWAY_BYTES + 64 <= UNARY_BYTES);
+// An edge at its limits, with what it needs besides, leaves room for others.
+const _: () = assert!(WEBSOCKETS + WEBSOCKETS_REFUSED + HTTP_REQUESTS <= CORE_CONNECTIONS);
+const _: () = assert!(CORE_ANONYMOUS_PER_ADDRESS < CORE_ANONYMOUS);
+const _: () = assert!(CORE_HANDSHAKES_PER_ADDRESS < CORE_HANDSHAKES);
+// Nobody who stalls takes another's share of a window.
+const _: () = assert!(32 * LINK_STREAM_WINDOW <= LINK_CONNECTION_WINDOW);
+const _: () = assert!(HTTP2_STREAM_WINDOW <= LINK_STREAM_WINDOW);
+const _: () = assert!(UNARY_BYTES < HTTP2_STREAM_WINDOW as usize);
+const _: () = assert!(LINK_UNARY_WINDOW / HTTP2_STREAM_WINDOW == HTTP2_STREAMS);
+const _: () = assert!(LINK_SEND_WINDOW <= LINK_CONNECTION_WINDOW as u64);
 const _: () = assert!(VIEWER_SILENCE.as_secs() > 2 * PING.as_secs());
 const _: () = assert!(WEBSOCKET_SILENCE.as_secs() >= 3 * WEBSOCKET_PING.as_secs());
 const _: () = assert!(WEBSOCKET_CLOSE.as_secs() < SHUTDOWN.as_secs());
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::pb;
+
+    /// Text of so many characters, each as long as can be.
+    fn long(chars: usize) -> String {
+        "\u{10ffff}".repeat(chars)
+    }
+
+    fn largest_session() -> pb::Session {
+        let mut command = vec![String::new(); ARGUMENTS - 1];
+        command.push("x".repeat(SHOWN_COMMAND_BYTES));
+        pb::Session {
+            id: "x".repeat(36),
+            name: long(SESSION_NAME_CHARS),
+            state: i32::MAX,
+            created_unix_ms: u64::MAX,
+            command,
+            folder: "x".repeat(SHOWN_FOLDER_BYTES),
+            winsize: Some(pb::Winsize { rows: *ROWS.end(), cols: *COLS.end() }),
+            exit: Some(pb::Exit {
+                code: -1,
+                signal: -1,
+                duration_ms: u64::MAX,
+                ended_unix_ms: u64::MAX,
+                out_of_memory: true,
+            }),
+            viewers: u32::MAX,
+            epoch: u64::MAX,
+        }
+    }
+
+    fn largest_gateway() -> pb::Gateway {
+        pb::Gateway {
+            id: "x".repeat(36),
+            name: long(NAME_CHARS),
+            link_state: i32::MAX,
+            since_unix_ms: u64::MAX,
+            link_ended: i32::MAX,
+            link_rtt_us: u64::MAX,
+            holder_rtt_us: u64::MAX,
+            host: Some(pb::HostFacts {
+                hostname: long(253),
+                os: long(NAME_CHARS),
+                arch: long(NAME_CHARS),
+                user: long(NAME_CHARS),
+            }),
+            program_version: long(NAME_CHARS),
+            enrolled_unix_ms: u64::MAX,
+            link_epoch: u64::MAX,
+        }
+    }
+
+    #[test]
+    fn the_largest_lists_are_within_the_limit_of_an_answer() {
+        let sessions = pb::SessionsListResponse { sessions: vec![largest_session(); DIRECTORY_SESSIONS] };
+        assert!(sessions.encoded_len() <= UNARY_BYTES, "{}", sessions.encoded_len());
+        let gateways = vec![largest_gateway(); FLEET_PAGE];
+        let gateways = pb::FleetListResponse { gateways, next: "x".repeat(36) };
+        assert!(gateways.encoded_len() <= UNARY_BYTES, "{}", gateways.encoded_len());
+        let row = pb::AuditRow {
+            number: u64::MAX,
+            unix_ms: u64::MAX,
+            principal: "x".repeat(PRINCIPAL_BYTES),
+            action: "x".repeat(64),
+            gateway: "x".repeat(36),
+            session: "x".repeat(36),
+            result: i32::MAX,
+            request_id: "x".repeat(32),
+            peer: "x".repeat(64),
+            detail: "x".repeat(256),
+            hash: vec![0; 32].into(),
+        };
+        let rows = pb::AuditListResponse { rows: vec![row; 1000] };
+        assert!(rows.encoded_len() <= UNARY_BYTES, "{}", rows.encoded_len());
+    }
+}

@@ -36,6 +36,17 @@ pub fn display_safe(text: &str, max_chars: usize) -> String {
         .collect()
 }
 
+/// The text, or an ellipsis and its end when it is longer than `max_bytes`.
+#[must_use]
+pub fn end_of(text: &str, max_bytes: usize) -> String {
+    const CUT: &str = "…";
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    let from = text.ceil_char_boundary(text.len() - max_bytes.saturating_sub(CUT.len()));
+    format!("{CUT}{}", &text[from..])
+}
+
 /// C0, DEL, C1, line and paragraph separators, and the marks that turn the
 /// direction of text (Unicode TR 36, section 2.5; CVE-2021-42574).
 fn is_harmful(c: char) -> bool {
@@ -60,6 +71,13 @@ mod tests {
             assert_eq!(check("name", name, 64).unwrap_err().code, Code::Invalid, "{name:?}");
         }
         assert!(check("name", &"x".repeat(65), 64).is_err());
+    }
+
+    #[test]
+    fn of_a_long_text_the_end_is_shown() {
+        assert_eq!(end_of("/home/ada", 9), "/home/ada");
+        assert_eq!(end_of("/home/ada/é", 10), "…/ada/é");
+        assert!((3..20).all(|most| end_of("/ö/ä/ü/ß/é/è/ê/ô", most).len() <= most));
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Authority {
     /// Signs a certificate that gives this name to this key: client
     /// authentication for all, server authentication and the core's DNS name
     /// for a core. It begins [`limits::BACKDATE`] ago, lasts `lifetime` from now
-    /// (until certificates can be renewed, [`limits::LEAF_LIFE`]) and never
+    /// (a member's: [`limits::MEMBER_CERTIFICATE`]) and never
     /// outlives the intermediate.
     ///
     /// # Errors

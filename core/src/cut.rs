@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use chatcode_proto::{code::Refusal, pb::Code};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -111,7 +112,9 @@ pub fn lost(live: Option<&LiveLink>) -> Refusal {
 /// within, and `guard` with it.
 pub struct CutBody<G> {
     inner: Option<Body>,
-    cut: Pin<Box<dyn Future<Output = Refusal> + Send>>,
+    /// In a set, which polls it only when it was woken: a wait for nothing costs
+    /// no lock.
+    cut: FuturesUnordered<BoxFuture<'static, Refusal>>,
     frames: u8,
     _guard: G,
 }
@@ -119,7 +122,8 @@ pub struct CutBody<G> {
 impl<G> CutBody<G> {
     /// `inner`, until `cut` is done.
     pub fn new(inner: Body, cut: impl Future<Output = Refusal> + Send + 'static, guard: G) -> Self {
-        Self { inner: Some(inner), cut: Box::pin(cut), frames: 0, _guard: guard }
+        let cut: BoxFuture<'static, Refusal> = Box::pin(cut);
+        Self { inner: Some(inner), cut: FuturesUnordered::from_iter([cut]), frames: 0, _guard: guard }
     }
 
     /// Ends the body with the status of a refusal.
@@ -151,10 +155,10 @@ impl<G: Unpin> http_body::Body for CutBody<G> {
         let Some(inner) = this.inner.as_mut() else { return Poll::Ready(None) };
         this.frames = this.frames.wrapping_add(1);
         let polled = http_body::Body::poll_frame(Pin::new(inner), cx);
-        // A frame that is there goes out at once; the look at the end costs a
-        // few locks and is not for every frame of a flood.
+        // A frame that is there goes out at once; the look at the end is not for
+        // every frame of a flood.
         if (polled.is_pending() || this.frames.is_multiple_of(LOOK_EVERY))
-            && let Poll::Ready(refusal) = this.cut.as_mut().poll(cx)
+            && let Poll::Ready(Some(refusal)) = this.cut.poll_next_unpin(cx)
         {
             return Poll::Ready(Some(Ok(this.end(refusal))));
         }
@@ -162,9 +166,9 @@ impl<G: Unpin> http_body::Body for CutBody<G> {
             // A link that breaks shows here first, as an error of HTTP.
             Poll::Ready(Some(Err(status))) => {
                 tracing::debug!(%status, "the body broke");
-                let refusal = match this.cut.as_mut().poll(cx) {
-                    Poll::Ready(refusal) => refusal,
-                    Poll::Pending => lost(None),
+                let refusal = match this.cut.poll_next_unpin(cx) {
+                    Poll::Ready(Some(refusal)) => refusal,
+                    _ => lost(None),
                 };
                 Poll::Ready(Some(Ok(this.end(refusal))))
             }

@@ -99,6 +99,10 @@ impl EnrollmentService {
         let name = [named, wish].into_iter().find(fits).map(str::to_owned);
         let name = name.unwrap_or_else(|| format!("{word}-{}", id.short()));
 
+        // The token stays good for when there is room.
+        if kind == MemberKind::Gateway && self.shared.hub.is_full() {
+            return Err(EnrollFault::Full);
+        }
         let authority = &self.shared.authority;
         let issued = authority.issue(&member, key, limits::MEMBER_CERTIFICATE)?;
         let answer = EnrollmentEnrollResponse {
@@ -162,6 +166,8 @@ enum EnrollFault {
     /// Anything that is wrong with the token or the request; the audit knows.
     #[error("the join token or the request is refused")]
     BadToken,
+    #[error("there are {} gateways already", limits::GATEWAYS)]
+    Full,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -173,6 +179,11 @@ impl From<EnrollFault> for Refusal {
         match fault {
             EnrollFault::BadToken => {
                 Self::new(Code::BadToken, "the join token is unknown, used or expired; make a new one")
+            }
+            EnrollFault::Full => {
+                let words =
+                    format!("this core keeps {} machines at most; use another core", limits::GATEWAYS);
+                Self::new(Code::Limit, words)
             }
             EnrollFault::Store(error) => error.into(),
             EnrollFault::Authority(error) => {

@@ -20,6 +20,7 @@ pub mod links;
 pub mod listener;
 pub mod pass;
 pub mod rate;
+pub mod room;
 pub mod shared;
 pub mod store;
 

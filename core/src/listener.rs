@@ -1,5 +1,6 @@
 //! The gRPC listener: TCP and TLS in, calls out to the gate. An error of
-//! `accept` never ends it, a slow handshake holds nobody up.
+//! `accept` never ends it, a slow handshake holds nobody up, and whoever shows
+//! no certificate takes no member's place.
 
 use std::{
     io,
@@ -12,6 +13,7 @@ use std::{
 use chatcode_certs::{Identity, MemberName, Peer, tls};
 use chatcode_link::{serve, tcp};
 use chatcode_proto::{limits, pb::MemberKind};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -20,7 +22,7 @@ use tokio::{
 };
 use tokio_rustls::rustls::ServerConfig;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use crate::{
@@ -28,6 +30,7 @@ use crate::{
         Gate,
         caller::{PeerInfo, Standing},
     },
+    room::{Place, Room},
     shared::Shared,
     store::StoreError,
 };
@@ -35,8 +38,26 @@ use crate::{
 /// The listener, bound.
 pub struct GrpcListener {
     tcp: TcpListener,
+    door: Arc<Door>,
+}
+
+/// What every handshake needs.
+struct Door {
     tls: Arc<ServerConfig>,
     shared: Arc<Shared>,
+    /// For handshakes under way.
+    handshakes: Room,
+    /// For those who show no certificate.
+    anonymous: Room,
+    /// For members.
+    members: Arc<Semaphore>,
+    cut: CancellationToken,
+}
+
+/// The room that a connection takes up until it ends.
+enum Taken {
+    Anonymous(#[expect(dead_code, reason = "held")] Place),
+    Member(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit),
 }
 
 impl GrpcListener {
@@ -45,8 +66,15 @@ impl GrpcListener {
     /// # Errors
     /// When the address cannot be had or the identity makes no TLS.
     pub async fn bind(address: SocketAddr, identity: &Identity, shared: Arc<Shared>) -> io::Result<Self> {
-        let tls = tls::core_listener(identity).map_err(io::Error::other)?;
-        Ok(Self { tcp: TcpListener::bind(address).await?, tls, shared })
+        let door = Door {
+            tls: tls::core_listener(identity).map_err(io::Error::other)?,
+            shared,
+            handshakes: Room::new(limits::CORE_HANDSHAKES, limits::CORE_HANDSHAKES_PER_ADDRESS),
+            anonymous: Room::new(limits::CORE_ANONYMOUS, limits::CORE_ANONYMOUS_PER_ADDRESS),
+            members: Arc::new(Semaphore::new(limits::CORE_CONNECTIONS)),
+            cut: CancellationToken::new(),
+        };
+        Ok(Self { tcp: TcpListener::bind(address).await?, door: Arc::new(door) })
     }
 
     /// Where it listens.
@@ -61,7 +89,8 @@ impl GrpcListener {
     /// calls end, and cuts what is left at `cut`.
     pub async fn serve(self, gate: Gate, stop: CancellationToken, cut: CancellationToken) {
         let (ready, incoming) = mpsc::channel(limits::CORE_READY);
-        let accepting = self.accept(ready, stop.clone(), cut.clone());
+        let ended = self.door.cut.clone();
+        let accepting = self.accept(ready, stop.clone());
         let serving = serve::builder().serve_with_incoming_shutdown(
             gate,
             ReceiverStream::new(incoming),
@@ -71,7 +100,10 @@ impl GrpcListener {
             tokio::select! {
                 served = serving => served,
                 // Every connection ends by the same token; nothing to wait for.
-                () = cut.cancelled() => Ok(()),
+                () = cut.cancelled() => {
+                    ended.cancel();
+                    Ok(())
+                }
             }
         });
         if let Err(error) = served {
@@ -79,36 +111,20 @@ impl GrpcListener {
         }
     }
 
-    async fn accept(
-        self,
-        ready: mpsc::Sender<io::Result<Connection>>,
-        stop: CancellationToken,
-        cut: CancellationToken,
-    ) {
-        let room = Arc::new(Semaphore::new(limits::CORE_CONNECTIONS));
+    async fn accept(self, ready: mpsc::Sender<io::Result<Connection>>, stop: CancellationToken) {
         let mut handshakes = JoinSet::new();
         loop {
-            let next = async {
-                let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
-                let (stream, _) = self.tcp.accept().await?;
-                io::Result::Ok((stream, permit))
-            };
+            let has_room = handshakes.len() < limits::CORE_HANDSHAKES;
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = handshakes.join_next() => {}
-                next = next => match next {
-                    Ok((stream, permit)) => {
-                        let (tls, shared) = (Arc::clone(&self.tls), Arc::clone(&self.shared));
-                        let (ready, cut) = (ready.clone(), cut.clone());
-                        handshakes.spawn(async move {
-                            match welcome(stream, tls, &shared, permit, cut).await {
-                                // An error means that the core stops.
-                                Ok(connection) => drop(ready.send(Ok(connection)).await),
-                                Err(error) => {
-                                    tracing::debug!(error = &error as &dyn std::error::Error, "not let in");
-                                }
-                            }
-                        });
+                accepted = self.tcp.accept(), if has_room => match accepted {
+                    Ok((stream, address)) => {
+                        let Some(place) = self.door.handshakes.take(address.ip()) else {
+                            tracing::debug!(peer = %address, "too many handshakes of one address");
+                            continue;
+                        };
+                        handshakes.spawn(enter(Arc::clone(&self.door), stream, place, ready.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
@@ -121,30 +137,54 @@ impl GrpcListener {
     }
 }
 
+/// One connection from its handshake until it is served.
+async fn enter(
+    door: Arc<Door>,
+    stream: TcpStream,
+    handshake: Place,
+    ready: mpsc::Sender<io::Result<Connection>>,
+) {
+    match door.welcome(stream).await {
+        Ok(connection) => {
+            drop(handshake);
+            // An error means that the core stops.
+            drop(ready.send(Ok(connection)).await);
+        }
+        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "not let in"),
+    }
+}
+
 impl std::fmt::Debug for GrpcListener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GrpcListener").field("tcp", &self.tcp).finish_non_exhaustive()
     }
 }
 
-/// Does the handshake and asks the allow-list about the certificate. A member
-/// that is not on it is let in to be told so, and nothing else.
-async fn welcome(
-    stream: TcpStream,
-    tls: Arc<ServerConfig>,
-    shared: &Shared,
-    permit: OwnedSemaphorePermit,
-    cut: CancellationToken,
-) -> io::Result<Connection> {
-    let stream = tcp::accept(stream, tls).await?;
-    let who = if stream.peer().chain.is_empty() {
-        Standing::Anonymous
-    } else {
-        let peer = Peer::from_chain(&stream.peer().chain).map_err(io::Error::other)?;
-        standing(shared, &peer).await.map_err(io::Error::other)?
-    };
-    let info = PeerInfo { address: stream.peer().address, who };
-    Ok(Connection { stream, info, cut: Box::pin(cut.cancelled_owned()), _permit: permit })
+impl Door {
+    /// Does the handshake and asks the allow-list about the certificate. A
+    /// member that is not on it is let in to be told so, and nothing else.
+    async fn welcome(&self, stream: TcpStream) -> io::Result<Connection> {
+        let stream = tcp::accept(stream, Arc::clone(&self.tls)).await?;
+        let address = stream.peer().address;
+        let who = if stream.peer().chain.is_empty() {
+            Standing::Anonymous
+        } else {
+            let peer = Peer::from_chain(&stream.peer().chain).map_err(io::Error::other)?;
+            standing(&self.shared, &peer).await.map_err(io::Error::other)?
+        };
+        let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "there is no room for one more");
+        let cut = self.cut.clone().cancelled_owned();
+        let (taken, ended): (_, BoxFuture<'static, ()>) = if let Standing::Member(..) = who {
+            let place = Arc::clone(&self.members).try_acquire_owned().map_err(|_| full())?;
+            (Taken::Member(place), Box::pin(cut))
+        } else {
+            let place = self.anonymous.take(address.ip()).ok_or_else(full)?;
+            let ended = async { drop(tokio::time::timeout(limits::CORE_ANONYMOUS_LIFE, cut).await) };
+            (Taken::Anonymous(place), Box::pin(ended))
+        };
+        let info = PeerInfo { address, who };
+        Ok(Connection { stream, info, ended: FuturesUnordered::from_iter([ended]), _taken: taken })
+    }
 }
 
 /// How a member stands whose certificate the handshake has verified.
@@ -172,12 +212,13 @@ const fn same_kind(kind: MemberKind, name: &MemberName) -> bool {
 }
 
 /// One connection: who it is travels with every call on it, and it breaks when
-/// the core's time to stop is over.
+/// its time, or the core's time to stop, is over.
 struct Connection {
     stream: tcp::TcpLink,
     info: PeerInfo,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    _permit: OwnedSemaphorePermit,
+    /// The end of its time; in a set, which polls it only when it was woken.
+    ended: FuturesUnordered<BoxFuture<'static, ()>>,
+    _taken: Taken,
 }
 
 impl Connected for Connection {
@@ -195,7 +236,7 @@ impl AsyncRead for Connection {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_pending() && self.cut.as_mut().poll(cx).is_ready() {
+        if read.is_pending() && self.ended.poll_next_unpin(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         read

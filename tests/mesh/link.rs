@@ -74,7 +74,7 @@ async fn a_revoked_gateway_is_cut_off_and_stops() -> anyhow::Result<()> {
     assert_eq!(code, Some(77), "EX_NOPERM: {}", mesh.gateway.log());
     let mut fleet = mesh.fleet()?;
     eventually("the gateway is shown as revoked", async || {
-        let gateways = fleet.list(pb::FleetListRequest {}).await?.into_inner().gateways;
+        let gateways = fleet.list(pb::FleetListRequest::default()).await?.into_inner().gateways;
         Ok(gateways.iter().find(|one| one.id == id && one.link_state() == pb::LinkState::Revoked).map(|_| ()))
     })
     .await

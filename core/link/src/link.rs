@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use chatcode_proto::pb::Code;
+use chatcode_proto::{limits, pb::Code};
 use futures_util::{Stream, stream};
 use hyper_util::rt::TokioIo;
 use quinn::{Connection, ConnectionError, VarInt};
 use rustls::pki_types::CertificateDer;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use crate::{LinkEnd, LinkPeer, LinkStream, end, http2};
@@ -49,8 +49,12 @@ impl Link {
     /// still open. Must be called inside a tokio runtime.
     #[must_use]
     pub fn channel(&self) -> Channel {
+        self.channel_of(http2::endpoint())
+    }
+
+    fn channel_of(&self, endpoint: Endpoint) -> Channel {
         let (connection, chain) = (self.inner.connection.clone(), self.inner.chain.clone());
-        http2::endpoint().connect_with_connector_lazy(service_fn(move |_| {
+        endpoint.connect_with_connector_lazy(service_fn(move |_| {
             let (connection, chain) = (connection.clone(), chain.clone());
             async move {
                 let streams = connection.open_bi().await?;
@@ -60,12 +64,14 @@ impl Link {
         }))
     }
 
-    /// The channel that all unary calls share. When its stream breaks, the next
+    /// The channel that all unary calls share; who does not read an answer holds
+    /// up no other. When its stream breaks, the next
     /// call opens another one on the same connection. Must be called inside a
     /// tokio runtime.
     #[must_use]
     pub fn unary(&self) -> Channel {
-        self.inner.unary.get_or_init(|| self.channel()).clone()
+        let endpoint = || http2::endpoint().initial_connection_window_size(limits::LINK_UNARY_WINDOW);
+        self.inner.unary.get_or_init(|| self.channel_of(endpoint())).clone()
     }
 
     /// The streams that the peer opens, for `serve_with_incoming`; ends when the

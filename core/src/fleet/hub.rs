@@ -27,6 +27,8 @@ pub struct Hub {
 struct State {
     gateways: BTreeMap<GatewayId, pb::Gateway>,
     sessions: BTreeMap<GatewayId, Sessions>,
+    /// Of all gateways together.
+    session_count: usize,
 }
 
 /// The fleet at the moment when a watch began.
@@ -48,6 +50,7 @@ impl Hub {
         let mut state = State { gateways: gateways.into_iter().collect(), ..State::default() };
         for (gateway, id, session) in sessions {
             state.sessions.entry(gateway).or_default().insert(id, session);
+            state.session_count += 1;
         }
         Self { state: Mutex::new(state), events: broadcast::Sender::new(limits::WATCH_EVENTS) }
     }
@@ -67,13 +70,31 @@ impl Hub {
         })
     }
 
-    /// All gateways by name; at most [`limits::GATEWAYS`].
+    /// The [`limits::FLEET_PAGE`] gateways that follow one by name (`None`: the
+    /// first ones), and whether there are more; `None` when that one is not
+    /// known.
     #[must_use]
-    pub fn gateways(&self) -> Vec<pb::Gateway> {
-        let mut all: Vec<_> = self.with(|state, _| state.gateways.values().cloned().collect());
-        all.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        all.truncate(limits::GATEWAYS);
-        all
+    pub fn page(&self, after: Option<GatewayId>) -> Option<(Vec<pb::Gateway>, bool)> {
+        self.with(|state, _| {
+            let mut all: Vec<_> = state.gateways.values().collect();
+            all.sort_by_key(|gateway| (&gateway.name, &gateway.id));
+            let from = match after {
+                None => 0,
+                Some(id) => {
+                    let last = state.gateways.get(&id)?;
+                    1 + all.iter().position(|gateway| gateway.id == last.id)?
+                }
+            };
+            let (rest, page) = (&all[from..], limits::FLEET_PAGE);
+            let gateways = rest.iter().take(page).copied().cloned().collect();
+            Some((gateways, rest.len() > page))
+        })
+    }
+
+    /// Whether [`limits::GATEWAYS`] are known.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.with(|state, _| state.gateways.len() >= limits::GATEWAYS)
     }
 
     /// What is known of a gateway.
@@ -102,14 +123,19 @@ impl Hub {
     }
 
     /// Keeps a session, new or changed; says what was known before, or `None`
-    /// when the directory of this gateway is full and the session is not kept.
+    /// when the directory (of this gateway, or of all) is full and the session is
+    /// not kept.
     pub fn put_session(&self, gateway: GatewayId, id: SessionId, session: pb::Session) -> Option<Before> {
         self.with(|state, events| {
+            let all = &mut state.session_count;
             let sessions = state.sessions.entry(gateway).or_default();
-            if sessions.len() >= limits::DIRECTORY_SESSIONS && !sessions.contains_key(&id) {
+            let is_full =
+                sessions.len() >= limits::DIRECTORY_SESSIONS || *all >= limits::DIRECTORY_SESSIONS_ALL;
+            if is_full && !sessions.contains_key(&id) {
                 return None;
             }
             let before = sessions.insert(id, session.clone());
+            *all += usize::from(before.is_none());
             if before.as_ref() != Some(&session) {
                 let _ = events.send(Event::SessionChanged(located(gateway, session)));
             }
@@ -121,16 +147,23 @@ impl Hub {
     pub fn remove_session(&self, gateway: GatewayId, id: SessionId) {
         self.with(|state, events| {
             if state.sessions.get_mut(&gateway).is_some_and(|sessions| sessions.remove(&id).is_some()) {
+                state.session_count -= 1;
                 let _ = events.send(Event::SessionRemoved(reference(gateway, id)));
             }
         });
     }
 
-    /// Makes the sessions of a gateway exactly these; watchers hear only of
-    /// what differs.
-    pub fn replace_sessions(&self, gateway: GatewayId, now: Sessions) {
+    /// Makes the sessions of a gateway exactly these, as far as there is room;
+    /// watchers hear only of what differs.
+    pub fn replace_sessions(&self, gateway: GatewayId, mut now: Sessions) {
         self.with(|state, events| {
             let before = state.sessions.entry(gateway).or_default();
+            state.session_count -= before.len();
+            let room = limits::DIRECTORY_SESSIONS_ALL.saturating_sub(state.session_count);
+            if let Some(first_without) = now.keys().nth(room).copied() {
+                drop(now.split_off(&first_without));
+            }
+            state.session_count += now.len();
             for id in before.keys().filter(|id| !now.contains_key(id)) {
                 let _ = events.send(Event::SessionRemoved(reference(gateway, *id)));
             }

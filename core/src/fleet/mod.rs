@@ -46,8 +46,12 @@ impl FleetService {
 impl Fleet for FleetService {
     type WatchStream = WatchStream;
 
-    async fn list(&self, _: Request<FleetListRequest>) -> Result<Response<FleetListResponse>, Status> {
-        Ok(Response::new(FleetListResponse { gateways: self.shared.hub.gateways() }))
+    async fn list(&self, request: Request<FleetListRequest>) -> Result<Response<FleetListResponse>, Status> {
+        let after = request.into_inner().after;
+        let after = if after.is_empty() { None } else { Some(after.parse().map_err(|_| unknown_gateway())?) };
+        let (gateways, more) = self.shared.hub.page(after).ok_or_else(unknown_gateway)?;
+        let next = gateways.last().filter(|_| more).map(|last| last.id.clone()).unwrap_or_default();
+        Ok(Response::new(FleetListResponse { gateways, next }))
     }
 
     async fn watch(&self, _: Request<FleetWatchRequest>) -> Result<Response<WatchStream>, Status> {

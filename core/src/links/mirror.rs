@@ -132,7 +132,7 @@ async fn remove(
 /// read it.
 fn shown(session: Session) -> Session {
     // The whole command is the machine's to keep; people see its beginning.
-    let mut room = limits::ARGUMENT_BYTES;
+    let mut room = limits::SHOWN_COMMAND_BYTES;
     let words = session.command.iter().take(limits::ARGUMENTS).map_while(|word| {
         let word = (room > 0).then(|| name::display_safe(word, room))?;
         room = room.saturating_sub(word.chars().count());
@@ -141,7 +141,7 @@ fn shown(session: Session) -> Session {
     Session {
         name: name::display_safe(&session.name, limits::SESSION_NAME_CHARS),
         command: words.collect(),
-        folder: name::display_safe(&session.folder, limits::ARGUMENT_BYTES),
+        folder: name::display_safe(&session.folder, limits::SHOWN_FOLDER_BYTES),
         ..session
     }
 }

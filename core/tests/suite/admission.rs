@@ -1,18 +1,24 @@
 //! Who may call what, and what of it is written down.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use chatcode_link::codec::OpaqueCodec;
+use chatcode_link::{codec::OpaqueCodec, enroll};
 use chatcode_proto::{
     DESCRIPTORS,
+    id::GatewayId,
+    limits,
     pb::{
-        AdminStatusRequest, AuditListRequest, Code, FleetCreateTokenRequest, FleetListRequest, MemberKind,
-        Permission,
+        self, AccountsCreateSignInRequest, AccountsWhoAmIRequest, AdminStatusRequest, AuditListRequest, Code,
+        FleetCreateTokenRequest, FleetListRequest, MemberKind, Permission, accounts_client::AccountsClient,
+        fleet_watch_response::Event,
     },
     rules::RULES,
 };
 use futures_util::stream;
 use http::uri::PathAndQuery;
 use prost::Message as _;
+use sqlx::Connection as _;
 use tonic::{Request, Status, client::Grpc, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
@@ -20,7 +26,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::common::{TestCore, authorize, code, fleet, operator};
+use crate::common::{TestCore, authorize, code, eventually, fleet, operator};
 
 /// Calls any method with an empty message; waits for its head only.
 async fn call(channel: &Channel, path: &str, credential: Option<&str>) -> Result<(), Status> {
@@ -138,14 +144,125 @@ async fn what_is_allowed_and_what_is_refused_is_in_the_audit() {
         core.audit().await.iter().any(|row| row.request_id == later.request_id && row.result() == Code::Done)
     );
 
-    fleet(&core.anonymous()).list(FleetListRequest {}).await.unwrap_err();
+    fleet(&core.anonymous()).list(FleetListRequest::default()).await.unwrap_err();
     core.audited(|row| row.principal == "anonymous" && row.result() == Code::Unauthenticated).await;
 
-    let mut client = chatcode_proto::pb::audit_client::AuditClient::new(channel.clone());
+    let mut client = pb::audit_client::AuditClient::new(channel.clone());
     let rows = client.list(AuditListRequest { before: 0, limit: 2 }).await.unwrap().into_inner().rows;
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0].number, rows[1].number + 1, "newest first");
     let status = operator(&channel).status(AdminStatusRequest {}).await.unwrap().into_inner();
     assert_eq!(status.installation, core.bound.installation);
     assert!(rows.iter().all(|row| row.encoded_len() > 0));
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_takes_no_members_place_and_only_a_share_of_the_others() {
+    let core = TestCore::start().await;
+    let admin = core.enroll(MemberKind::Admin, "operator").await;
+    let ask = |channel: &Channel| {
+        let mut health = HealthClient::new(channel.clone());
+        async move { health.check(HealthCheckRequest::default()).await }
+    };
+    let mut open = vec![];
+    for _ in 0..limits::CORE_ANONYMOUS_PER_ADDRESS {
+        let channel = core.anonymous();
+        // The connection of the enrollment may still be closing.
+        eventually("a place", async || ask(&channel).await.ok()).await;
+        open.push(channel);
+    }
+    ask(&core.anonymous()).await.unwrap_err();
+    fleet(&core.channel(&admin)).list(FleetListRequest::default()).await.unwrap();
+    open.pop();
+    let next = core.anonymous();
+    eventually("a place that was given back", async || ask(&next).await.ok()).await;
+}
+
+#[tokio::test]
+async fn a_call_that_must_be_written_down_and_cannot_be_is_not_made() {
+    let core = TestCore::start().await;
+    let channel = core.admin().await;
+    let (mut machines, mut people) = (fleet(&channel), AccountsClient::new(channel.clone()));
+    let file = format!("sqlite://{}", core.folder.path().join("core/core.db").display());
+    let mut store = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    let tokens = async |store: &mut sqlx::SqliteConnection| -> i64 {
+        sqlx::query_scalar("SELECT COUNT(*) FROM join_tokens").fetch_one(store).await.unwrap()
+    };
+    let before = (tokens(&mut store).await, core.audit().await.len());
+    sqlx::query("ALTER TABLE audit RENAME TO away").execute(&mut store).await.unwrap();
+
+    // ALWAYS: not written, so not made.
+    let refused = machines.create_token(FleetCreateTokenRequest::default()).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Internal);
+    let refused = people.create_sign_in(AccountsCreateSignInRequest {}).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Internal);
+    // ON_DENY and NEVER: nothing to write, and a refusal stands unwritten.
+    machines.list(FleetListRequest::default()).await.unwrap();
+    people.who_am_i(AccountsWhoAmIRequest {}).await.unwrap();
+    let refused = fleet(&core.anonymous()).list(FleetListRequest::default()).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Unauthenticated);
+
+    sqlx::query("ALTER TABLE away RENAME TO audit").execute(&mut store).await.unwrap();
+    assert_eq!((tokens(&mut store).await, core.audit().await.len()), before);
+    machines.create_token(FleetCreateTokenRequest::default()).await.unwrap();
+    assert_eq!(tokens(&mut store).await, before.0 + 1);
+}
+
+#[tokio::test]
+async fn what_is_written_down_is_what_the_rule_says() {
+    let core = TestCore::start().await;
+    let channel = core.admin().await;
+    let anonymous = core.anonymous();
+    let count = async |method: &str, result: Code| {
+        core.audit().await.iter().filter(|row| row.action == method && row.result() == result).count()
+    };
+    let (list, who) = ("/chatcode.v1.Fleet/List", "/chatcode.v1.Accounts/WhoAmI");
+    for path in [list, who] {
+        call(&channel, path, None).await.unwrap();
+        call(&anonymous, path, None).await.unwrap_err();
+    }
+    assert_eq!((count(list, Code::Done).await, count(list, Code::Unauthenticated).await), (0, 1), "ON_DENY");
+    assert_eq!((count(who, Code::Done).await, count(who, Code::Unauthenticated).await), (0, 0), "NEVER");
+}
+
+#[tokio::test]
+async fn the_largest_fleet_is_listed_by_pages_watched_whole_and_takes_no_more_machines() {
+    let core = TestCore::start().await;
+    let channel = core.admin().await;
+    for number in 0..limits::GATEWAYS {
+        let id = GatewayId::from_random(u128::try_from(number).unwrap().to_be_bytes());
+        let gateway = pb::Gateway {
+            id: id.to_string(),
+            name: format!("{:\u{10ffff}<1$}", number, limits::NAME_CHARS),
+            program_version: "\u{10ffff}".repeat(limits::NAME_CHARS),
+            ..Default::default()
+        };
+        core.shared.hub.add_gateway(id, gateway);
+    }
+    let mut client = fleet(&channel).max_decoding_message_size(limits::UNARY_BYTES);
+    let (mut seen, mut after) = (BTreeSet::new(), String::new());
+    loop {
+        let page = client.list(FleetListRequest { after }).await.unwrap().into_inner();
+        assert!(page.gateways.len() <= limits::FLEET_PAGE);
+        seen.extend(page.gateways.into_iter().map(|gateway| gateway.id));
+        after = page.next;
+        if after.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), limits::GATEWAYS, "each once");
+    let unknown = FleetListRequest { after: GatewayId::from_random([255; 16]).to_string() };
+    assert_eq!(code(&client.list(unknown).await.unwrap_err()), Code::UnknownGateway);
+
+    let mut events = client.watch(pb::FleetWatchRequest {}).await.unwrap().into_inner();
+    let mut told = 0;
+    while let Event::GatewayChanged(_) = events.message().await.unwrap().unwrap().event.unwrap() {
+        told += 1;
+    }
+    assert_eq!(told, limits::GATEWAYS, "then `synced`");
+
+    let token = core.token(MemberKind::Gateway).await;
+    let refused = enroll::enroll(&core.bound.grpc.to_string(), &token, "one more").await.unwrap_err();
+    assert_eq!(refused.code(), Code::Limit, "{refused}");
+    core.enroll(MemberKind::Admin, "another operator").await;
 }

@@ -9,7 +9,7 @@ use chatcode_core::{
     listener::standing,
     store::{audit::Entry, members::NewToken},
 };
-use chatcode_link::enroll;
+use chatcode_link::{enroll, tcp};
 use chatcode_proto::{
     id::MemberId,
     pb::{
@@ -44,7 +44,8 @@ async fn a_token_enrolls_one_machine_and_shows_it_in_the_fleet() {
     let (identity, answer) = enroll::enroll(&core.bound.grpc.to_string(), &token, "machine").await.unwrap();
     assert_eq!(answer.link_port, u32::from(core.bound.link.port()));
 
-    let all = fleet(&core.admin().await).list(FleetListRequest {}).await.unwrap().into_inner().gateways;
+    let all =
+        fleet(&core.admin().await).list(FleetListRequest::default()).await.unwrap().into_inner().gateways;
     assert_eq!(all.len(), 1);
     assert_eq!((all[0].id.clone(), all[0].name.as_str()), (identity.name().id().to_string(), "machine"));
 }
@@ -130,8 +131,7 @@ async fn too_many_enrollments_from_one_address_are_told_to_wait() {
     let stop = tokio_util::sync::CancellationToken::new();
     let running = tokio::spawn(core.run(stop.clone()));
     let tls = tls::pinned_client(shared.authority.root_pin());
-    let mut client =
-        EnrollmentClient::new(chatcode_link::tcp::channel(&bound.grpc.to_string(), tls, tls::UNKNOWN_CORE));
+    let mut client = EnrollmentClient::new(tcp::channel(&bound.grpc.to_string(), tls, tls::UNKNOWN_CORE));
     let mut codes = Vec::new();
     for _ in 0..=chatcode_proto::limits::ENROLL_PER_MINUTE {
         codes.push(code(&client.enroll(EnrollmentEnrollRequest::default()).await.unwrap_err()));
@@ -150,7 +150,18 @@ async fn a_member_of_another_installation_is_refused() {
     let mine = core.enroll(MemberKind::Admin, "operator").await;
     // The same name, signed by another authority.
     let foreign = authority.identity(mine.name(), Duration::from_secs(3600)).unwrap();
-    assert!(fleet(&core.channel(&foreign)).list(FleetListRequest {}).await.is_err());
+    // It trusts our core, and shows the foreign certificate.
+    let tls = |identity| tls::core_client(identity, &[tls::H2_ALPN]).unwrap();
+    let mut mixed = (*tls(&mine)).clone();
+    mixed.client_auth_cert_resolver = tls(&foreign).client_auth_cert_resolver.clone();
+    let address = core.bound.grpc.to_string();
+    let channel = tcp::channel(&address, mixed.into(), &mine.trust_domain().core_dns());
+    let refused = fleet(&channel).list(FleetListRequest::default()).await.unwrap_err();
+    let refusal = chatcode_link::exit::refusal(&refused, Code::CoreUnreachable);
+    // Whether its alert or the end comes first is the network's choice.
+    let by_core = ["alert", "closed", "reset", "broken pipe"];
+    assert!(by_core.iter().any(|end| refusal.message.to_lowercase().contains(end)), "{refusal:?}");
+    fleet(&core.channel(&mine)).list(FleetListRequest::default()).await.unwrap();
     let peer = Peer::from_chain(foreign.chain()).unwrap();
     assert!(matches!(standing(&core.shared, &peer).await.unwrap(), Standing::Revoked));
 }
@@ -162,7 +173,7 @@ async fn a_certificate_that_is_not_on_the_allow_list_is_told_so_and_no_more() {
     // Signed by our own authority, as a stolen CA key would.
     let unlisted = core.shared.authority.identity(&name, Duration::from_secs(3600)).unwrap();
     let channel = core.channel(&unlisted);
-    assert_eq!(code(&fleet(&channel).list(FleetListRequest {}).await.unwrap_err()), Code::Revoked);
+    assert_eq!(code(&fleet(&channel).list(FleetListRequest::default()).await.unwrap_err()), Code::Revoked);
     let public = EnrollmentClient::new(channel).enroll(EnrollmentEnrollRequest::default()).await;
     assert_eq!(code(&public.unwrap_err()), Code::Revoked);
 }

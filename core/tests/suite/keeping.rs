@@ -33,7 +33,8 @@ async fn a_restart_keeps_members_people_sessions_audit_and_ports() {
 
     let core = TestCore::start_in(folder).await;
     assert_eq!(core.bound, bound, "the same installation at the same ports");
-    let all = fleet(&core.channel(&admin)).list(FleetListRequest {}).await.unwrap().into_inner().gateways;
+    let all =
+        fleet(&core.channel(&admin)).list(FleetListRequest::default()).await.unwrap().into_inner().gateways;
     assert_eq!((all.len(), all[0].link_state(), all[0].link_epoch), (1, LinkState::Offline, epoch));
     assert_eq!(core.shared.hub.watch().0.sessions.len(), 1);
     let mut accounts = chatcode_proto::pb::accounts_client::AccountsClient::new(core.channel(&edge));

@@ -22,7 +22,7 @@ use crate::{
 };
 
 async fn the_gateway(channel: &Channel) -> Gateway {
-    let all = fleet(channel).list(FleetListRequest {}).await.unwrap().into_inner().gateways;
+    let all = fleet(channel).list(FleetListRequest::default()).await.unwrap().into_inner().gateways;
     assert_eq!(all.len(), 1);
     all.into_iter().next().unwrap()
 }
@@ -159,7 +159,7 @@ async fn a_revoked_machine_is_told_closed_and_does_not_come_back() {
 
     let (_dialer, link) = dial(&core, &machine).await;
     assert_eq!(link.closed().await.code, Some(Code::Revoked));
-    let refused = fleet(&core.channel(&machine)).list(FleetListRequest {}).await.unwrap_err();
+    let refused = fleet(&core.channel(&machine)).list(FleetListRequest::default()).await.unwrap_err();
     assert_eq!(code(&refused), Code::Revoked);
     core.audited(|row| row.action == "/chatcode.v1.Fleet/Revoke" && row.result() == Code::Done).await;
     core.audited(|row| row.action == "gateway.revoked" && row.gateway == gateway.id).await;
@@ -188,7 +188,7 @@ async fn a_link_serves_nothing_but_control() {
     let core = TestCore::start().await;
     let machine = core.enroll(MemberKind::Gateway, "machine").await;
     let gateway = FakeGateway::link(&core, &machine).await;
-    let refused = fleet(&gateway.link.channel()).list(FleetListRequest {}).await.unwrap_err();
+    let refused = fleet(&gateway.link.channel()).list(FleetListRequest::default()).await.unwrap_err();
     assert_eq!(code(&refused), Code::UnknownMethod);
 }
 

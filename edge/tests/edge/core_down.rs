@@ -46,7 +46,7 @@ async fn a_core_that_goes_and_comes_is_said_with_the_time() {
     let house = House { core: Core::start(&ground.core, &address.to_string()).await, ground, edge };
     let again = health(&house.edge, true).await;
     assert!(again["core"]["since_unix_ms"].as_u64() >= down["core"]["since_unix_ms"].as_u64());
-    let answer = call(&house, "/chatcode.v1.Fleet/List", &[], frame(&FleetListRequest {})).await;
+    let answer = call(&house, "/chatcode.v1.Fleet/List", &[], frame(&FleetListRequest::default())).await;
     assert_eq!(answer.code(), "none");
 }
 
@@ -62,7 +62,7 @@ async fn calls_without_a_core_are_refused_with_their_code_and_the_page_still_com
     assert_ne!(elsewhere.address, address);
     assert_eq!(elsewhere.seen.token, token);
     let house = House { ground, core: elsewhere, edge };
-    let answer = call(&house, "/chatcode.v1.Fleet/List", &[], frame(&FleetListRequest {})).await;
+    let answer = call(&house, "/chatcode.v1.Fleet/List", &[], frame(&FleetListRequest::default())).await;
     assert_eq!((answer.status, answer.code().as_str()), (200, "core_unreachable"));
     assert_eq!(answer.headers["grpc-status"], "14");
     assert_eq!(get(&house.edge, "/").await.status, 200);

@@ -37,7 +37,7 @@ const OPEN: &[&str] = &[
 async fn only_listed_methods_pass() {
     let house = House::new().await;
     for (method, _) in RULES.iter().filter(|(method, _)| !OPEN.contains(method)) {
-        let answer = call(&house, method, &[], frame(&FleetListRequest {})).await;
+        let answer = call(&house, method, &[], frame(&FleetListRequest::default())).await;
         assert_eq!(answer.code(), "unknown_method", "{method}");
     }
     for other in [
@@ -50,14 +50,14 @@ async fn only_listed_methods_pass() {
         "/grpc.health.v1.Health/Check",
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     ] {
-        let answer = call(&house, other, &[], frame(&FleetListRequest {})).await;
+        let answer = call(&house, other, &[], frame(&FleetListRequest::default())).await;
         let passes = other.starts_with("/chatcode.v1.Fleet/List?");
         assert_eq!(answer.code(), if passes { "none" } else { "unknown_method" }, "{other}");
     }
     let calls = house.core.seen.count();
     assert_eq!(calls, 1, "a query is not passed on, the method is");
     for method in OPEN {
-        call(&house, method, &[], frame(&FleetListRequest {})).await;
+        call(&house, method, &[], frame(&FleetListRequest::default())).await;
     }
     let reached = OPEN.iter().filter(|method| !house.core.seen.calls(method).is_empty()).count();
     assert_eq!(reached, OPEN.len());
@@ -77,7 +77,7 @@ async fn only_binary_grpc_web_is_spoken() {
         "text/plain",
         "",
     ] {
-        let answer = call(&house, LIST, &[("content-type", kind)], frame(&FleetListRequest {})).await;
+        let answer = call(&house, LIST, &[("content-type", kind)], frame(&FleetListRequest::default())).await;
         assert_eq!((answer.status, answer.code().as_str()), (415, "invalid"), "{kind:?}");
     }
     let headers = [("host", house.edge.authority.as_str()), ("origin", house.edge.origin.as_str())];
@@ -112,7 +112,7 @@ async fn http2_in_the_clear_is_not_spoken() {
 async fn forged_metadata_is_refused_and_the_target_passes() {
     let house = House::new().await;
     for forged in ["chatcode-grant-bin", "chatcode-code", "chatcode-principal"] {
-        let answer = call(&house, LIST, &[(forged, "AAAA")], frame(&FleetListRequest {})).await;
+        let answer = call(&house, LIST, &[(forged, "AAAA")], frame(&FleetListRequest::default())).await;
         assert_eq!(answer.code(), "forbidden", "{forged}");
     }
     assert_eq!(house.core.seen.count(), 0);
@@ -123,7 +123,7 @@ async fn forged_metadata_is_refused_and_the_target_passes() {
         ("grpc-timeout", "5S"),
         ("x-forwarded-for", "192.0.2.1"),
     ];
-    assert_eq!(call(&house, LIST, &target, frame(&FleetListRequest {})).await.code(), "none");
+    assert_eq!(call(&house, LIST, &target, frame(&FleetListRequest::default())).await.code(), "none");
     let seen = house.core.seen.calls(LIST).remove(0);
     for (name, value) in target.iter().filter(|(name, _)| name.starts_with("chatcode-")) {
         assert!(seen.contains(&format!("{name}: {value}")), "{seen:?}");

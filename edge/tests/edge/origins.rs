@@ -33,7 +33,7 @@ fn strangers(house: &House) -> Vec<String> {
 #[tokio::test]
 async fn calls_of_other_pages_never_reach_the_core() {
     let house = House::new().await;
-    let body = frame(&FleetListRequest {});
+    let body = frame(&FleetListRequest::default());
     let list = "/chatcode.v1.Fleet/List";
     for origin in strangers(&house).iter().map(String::as_str).chain([""]) {
         let answer = call(&house, list, &[("origin", origin)], body.clone()).await;

@@ -44,7 +44,7 @@ async fn native_grpc_is_refused() {
     let status = soon(accounts.sign_in(pb::AccountsSignInRequest::default())).await.expect_err("is refused");
     assert!(status.message().contains("403") || status.message().contains("415"), "{status:?}");
     // With everything that a page has, it is still not a page's call.
-    let mut request = tonic::Request::new(pb::FleetListRequest {});
+    let mut request = tonic::Request::new(pb::FleetListRequest::default());
     for (key, value) in [("origin", format!("https://{HOST}")), ("authorization", "Bearer x".to_owned())] {
         request.metadata_mut().insert(key, value.parse().expect("is text"));
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chatcode_proto::{
     id::SessionId,
-    limits,
+    limits, name,
     pb::{self, SessionState, sessions_watch_response::Event},
 };
 use tokio::sync::{broadcast, watch};
@@ -74,7 +74,8 @@ impl Table {
 
     /// Takes in what is known of a session now. What has ended never comes
     /// back to life; a session that was forgotten stays so unless `is_new`.
-    pub(super) fn put(&mut self, id: SessionId, session: pb::Session, is_new: bool) {
+    pub(super) fn put(&mut self, id: SessionId, mut session: pb::Session, is_new: bool) {
+        session.folder = name::end_of(&session.folder, limits::SHOWN_FOLDER_BYTES);
         let news = match self.sessions.get(&id) {
             None => is_new,
             Some(known) => *known != session && (is_living(known) || !is_living(&session)),
@@ -177,6 +178,15 @@ mod tests {
             table.put(id(number), session(number, SessionState::Running), true);
         }
         table
+    }
+
+    #[test]
+    fn of_a_long_folder_the_end_is_shown_so_that_a_list_of_all_is_one_answer() {
+        let mut table = Table::new();
+        let folder = format!("/{}/here", "x".repeat(limits::ARGUMENT_BYTES));
+        table.put(id(1), pb::Session { folder, ..session(1, SessionState::Running) }, true);
+        let shown = &table.list()[0].folder;
+        assert!(shown.len() == limits::SHOWN_FOLDER_BYTES && shown.ends_with("x/here"), "{shown}");
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Mesh {
         let mut fleet = self.fleet()?;
         let id = self.gateway_id()?;
         eventually("the gateway's link", async || {
-            let Ok(list) = fleet.list(pb::FleetListRequest {}).await else { return Ok(None) };
+            let Ok(list) = fleet.list(pb::FleetListRequest::default()).await else { return Ok(None) };
             let online = list
                 .into_inner()
                 .gateways

@@ -42,9 +42,9 @@ async fn each_end_sees_the_other_by_its_certificate() {
 async fn a_stream_that_nobody_reads_holds_up_no_other() {
     let world = World::new();
     let link = world.link().await;
-    // Never read: fills its windows and stops.
+    // Never read: they fill their windows, together more than the link's own.
     let mut unread = vec![];
-    for _ in 0..4 {
+    for _ in 0..=limits::LINK_CONNECTION_WINDOW / limits::HTTP2_STREAM_WINDOW {
         unread.push(flood(link.core.channel()).await);
     }
     let mut pings = Pings::open(link.core.channel()).await.unwrap();
@@ -56,6 +56,19 @@ async fn a_stream_that_nobody_reads_holds_up_no_other() {
     })
     .await
     .unwrap();
+    drop(unread);
+}
+
+/// Two answers that nobody read once took the window of all unary calls.
+#[tokio::test]
+async fn answers_that_nobody_reads_hold_up_no_other_on_the_shared_stream() {
+    let world = World::new();
+    let link = world.link().await;
+    let mut unread = vec![];
+    for _ in 0..8 {
+        unread.push(flood(link.core.unary()).await);
+    }
+    timeout(SOON, who(link.core.unary())).await.unwrap().unwrap();
     drop(unread);
 }
 
