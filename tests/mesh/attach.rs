@@ -1,7 +1,7 @@
 //! Typing, seeing, and who may do which.
 
 use chatcode_harness::{Mesh, Page, Terminal, page::Target, soon};
-use chatcode_proto::{metadata, pb};
+use chatcode_proto::{limits, metadata, pb};
 use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use tokio_tungstenite::tungstenite::Message;
@@ -100,6 +100,33 @@ async fn an_interrupted_flood_answers_and_loses_nothing_for_a_healthy_viewer() -
     terminal.enter("echo back-$((1 + 1))\n")?;
     terminal.sees("back-2").await?;
     assert_eq!(terminal.gaps, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_viewers_but_one_stall_and_the_one_goes_on() -> anyhow::Result<()> {
+    let mesh = Mesh::start().await?;
+    let page = mesh.page().await?;
+    let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &[]).await?;
+    let mut stalled = Vec::new();
+    for number in 1..limits::VIEWERS_PER_SESSION {
+        // All that a viewer may have under way, and never read.
+        let mut socket = page.open(metadata::ATTACH, terminal.target()).await?;
+        let mut attach = hostile::attach(pb::Role::Viewer);
+        if let pb::client_frame::Kind::Attach(attach) = &mut attach {
+            attach.viewer_id = vec![u8::try_from(number)?; 16].into();
+            attach.window_bytes = limits::WINDOW_MAX_BYTES;
+        }
+        hostile::send(&mut socket, attach).await?;
+        stalled.push(socket);
+    }
+    let all = limits::VIEWERS_PER_SESSION;
+    terminal.until("all are here", |terminal| terminal.presence.viewers.len() == all).await?;
+    terminal.enter("stty -echo; PS1=; seq 1 400000; echo fin''ished\n")?;
+    terminal.sees("finished").await?;
+    terminal.enter("echo still-$((1 + 1))\n")?;
+    terminal.sees("still-2").await?;
+    assert_eq!(terminal.attachments, 1, "{terminal:?}");
     Ok(())
 }
 

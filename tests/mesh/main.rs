@@ -5,4 +5,5 @@ mod attach;
 mod link;
 mod reflect;
 mod refuse;
+mod silence;
 mod survive;

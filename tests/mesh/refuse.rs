@@ -158,7 +158,7 @@ async fn another_origin_reaches_nothing() -> anyhow::Result<()> {
             "/chatcode.v1.Fleet/List",
             "application/grpc-web+proto",
             Some(&page.cookie),
-            http::grpc_web_body(&pb::FleetListRequest {}),
+            http::grpc_web_body(&pb::FleetListRequest::default()),
         )?;
         request.headers_mut().insert("origin", origin.parse()?);
         let answer = http::send(mesh.edge_address(), request).await?;
@@ -173,7 +173,7 @@ async fn another_origin_reaches_nothing() -> anyhow::Result<()> {
 async fn the_edge_is_closed_to_native_grpc_and_to_forged_rights() -> anyhow::Result<()> {
     let mesh = Mesh::start().await?;
     let page = mesh.page().await?;
-    let body = http::grpc_web_body(&pb::FleetListRequest {});
+    let body = http::grpc_web_body(&pb::FleetListRequest::default());
     for kind in
         ["application/grpc", "application/grpc+proto", "application/grpc-web-text", "application/json"]
     {
@@ -264,11 +264,16 @@ async fn certificates_of_another_installation_open_nothing() -> anyhow::Result<(
     let server_name = mesh.admin.trust_domain().core_dns();
     let channel = chatcode_link::tcp::channel(mesh.grpc_address(), mixed.into(), &server_name);
     let mut fleet = pb::fleet_client::FleetClient::new(channel);
-    let refused = soon("the refusal", fleet.list(pb::FleetListRequest {})).await?;
+    let refused = soon("the refusal", fleet.list(pb::FleetListRequest::default())).await?;
     let status = refused.err().context("a foreign certificate opens nothing")?;
     let refusal = chatcode_link::exit::refusal(&status, pb::Code::CoreUnreachable);
     assert_eq!(refusal.code, pb::Code::CoreUnreachable, "the handshake fails: {refusal:?}");
-    assert!(refusal.message.contains("alert"), "the core said why: {refusal:?}");
-    mesh.fleet()?.list(pb::FleetListRequest {}).await.context("our own certificate opens the same")?;
+    // Whether its alert or the end comes first is the network's choice.
+    let by_core = ["alert", "closed", "reset", "broken pipe"];
+    assert!(by_core.iter().any(|end| refusal.message.to_lowercase().contains(end)), "{refusal:?}");
+    mesh.fleet()?
+        .list(pb::FleetListRequest::default())
+        .await
+        .context("our own certificate opens the same")?;
     canary.is_unharmed().await
 }

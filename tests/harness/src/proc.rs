@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, Command},
@@ -111,11 +112,29 @@ impl Proc {
     /// # Errors
     /// When it does not stop.
     pub async fn terminate(&mut self) -> anyhow::Result<Option<i32>> {
-        let pid = i32::try_from(self.pid())?;
-        if let Some(pid) = rustix::process::Pid::from_raw(pid) {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        }
+        self.signal(Signal::TERM)?;
         self.wait().await
+    }
+
+    /// Stops it where it is, as a machine that hangs.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn hang(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`Self::hang`].
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.pid())?).context("it has ended")?;
+        Ok(kill_process(pid, signal)?)
     }
 
     /// Waits for its end and gives the exit code; `None` when a signal ended
