@@ -1,22 +1,19 @@
 // Pictures of the page for the documents, made by the real chain; they go to
 // target/pictures, or where `just pictures` wants them.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { PICTURES, browser, enter, id, newSession, screen, shows, signIn, start } from "./installation.mjs";
 
-/** Has a name that may be read; the test fails when somebody else has it. */
-const home = join(tmpdir(), "ada");
 let installation;
 let chromium;
 let signedIn;
 
 before(async () => {
-  mkdirSync(home);
-  [installation, chromium] = await Promise.all([start(home), browser()]);
+  [installation, chromium] = await Promise.all([start(readableHome()), browser()]);
   const page = await open("dark", { width: 1280, height: 800 });
   await signIn(page, (await installation.cli("login-url")).trim());
   signedIn = await page.context().storageState();
@@ -27,6 +24,17 @@ after(async () => {
   await chromium?.close();
   await installation?.stop();
 });
+
+/** A new folder whose name may be read in a picture, unless somebody has it already. */
+function readableHome() {
+  const home = join(tmpdir(), "ada");
+  try {
+    mkdirSync(home);
+    return home;
+  } catch {
+    return mkdtempSync(home);
+  }
+}
 
 /** A prompt and colours as many have them. */
 const SHELL = `node() { "${process.execPath}" "$@"; }; PS1='\\[\\e[1;32m\\]ada@\\h\\[\\e[0m\\]:\\[\\e[1;34m\\]\\w\\[\\e[0m\\]$ '; export LS_COLORS='di=1;34:ex=1;32:*.md=33'; alias ls='ls --color'`;
