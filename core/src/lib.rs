@@ -269,14 +269,14 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
 
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .build_v1()?;
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
     Ok(Routes::new(accounts)
         .add_service(admin)
         .add_service(audit)
         .add_service(enrollment)
         .add_service(fleet)
         .add_service(health)
-        .add_service(reflection))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?))
 }

@@ -8,7 +8,7 @@ use chatcode_certs::{Authority, Identity, JoinToken, Key, MemberName, csr};
 use chatcode_harness::{
     Mesh, Page, Terminal, http,
     page::{Target, next_binary},
-    soon,
+    proc, soon,
 };
 use chatcode_proto::{id::MemberId, limits, metadata, pb};
 use futures_util::SinkExt as _;
@@ -229,6 +229,30 @@ async fn a_join_token_enrolls_once_and_a_sign_in_link_signs_in_once() -> anyhow:
     Page::sign_in(&url, mesh.edge_address()).await?;
     let again = Page::sign_in(&url, mesh.edge_address()).await;
     assert!(again.is_err_and(|error| error.to_string().contains("401")), "a link signs in once");
+    Ok(())
+}
+
+#[tokio::test]
+async fn programs_tell_a_core_that_is_away_from_a_token_that_is_refused() -> anyhow::Result<()> {
+    let mesh = Mesh::start().await?;
+    for kind in [pb::MemberKind::Edge, pb::MemberKind::Gateway] {
+        let program =
+            format!("chatcode-{}", kind.as_str_name().trim_start_matches("MEMBER_KIND_").to_lowercase());
+        let request = pb::FleetCreateTokenRequest { kind: kind.into(), ..Default::default() };
+        let token = mesh.fleet()?.create_token(request).await?.into_inner().token;
+        let enroll = async |core: &str, folder: &str| {
+            let folder = mesh.folder().join(folder).to_string_lossy().into_owned();
+            let args = ["enroll", "--data-dir", &folder, "--core", core];
+            proc::run(&program, &args, &token).await.map(drop).map_err(|error| error.to_string())
+        };
+        let ended = |outcome: Result<(), String>, code: u8| {
+            let error = outcome.expect_err("does not enroll");
+            assert!(error.contains(&format!("ended with Some({code})")), "{program}: {error}");
+        };
+        ended(enroll("127.0.0.1:1", &format!("{program}-away")).await, 69);
+        enroll(mesh.grpc_address(), &format!("{program}-one")).await.map_err(anyhow::Error::msg)?;
+        ended(enroll(mesh.grpc_address(), &format!("{program}-two")).await, 77);
+    }
     Ok(())
 }
 

@@ -39,8 +39,12 @@ use crate::{
 
 /// Prefix of the paths of health v1, which anybody may ask.
 const HEALTH: &str = "/grpc.health.v1.Health/";
-/// The path of reflection v1, for callers that are known.
-const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+/// The paths of reflection, for callers that are known: v1, and what grpcurl
+/// asks for before its version 1.8.8.
+const REFLECTION: [&str; 2] = [
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
 
 /// The rules of the two services that are not of our schema.
 static HEALTH_RULE: Rule = foreign(Permission::Public, AuditPolicy::Never);
@@ -235,7 +239,7 @@ impl Service<Request<Body>> for Gate {
 fn rule_of(path: &str) -> Option<&'static Rule> {
     if path.starts_with(HEALTH) {
         Some(&HEALTH_RULE)
-    } else if path == REFLECTION {
+    } else if REFLECTION.contains(&path) {
         Some(&REFLECTION_RULE)
     } else {
         Rule::of(path)

@@ -116,6 +116,9 @@ async fn health_is_told_to_anybody_and_reflection_only_to_those_who_are_known() 
         client.server_reflection_info(stream::iter([ask])).await?.into_inner().message().await
     };
     assert_eq!(code(&list(core.anonymous()).await.unwrap_err()), Code::Unauthenticated);
+    let older = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+    assert_eq!(code(&call(&core.anonymous(), older, None).await.unwrap_err()), Code::Unauthenticated);
+    call(&core.admin().await, older, None).await.unwrap();
     let gateway = core.channel(&core.enroll(MemberKind::Gateway, "machine").await);
     assert_eq!(code(&list(gateway).await.unwrap_err()), Code::Unauthenticated);
     let answer = list(core.admin().await).await.unwrap().unwrap().message_response.unwrap();
