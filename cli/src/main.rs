@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     let data_dir = data_dir.unwrap_or_else(chatcode_process::default_data_dir);
     chatcode_certs::tls::install_provider();
     chatcode_process::init_logging("cli");
-    chatcode_process::main_with("chatcode", async move {
+    chatcode_process::main_with("chatcode", chatcode_process::Threads::One, async move {
         match command {
             Command::Up(command) => command.run(&data_dir).await,
             Command::LoginUrl(command) => command.run(&data_dir).await,

@@ -104,7 +104,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     chatcode_process::init_logging("gateway");
     chatcode_certs::tls::install_provider();
-    chatcode_process::main_with("chatcode-gateway", async {
+    chatcode_process::main_with("chatcode-gateway", chatcode_process::Threads::One, async {
         match cli.command {
             Command::Enroll(args) => enroll_machine(args).await,
             Command::Run(args) => run(args).await,

@@ -63,11 +63,25 @@ pub fn with(exit: Exit, error: impl Error + Send + Sync + 'static) -> anyhow::Er
     anyhow::Error::new(error).context(exit)
 }
 
+/// How many threads a program's tasks have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// One: a key goes from socket to socket without waking another thread. For
+    /// programs of one machine or one person.
+    One,
+    /// One for each CPU. For programs that serve many.
+    PerCpu,
+}
+
 /// Runs a program to its end: prints an error with its causes to standard
 /// error and turns it into an exit code ([`FAILURE`] unless an [`Exit`] is
 /// attached).
-pub fn main_with(program: &str, run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
+    let mut builder = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::PerCpu => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             print_error(program, &anyhow::Error::new(error).context("the async runtime did not start"));

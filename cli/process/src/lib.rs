@@ -13,7 +13,7 @@ use std::{
 };
 
 pub use config::{ConfigError, load};
-pub use exit::{Exit, main_with};
+pub use exit::{Exit, Threads, main_with};
 pub use files::raise_file_limit;
 pub use logging::init_logging;
 pub use stop::shutdown;
