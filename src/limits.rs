@@ -222,6 +222,9 @@ pub const CORE_ANONYMOUS_LIFE: Duration = Duration::from_secs(120);
 pub const CORE_READY: usize = 64;
 /// A TLS, QUIC or WebSocket handshake that takes longer is dropped.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long after the first signal to stop another one counts as the same wish;
+/// a later one ends the program at once.
+pub const SIGNAL_REPEAT: Duration = Duration::from_secs(1);
 /// How long a part drains its calls when it is told to stop; then it cuts.
 pub const SHUTDOWN: Duration = Duration::from_secs(5);
 

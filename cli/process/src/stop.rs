@@ -1,14 +1,18 @@
 //! When a program has to stop.
 
+use chatcode_proto::limits;
 use tokio::{
     io::AsyncReadExt as _,
     signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled at SIGINT, SIGTERM, or, when `exit_with_stdin`,
 /// at the end of standard input: so a program that was started by another ends
-/// with it, however that one ended. A second signal ends the process at once.
+/// with it, however that one ended. A second signal ends the process at once,
+/// unless it comes within [`limits::SIGNAL_REPEAT`] of the first: a terminal and
+/// the runner under it both pass one Ctrl-C on.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
@@ -27,7 +31,11 @@ pub fn shutdown(exit_with_stdin: bool) -> CancellationToken {
             }
         }
         stopped.cancel();
+        let repeats_end = Instant::now() + limits::SIGNAL_REPEAT;
         signals.next().await;
+        while Instant::now() < repeats_end {
+            signals.next().await;
+        }
         tracing::warn!(target: "chatcode", "a second signal: stopping at once");
         std::process::exit(i32::from(crate::exit::FAILURE));
     });

@@ -177,9 +177,13 @@ impl Up {
         }
     }
 
-    /// As Ctrl-C does; waits for its end and gives the exit code.
+    /// As Ctrl-C does where a runner passes it on besides the terminal; waits
+    /// for its end and gives the exit code.
     pub(crate) fn interrupt(mut self) -> Option<i32> {
-        kill(i32::try_from(self.child.id()).expect("is a pid"), Signal::INT);
+        let pid = i32::try_from(self.child.id()).expect("is a pid");
+        kill(pid, Signal::INT);
+        self.says("a signal asks to stop");
+        kill(pid, Signal::INT);
         self.child.wait().expect("ends").code()
     }
 }
