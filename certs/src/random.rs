@@ -1,5 +1,7 @@
 //! Random bytes, from the same source as the keys.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
 /// `N` bytes that nobody can guess.
 ///
 /// # Panics
@@ -19,5 +21,5 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 /// 16 random bytes as 22 characters of base64url: a public id, unguessable.
 #[must_use]
 pub fn text_id() -> String {
-    crate::secret::encode(&bytes::<16>())
+    URL_SAFE_NO_PAD.encode(bytes::<16>())
 }
