@@ -11,11 +11,11 @@ use clap::Subcommand;
 use zeroize::Zeroizing;
 
 use crate::{
+    addresses::Addresses,
     client::{Client, unary},
     fleet::{Fleet, link_state},
     ls::{gateway_row, gateways_table},
     print::{self, say, shown},
-    up::Addresses,
 };
 
 /// Machines.

@@ -8,9 +8,9 @@ use chatcode_proto::pb::AccountsCreateSignInRequest;
 use zeroize::Zeroizing;
 
 use crate::{
+    addresses::Addresses,
     client::{Client, unary},
     print,
-    up::Addresses,
 };
 
 /// Print a new one-time URL for the browser.

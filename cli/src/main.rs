@@ -1,6 +1,7 @@
 //! `chatcode`: everything on this machine with one command, and sessions on any
 //! machine from a terminal.
 
+mod addresses;
 mod admin;
 mod attach;
 mod audit;

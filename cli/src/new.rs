@@ -9,11 +9,11 @@ use chatcode_proto::{
 };
 
 use crate::{
+    addresses::Addresses,
     attach::{self, winsize},
     client::{Client, target, unary},
     fleet::Fleet,
     print::{self, shown},
-    up::Addresses,
 };
 
 /// Start a session.

@@ -1,11 +1,11 @@
 //! `chatcode up`: core, edge and gateway on this machine, each a process of its
 //! own, enrolled, watched and started again; and one URL.
 
-mod addresses;
 mod enroll;
 mod lock;
 mod log_file;
 mod open;
+mod ports;
 mod role;
 mod watch;
 
@@ -15,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use addresses::Addresses;
 use anyhow::Context as _;
 use chatcode_certs::files;
 use chatcode_process::exit::{self, Exit};
@@ -23,12 +22,12 @@ use chatcode_proto::limits;
 use serde::{Deserialize, Serialize};
 
 use self::{
-    addresses::{ANY, PAGE, beyond, choose, from_here, is_free_tcp, is_free_udp},
     lock::Lock,
+    ports::{ANY, PAGE, beyond, choose, from_here, is_free_tcp, is_free_udp},
     role::{Role, Spec},
     watch::Watched,
 };
-use crate::{client::Client, login_url, print};
+use crate::{addresses::Addresses, client::Client, login_url, print};
 
 /// Start everything on this machine and print one URL for the browser.
 #[derive(Debug, clap::Args)]

@@ -1,58 +1,12 @@
 //! Which ports `up` takes: those that were asked for, else those of the last
 //! time, else a well-known one, else any.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
-    path::Path,
-};
-
-use chatcode_certs::files;
-use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Where the page is unless somebody is there already.
 pub(super) const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7420);
 /// Where the core and its links are unless told otherwise.
 pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-const FILE: &str = "addresses.json";
-
-/// What the last `up` of this data folder used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Addresses {
-    /// The core's gRPC listener.
-    pub(super) core: Option<SocketAddr>,
-    /// The core's links (UDP).
-    pub(super) link: Option<SocketAddr>,
-    /// The page.
-    pub(super) listen: Option<SocketAddr>,
-    /// The page's origin, as the edge told it.
-    pub(crate) origin: Option<String>,
-    /// The gateway of this machine.
-    pub(crate) gateway: Option<String>,
-}
-
-impl Addresses {
-    /// Reads what `up` kept in this folder. A file that is missing or damaged
-    /// costs only the old ports.
-    pub(crate) fn load(up_dir: &Path) -> Self {
-        let bytes = std::fs::read(up_dir.join(FILE)).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-
-    /// Whether the core of the last `up` here is out of reach of other machines.
-    pub(crate) fn is_local_only(&self) -> bool {
-        [self.core, self.link].into_iter().flatten().any(|address| address.ip().is_loopback())
-    }
-
-    /// Keeps them for the next time.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub(super) fn save(&self, up_dir: &Path) -> anyhow::Result<()> {
-        Ok(files::write_private(up_dir.join(FILE), &serde_json::to_vec_pretty(self)?)?)
-    }
-}
 
 /// The address that was asked for is not free.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -177,18 +131,6 @@ mod tests {
         let asked = "127.0.0.1:5000";
         assert_eq!(choice(Some(asked), Some("127.0.0.1:4000"), &[]), Ok(asked.into()));
         assert_eq!(choice(Some(asked), None, &[asked]), Err(Taken(address(asked))));
-    }
-
-    #[test]
-    fn addresses_survive_their_file_and_a_damaged_one_is_forgotten() {
-        let folder = tempfile::tempdir().expect("a folder");
-        assert_eq!(Addresses::load(folder.path()), Addresses::default());
-        let kept =
-            Addresses { core: Some(ANY), origin: Some("http://localhost:1".into()), ..Default::default() };
-        kept.save(folder.path()).expect("is written");
-        assert_eq!(Addresses::load(folder.path()), kept);
-        std::fs::write(folder.path().join(FILE), "{").expect("is written");
-        assert_eq!(Addresses::load(folder.path()), Addresses::default());
     }
 
     #[test]
