@@ -7,7 +7,7 @@ import { ARGUMENTS, SESSION_NAME_CHARS } from "../link/limits";
 import { explain } from "../link/refusal";
 import { commandWords, displaySafe } from "../words";
 import { useApp, useStore } from "./hooks";
-import { Modal } from "./overlays";
+import { Modal } from "./modal";
 
 const LAST_KEY = "chatcode.last-folder";
 

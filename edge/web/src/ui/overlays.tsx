@@ -1,10 +1,11 @@
 // Dialogs over the workspace, one at a time.
 
-import { useEffect, useRef, type ReactNode } from "react";
+import type { ReactNode } from "react";
 
 import type { Tab } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
+import { Modal } from "./modal";
 import { NewSession } from "./new-session";
 import { Palette } from "./palette";
 
@@ -27,31 +28,6 @@ export function Overlays(): ReactNode {
     default:
       return null;
   }
-}
-
-/** A modal dialog of the browser: it keeps the focus, and Escape closes it. */
-export function Modal(props: { title: string; testId: string; className?: string; close: () => void; children: ReactNode }): ReactNode {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const shown = dialog.current;
-    if (shown === null || shown.open) return;
-    shown.showModal();
-    shown.querySelector<HTMLElement>("[data-autofocus]")?.focus();
-  }, []);
-  return (
-    <dialog
-      ref={dialog}
-      className={`dialog ${props.className ?? ""}`}
-      aria-label={props.title}
-      data-testid={props.testId}
-      onClose={props.close}
-      onPointerDown={(event) => {
-        if (event.target === dialog.current) props.close();
-      }}
-    >
-      <div className="dialog-body">{props.children}</div>
-    </dialog>
-  );
 }
 
 function EndSession({ tab, name, close }: { tab: Tab; name: string; close: () => void }): ReactNode {

@@ -5,7 +5,7 @@ import { useState, type KeyboardEvent, type ReactNode } from "react";
 import { displaySafe } from "../words";
 import { useApp, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
-import { Modal } from "./overlays";
+import { Modal } from "./modal";
 import { sessionDetail } from "./session-words";
 
 interface Item {
