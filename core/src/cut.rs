@@ -18,7 +18,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 
-use crate::{accounts::Life, fleet::registry::LiveLink, gate::caller::Caller};
+use crate::{
+    caller::{Caller, life::Life},
+    fleet::registry::LiveLink,
+    target::unknown_gateway,
+};
 
 /// Frames after which a body looks whether it has to end although it never
 /// waits.
@@ -103,7 +107,7 @@ impl Cuts {
 #[must_use]
 pub fn lost(live: Option<&LiveLink>) -> Refusal {
     match live.and_then(LiveLink::ended) {
-        Some(Code::Revoked) => crate::gate::target::unknown_gateway(),
+        Some(Code::Revoked) => unknown_gateway(),
         _ => Refusal::new(Code::GatewayOffline, "the link to the machine broke; it comes back by itself"),
     }
 }

@@ -2,18 +2,21 @@
 //! what, keeps the links, and passes calls on; it never looks into a
 //! terminal's bytes and keeps none of them.
 //!
-//! - [`listener`], [`gate`], [`pass`]: the way of a call in, and on to a machine.
-//! - [`links`]: the way of a gateway in; [`fleet`]: what is known of machines.
-//! - [`accounts`], [`enrollment`], [`admin`], [`audit`]: the core's own services.
-//! - [`store`]: all that is kept.
+//! Its rooms, from the top; each uses only rooms further down:
+//!
+//! - [`links`]: the way of a gateway in, by [`listener`]'s look at who it is.
+//! - [`listener`]: the way of a call in, to the gate.
+//! - [`gate`]: who may do what; then to a service or by the pass-through.
+//! - [`services`]: what the core answers itself; [`pass`]: a call on to a machine.
+//! - [`shared`]: what outlives a call; [`cut`]: what ends one early.
+//! - [`caller`]: who calls; [`fleet`]: what is known of machines.
+//! - [`store`]: all that is kept; [`room`]: places for those who are unknown.
+//! - [`clock`], [`config`], [`rate`], [`target`]: these use no other room.
 
-pub mod accounts;
-pub mod admin;
-pub mod audit;
+pub mod caller;
 pub mod clock;
 pub mod config;
 pub mod cut;
-pub mod enrollment;
 pub mod fleet;
 pub mod gate;
 pub mod links;
@@ -21,8 +24,10 @@ pub mod listener;
 pub mod pass;
 pub mod rate;
 pub mod room;
+pub mod services;
 pub mod shared;
 pub mod store;
+pub mod target;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
@@ -50,6 +55,10 @@ use crate::{
     gate::Gate,
     links::Links,
     listener::GrpcListener,
+    services::{
+        accounts::AccountsService, admin::AdminService, audit::AuditService, enrollment::EnrollmentService,
+        fleet::FleetService,
+    },
     shared::Shared,
     store::{Store, StoreError},
 };
@@ -256,15 +265,15 @@ fn nowhere(address: SocketAddr) -> BuildError {
 
 /// The services that the core answers by itself.
 async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
-    let accounts = AccountsServer::new(accounts::AccountsService::new(Arc::clone(shared)))
+    let accounts = AccountsServer::new(AccountsService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
-    let admin = AdminServer::new(admin::AdminService::new(Arc::clone(shared)))
+    let admin = AdminServer::new(AdminService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
-    let audit = AuditServer::new(audit::AuditService::new(Arc::clone(shared)))
+    let audit = AuditServer::new(AuditService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
-    let enrollment = EnrollmentServer::new(enrollment::EnrollmentService::new(Arc::clone(shared)))
+    let enrollment = EnrollmentServer::new(EnrollmentService::new(Arc::clone(shared)))
         .max_decoding_message_size(2 * limits::CSR_BYTES);
-    let fleet = FleetServer::new(fleet::FleetService::new(Arc::clone(shared)))
+    let fleet = FleetServer::new(FleetService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
 
     let (reporter, health) = tonic_health::server::health_reporter();

@@ -26,10 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use crate::{
-    gate::{
-        Gate,
-        caller::{PeerInfo, Standing},
-    },
+    caller::{PeerInfo, Standing},
+    gate::Gate,
     room::{Place, Room},
     shared::Shared,
     store::StoreError,

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use chatcode_core::{
     BuildError, Core,
     config::Config,
-    enrollment::{self, TokenWish},
+    services::enrollment::{self, TokenWish},
     store::audit::{Entry, Verdict},
 };
 use chatcode_process::exit::{self, Exit};

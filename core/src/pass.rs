@@ -23,14 +23,12 @@ use tonic::body::Body;
 use tower::{Service as _, ServiceExt as _};
 
 use crate::{
+    caller::Caller,
     clock,
     cut::{CutBody, Cuts, lost},
     fleet::registry::LiveLink,
-    gate::{
-        caller::Caller,
-        target::{Target, unknown_gateway},
-    },
     shared::Shared,
+    target::{Target, unknown_gateway},
 };
 
 /// Bytes of the head of one gRPC message.

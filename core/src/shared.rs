@@ -17,7 +17,7 @@ use chatcode_proto::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accounts::Lives,
+    caller::life::Lives,
     clock,
     config::Config,
     fleet::{hub::Hub, registry::Registry},

@@ -2,8 +2,6 @@
 //! any service sees it. Who calls, may they, is it written down; then the core
 //! answers itself or passes the call on.
 
-pub mod caller;
-pub mod target;
 mod trail;
 
 use std::{
@@ -26,15 +24,15 @@ use tower::Service;
 use tracing::Instrument as _;
 
 use crate::{
-    cut::{CutBody, Cuts},
-    gate::{
-        caller::{Caller, PeerInfo, Shown, Standing},
-        target::Target,
-        trail::Trail,
+    caller::{
+        self, CallInfo, Caller, PeerInfo, Standing,
+        identify::{Shown, identify, origin},
     },
+    cut::{CutBody, Cuts},
+    gate::trail::Trail,
     pass::Pass,
     shared::{Shared, request_id},
-    store::audit::Entry,
+    target::{self, Target},
 };
 
 /// Prefix of the paths of health v1, which anybody may ask.
@@ -52,44 +50,6 @@ static REFLECTION_RULE: Rule = foreign(Permission::Authenticated, AuditPolicy::O
 
 const fn foreign(permission: Permission, audit: AuditPolicy) -> Rule {
     Rule { permission, audit, scope: Scope::Core, client_streaming: true, server_streaming: true }
-}
-
-/// What the core's own services learn of a call from the gate, as an extension
-/// of the request.
-#[derive(Clone, Debug)]
-pub struct CallInfo {
-    /// Who calls.
-    pub caller: Caller,
-    /// Names the call in logs and audits.
-    pub request_id: String,
-    /// Where the connection comes from, and what it proved.
-    pub peer: PeerInfo,
-    /// The page that calls; empty: none.
-    pub origin: String,
-}
-
-impl CallInfo {
-    /// Of a request that came through the gate.
-    ///
-    /// # Errors
-    /// `INTERNAL` for one that did not: a fault of ours.
-    pub fn of<T>(request: &tonic::Request<T>) -> Result<Self, Refusal> {
-        let info = request.extensions().get::<Self>().cloned();
-        info.ok_or_else(|| Refusal::new(Code::Internal, "the call did not pass the gate"))
-    }
-}
-
-impl CallInfo {
-    /// A row of the audit for something that this call does: under the call's
-    /// own row, with what only its service knows.
-    #[must_use]
-    pub fn act(&self, action: &str) -> Entry {
-        Entry {
-            request_id: self.request_id.clone(),
-            peer: self.peer.address.to_string(),
-            ..Entry::new(self.caller.principal(), action)
-        }
-    }
 }
 
 /// The gate in front of the core's services and of the gateways'.
@@ -166,7 +126,7 @@ impl Gate {
                 gateway: target::text(headers, metadata::GATEWAY),
                 session: target::text(headers, metadata::SESSION),
             };
-            caller::identify(&self.shared, peer, headers, shown).await?
+            identify(&self.shared.store, &self.shared.lives, peer, headers, shown).await?
         };
         trail.by(&caller);
         if !caller.may(rule.permission) {
@@ -196,7 +156,7 @@ impl Gate {
         }
         let cuts = Cuts::new(&self.shared.stop).of(&caller);
         let info = CallInfo {
-            origin: caller::origin(request.headers()).to_owned(),
+            origin: origin(request.headers()).to_owned(),
             request_id: trail.request_id().to_owned(),
             caller,
             peer,

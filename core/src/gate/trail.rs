@@ -12,12 +12,7 @@ use chatcode_proto::{
     rules::Rule,
 };
 
-use crate::{
-    gate::{caller::Caller, target::Target},
-    rate,
-    shared::Shared,
-    store::audit::Entry,
-};
+use crate::{caller::Caller, rate, shared::Shared, store::audit::Entry, target::Target};
 
 /// The row of one call as far as it is known.
 #[derive(Debug)]

@@ -22,7 +22,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
-use crate::{clock, fleet::registry::LiveLink, links::heart::Heart, shared::Shared, store::audit::Entry};
+use crate::{
+    caller, clock, fleet::registry::LiveLink, links::heart::Heart, shared::Shared, store::audit::Entry,
+};
 
 /// Optional abilities of this core's links; none so far.
 const FEATURES: &[&str] = &[];
@@ -115,7 +117,7 @@ impl Control {
         if self.shared.hub.gateway(self.gateway).is_none_or(|known| known.link_state() == LinkState::Revoked)
         {
             self.shared.links.remove(self.gateway, live.epoch);
-            return Err(crate::gate::caller::revoked());
+            return Err(caller::revoked());
         }
         if registered.alternates {
             self.alarm().await;

@@ -21,10 +21,8 @@ use tower::ServiceBuilder;
 use tracing::Instrument as _;
 
 use crate::{
-    gate::{
-        caller::{self, Standing},
-        coded,
-    },
+    caller::{self, Standing},
+    gate::coded,
     links::control::Control,
     listener::standing,
     shared::Shared,

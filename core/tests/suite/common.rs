@@ -7,7 +7,7 @@ use chatcode_certs::{Identity, JoinToken, tls};
 use chatcode_core::{
     Bound, Core,
     config::Config,
-    enrollment::{TokenWish, create_token},
+    services::enrollment::{TokenWish, create_token},
     shared::Shared,
     store::audit::Entry,
 };

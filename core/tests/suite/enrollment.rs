@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chatcode_certs::{Authority, JoinToken, Key, MemberName, Peer, csr, tls};
 use chatcode_core::{
-    enrollment::{TokenWish, create_token},
-    gate::caller::Standing,
+    caller::Standing,
     listener::standing,
+    services::enrollment::{TokenWish, create_token},
     store::{audit::Entry, members::NewToken},
 };
 use chatcode_link::{enroll, tcp};

@@ -17,9 +17,8 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    clock,
-    gate::CallInfo,
-    rate,
+    caller::CallInfo,
+    clock, rate,
     shared::Shared,
     store::{
         Store, StoreError,

@@ -1,15 +1,12 @@
 //! People: signing in and out, who they are, and tickets for their pages.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
-};
+use std::sync::Arc;
 
 use chatcode_certs::{MemberName, secret::Secret};
 use chatcode_proto::{
     code::Refusal,
     id::{GatewayId, SessionId},
-    limits, metadata,
+    metadata,
     pb::{
         AccountsCreateSignInRequest, AccountsCreateSignInResponse, AccountsCreateTicketRequest,
         AccountsCreateTicketResponse, AccountsSignInRequest, AccountsSignInResponse, AccountsSignOutRequest,
@@ -18,21 +15,12 @@ use chatcode_proto::{
     },
     rules::Rule,
 };
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    clock,
-    gate::{
-        CallInfo,
-        caller::{Caller, Standing},
-    },
+    caller::{CallInfo, Caller, Standing},
     shared::{Shared, VERSION},
-    store::{
-        Store,
-        audit::Entry,
-        people::{SecretHash, TicketBinding},
-    },
+    store::{audit::Entry, people::TicketBinding},
 };
 
 /// `service Accounts`.
@@ -180,77 +168,4 @@ fn check_ticket(wanted: &AccountsCreateTicketRequest) -> Result<(), Refusal> {
     }
     let words = format!("the target of the ticket does not fit {}: see {}", wanted.method, metadata::GATEWAY);
     Err(Refusal::new(Code::Invalid, words))
-}
-
-/// A person's session that has calls running. When it is over, they are cut.
-#[derive(Debug)]
-pub struct Life {
-    hash: SecretHash,
-    expires_ms: u64,
-    ended: CancellationToken,
-}
-
-impl Life {
-    /// The hash of the session token.
-    #[must_use]
-    pub const fn hash(&self) -> &SecretHash {
-        &self.hash
-    }
-
-    /// Ends it now.
-    pub fn end(&self) {
-        self.ended.cancel();
-    }
-
-    /// Waits until the session has ended or is at its end.
-    pub async fn over(&self) {
-        let left = std::time::Duration::from_millis(self.expires_ms.saturating_sub(clock::unix_ms()));
-        let _ = tokio::time::timeout(left, self.ended.cancelled()).await;
-    }
-}
-
-/// All sessions of people that have calls running.
-#[derive(Debug, Default)]
-pub struct Lives {
-    all: Mutex<HashMap<SecretHash, Weak<Life>>>,
-}
-
-impl Lives {
-    /// The life of a session that was just found alive.
-    #[must_use]
-    pub fn of(&self, hash: SecretHash, expires_ms: u64) -> Arc<Life> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(life) = all.get(&hash).and_then(Weak::upgrade) {
-            return life;
-        }
-        all.retain(|_, life| life.strong_count() > 0);
-        let life = Arc::new(Life { hash, expires_ms, ended: CancellationToken::new() });
-        all.insert(hash, Arc::downgrade(&life));
-        life
-    }
-
-    /// Judges the sessions with running calls anew, for ever, and ends those
-    /// that the store no longer knows. A session with a running call is in
-    /// use.
-    pub async fn judge(&self, store: &Store) {
-        let mut ticks = tokio::time::interval(limits::JUDGE);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            for life in self.running() {
-                match store.person_session(life.hash()).await {
-                    Ok(Some(_)) => {}
-                    Ok(None) => life.end(),
-                    Err(error) => {
-                        tracing::error!(error = &error as &dyn std::error::Error, "sessions are not judged");
-                    }
-                }
-            }
-        }
-    }
-
-    fn running(&self) -> Vec<Arc<Life>> {
-        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().filter_map(Weak::upgrade).collect()
-    }
 }

@@ -1,0 +1,8 @@
+//! The services that the core answers by itself. Each learns who calls from
+//! [`crate::caller::CallInfo`], which the gate gave to the call.
+
+pub mod accounts;
+pub mod admin;
+pub mod audit;
+pub mod enrollment;
+pub mod fleet;
