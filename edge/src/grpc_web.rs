@@ -102,7 +102,7 @@ async fn pass_on(app: &App, request: Request) -> Result<Response, Refusal> {
     *to_core.headers_mut() = headers;
     timeout(limits::UNARY_DEADLINE, ask(app, to_core))
         .await
-        .map_err(|_| refuse::late(app, "the call took too long; try again"))?
+        .map_err(|_| refuse::late(app.upstream.health(), "the call took too long; try again"))?
 }
 
 /// The headers of the page that the core may see. A header of ours that is not

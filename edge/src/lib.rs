@@ -3,21 +3,31 @@
 //! whom the browser's cookie or ticket names. It keeps nothing, decides nothing
 //! about rights, and opens no message of a terminal; run as many as you like.
 //!
-//! - [`admit`]: which requests may be from our page; `page`: its files.
-//! - `account`: cookies; `tries`: how often somebody may sign in.
-//! - `grpc_web`: unary calls; `socket`: streaming calls.
-//! - `upstream`: the way to the core; `listener`: connections of browsers.
+//! Its rooms, from the top; each uses only rooms further down:
+//!
+//! - `router`: what is answered, and what every request passes.
+//! - `account`: signing in and out; `grpc_web`: unary calls; `socket`: a streaming
+//!   call.
+//! - `app`: what they share; `page`: the files of the page.
+//! - [`config`]: what an edge is told; `refuse`: how a cause is told to a browser;
+//!   `listener`: connections of browsers.
+//! - [`admit`]: which requests may be from our page; `cookie`: the session token;
+//!   `tries`: how often somebody may sign in; `sockets`: how many are open;
+//!   `upstream`: the way to the core; `body`: what a request brings.
 
 mod account;
 pub mod admit;
 mod app;
 mod body;
 pub mod config;
+mod cookie;
 mod grpc_web;
 mod listener;
 mod page;
 mod refuse;
+mod router;
 mod socket;
+mod sockets;
 mod tries;
 mod upstream;
 
@@ -35,7 +45,7 @@ use crate::{
     admit::{Admission, Origin},
     app::App,
     config::UnfitConfig,
-    socket::Sockets,
+    sockets::Sockets,
     upstream::Upstream,
 };
 
@@ -133,7 +143,7 @@ impl Edge {
     pub async fn run(self, stop: CancellationToken) {
         let Self { listener, tls, app, drain, .. } = self;
         let _cancels_all = drain.clone().drop_guard();
-        let connections = listener::serve(listener, tls, app::router(app.clone()), drain.clone());
+        let connections = listener::serve(listener, tls, router::router(app.clone()), drain.clone());
         let mut connections = std::pin::pin!(connections);
         tokio::select! {
             () = stop.cancelled() => {}

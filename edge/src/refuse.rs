@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 
 use crate::{
     admit::{Origin, Stranger},
-    app::App,
+    upstream::CoreHealth,
 };
 
 /// The only content type of calls from the page.
@@ -73,8 +73,8 @@ pub(crate) fn unreachable_core() -> Refusal {
 
 /// A call that was not answered in time: the core is to blame if it answers
 /// nobody.
-pub(crate) fn late(app: &App, what: &str) -> Refusal {
-    if app.upstream.health().up { Refusal::new(Code::Timeout, what) } else { unreachable_core() }
+pub(crate) fn late(core: CoreHealth, what: &str) -> Refusal {
+    if core.up { Refusal::new(Code::Timeout, what) } else { unreachable_core() }
 }
 
 /// A message that may come from any machine, made harmless.

@@ -6,10 +6,7 @@ mod opening;
 
 use std::{
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use axum::{
@@ -21,10 +18,9 @@ use chatcode_link::codec::OpaqueCodec;
 use chatcode_proto::{code::Refusal, limits, pb::Code};
 use futures_util::FutureExt as _;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, mpsc},
     time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Streaming, client::Grpc};
 use tracing::Instrument as _;
 
@@ -33,36 +29,6 @@ use self::{
     opening::Opening,
 };
 use crate::{app::App, refuse};
-
-/// All WebSockets of the edge: counted, and told when it stops.
-#[derive(Debug)]
-pub(crate) struct Sockets {
-    places: Arc<Semaphore>,
-    /// Places for those that are only told that there is none.
-    refusals: Arc<Semaphore>,
-    tasks: TaskTracker,
-    drain: CancellationToken,
-    number: AtomicU64,
-}
-
-impl Sockets {
-    /// At most `places` sockets, which close when `drain` is cancelled.
-    pub(crate) fn new(places: usize, drain: CancellationToken) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(places)),
-            refusals: Arc::new(Semaphore::new(limits::WEBSOCKETS_REFUSED)),
-            tasks: TaskTracker::new(),
-            drain,
-            number: AtomicU64::new(0),
-        }
-    }
-
-    /// Returns when the last socket is closed; `drain` must be cancelled.
-    pub(crate) async fn closed(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-}
 
 /// `GET /api/ws`.
 pub(crate) async fn open(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -158,7 +124,7 @@ async fn begin(
             answer = &mut call => return match answer {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(status)) => Err(End::Refused(refuse::of_call(&status))),
-                Err(_) => Err(End::Refused(refuse::late(app, "the call was not taken up in time"))),
+                Err(_) => Err(End::Refused(refuse::late(app.upstream.health(), "the call was not taken up in time"))),
             },
             event = page.event() => browser.pong(event?, app.upstream.health()).await?,
         }

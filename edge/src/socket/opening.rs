@@ -17,7 +17,10 @@ use http::{
 use prost::Message as _;
 
 use super::browser::{Browser, End, Incoming, Received};
-use crate::{account, admit::Origin};
+use crate::{
+    admit::Origin,
+    cookie::{credential, is_secret},
+};
 
 /// The streaming methods that a page may call.
 const METHODS: &[&str] = &[ATTACH, FLEET_WATCH];
@@ -68,12 +71,12 @@ impl Opening {
         if rule.scope == Scope::Session && open.session.parse::<SessionId>().is_err() {
             return Err(Refusal::new(Code::UnknownSession, "the session's id is not one"));
         }
-        if !account::is_secret(&open.ticket) {
+        if !is_secret(&open.ticket) {
             return Err(Refusal::new(Code::BadToken, "the ticket is not one"));
         }
         Ok(Self {
             method: PathAndQuery::from_static(method),
-            ticket: account::credential("Ticket", &open.ticket)?,
+            ticket: credential("Ticket", &open.ticket)?,
             gateway: open.gateway,
             session: open.session,
             many: rule.client_streaming,

@@ -1,0 +1,81 @@
+//! The routes of the edge, and what every request passes: a count, the host,
+//! and headers that keep the page to itself.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use chatcode_proto::{code::Refusal, pb::Code};
+use http::{HeaderValue, Method, header};
+use serde_json::json;
+
+use crate::{account, app::App, grpc_web, page, refuse, socket};
+
+/// All that the edge answers.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/api/health", get(health))
+        .route("/api/installation", get(installation))
+        .route("/api/sign-in", post(account::sign_in))
+        .route("/api/sign-out", post(account::sign_out))
+        .route("/api/ws", get(socket::open))
+        .fallback(everything_else)
+        .layer(from_fn_with_state(app.clone(), guard))
+        .with_state(app)
+}
+
+/// Calls of the page, files of the page, and nothing else.
+async fn everything_else(State(app): State<Arc<App>>, request: Request) -> Response {
+    if grpc_web::is_call(&request) {
+        return grpc_web::call(&app, request).await;
+    }
+    if request.uri().path().starts_with("/api/") || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return refuse::http(&Refusal::new(Code::UnknownMethod, "there is nothing here"));
+    }
+    page::answer(&request)
+}
+
+async fn health(State(app): State<Arc<App>>) -> Response {
+    Json(json!({ "core": app.upstream.health() })).into_response()
+}
+
+async fn installation(State(app): State<Arc<App>>) -> Response {
+    Json(json!({ "installation": app.installation, "version": env!("CARGO_PKG_VERSION") })).into_response()
+}
+
+/// Goes around every route.
+async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let mut response = admitted(&app, request, next).await;
+    let headers = response.headers_mut();
+    page::protect(headers, app.admission.origin().is_https());
+    // What is not a file of the page is nobody's to keep.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn admitted(app: &App, request: Request, next: Next) -> Response {
+    let Ok(_place) = app.requests.try_acquire() else {
+        return refuse::http(&Refusal::new(Code::Limit, "the edge serves too many requests; try again"));
+    };
+    // Probes of load balancers name the machine as they like; the answer tells
+    // nothing.
+    let is_probe = request.uri().path() == "/healthz";
+    if !is_probe && let Err(stranger) = app.admission.host(request.uri(), request.headers()) {
+        return refuse::stranger(stranger, app.admission.origin());
+    }
+    let number = app.number.fetch_add(1, Ordering::Relaxed);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    tracing::debug!(
+        target: "chatcode",
+        request = number, %method, path = chatcode_proto::name::display_safe(&path, 128),
+        status = response.status().as_u16(), "answered"
+    );
+    response
+}
