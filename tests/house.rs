@@ -37,6 +37,35 @@ const DOORS: &[(&str, &[&str])] = &[
     ("protox::", &["build.rs"]),
 ];
 
+/// The source folder of a package, and its rooms floor by floor from below: a
+/// room names only rooms of the floors below its own. The doc comments of the
+/// two packages say what each room is for.
+const FLOORS: &[(&str, &[&str])] = &[
+    (
+        "core/src",
+        &[
+            "clock config rate target",
+            "store room",
+            "caller fleet",
+            "shared cut",
+            "services pass",
+            "gate",
+            "listener",
+            "links",
+        ],
+    ),
+    (
+        "edge/src",
+        &[
+            "admit body cookie sockets tries upstream",
+            "config listener refuse",
+            "app page",
+            "account grpc_web socket",
+            "router",
+        ],
+    ),
+];
+
 /// What the contract may not know: clocks, chance, sockets, files, tasks.
 const NOT_IN_THE_CONTRACT: &[&str] = &[
     "Instant",
@@ -84,6 +113,31 @@ fn every_package_of_the_workspace_has_its_arrows_written_down() {
         list.split('"').skip(1).step_by(2).filter(|member| !member.starts_with("tests/")).collect();
     let known: BTreeSet<&str> = ARROWS.iter().map(|(_, folder, _)| *folder).collect();
     assert_eq!(members, known);
+}
+
+#[test]
+fn rooms_of_a_package_rest_only_on_the_floors_below_them() {
+    let mut wrong = Vec::new();
+    for (folder, floors) in FLOORS {
+        let floor_of = |room: &str| floors.iter().position(|floor| floor.split(' ').any(|each| each == room));
+        for file in sources(&root().join(folder)) {
+            let path = relative(&file);
+            let room = path[folder.len() + 1..].split(['/', '.']).next().unwrap_or_default();
+            if ["lib", "main"].contains(&room) {
+                continue;
+            }
+            let Some(floor) = floor_of(room) else {
+                wrong.push(format!("{path} is on no floor"));
+                continue;
+            };
+            for other in rooms_named(production(&read(&file))) {
+                if other != room && floor_of(&other).is_none_or(|below| below >= floor) {
+                    wrong.push(format!("{path} names {other}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -226,6 +280,29 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// The modules of its own package that code names: the first word of each path
+/// from `crate::`, and of each path of a list there.
+fn rooms_named(code: &str) -> BTreeSet<String> {
+    let first = |path: &str| -> String {
+        path.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let code: String = code.lines().map(without_comment).collect();
+    let rooms = code.split("crate::").skip(1).flat_map(|path| match path.strip_prefix('{') {
+        Some(list) => outermost(list).split(',').map(first).collect(),
+        None => vec![first(path)],
+    });
+    rooms.filter(|room| !room.is_empty()).collect()
+}
+
+/// What is before the brace that ends a list, without the lists in it.
+fn outermost(list: &str) -> String {
+    let with_depth = list.chars().scan(0_i32, |depth, letter| {
+        *depth += i32::from(letter == '{') - i32::from(letter == '}');
+        (*depth >= 0).then_some((*depth, letter))
+    });
+    with_depth.filter(|(depth, _)| *depth == 0).map(|(_, letter)| letter).collect()
 }
 
 /// Names under `[dependencies]`; those for tests and build scripts may point
