@@ -61,11 +61,13 @@ pub(crate) async fn start(holder: &Path, spec: &pb::HolderSpec) -> Result<(Child
 }
 
 /// How a holder ended that did not start, and what it said on its standard
-/// error; it is killed if it lives.
+/// error. One that has closed its answer ends by itself, or is killed.
 async fn post_mortem(mut child: Child) -> (String, String) {
     let stderr = child.stderr.take();
-    // Fails only when it has ended already.
-    let _ = child.start_kill();
+    if timeout(limits::HOLDER_FAREWELL, child.wait()).await.is_err() {
+        // Fails only when it has ended already.
+        let _ = child.start_kill();
+    }
     let ended = child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
     let mut said = Vec::new();
     if let Some(stderr) = stderr {
@@ -120,10 +122,12 @@ mod tests {
     async fn a_holder_that_dies_at_its_start_is_told_with_how_it_died() {
         let place = tempfile::tempdir().expect("a folder");
         let program = place.path().join("dies");
-        std::fs::write(&program, "#!/bin/sh\necho why >&2\nkill -9 $$\n").expect("is written");
+        std::fs::write(&program, "#!/bin/sh\necho why >&2\nkill -SEGV $$\n").expect("is written");
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("is set");
         let error = start(&program, &pb::HolderSpec::default()).await.map(|_| ()).expect_err("dies");
-        assert!(error.message.contains("signal: 9"), "{error}");
+        assert!(error.message.contains("signal: 11"), "{error}");
+        let child = Command::new(&program).stderr(Stdio::piped()).spawn().expect("starts");
+        assert_eq!(post_mortem(child).await.1, "why\u{fffd}");
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! When a program has to stop.
 
+use std::io::IsTerminal as _;
+
 use chatcode_proto::limits;
 use tokio::{
     io::AsyncReadExt as _,
@@ -8,11 +10,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled at SIGINT, SIGTERM, or, when `exit_with_stdin`,
-/// at the end of standard input: so a program that was started by another ends
-/// with it, however that one ended. A second signal ends the process at once,
-/// unless it comes within [`limits::SIGNAL_REPEAT`] of the first: a terminal and
-/// the runner under it both pass one Ctrl-C on.
+/// A token that is cancelled at SIGINT, SIGTERM, SIGHUP of its own terminal, or,
+/// when `exit_with_stdin`, at the end of standard input: so a program that was
+/// started by another ends with it, however that one ended. A second signal ends
+/// the process at once, unless it comes within [`limits::SIGNAL_REPEAT`] of the
+/// first: a terminal and the runner under it both pass one Ctrl-C on.
 ///
 /// # Panics
 /// Outside of a tokio runtime.
@@ -47,8 +49,10 @@ struct Signals(Vec<Signal>);
 
 impl Signals {
     fn new() -> Self {
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
-        Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
+        // Under nohup a hang-up stays ignored, and standard error is a file.
+        let hangup = std::io::stderr().is_terminal().then(SignalKind::hangup);
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()].into_iter().chain(hangup);
+        Self(kinds.filter_map(|kind| signal(kind).ok()).collect())
     }
 
     async fn next(&mut self) {
