@@ -66,16 +66,17 @@ impl HolderConnection {
     /// # Errors
     /// [`HolderError`]; the socket is closed then.
     pub(crate) async fn open(socket: &Path, verb: Verb) -> Result<Self, HolderError> {
-        timeout(limits::HOLDER_ANSWER, Self::ask(socket, verb)).await.unwrap_or(Err(HolderError::Silent))
+        let asking = async { Self::ask(connect(socket).await?, verb).await };
+        timeout(limits::HOLDER_ANSWER, asking).await.unwrap_or(Err(HolderError::Silent))
     }
 
-    async fn ask(socket: &Path, verb: Verb) -> Result<Self, HolderError> {
-        let mut stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => HolderError::Gone,
-            // So many callers wait that no more may.
-            io::ErrorKind::WouldBlock => HolderError::Silent,
-            _ => HolderError::Io(error),
-        })?;
+    /// Asks, and waits for the answer however long it takes: for callers that
+    /// come again and again, since a holder that hangs keeps every connection
+    /// in its queue, also one that was closed.
+    ///
+    /// # Errors
+    /// [`HolderError`]; the socket is closed then.
+    pub(crate) async fn ask(mut stream: UnixStream, verb: Verb) -> Result<Self, HolderError> {
         let asked = Instant::now();
         let mut out = BytesMut::new();
         let versions = limits::HOLDER_VERSIONS.to_vec();
@@ -104,6 +105,19 @@ impl HolderConnection {
     pub(crate) fn into_parts(self) -> (UnixStream, BytesMut) {
         (self.stream, self.buffer)
     }
+}
+
+/// Connects to a holder.
+///
+/// # Errors
+/// [`HolderError`].
+pub(crate) async fn connect(socket: &Path) -> Result<UnixStream, HolderError> {
+    UnixStream::connect(socket).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => HolderError::Gone,
+        // So many callers wait that no more may.
+        io::ErrorKind::WouldBlock => HolderError::Silent,
+        _ => HolderError::Io(error),
+    })
 }
 
 /// The session of an answer that says done.

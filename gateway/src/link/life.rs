@@ -18,7 +18,6 @@ use chatcode_proto::{
 };
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
     time::{error::Elapsed, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -165,7 +164,6 @@ impl Life<'_> {
         silence: Duration,
         stop: &CancellationToken,
     ) -> Outcome {
-        let mut measures = JoinSet::new();
         loop {
             let heard = tokio::select! {
                 message = timeout(silence, control.inbox.message()) => self.heard(message).await,
@@ -175,7 +173,6 @@ impl Life<'_> {
                     return Outcome::Stopped;
                 }
                 _ = &mut services.server => Err(self.give_up(Code::Internal, "the services of the link ended")),
-                Some(_) = measures.join_next() => continue,
             };
             match heard {
                 Err(outcome) => return outcome,
@@ -183,10 +180,7 @@ impl Life<'_> {
                     if control.outbox.try_send(self.echo(&beat, monotonic_us())).is_err() {
                         return self.give_up(Code::Timeout, "the link takes no messages");
                     }
-                    if measures.is_empty() {
-                        let registry = Arc::clone(self.registry);
-                        measures.spawn(async move { registry.measure().await });
-                    }
+                    self.registry.measure();
                 }
                 Ok(Some(FromCore::Drain(drain))) => {
                     self.leave(control, services, Code::Draining, "drained").await;

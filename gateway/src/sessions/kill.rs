@@ -1,13 +1,15 @@
 //! Kills a holder that does not answer, with the session of its shell.
 //!
 //! A process id alone proves nothing: the record lies where shells can write,
-//! and numbers are used again. What proves it is the kernel, which tells who
-//! listens on the session's socket also of a process that is stopped.
+//! and numbers are used again. What proves it is the kernel, which tells who is
+//! at the other end of a connection also of a process that is stopped. The
+//! proof is taken while the holder is well: one that hung for long has so many
+//! callers in its queue that nobody can connect any more.
 
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,35 +28,55 @@ use tokio::net::UnixStream;
 /// looking and killing is found the next time.
 const ROUNDS: usize = 8;
 
-/// Kills the holder that listens on `socket` and that `record` is of, then
-/// every process of its shell's session; returns when the holder has ended.
+/// The process that listened on a session's socket, proven by the kernel.
+#[derive(Debug)]
+pub(super) struct Proof {
+    pid: Pid,
+    process: OwnedFd,
+}
+
+impl Proof {
+    /// Of the process at the other end of a connection, of the daemon's own
+    /// user.
+    ///
+    /// # Errors
+    /// When the kernel does not tell, or that process has ended.
+    pub(super) fn of(holder: &UnixStream) -> io::Result<Self> {
+        let peer = holder.peer_cred()?;
+        if peer.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::other("another user listens on its socket"));
+        }
+        let pid = peer.pid().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| io::Error::other("this system does not tell who listens"))?;
+        let process = pidfd_open(pid, PidfdFlags::empty())?;
+        // Its end is still open, so the number was not used again before.
+        let mut connection = [PollFd::from_borrowed_fd(holder.as_fd(), PollFlags::empty())];
+        poll(&mut connection, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        if connection[0].revents().contains(PollFlags::HUP) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        Ok(Self { pid, process })
+    }
+}
+
+/// Kills the holder that is proven and that `record` is of, then every process
+/// of its shell's session; returns when the holder has ended.
 ///
 /// # Errors
 /// `HOLDER_UNREACHABLE` when it is not proven who the holder is, or it cannot
 /// be killed; nothing was killed then.
-pub(super) async fn kill(socket: &Path, record: Option<&pb::HolderRecord>) -> Result<(), Refusal> {
-    let pid = listener(socket).await?;
+pub(super) async fn kill(
+    holder: Option<Arc<Proof>>,
+    record: Option<&pb::HolderRecord>,
+) -> Result<(), Refusal> {
+    let holder = holder.ok_or_else(|| unproven("it took no connection since the gateway began"))?;
+    let pid = holder.pid;
     if record.is_none_or(|record| i32::try_from(record.pid) != Ok(pid.as_raw_nonzero().get())) {
         return Err(unproven("its record names another process than the one that listens"));
     }
-    let holder = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(pid, error.into()))?;
-    // Still the same: the number was not used again before the file was open.
-    if listener(socket).await? != pid {
-        return Err(unproven("another process listens now"));
-    }
-    let killing = tokio::task::spawn_blocking(move || kill_all(pid, &holder));
+    let killing = tokio::task::spawn_blocking(move || kill_all(pid, &holder.process));
     let killed = killing.await.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?;
     killed.map_err(|error| failed(pid, error))
-}
-
-/// Who listens on a socket, of the daemon's own user.
-async fn listener(socket: &Path) -> Result<Pid, Refusal> {
-    let peer = UnixStream::connect(socket).await.and_then(|stream| stream.peer_cred());
-    let peer = peer.map_err(|error| unproven(&format!("its socket cannot be asked: {error}")))?;
-    if peer.uid() != rustix::process::geteuid().as_raw() {
-        return Err(unproven("another user listens on its socket"));
-    }
-    peer.pid().and_then(Pid::from_raw).ok_or_else(|| unproven("this system does not tell who listens"))
 }
 
 fn unproven(why: &str) -> Refusal {
@@ -163,10 +185,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("s");
         let refused = |error: Refusal| assert_eq!(error.code, Code::HolderUnreachable);
-        refused(kill(&socket, Some(&record(1))).await.expect_err("nobody listens"));
+        refused(kill(None, Some(&record(1))).await.expect_err("nobody listened"));
         // The test itself listens and must survive.
-        let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("binds");
-        refused(kill(&socket, Some(&record(1))).await.expect_err("another process"));
-        refused(kill(&socket, None).await.expect_err("no record"));
+        let listener = std::os::unix::net::UnixListener::bind(&socket).expect("binds");
+        let connection = UnixStream::connect(&socket).await.expect("is taken");
+        let proof = Some(Arc::new(Proof::of(&connection).expect("lives")));
+        refused(kill(proof.clone(), Some(&record(1))).await.expect_err("another process"));
+        refused(kill(proof, None).await.expect_err("no record"));
+        drop(listener);
+        Proof::of(&connection).expect_err("the other end is closed; its number may be another's now");
     }
 }

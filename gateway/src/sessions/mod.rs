@@ -12,14 +12,26 @@ mod watch;
 /// Where nothing proves which process a holder is.
 #[cfg(not(target_os = "linux"))]
 mod kill {
-    use std::{future, path::Path};
+    use std::{future, io, sync::Arc};
 
     use chatcode_proto::{
         code::Refusal,
         pb::{Code, HolderRecord},
     };
 
-    pub(super) fn kill(_: &Path, _: Option<&HolderRecord>) -> future::Ready<Result<(), Refusal>> {
+    #[derive(Debug)]
+    pub(super) struct Proof;
+
+    impl Proof {
+        pub(super) fn of(_: &tokio::net::UnixStream) -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    pub(super) fn kill(
+        _: Option<Arc<Proof>>,
+        _: Option<&HolderRecord>,
+    ) -> future::Ready<Result<(), Refusal>> {
         let words =
             "this system does not prove which process the holder is; end that chatcode-holder by hand";
         future::ready(Err(Refusal::new(Code::HolderUnreachable, words)))

@@ -2,6 +2,8 @@
 //! asked, and forgotten.
 
 use std::{
+    collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -18,13 +20,14 @@ use tokio::{sync::broadcast, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    kill, record,
+    kill::{self, Proof},
+    record,
     start::Starter,
     table::{Claim, Table, is_living},
 };
 use crate::{
     config::Places,
-    holder_client::{HolderConnection, HolderError},
+    holder_client::{HolderConnection, HolderError, connect},
     shell::order::Order,
 };
 
@@ -36,6 +39,8 @@ const ADOPT_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Registry {
     table: Mutex<Table>,
+    /// Who the holders are that are followed.
+    proofs: Mutex<HashMap<SessionId, Arc<Proof>>>,
     starter: Starter,
     places: Places,
     tasks: TaskTracker,
@@ -47,6 +52,7 @@ impl Registry {
     pub(crate) fn new(places: Places, starter: Starter) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(Table::new()),
+            proofs: Mutex::default(),
             starter,
             places,
             tasks: TaskTracker::new(),
@@ -163,7 +169,8 @@ impl Registry {
     /// Kills a holder that does not answer; its session is lost if it lived.
     async fn kill(&self, id: SessionId) -> Result<(), Refusal> {
         let record = record::read_whole(&self.places.record(&id), &id);
-        kill::kill(&self.places.socket(&id), record.as_ref()).await?;
+        let proof = self.proofs().get(&id).cloned();
+        kill::kill(proof, record.as_ref()).await?;
         tracing::warn!(session = %id, "a holder that did not answer was killed, with its shell");
         self.conclude(id, false);
         Ok(())
@@ -244,7 +251,8 @@ impl Registry {
     }
 
     async fn adopt_one(self: &Arc<Self>, id: SessionId) {
-        match HolderConnection::open(&self.places.socket(&id), watch()).await {
+        let watching = timeout(limits::HOLDER_ANSWER, self.watch_holder(id)).await;
+        match watching.unwrap_or(Err(HolderError::Silent)) {
             Ok(connection) => {
                 self.put(id, connection.session.clone(), true);
                 self.follow(id, Some(connection), false);
@@ -268,7 +276,10 @@ impl Registry {
     /// yet.
     fn follow(self: &Arc<Self>, id: SessionId, connection: Option<HolderConnection>, is_new: bool) {
         let registry = Arc::clone(self);
-        let following = async move { registry.followed(id, connection, is_new).await };
+        let following = async move {
+            registry.followed(id, connection, is_new).await;
+            registry.proofs().remove(&id);
+        };
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(following));
     }
 
@@ -278,7 +289,7 @@ impl Registry {
         loop {
             let opened = match connection.take() {
                 Some(connection) => Ok(connection),
-                None => HolderConnection::open(&self.places.socket(&id), watch()).await,
+                None => self.watch_holder(id).await,
             };
             match opened {
                 Ok(mut watched) => {
@@ -302,6 +313,16 @@ impl Registry {
         }
     }
 
+    /// Watches a holder, whose proof is kept as soon as it can be connected to.
+    async fn watch_holder(&self, id: SessionId) -> Result<HolderConnection, HolderError> {
+        let stream = connect(&self.places.socket(&id)).await?;
+        match Proof::of(&stream) {
+            Ok(proof) => _ = self.proofs().insert(id, Arc::new(proof)),
+            Err(error) => tracing::debug!(session = %id, %error, "it is not proven who a holder is"),
+        }
+        HolderConnection::ask(stream, watch()).await
+    }
+
     async fn listen(&self, id: SessionId, watched: &mut HolderConnection) -> Result<(), HolderError> {
         while let Some(session) = watched.next_event().await? {
             self.put(id, session, false);
@@ -317,7 +338,8 @@ impl Registry {
         let known = self.lock().get(&id).cloned();
         match (kept, known) {
             (_, Some(known)) if !is_living(&known) => {}
-            (Some(kept), _) if !is_living(&kept) => self.put(id, kept, is_new),
+            // The record was written at the exit, with the viewers of that moment.
+            (Some(kept), _) if !is_living(&kept) => self.put(id, pb::Session { viewers: 0, ..kept }, is_new),
             (Some(last), _) | (None, Some(last)) => {
                 tracing::warn!(session = %id, "the holder vanished; the session is lost");
                 let lost = pb::Session { state: SessionState::Lost.into(), viewers: 0, ..last };
@@ -350,13 +372,27 @@ impl Registry {
         }
     }
 
-    /// Measures the way to one holder, in turn. One that does not answer has no
-    /// round trip.
-    pub(crate) async fn measure(&self) {
+    /// Measures the way to one holder, in turn, beside what the caller does.
+    pub(crate) fn measure(self: &Arc<Self>) {
         let Some(id) = self.lock().next_to_measure() else { return };
-        let opened = HolderConnection::open(&self.places.socket(&id), watch()).await;
-        let took = opened.ok().map(|connection| connection.took.as_micros());
-        self.lock().put_measure(id, took.map(|took| u64::try_from(took).unwrap_or(u64::MAX)));
+        let registry = Arc::clone(self);
+        let measuring = async move { registry.measure_one(id).await };
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(measuring));
+    }
+
+    /// One that does not answer in time has no round trip, and is not asked
+    /// again until it answers or ends.
+    async fn measure_one(&self, id: SessionId) {
+        let socket = self.places.socket(&id);
+        let mut opening = pin!(async { HolderConnection::ask(connect(&socket).await?, watch()).await });
+        let opened = timeout(limits::HOLDER_ANSWER, &mut opening).await;
+        let took = opened.as_ref().ok().and_then(|opened| opened.as_ref().ok()).map(|holder| holder.took);
+        self.lock().put_measure(id, took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)));
+        if opened.is_err() {
+            // What it answers comes too late to count.
+            let _ = opening.await;
+        }
+        self.lock().answered(&id);
     }
 
     /// The round trip to the slowest holder when last measured, in
@@ -378,6 +414,10 @@ impl Registry {
     fn lock(&self) -> MutexGuard<'_, Table> {
         // No code panics while it holds the lock half way through a change.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Proof>>> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One whose holders cannot be started.

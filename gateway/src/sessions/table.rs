@@ -1,7 +1,7 @@
 //! What the daemon knows of its sessions, and who is told of changes. Pure
 //! memory: nothing here waits or touches a file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chatcode_proto::{
     id::SessionId,
@@ -20,6 +20,8 @@ pub(super) struct Table {
     /// each that answered.
     measured: BTreeMap<SessionId, (u64, Option<u64>)>,
     measures: u64,
+    /// The holders that have not answered their last measure yet.
+    asked: BTreeSet<SessionId>,
     events: broadcast::Sender<Event>,
 }
 
@@ -50,6 +52,7 @@ impl Table {
             starting: HashMap::new(),
             measured: BTreeMap::new(),
             measures: 0,
+            asked: BTreeSet::new(),
             events,
         }
     }
@@ -127,10 +130,19 @@ impl Table {
         (self.list(), self.events.subscribe())
     }
 
-    /// The living session whose holder was measured longest ago, or never.
-    pub(super) fn next_to_measure(&self) -> Option<SessionId> {
-        let living = self.sessions.iter().filter(|(_, session)| is_living(session));
-        living.map(|(id, _)| *id).min_by_key(|id| self.measured.get(id).map(|(order, _)| *order))
+    /// The living session whose holder was measured longest ago, or never. It
+    /// is not named again before [`Table::answered`].
+    pub(super) fn next_to_measure(&mut self) -> Option<SessionId> {
+        let living = self.sessions.iter().filter(|(_, session)| is_living(session)).map(|(id, _)| *id);
+        let free = living.filter(|id| !self.asked.contains(id));
+        let next = free.min_by_key(|id| self.measured.get(id).map(|(order, _)| *order))?;
+        self.asked.insert(next);
+        Some(next)
+    }
+
+    /// The holder has answered its measure, or broken it off.
+    pub(super) fn answered(&mut self, id: &SessionId) {
+        self.asked.remove(id);
     }
 
     /// Keeps the round trip to a holder; `None` when it did not answer, which
@@ -249,6 +261,7 @@ mod tests {
         for rtt in [70, 90, 0, 10] {
             let next = table.next_to_measure().expect("one lives");
             table.put_measure(next, Some(rtt));
+            table.answered(&next);
             turns.push(next);
         }
         assert_eq!(turns, [id(0), id(1), id(2), id(0)]);
@@ -265,6 +278,16 @@ mod tests {
         table.put_measure(id(0), None);
         assert_eq!(table.slowest_us(), 10);
         assert_eq!(table.next_to_measure(), Some(id(1)), "the others have their turn");
+    }
+
+    #[test]
+    fn a_holder_is_not_measured_again_before_it_answered() {
+        let mut table = running(0..2);
+        assert_eq!(table.next_to_measure(), Some(id(0)));
+        table.put_measure(id(0), None);
+        assert_eq!((table.next_to_measure(), table.next_to_measure()), (Some(id(1)), None));
+        table.answered(&id(0));
+        assert_eq!(table.next_to_measure(), Some(id(0)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tonic::Streaming;
 use crate::{
     core::{LiveLink, TestCore, code, eventually, on_gateway, on_session, soon},
     machine::Machine,
+    seat::Seat,
 };
 
 type Watch = Streaming<pb::SessionsWatchResponse>;
@@ -66,6 +67,45 @@ async fn a_holder_that_is_stopped_is_killed_by_force_and_its_shell_with_it() {
     eventually("the end of both", async || (!is_alive(holder) && !is_alive(shell)).then_some(())).await;
     assert_eq!(link.get(&other.id).await.unwrap().state(), SessionState::Running, "the other lives on");
     assert_eq!(link.end_session(&made.id, false).await.unwrap(), None, "is forgotten as others are");
+}
+
+#[tokio::test]
+async fn a_holder_that_hung_until_nobody_could_call_it_any_more_is_killed_by_force() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let link = core.link().await;
+    let made = link.create_sh("exec cat").await;
+    let holder = machine.holder_pid(&made.id).unwrap();
+    kill_process(holder, Signal::STOP).unwrap();
+    // Whoever called and left still counts in the kernel's queue of callers.
+    let socket = machine.session_folder(&made.id).join("holder.sock");
+    while tokio::net::UnixStream::connect(&socket).await.is_ok() {}
+
+    let ended = link.end_session(&made.id, true).await;
+    let is_left = is_alive(holder);
+    let _ = kill_process(holder, Signal::KILL);
+    assert_eq!(ended.unwrap().expect("is still known").state(), SessionState::Lost);
+    assert!(!is_left, "it was killed before the answer");
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_has_no_viewers_also_after_a_restart() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let daemon = machine.start();
+    let link = core.link().await;
+    let made = link.create_sh("read line").await;
+    let mut seat = Seat::take(link.link(), &made.id).await;
+    seat.type_text("\r").await;
+    while let Ok(Some(_)) = seat.next_word().await {}
+    link.state(&made.id, SessionState::Exited).await;
+    daemon.kill().await;
+    machine.kill_holder(&made.id);
+
+    let _daemon = machine.start();
+    let link = core.link().await;
+    assert_eq!(link.state(&made.id, SessionState::Exited).await.viewers, 0);
 }
 
 #[tokio::test]
