@@ -20,6 +20,9 @@ use crate::{
 pub(crate) struct End {
     /// The session, by name or id.
     session: String,
+    /// Its machine, by name or id; left out: any.
+    #[arg(long, short, value_name = "MACHINE")]
+    gateway: Option<String>,
     /// KILL at once.
     #[arg(long)]
     force: bool,
@@ -33,7 +36,7 @@ impl End {
     pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
         let client = Client::open(&data_dir.join("cli"))?;
         let fleet = Fleet::ask(&client).await?;
-        let (gateway, session) = fleet.session(&self.session)?;
+        let (gateway, session) = fleet.session(&self.session, self.gateway.as_deref())?;
         let request = target(unary(SessionsEndRequest { force: self.force }), gateway, &session.id)?;
         let response = client.sessions().end(request).await.map_err(|status| client.error(&status))?;
         let name = shown(&session.name);
@@ -50,6 +53,9 @@ impl End {
 pub(crate) struct Rename {
     /// The session, by name or id.
     session: String,
+    /// Its machine, by name or id; left out: any.
+    #[arg(long, short, value_name = "MACHINE")]
+    gateway: Option<String>,
     /// Its new name.
     name: String,
 }
@@ -64,7 +70,7 @@ impl Rename {
             .map_err(|refusal| anyhow::anyhow!(refusal.message).context(Exit(exit::USAGE)))?;
         let client = Client::open(&data_dir.join("cli"))?;
         let fleet = Fleet::ask(&client).await?;
-        let (gateway, session) = fleet.session(&self.session)?;
+        let (gateway, session) = fleet.session(&self.session, self.gateway.as_deref())?;
         let request = target(unary(SessionsRenameRequest { name: self.name }), gateway, &session.id)?;
         client.sessions().rename(request).await.map_err(|status| client.error(&status))?;
         Ok(())

@@ -106,14 +106,25 @@ impl Fleet {
         .context(Exit(exit::USAGE))
     }
 
-    /// The session that a person means, with the id of its machine. A running
-    /// one wins over one that has ended.
+    /// The session that a person means, with the id of its machine: on the
+    /// machine `on` when one is named, else on any that is not revoked. A
+    /// running one wins over one that has ended.
     ///
     /// # Errors
     /// When there is none, or several.
-    pub(crate) fn session<'a>(&'a self, wanted: &str) -> anyhow::Result<&'a (String, Session)> {
-        let (running, ended): (Vec<_>, Vec<_>) =
-            self.sessions.iter().partition(|(_, session)| session.state() == SessionState::Running);
+    pub(crate) fn session<'a>(
+        &'a self,
+        wanted: &str,
+        on: Option<&str>,
+    ) -> anyhow::Result<&'a (String, Session)> {
+        let on = on.map(|on| self.gateway(on)).transpose()?.map(|one| one.id.as_str());
+        let revoked =
+            |id: &str| self.gateways.iter().any(|one| one.id == id && one.link_state() == LinkState::Revoked);
+        let (running, ended): (Vec<_>, Vec<_>) = self
+            .sessions
+            .iter()
+            .filter(|(gateway, _)| on.map_or_else(|| !revoked(gateway), |on| gateway == on))
+            .partition(|(_, session)| session.state() == SessionState::Running);
         let pick = |among: &[&'a (String, Session)]| {
             SESSION.pick(wanted, among, |one| (&one.1.id, &one.1.name)).copied()
         };
@@ -221,8 +232,20 @@ mod tests {
     #[test]
     fn a_running_session_wins_over_an_ended_one_of_the_same_name() {
         let fleet = fleet();
-        assert_eq!(fleet.session("bash").expect("one runs").1.id, "2222");
-        assert_eq!(fleet.session("1111").expect("by its id").1.id, "1111");
-        assert_eq!(fleet.session("old").expect("ended ones too").1.id, "3333");
+        assert_eq!(fleet.session("bash", None).expect("one runs").1.id, "2222");
+        assert_eq!(fleet.session("1111", None).expect("by its id").1.id, "1111");
+        assert_eq!(fleet.session("old", None).expect("ended ones too").1.id, "3333");
+    }
+
+    #[test]
+    fn a_session_is_looked_for_on_the_machine_that_is_named_and_on_no_revoked_one() {
+        let mut fleet = fleet();
+        let copies = ["bbbb", "cccc"].map(|gateway| (gateway.to_owned(), fleet.sessions[1].1.clone()));
+        fleet.sessions.push(copies[0].clone());
+        assert_eq!(fleet.session("2222", None).expect("not the revoked one").0, "aaaa");
+        fleet.sessions.push(copies[1].clone());
+        assert!(fleet.session("2222", None).is_err(), "two machines have it");
+        assert_eq!(fleet.session("2222", Some("server")).expect("the named one").0, "cccc");
+        assert!(fleet.session("old", Some("server")).is_err(), "it is elsewhere");
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use anyhow::Context as _;
-use chatcode_harness::{Mesh, Terminal, eventually, forward::Forwarder, soon};
+use chatcode_harness::{Mesh, Terminal, eventually, forward::Forwarder, proc, soon};
 use chatcode_proto::pb;
 
 #[tokio::test]
@@ -78,6 +78,42 @@ async fn a_revoked_gateway_is_cut_off_and_stops() -> anyhow::Result<()> {
         Ok(gateways.iter().find(|one| one.id == id && one.link_state() == pb::LinkState::Revoked).map(|_| ()))
     })
     .await
+}
+
+/// The way back that the documentation names. Each session was once there
+/// twice, and none of the two could be named.
+#[tokio::test]
+async fn a_revoked_machine_that_enrolls_anew_brings_its_sessions_back_once() -> anyhow::Result<()> {
+    let mut mesh = Mesh::start().await?;
+    let data = mesh.folder().join("operator").to_string_lossy().into_owned();
+    let chatcode = async |arguments: &[&str], input: &str| {
+        proc::run("chatcode", &[&["--data-dir", &data], arguments].concat(), input).await
+    };
+    let request = pb::FleetCreateTokenRequest { kind: pb::MemberKind::Admin.into(), ..Default::default() };
+    let token = mesh.fleet()?.create_token(request).await?.into_inner().token;
+    chatcode(&["admin", "enroll", "--core", mesh.grpc_address()], &token).await?;
+    let session = chatcode(&["new", "--", "cat"], "").await?.trim().to_owned();
+
+    chatcode(&["gateway", "revoke", &mesh.gateway_id()?], "").await?;
+    assert_eq!(mesh.gateway.wait().await?, Some(77));
+    let token = chatcode(&["gateway", "token"], "").await?;
+    let folder = mesh.data_dir("gateway").to_string_lossy().into_owned();
+    let enroll = ["enroll", "--force", "--data-dir", &folder, "--core", mesh.grpc_address()];
+    proc::run("chatcode-gateway", &enroll, &token).await?;
+    mesh.replace_gateway().await?;
+
+    let id = mesh.gateway_id()?;
+    let listed = eventually("the session is back", async || {
+        let listing: serde_json::Value = serde_json::from_str(&chatcode(&["ls", "--json"], "").await?)?;
+        let sessions = listing["sessions"].as_array().cloned().unwrap_or_default();
+        Ok((!sessions.is_empty()).then_some(sessions))
+    })
+    .await?;
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!((&listed[0]["id"], &listed[0]["gateway"]), (&session.as_str().into(), &id.as_str().into()));
+    chatcode(&["rename", "--gateway", &id, &session, "renamed"], "").await?;
+    chatcode(&["end", "--force", &session], "").await?;
+    Ok(())
 }
 
 #[tokio::test]

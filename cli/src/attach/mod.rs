@@ -41,6 +41,9 @@ const HURRY: std::time::Duration = std::time::Duration::from_secs(1);
 pub(crate) struct Attach {
     /// The session, by name or id.
     session: String,
+    /// Its machine, by name or id; left out: any.
+    #[arg(long, short, value_name = "MACHINE")]
+    gateway: Option<String>,
     /// Look, and do not type.
     #[arg(long, short)]
     read_only: bool,
@@ -66,7 +69,7 @@ impl Attach {
     pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
         let client = Client::open(&data_dir.join("cli"))?;
         let fleet = Fleet::ask(&client).await?;
-        let (gateway, session) = fleet.session(&self.session)?;
+        let (gateway, session) = fleet.session(&self.session, self.gateway.as_deref())?;
         let target =
             Target { gateway: gateway.clone(), session: session.id.clone(), name: session.name.clone() };
         attach(&client, target, if self.read_only { Role::Viewer } else { Role::Writer }).await

@@ -9,7 +9,7 @@ use std::{
 use chatcode_proto::{
     id::{GatewayId, SessionId},
     limits,
-    pb::{self, fleet_watch_response::Event},
+    pb::{self, LinkState, fleet_watch_response::Event},
 };
 use tokio::sync::broadcast;
 
@@ -29,6 +29,12 @@ struct State {
     sessions: BTreeMap<GatewayId, Sessions>,
     /// Of all gateways together.
     session_count: usize,
+}
+
+impl State {
+    fn is_revoked(&self, gateway: GatewayId) -> bool {
+        self.gateways.get(&gateway).is_some_and(|known| known.link_state() == LinkState::Revoked)
+    }
 }
 
 /// The fleet at the moment when a watch began.
@@ -91,10 +97,13 @@ impl Hub {
         })
     }
 
-    /// Whether [`limits::GATEWAYS`] are known.
+    /// Whether [`limits::GATEWAYS`] are known, those that were revoked apart.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.with(|state, _| state.gateways.len() >= limits::GATEWAYS)
+        self.with(|state, _| {
+            let enrolled = state.gateways.values().filter(|known| known.link_state() != LinkState::Revoked);
+            enrolled.count() >= limits::GATEWAYS
+        })
     }
 
     /// What is known of a gateway.
@@ -122,11 +131,32 @@ impl Hub {
         });
     }
 
+    /// A gateway is revoked, since then (milliseconds since 1970). Its sessions
+    /// are forgotten, and no more are kept of it: they are those of whoever the
+    /// machine is enrolled as next.
+    pub fn revoke_gateway(&self, id: GatewayId, since_unix_ms: u64) {
+        self.with(|state, events| {
+            let gone = state.sessions.remove(&id).unwrap_or_default();
+            state.session_count -= gone.len();
+            for session in gone.into_keys() {
+                let _ = events.send(Event::SessionRemoved(reference(id, session)));
+            }
+            if let Some(gateway) = state.gateways.get_mut(&id) {
+                gateway.link_state = LinkState::Revoked.into();
+                gateway.since_unix_ms = since_unix_ms;
+                let _ = events.send(Event::GatewayChanged(gateway.clone()));
+            }
+        });
+    }
+
     /// Keeps a session, new or changed; says what was known before, or `None`
-    /// when the directory (of this gateway, or of all) is full and the session is
-    /// not kept.
+    /// when the directory (of this gateway, or of all) is full or the gateway is
+    /// revoked, and the session is not kept.
     pub fn put_session(&self, gateway: GatewayId, id: SessionId, session: pb::Session) -> Option<Before> {
         self.with(|state, events| {
+            if state.is_revoked(gateway) {
+                return None;
+            }
             let all = &mut state.session_count;
             let sessions = state.sessions.entry(gateway).or_default();
             let is_full =
@@ -154,9 +184,12 @@ impl Hub {
     }
 
     /// Makes the sessions of a gateway exactly these, as far as there is room;
-    /// watchers hear only of what differs.
+    /// watchers hear only of what differs. Of a revoked one none are kept.
     pub fn replace_sessions(&self, gateway: GatewayId, mut now: Sessions) {
         self.with(|state, events| {
+            if state.is_revoked(gateway) {
+                return;
+            }
             let before = state.sessions.entry(gateway).or_default();
             state.session_count -= before.len();
             let room = limits::DIRECTORY_SESSIONS_ALL.saturating_sub(state.session_count);

@@ -212,7 +212,7 @@ impl Heart {
     async fn obey(&self, order: Order) -> Code {
         let (message, code, patience) = match order {
             Order::Revoke => {
-                let message = "this machine was revoked; enroll it anew to bring it back".to_owned();
+                let message = "an administrator threw the machine out".to_owned();
                 (core_control::Kind::Revoked(Revoked { message }), Code::Revoked, limits::REVOKED_FAREWELL)
             }
             Order::Drain { retry_after_ms } => {

@@ -7,8 +7,8 @@ use chatcode_proto::{
     id::GatewayId,
     pb::{
         Code, FleetCreateTokenRequest, FleetCreateTokenResponse, FleetListRequest, FleetListResponse,
-        FleetRevokeRequest, FleetRevokeResponse, FleetWatchRequest, Gateway, LinkState, MemberKind,
-        Permission, fleet_server::Fleet,
+        FleetRevokeRequest, FleetRevokeResponse, FleetWatchRequest, Gateway, MemberKind, Permission,
+        fleet_server::Fleet,
     },
 };
 use tonic::{Request, Response, Status};
@@ -89,14 +89,11 @@ impl Fleet for FleetService {
     }
 }
 
-/// Revokes a gateway: first what it could come back with, then its live link.
+/// Revokes a gateway: first what it could come back with, then what is known of
+/// its sessions, then its live link.
 async fn revoke(shared: Arc<Shared>, id: GatewayId, act: Entry) -> Result<Gateway, Refusal> {
     let since = shared.store.revoke_gateway(id.into(), &act).await?.ok_or_else(unknown_gateway)?;
-    shared.hub.change_gateway(id, |gateway| {
-        gateway.link_state = LinkState::Revoked.into();
-        gateway.since_unix_ms = since;
-        true
-    });
+    shared.hub.revoke_gateway(id, since);
     if let Some(live) = shared.links.get(id) {
         live.order(Order::Revoke);
     }

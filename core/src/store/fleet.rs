@@ -114,13 +114,19 @@ impl Store {
         Ok(())
     }
 
-    /// Every session that was last known, with its gateway.
+    /// Every session that was last known, with its gateway, which is not revoked:
+    /// a link that ends may write once more.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn sessions(&self) -> Result<Vec<(GatewayId, SessionId, pb::Session)>, StoreError> {
-        let rows: Vec<(String, String, Vec<u8>)> =
-            sqlx::query_as("SELECT gateway, id, body FROM sessions").fetch_all(&self.read).await?;
+        let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT sessions.gateway, sessions.id, sessions.body
+             FROM sessions JOIN members ON members.id = sessions.gateway
+             WHERE members.revoked_ms IS NULL",
+        )
+        .fetch_all(&self.read)
+        .await?;
         rows.into_iter()
             .map(|(gateway, id, body)| {
                 let gateway = gateway.parse().map_err(|_| StoreError::Corrupt("sessions.gateway"))?;

@@ -242,9 +242,9 @@ impl Store {
         row.map(|(kind, name)| Ok(Member { kind: kind_of(&kind)?, name })).transpose()
     }
 
-    /// Revokes a gateway and all its certificates, and writes `act` with it;
-    /// says when it was revoked,
-    /// `None` when there is no such gateway. A second call changes nothing.
+    /// Revokes a gateway and all its certificates, forgets its sessions, and
+    /// writes `act` with it; says when it was revoked, `None` when there is no
+    /// such gateway. A second call changes nothing.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -265,6 +265,10 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         if revoked.is_some() {
+            sqlx::query("DELETE FROM sessions WHERE gateway = $1")
+                .bind(gateway.to_string())
+                .execute(&mut *tx)
+                .await?;
             audit::append(&mut tx, act).await?;
         }
         tx.commit().await?;

@@ -9,7 +9,9 @@ use chatcode_core::{
         audit::{Entry, Verdict},
     },
 };
-use chatcode_proto::pb::{AccountsWhoAmIRequest, FleetListRequest, LinkState, MemberKind};
+use chatcode_proto::pb::{
+    AccountsWhoAmIRequest, FleetListRequest, FleetRevokeRequest, LinkState, MemberKind,
+};
 
 use crate::{
     common::{TestCore, config, eventually, fleet},
@@ -42,6 +44,28 @@ async fn a_restart_keeps_members_people_sessions_audit_and_ports() {
     let again = FakeGateway::link(&core, &machine).await;
     assert!(again.welcome.epoch > epoch);
     assert!(matches!(core.shared.store.verify_audit().await.unwrap(), Verdict::Whole(rows) if rows > 5));
+}
+
+#[tokio::test]
+async fn the_sessions_of_a_revoked_machine_are_forgotten_and_stay_so() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let admin = core.admin().await;
+    let seen = std::sync::Arc::new(Seen::default());
+    seen.sessions.lock().unwrap().push(session(1, "shell"));
+    let gateway = FakeGateway::link_as(&core, &machine, hello(), seen).await;
+    let known = async || (!core.shared.hub.watch().0.sessions.is_empty()).then_some(());
+    eventually("the session is known", known).await;
+
+    let request = FleetRevokeRequest { gateway: gateway.id.clone() };
+    fleet(&admin).revoke(request).await.unwrap();
+    assert_eq!(core.shared.hub.watch().0.sessions, []);
+    // A mirror that is not at its end yet tells nobody and comes back to nobody.
+    let (id, late) = (gateway.id.parse().unwrap(), session(2, "late"));
+    assert!(core.shared.hub.put_session(id, late.id.parse().unwrap(), late.clone()).is_none());
+    core.shared.store.put_session(id, &late).await.unwrap();
+    let core = TestCore::start_in(core.stop().await).await;
+    assert_eq!(core.shared.hub.watch().0.sessions, []);
 }
 
 #[tokio::test]
