@@ -225,6 +225,12 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long after the first signal to stop another one counts as the same wish;
 /// a later one ends the program at once.
 pub const SIGNAL_REPEAT: Duration = Duration::from_secs(1);
+/// Lines of a program's log that wait to be written to a standard error that
+/// nobody reads just now; more are lost, and counted.
+pub const LOG_LINES: usize = 1024;
+/// How long the end of a program waits for its last lines to be written; then
+/// they are lost.
+pub const LOG_FLUSH: Duration = Duration::from_millis(500);
 /// How long a part drains its calls when it is told to stop; then it cuts.
 pub const SHUTDOWN: Duration = Duration::from_secs(5);
 

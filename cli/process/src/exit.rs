@@ -1,13 +1,10 @@
 //! How a program ends: one line for people, and a code for scripts.
 
-use std::{
-    error::Error,
-    future::Future,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::{error::Error, future::Future, io, process::ExitCode};
 
 use chatcode_proto::pb::Code;
+
+use crate::logging;
 
 /// Something failed.
 pub const FAILURE: u8 = 1;
@@ -75,7 +72,8 @@ pub enum Threads {
 
 /// Runs a program to its end: prints an error with its causes to standard
 /// error and turns it into an exit code ([`FAILURE`] unless an [`Exit`] is
-/// attached).
+/// attached). Standard error that nobody reads holds the end up for at most
+/// `limits::LOG_FLUSH`.
 pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let mut builder = match threads {
         Threads::One => tokio::runtime::Builder::new_current_thread(),
@@ -92,7 +90,10 @@ pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyh
     // A blocked read of standard input must not hold up the end.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            logging::last_line("");
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             print_error(program, &error);
             ExitCode::from(error.downcast_ref::<Exit>().map_or(FAILURE, |exit| exit.0))
@@ -100,12 +101,17 @@ pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyh
     }
 }
 
-/// "program: what happened: why"; the exit code itself is not said.
 fn print_error(program: &str, error: &anyhow::Error) {
+    logging::last_line(&line_of(program, error));
+}
+
+/// "program: what happened: why", each cause once; the exit code itself is not said.
+fn line_of(program: &str, error: &anyhow::Error) -> String {
     let mut line = program.to_owned();
     for cause in error.chain().filter(|cause| !cause.is::<Exit>()) {
         let text = cause.to_string();
-        if text.starts_with("exit code ") || line.ends_with(&text) {
+        // Some errors tell their cause themselves.
+        if text.starts_with("exit code ") || line.contains(&text) {
             continue;
         }
         line.push_str(": ");
@@ -113,8 +119,7 @@ fn print_error(program: &str, error: &anyhow::Error) {
             text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }),
         );
     }
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(io::stderr(), "{line}");
+    line
 }
 
 #[cfg(test)]
@@ -134,6 +139,14 @@ mod tests {
         ] {
             assert_eq!(Exit::of(code).0, exit, "{code:?}");
         }
+    }
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let cause = io::Error::from_raw_os_error(2);
+        let told = format!("the file is no good ({cause}) and must be made");
+        let error = anyhow::Error::new(cause).context(told.clone()).context(Exit(CONFIG));
+        assert_eq!(line_of("program", &error), format!("program: {told}"));
     }
 
     #[test]

@@ -1,16 +1,35 @@
 //! Logs go to standard error; standard output belongs to the program's answer.
+//!
+//! A thread of its own writes them: standard error may be a pipe that nobody
+//! reads just now, or a terminal that is held by Ctrl-S, and neither may hold
+//! up what the program serves. What does not fit is lost, and counted.
 
-use std::io::IsTerminal as _;
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _, Write},
+    os::fd::AsFd as _,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, SyncSender, TryRecvError},
+    },
+    thread,
+};
 
+use chatcode_proto::limits;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless `CHATCODE_LOG` says otherwise: our own news, and the
 /// warnings of what we rest on.
 const DEFAULT_FILTER: &str = "warn,chatcode=info";
 
+/// Where this process writes once [`init_logging`] was called.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
 /// Starts logging. `CHATCODE_LOG` holds a filter in the form of
 /// `tracing_subscriber::EnvFilter`; `CHATCODE_LOG_FORMAT=json` writes one JSON
-/// object per line. A second call changes nothing.
+/// object per line. A second call changes nothing. At most
+/// [`limits::LOG_LINES`] lines wait to be written.
 pub fn init_logging(role: &str) {
     let filter = std::env::var("CHATCODE_LOG").ok().filter(|text| !text.is_empty());
     let filter = EnvFilter::new(filter.as_deref().unwrap_or(DEFAULT_FILTER));
@@ -18,15 +37,146 @@ pub fn init_logging(role: &str) {
     // standard error would panic where nobody reads that any more.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| QUEUE.get_or_init(|| Queue::start(stderr())).clone())
         .log_internal_errors(false);
     let json = std::env::var("CHATCODE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let started = if json {
         builder.json().try_init()
     } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+        builder.with_ansi(io::stderr().is_terminal()).try_init()
     };
     if started.is_ok() {
         tracing::debug!(target: "chatcode", role, "logging");
+    }
+}
+
+/// Writes the last line of a program, empty for none, after all that was
+/// logged. Returns when it is written, after [`limits::LOG_FLUSH`] at the
+/// latest.
+pub(crate) fn last_line(line: &str) {
+    QUEUE.get_or_init(|| Queue::start(stderr())).finish(line);
+}
+
+/// Standard error itself: the lock around [`io::stderr`] would hold up others
+/// while the thread waits to write.
+fn stderr() -> Box<dyn Write + Send> {
+    match io::stderr().as_fd().try_clone_to_owned() {
+        Ok(file) => Box::new(File::from(file)),
+        // It is closed, or no file can be opened any more.
+        Err(_) => Box::new(io::stderr()),
+    }
+}
+
+enum Entry {
+    Line(Vec<u8>),
+    /// Everything before is written when this is sent on.
+    Written(SyncSender<()>),
+}
+
+/// The lines that wait to be written.
+#[derive(Clone)]
+struct Queue {
+    entries: SyncSender<Entry>,
+    /// Lines that were lost since the start.
+    lost: Arc<AtomicU64>,
+}
+
+impl Queue {
+    /// Begins to write to `out`, until the last clone is dropped. Without a
+    /// thread all is lost.
+    fn start(out: Box<dyn Write + Send>) -> Self {
+        let (entries, waiting) = mpsc::sync_channel(limits::LOG_LINES);
+        let lost = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&lost);
+        let _ = thread::Builder::new().name("log".to_owned()).spawn(move || write(out, &waiting, &counted));
+        Self { entries, lost }
+    }
+
+    /// Waits until all is written, at most [`limits::LOG_FLUSH`].
+    fn finish(&self, line: &str) {
+        if !line.is_empty() {
+            let _ = self.clone().write(format!("{line}\n").as_bytes());
+        }
+        let (done, written) = mpsc::sync_channel(1);
+        // A queue that is full is not being read: nothing is worth waiting for.
+        if self.entries.try_send(Entry::Written(done)).is_ok() {
+            let _ = written.recv_timeout(limits::LOG_FLUSH);
+        }
+    }
+}
+
+/// One call is one line. Never fails, never waits.
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.entries.try_send(Entry::Line(line.to_vec())).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes what comes, and tells of lost lines when it has caught up.
+fn write(mut out: Box<dyn Write + Send>, waiting: &Receiver<Entry>, lost: &AtomicU64) {
+    let mut told = 0;
+    loop {
+        let entry = match waiting.try_recv() {
+            Ok(entry) => entry,
+            Err(TryRecvError::Disconnected) => return,
+            Err(TryRecvError::Empty) => {
+                let lost = lost.load(Ordering::Relaxed);
+                if lost != told {
+                    told = lost;
+                    tracing::warn!(target: "chatcode", lost, "the log was not read in time; lines are lost");
+                }
+                let Ok(entry) = waiting.recv() else { return };
+                entry
+            }
+        };
+        match entry {
+            // Nobody is left to tell of what cannot be written.
+            Entry::Line(line) => _ = out.write_all(&line),
+            Entry::Written(done) => _ = done.try_send(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, time::Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_nobody_reads_holds_up_neither_the_program_nor_its_end() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let queue = Queue::start(Box::new(writer));
+        let line = [b'x'; 1024];
+        let begun = Instant::now();
+        for _ in 0..2 * limits::LOG_LINES {
+            queue.clone().write_all(&line).expect("never fails");
+        }
+        queue.finish("the end");
+        assert!(begun.elapsed() < 2 * limits::LOG_FLUSH + std::time::Duration::from_secs(2));
+        let lost = usize::try_from(queue.lost.load(Ordering::Relaxed)).expect("is small");
+        assert!(lost > 0 && lost <= limits::LOG_LINES + 1, "{lost}");
+        drop(queue);
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).expect("goes on when it is read");
+        assert!(text.len() >= limits::LOG_LINES * line.len(), "what waited was written");
+    }
+
+    #[test]
+    fn the_last_line_is_written_after_all_others() {
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        let queue = Queue::start(Box::new(writer));
+        queue.clone().write_all(b"first\n").expect("never fails");
+        queue.finish("last");
+        let mut text = [0; 11];
+        reader.read_exact(&mut text).expect("is written");
+        assert_eq!(&text, b"first\nlast\n");
     }
 }

@@ -39,6 +39,7 @@ pub fn shutdown(exit_with_stdin: bool) -> CancellationToken {
             signals.next().await;
         }
         tracing::warn!(target: "chatcode", "a second signal: stopping at once");
+        crate::logging::last_line("");
         std::process::exit(i32::from(crate::exit::FAILURE));
     });
     token

@@ -1,13 +1,16 @@
 //! `Terminal.Attach`, from a core's stream to the PTY and back.
 
+use std::io::Write as _;
+
 use chatcode_proto::pb::{
     self, Code, SessionState, client_frame, server_frame, terminal_client::TerminalClient,
 };
+use rustix::fs::{OFlags, fcntl_setfl};
 use tonic::Request;
 
 use crate::{
     core::{TestCore, as_role, code, grant, now_ms, on_session, soon, with_grant},
-    machine::Machine,
+    machine::{Daemon, Machine},
     seat::{Seat, attach_frame, frame},
 };
 
@@ -239,4 +242,25 @@ async fn bad_calls_and_frames_end_with_their_codes_and_the_session_lives_on() {
     seat.until("alive").await;
     let list = link.sessions().list(as_role(pb::SessionsListRequest {}, &made.id, pb::Role::Writer)).await;
     assert_eq!(code(&list.unwrap_err()), Code::Forbidden, "a session's grant opens no list");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_neither_echo_nor_the_daemon_s_end() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let (_unread, mut log) = std::io::pipe().unwrap();
+    // As full as it gets when nobody reads.
+    fcntl_setfl(&log, OFlags::NONBLOCK).unwrap();
+    while log.write(&[b'x'; 4096]).is_ok() {}
+    fcntl_setfl(&log, OFlags::empty()).unwrap();
+    let mut command = machine.command();
+    command.env("CHATCODE_LOG", "trace").stderr(log);
+    let daemon = Daemon::spawn(command);
+    let link = core.link().await;
+    let made = link.create_sh("exec cat").await;
+    let mut seat = Seat::take(link.link(), &made.id).await;
+    seat.type_text("echoed\r").await;
+    seat.until("echoed").await;
+    drop((seat, link));
+    assert!(daemon.stop().await.success());
 }
