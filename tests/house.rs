@@ -44,7 +44,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "core/src",
         &[
-            "clock config rate target",
+            "clock config lock rate target",
             "store room",
             "caller fleet",
             "shared cut",

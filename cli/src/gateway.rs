@@ -23,7 +23,7 @@ use crate::{
 pub(crate) enum Gateway {
     /// List machines.
     Ls {
-        /// Print one line of JSON.
+        /// Print one line of JSON for each machine.
         #[arg(long)]
         json: bool,
     },
@@ -44,7 +44,7 @@ pub(crate) struct TokenWish {
     #[arg(long, default_value = "")]
     name: String,
     /// How long the token may be used, such as 15m, 2h or 90s; at most 24h.
-    #[arg(long, value_parser = seconds, default_value = "15m")]
+    #[arg(long, value_parser = chatcode_process::seconds, default_value = "15m")]
     ttl: u32,
 }
 
@@ -59,7 +59,10 @@ impl Gateway {
             Self::Ls { json } => {
                 let fleet = Fleet::ask(&client).await?;
                 if json {
-                    return Ok(print::json(&fleet.gateways.iter().map(gateway_row).collect::<Vec<_>>())?);
+                    for gateway in &fleet.gateways {
+                        print::json(&gateway_row(gateway))?;
+                    }
+                    return Ok(());
                 }
                 Ok(print::answer(&gateways_table(&fleet))?)
             }
@@ -105,33 +108,4 @@ pub(crate) async fn print_token(client: &Client, wish: TokenWish, kind: MemberKi
     let response = call.map_err(|status| client.error(&status))?.into_inner();
     let token = Zeroizing::new(response.token);
     Ok(print::answer(&format!("{}\n", shown(&token)))?)
-}
-
-/// "90s", "15m", "2h", or a number of seconds.
-fn seconds(text: &str) -> Result<u32, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" | "min" => 60,
-        "h" => 3600,
-        other => return Err(format!("{other} is no unit; use s, m or h")),
-    };
-    let number: u32 = digits.parse().map_err(|_| format!("{text} is no time; write it as 15m"))?;
-    number.checked_mul(unit).ok_or_else(|| format!("{text} is too long"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_with_their_unit() {
-        assert_eq!(seconds("90"), Ok(90));
-        assert_eq!(seconds("90s"), Ok(90));
-        assert_eq!(seconds("15m"), Ok(900));
-        assert_eq!(seconds("24h"), Ok(86_400));
-        for bad in ["", "m", "15x", "-5m", "9999999h", "1.5h"] {
-            assert!(seconds(bad).is_err(), "{bad:?}");
-        }
-    }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use chatcode_process::exit::{self, Exit};
 use chatcode_proto::pb::AccountsCreateSignInRequest;
+use tonic::codegen::http::Uri;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 pub(crate) struct LoginUrl {
     /// Where the page is, such as https://code.example.org; left out: the page
     /// of this machine's `chatcode up`.
-    #[arg(long)]
+    #[arg(long, value_parser = origin)]
     origin: Option<String>,
 }
 
@@ -49,4 +50,41 @@ pub(crate) async fn create(client: &Client, origin: &str) -> anyhow::Result<Zero
     let response = client.accounts().create_sign_in(request).await.map_err(|status| client.error(&status))?;
     let secret = Zeroizing::new(response.into_inner().secret);
     Ok(Zeroizing::new(format!("{}/#login={}", origin.trim_end_matches('/'), secret.as_str())))
+}
+
+/// An origin as browsers write it: scheme, host and perhaps a port.
+fn origin(text: &str) -> Result<String, String> {
+    let wrong = || format!("{text} is no origin; write it as https://HOST or http://HOST:PORT");
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let is_bare = uri.path() == "/" && uri.query().is_none() && !text.contains('#');
+    let has_host = uri.authority().is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'));
+    if is_web && is_bare && has_host { Ok(text.trim_end_matches('/').to_owned()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_origin_of_the_web_is_one() {
+        for good in ["https://code.example.org", "http://localhost:7420", "http://[::1]:7420"] {
+            assert_eq!(origin(good).as_deref(), Ok(good));
+        }
+        assert_eq!(origin("https://code.example.org/").as_deref(), Ok("https://code.example.org"));
+        for bad in [
+            "",
+            "foo",
+            "foo:80",
+            "ftp://host",
+            "https://",
+            "https://host/page",
+            "https://host?x",
+            "https://host/#x",
+            "https://me@host",
+            "//host",
+        ] {
+            assert!(origin(bad).is_err(), "{bad:?}");
+        }
+    }
 }

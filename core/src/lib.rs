@@ -11,7 +11,7 @@
 //! - [`shared`]: what outlives a call; [`cut`]: what ends one early.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown.
-//! - [`clock`], [`config`], [`rate`], [`target`]: these use no other room.
+//! - [`clock`], [`config`], [`rate`], [`target`], `lock`: these use no other room.
 
 pub mod caller;
 pub mod clock;
@@ -21,6 +21,7 @@ pub mod fleet;
 pub mod gate;
 pub mod links;
 pub mod listener;
+mod lock;
 pub mod pass;
 pub mod rate;
 pub mod room;
@@ -29,7 +30,12 @@ pub mod shared;
 pub mod store;
 pub mod target;
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chatcode_certs::{
     Authority, AuthorityError, Identity, IdentityError, MemberName,
@@ -55,6 +61,7 @@ use crate::{
     gate::Gate,
     links::Links,
     listener::GrpcListener,
+    lock::DataLock,
     services::{
         accounts::AccountsService, admin::AdminService, audit::AuditService, enrollment::EnrollmentService,
         fleet::FleetService,
@@ -69,6 +76,20 @@ pub enum BuildError {
     /// A file or folder cannot be used, or others may look into it.
     #[error("a file of the core cannot be used")]
     Files(#[from] FilesError),
+    /// Another core runs on the folder.
+    #[error("another chatcode-core runs on {0}; stop it first, or choose another --data-dir")]
+    Taken(PathBuf),
+    /// The folder's lock cannot be used.
+    #[error("the lock in {folder} cannot be used")]
+    Lock {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No core was ever started on the folder.
+    #[error("{0} is no folder of a core; name that of `chatcode-core run` with --data-dir")]
+    NoCore(PathBuf),
     /// The CA cannot be used.
     #[error("the CA cannot be used")]
     Authority(#[from] AuthorityError),
@@ -113,16 +134,20 @@ pub struct Core {
     links: Links,
     gate: Gate,
     bound: Bound,
+    lock: DataLock,
 }
 
 impl Core {
-    /// Opens what is kept (the first start makes CA, store and owner), and
-    /// listens. Calls wait until [`Core::run`].
+    /// Takes the folder for itself, opens what is kept (the first start makes
+    /// CA, store and owner), and listens. Calls wait until [`Core::run`].
     ///
     /// # Errors
-    /// [`BuildError`]; files that others may read are refused.
+    /// [`BuildError`]; a folder that another core has and files that others may
+    /// read are refused.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         tls::install_provider();
+        files::private_dir(&config.data_dir)?;
+        let lock = take(&config.data_dir)?;
         let (store, authority) = open(&config.data_dir).await?;
         store.owner(&MemberId::from_random(random::bytes()).to_string()).await?;
         let identity = own_identity(&authority, &config.data_dir)?;
@@ -135,7 +160,7 @@ impl Core {
         shared.set_link_port(link.port());
         let gate = Gate::new(Arc::clone(&shared), routes(&shared).await?);
         let bound = Bound { grpc, link, installation: shared.installation().to_owned() };
-        Ok(Self { shared, listener, links, gate, bound })
+        Ok(Self { shared, listener, links, gate, bound, lock })
     }
 
     /// Where it listens.
@@ -154,7 +179,7 @@ impl Core {
     /// are told to come back, gateways are sent away for a moment, and what is
     /// left after [`limits::SHUTDOWN`] is cut.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { shared, listener, links, gate, .. } = self;
+        let Self { shared, listener, links, gate, bound: _, lock } = self;
         let cut = CancellationToken::new();
         let ending = async {
             stop.cancelled().await;
@@ -182,15 +207,31 @@ impl Core {
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;
         shared.store.close().await;
+        drop(lock);
     }
 }
 
-/// Opens the CA and the store in a core's folder; the first start makes them.
+fn take(data_dir: &Path) -> Result<DataLock, BuildError> {
+    let lock = DataLock::take(data_dir)
+        .map_err(|source| BuildError::Lock { folder: data_dir.to_owned(), source })?;
+    lock.ok_or_else(|| BuildError::Taken(data_dir.to_owned()))
+}
+
+/// Opens the CA and the store in the folder of a core that was started before,
+/// also beside the running one.
 ///
 /// # Errors
-/// [`BuildError`].
-pub async fn open(data_dir: &Path) -> Result<(Store, Authority), BuildError> {
+/// [`BuildError::NoCore`] where there is none, and the others.
+pub async fn open_existing(data_dir: &Path) -> Result<(Store, Authority), BuildError> {
+    if !data_dir.join("core.db").is_file() || !data_dir.join("ca").is_dir() {
+        return Err(BuildError::NoCore(data_dir.to_owned()));
+    }
     files::private_dir(data_dir)?;
+    open(data_dir).await
+}
+
+/// Opens the CA and the store; the first start makes them.
+async fn open(data_dir: &Path) -> Result<(Store, Authority), BuildError> {
     let authority = Authority::open_or_create(&data_dir.join("ca"))?;
     let store = Store::open(&data_dir.join("core.db")).await?;
     store.belongs_to(authority.trust_domain().installation()).await?;

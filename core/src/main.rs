@@ -77,9 +77,9 @@ struct Token {
     /// The name of the new member; left out: its own wish.
     #[arg(long, default_value = "")]
     name: String,
-    /// How long the token may be used, in seconds.
-    #[arg(long, default_value_t = 900)]
-    ttl_s: u64,
+    /// How long the token may be used, such as 15m, 2h or 90s; at most 24h.
+    #[arg(long, value_parser = chatcode_process::seconds, default_value = "15m")]
+    ttl: u32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -135,13 +135,13 @@ async fn run(mut flags: Run) -> anyhow::Result<()> {
 }
 
 async fn token(wish: Token) -> anyhow::Result<()> {
-    let (store, authority) = chatcode_core::open(&wish.data_dir).await.map_err(unbuilt)?;
+    let (store, authority) = chatcode_core::open_existing(&wish.data_dir).await.map_err(unbuilt)?;
     let kind = match wish.kind {
         Kind::Gateway => MemberKind::Gateway,
         Kind::Edge => MemberKind::Edge,
         Kind::Admin => MemberKind::Admin,
     };
-    let wish = TokenWish { kind, name: wish.name, ttl_s: wish.ttl_s };
+    let wish = TokenWish { kind, name: wish.name, ttl_s: u64::from(wish.ttl) };
     let act = Entry::new("local", "token.created");
     let made = enrollment::create_token(&store, &authority, &wish, &act).await;
     let (token, _) = made.map_err(|refusal| exit::with(Exit::of(refusal.code), refusal))?;
@@ -151,7 +151,7 @@ async fn token(wish: Token) -> anyhow::Result<()> {
 }
 
 async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {
-    let (store, _) = chatcode_core::open(data_dir).await.map_err(unbuilt)?;
+    let (store, _) = chatcode_core::open_existing(data_dir).await.map_err(unbuilt)?;
     let verdict = store.verify_audit().await?;
     store.close().await;
     match verdict {
@@ -167,6 +167,7 @@ async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {
 fn unbuilt(error: BuildError) -> anyhow::Error {
     let code = match &error {
         BuildError::Listen { source, .. } => Exit::of_listening(source),
+        BuildError::Taken(_) => Exit(exit::TEMPFAIL),
         BuildError::Store(_) | BuildError::Reflection(_) => Exit(exit::FAILURE),
         _ => Exit(exit::CONFIG),
     };

@@ -69,7 +69,10 @@ fn it_makes_join_tokens_beside_a_running_core_and_keeps_one_audit() {
 #[test]
 fn what_is_wrong_is_said_in_one_line_with_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = token(&folder.path().join("core"), &["--ttl-s", "1"]);
+    let (mut child, _) = run(&folder.path().join("core"));
+    let refused = token(&folder.path().join("core"), &["--ttl", "1s"]);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("60 to 86400 seconds"), "{said}");
@@ -79,6 +82,31 @@ fn what_is_wrong_is_said_in_one_line_with_its_exit_code() {
     let refused = program().args(["run", "--config"]).arg(&config).output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("listen_on"));
+}
+
+#[test]
+fn a_second_core_on_the_same_folder_is_sent_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("core");
+    let (mut child, _) = run(&folder);
+    let second = program().args(["run", "--data-dir"]).arg(&folder).output().unwrap();
+    assert_eq!(second.status.code(), Some(75), "{second:?}");
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("another chatcode-core runs on"), "{said}");
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn only_run_makes_a_core_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("core");
+    let verified = program().args(["verify-audit", "--data-dir"]).arg(&missing).output().unwrap();
+    for refused in [token(&missing, &[]), verified] {
+        assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+        assert!(String::from_utf8(refused.stderr).unwrap().contains("is no folder of a core"));
+    }
+    assert!(!missing.exists());
 }
 
 #[test]

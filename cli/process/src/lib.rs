@@ -1,11 +1,13 @@
 //! What every program of chatcode does the same way: [`logging`],
-//! [`config`]uration, [`stop`]ping, and [`exit`] codes.
+//! [`config`]uration, [`stop`]ping, [`time`]s on command lines, and [`exit`]
+//! codes.
 
 pub mod config;
 pub mod exit;
 pub mod files;
 pub mod logging;
 pub mod stop;
+pub mod time;
 
 use std::{
     io::{self, Write as _},
@@ -17,6 +19,7 @@ pub use exit::{Exit, Threads, main_with};
 pub use files::raise_file_limit;
 pub use logging::init_logging;
 pub use stop::shutdown;
+pub use time::seconds;
 
 /// Prints one JSON line on standard output: the program is ready, at these
 /// addresses.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     lock::Lock,
-    ports::{ANY, PAGE, beyond, choose, from_here, is_free_tcp, is_free_udp},
+    ports::{ANY, PAGE, Taken, beyond, choose, from_here, try_tcp, try_udp},
     role::{Role, Spec},
     watch::Watched,
 };
@@ -171,10 +171,10 @@ impl Up {
     async fn start(&self, places: &Places) -> anyhow::Result<Started> {
         let up_dir = places.data("up");
         let last = Addresses::load(&up_dir);
-        let usage = || Exit(exit::USAGE);
-        let listen = choose(self.listen, last.listen, PAGE, is_free_tcp).context(usage())?;
-        let grpc = choose(self.core_listen, last.core, ANY, is_free_tcp).context(usage())?;
-        let links = choose(self.link_listen, last.link, ANY, is_free_udp).context(usage())?;
+        let refused = |taken: Taken| exit::with(Exit::of_listening(&taken.source), taken);
+        let listen = choose(self.listen, last.listen, PAGE, try_tcp).map_err(refused)?;
+        let grpc = choose(self.core_listen, last.core, ANY, try_tcp).map_err(refused)?;
+        let links = choose(self.link_listen, last.link, ANY, try_udp).map_err(refused)?;
 
         let core_spec = |grpc: SocketAddr, link: SocketAddr| {
             let arguments = [("--listen", grpc.to_string()), ("--link", link.to_string())];

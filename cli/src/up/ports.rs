@@ -1,20 +1,27 @@
 //! Which ports `up` takes: those that were asked for, else those of the last
 //! time, else a well-known one, else any.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+};
 
 /// Where the page is unless somebody is there already.
 pub(super) const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7420);
 /// Where the core and its links are unless told otherwise.
 pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// The address that was asked for is not free.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is in use or may not be used; choose another port, or port 0 for any")]
-pub(super) struct Taken(SocketAddr);
+/// The address that was asked for cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen at {address}; choose another address, or port 0 for any")]
+pub(super) struct Taken {
+    address: SocketAddr,
+    /// Why.
+    pub(super) source: io::Error,
+}
 
 /// The address to listen on: `asked`, or the `last` one, or `usual`, or any
-/// port, whichever is the first that is `free`. A port that was asked for by
+/// port, whichever is the first that can be `had`. A port that was asked for by
 /// number is taken or refused, and so is a last one beyond this machine, since
 /// others dial it; port 0 means the last one of that host, or any.
 ///
@@ -24,18 +31,18 @@ pub(super) fn choose(
     asked: Option<SocketAddr>,
     last: Option<SocketAddr>,
     usual: SocketAddr,
-    free: impl Fn(SocketAddr) -> bool,
+    had: impl Fn(SocketAddr) -> io::Result<()>,
 ) -> Result<SocketAddr, Taken> {
     let last = last.filter(|last| asked.is_none_or(|asked| asked.ip() == last.ip()));
     let demanded = asked.filter(|asked| asked.port() != 0);
     let demanded = demanded.or_else(|| last.filter(|last| asked.is_none() && !last.ip().is_loopback()));
     if let Some(address) = demanded {
-        return if free(address) { Ok(address) } else { Err(Taken(address)) };
+        return had(address).map(|()| address).map_err(|source| Taken { address, source });
     }
     let home = asked.unwrap_or(usual);
     let candidates = [last, Some(home).filter(|home| home.port() != 0)];
     let any = SocketAddr::new(home.ip(), 0);
-    Ok(candidates.into_iter().flatten().find(|address| free(*address)).unwrap_or(any))
+    Ok(candidates.into_iter().flatten().find(|address| had(*address).is_ok()).unwrap_or(any))
 }
 
 /// What is said when core or links listen beyond this machine; `None` when
@@ -48,21 +55,26 @@ pub(super) fn beyond(core: SocketAddr, link: SocketAddr) -> Option<String> {
         .collect();
     (!wide.is_empty()).then(|| {
         format!(
-            "chatcode: other machines can reach this one ({}), as it was asked for once; to listen here only: \
-             chatcode up --core-listen {ANY} --link-listen {ANY}",
+            "chatcode: other machines can reach this one ({}); to listen here only: chatcode up --core-listen {ANY} --link-listen {ANY}",
             wide.join(", ")
         )
     })
 }
 
-/// Whether nobody listens on this TCP address.
-pub(super) fn is_free_tcp(address: SocketAddr) -> bool {
-    TcpListener::bind(address).is_ok()
+/// Listens on this TCP address and leaves it again.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(super) fn try_tcp(address: SocketAddr) -> io::Result<()> {
+    TcpListener::bind(address).map(drop)
 }
 
-/// Whether nobody has this UDP address.
-pub(super) fn is_free_udp(address: SocketAddr) -> bool {
-    UdpSocket::bind(address).is_ok()
+/// Takes this UDP address and leaves it again.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(super) fn try_udp(address: SocketAddr) -> io::Result<()> {
+    UdpSocket::bind(address).map(drop)
 }
 
 /// The address by which this machine itself reaches a listener.
@@ -83,10 +95,12 @@ mod tests {
         text.parse().expect("is an address")
     }
 
-    fn choice(asked: Option<&str>, last: Option<&str>, taken: &[&str]) -> Result<String, Taken> {
+    fn choice(asked: Option<&str>, last: Option<&str>, taken: &[&str]) -> Result<String, SocketAddr> {
         let taken: Vec<SocketAddr> = taken.iter().map(|text| address(text)).collect();
-        choose(asked.map(address), last.map(address), PAGE, |one| !taken.contains(&one))
+        let had = |one| if taken.contains(&one) { Err(io::ErrorKind::AddrInUse.into()) } else { Ok(()) };
+        choose(asked.map(address), last.map(address), PAGE, had)
             .map(|chosen| chosen.to_string())
+            .map_err(|taken| taken.address)
     }
 
     #[test]
@@ -113,7 +127,7 @@ mod tests {
     fn a_wider_address_of_the_last_time_is_kept_whole_until_another_is_asked_for() {
         let last = Some("0.0.0.0:7421");
         assert_eq!(choice(None, last, &[]), Ok("0.0.0.0:7421".into()));
-        assert_eq!(choice(None, last, &["0.0.0.0:7421"]), Err(Taken(address("0.0.0.0:7421"))));
+        assert_eq!(choice(None, last, &["0.0.0.0:7421"]), Err(address("0.0.0.0:7421")));
         assert_eq!(choice(Some("127.0.0.1:0"), last, &[]), Ok("127.0.0.1:0".into()));
         assert_eq!(choice(Some("0.0.0.0:0"), last, &["0.0.0.0:7421"]), Ok("0.0.0.0:0".into()));
     }
@@ -130,7 +144,7 @@ mod tests {
     fn a_port_that_was_asked_for_is_never_swapped_in_silence() {
         let asked = "127.0.0.1:5000";
         assert_eq!(choice(Some(asked), Some("127.0.0.1:4000"), &[]), Ok(asked.into()));
-        assert_eq!(choice(Some(asked), None, &[asked]), Err(Taken(address(asked))));
+        assert_eq!(choice(Some(asked), None, &[asked]), Err(address(asked)));
     }
 
     #[test]

@@ -20,8 +20,8 @@ fn two_live_side_by_side_and_each_tells_all_in_one_line() {
         }
         let listing: serde_json::Value =
             serde_json::from_str(&folder.prints(&["gateway", "ls", "--json"])).expect("is JSON");
-        assert_eq!(listing[0]["id"], up.word("gateway"));
-        assert_eq!(listing[0]["state"], "online");
+        assert_eq!(listing["id"], up.word("gateway"));
+        assert_eq!(listing["state"], "online");
     }
     assert_ne!(ups[0].word("origin"), ups[1].word("origin"));
     assert_ne!(ups[0].word("core"), ups[1].word("core"));
@@ -58,7 +58,7 @@ fn a_program_that_is_killed_comes_back_on_the_same_ports() {
         let output = folder.run(&["gateway", "ls", "--json"]);
         output.status.success()
             && serde_json::from_slice::<serde_json::Value>(&output.stdout)
-                .is_ok_and(|listing| listing[0]["state"] == "online")
+                .is_ok_and(|listing| listing["state"] == "online")
     });
     TcpStream::connect(page).expect("the page is where it was");
 }
@@ -105,6 +105,18 @@ fn what_other_machines_dial_stays_where_it_is_and_is_said() {
 
     let up = folder.up();
     assert!(up.word("core").starts_with("127.0.0.1:"), "{}", up.ready);
+}
+
+#[test]
+fn an_address_that_cannot_be_had_ends_it_with_the_code_for_its_cause() {
+    let folder = Folder::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let output = folder.run(&["up", "--core-listen", &address]);
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+    // TEST-NET-1 belongs to no machine.
+    let output = folder.run(&["up", "--listen", "192.0.2.1:7420"]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
 }
 
 #[test]
