@@ -61,7 +61,7 @@ pub struct Shared {
 pub struct Rates {
     /// Enrollments, by address.
     pub enroll: PerMinute<IpAddr>,
-    /// Sign-ins, by edge.
+    /// Wrong sign-ins, by edge.
     pub sign_in: PerMinute<MemberId>,
     /// Tickets, by person.
     pub tickets: PerMinute<String>,
@@ -85,7 +85,7 @@ impl Shared {
             lives: Lives::default(),
             rates: Rates {
                 enroll: PerMinute::new("enrollments from this address", config.enroll_per_minute),
-                sign_in: PerMinute::new("sign-ins through this edge", limits::SIGN_IN_PER_MINUTE),
+                sign_in: PerMinute::new("wrong sign-ins through this edge", limits::SIGN_IN_PER_MINUTE),
                 tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
                 renew: PerMinute::new("renewals", limits::RENEWALS_PER_MINUTE),
                 refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),

@@ -52,6 +52,11 @@ impl AccountsService {
             ..Entry::new(principal, "/chatcode.v1.Accounts/SignIn")
         };
         let Some(session) = session else {
+            // Only wrong ones count: nobody can lock the owner out, and of 256
+            // bits nobody guesses the right one.
+            if let Standing::Member(name, _) = &info.peer.who {
+                self.shared.rates.sign_in.check(&name.id())?;
+            }
             self.shared.store.audit(&row(info.caller.principal(), Code::BadToken)).await?;
             return Err(bad());
         };
@@ -77,10 +82,9 @@ impl Accounts for AccountsService {
         request: Request<AccountsSignInRequest>,
     ) -> Result<Response<AccountsSignInResponse>, Status> {
         let info = CallInfo::of(&request)?;
-        let Standing::Member(MemberName::Edge(edge), _) = &info.peer.who else {
+        let Standing::Member(MemberName::Edge(_), _) = &info.peer.who else {
             return Err(Refusal::new(Code::Forbidden, "people sign in through an edge; open the page").into());
         };
-        self.shared.rates.sign_in.check(edge)?;
         Ok(Response::new(self.trade(&info, &request.get_ref().secret).await?))
     }
 

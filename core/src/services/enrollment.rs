@@ -209,7 +209,8 @@ pub struct TokenWish {
 /// is for.
 ///
 /// # Errors
-/// `INVALID` for a wish out of bounds, `INTERNAL` when the store fails.
+/// `INVALID` for a wish out of bounds or a name that a machine has, `INTERNAL`
+/// when the store fails.
 pub async fn create_token(
     store: &Store,
     authority: &Authority,
@@ -227,6 +228,14 @@ pub async fn create_token(
     };
     if !wish.name.is_empty() {
         name::check("name", &wish.name, limits::NAME_CHARS)?;
+        if store.has_member(wish.kind, &wish.name).await? {
+            let words = format!(
+                "there is a {} called {} already; choose another name, or revoke that one first",
+                kind_text(wish.kind),
+                wish.name
+            );
+            return Err(Refusal::new(Code::Invalid, words));
+        }
     }
     let token = JoinToken::generate(authority.root_pin());
     let expires_ms = clock::unix_ms() + clock::millis(ttl);

@@ -148,6 +148,21 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a member of this kind that is not revoked has this name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_member(&self, kind: MemberKind, name: &str) -> Result<bool, StoreError> {
+        let one: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM members WHERE kind = $1 AND name = $2 AND revoked_ms IS NULL LIMIT 1",
+        )
+        .bind(kind_text(kind))
+        .bind(name)
+        .fetch_optional(&self.read)
+        .await?;
+        Ok(one.is_some())
+    }
+
     /// Uses a join token up, makes the member of it by `make`, and writes what
     /// happened to the audit, all or nothing. `act` is completed with the
     /// member or the fault.

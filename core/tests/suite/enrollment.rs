@@ -179,6 +179,23 @@ async fn a_certificate_that_is_not_on_the_allow_list_is_told_so_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_token_for_a_name_that_a_machine_has_is_not_made_until_that_one_is_revoked() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "vm").await;
+    let make = async || {
+        let wish = TokenWish { kind: MemberKind::Gateway, name: "vm".to_owned(), ttl_s: 0 };
+        let act = Entry::new("test", "token.created");
+        create_token(&core.shared.store, &core.shared.authority, &wish, &act).await
+    };
+    let refused = make().await.unwrap_err();
+    assert_eq!(refused.code, Code::Invalid);
+    assert!(refused.message.contains("a gateway called vm"), "{}", refused.message);
+    let act = Entry::new("test", "gateway.revoked");
+    core.shared.store.revoke_gateway(machine.name().id(), &act).await.unwrap();
+    make().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_life_of_a_token_has_bounds() {
     let core = TestCore::start().await;
     for ttl_s in [1, 59, 86_401] {

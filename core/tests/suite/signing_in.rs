@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chatcode_proto::{
-    metadata,
+    limits, metadata,
     pb::{
         AccountsCreateSignInRequest, AccountsCreateTicketRequest, AccountsSignInRequest,
         AccountsSignOutRequest, AccountsWhoAmIRequest, Code, FleetWatchRequest, MemberKind,
@@ -12,7 +12,7 @@ use chatcode_proto::{
 };
 use tonic::{Request, Status};
 
-use crate::common::{Page, TestCore, aim, authorize, code};
+use crate::common::{Page, TestCore, aim, authorize, code, eventually};
 
 const WATCH: &str = metadata::FLEET_WATCH;
 
@@ -63,6 +63,26 @@ async fn a_sign_in_secret_works_once_and_only_through_an_edge() {
     let action = "/chatcode.v1.Accounts/SignIn";
     core.audited(|row| row.action == action && row.principal.starts_with("person/")).await;
     core.audited(|row| row.action == action && row.result() == Code::BadToken).await;
+}
+
+#[tokio::test]
+async fn many_wrong_sign_ins_are_refused_and_the_right_one_passes() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let mut edge = AccountsClient::new(core.channel(&core.enroll(MemberKind::Edge, "edge").await));
+    let made = AccountsClient::new(admin).create_sign_in(AccountsCreateSignInRequest {}).await;
+    let secret = made.unwrap().into_inner().secret;
+    let wrong = || AccountsSignInRequest { secret: "nonsense".to_owned() };
+    for _ in 0..limits::SIGN_IN_PER_MINUTE {
+        assert_eq!(code(&edge.sign_in(wrong()).await.unwrap_err()), Code::BadToken);
+    }
+    // Some are refilled meanwhile.
+    let limited = async || {
+        let refused = edge.clone().sign_in(wrong()).await.unwrap_err();
+        (code(&refused) == Code::RateLimited).then_some(())
+    };
+    eventually("wrong ones are limited", limited).await;
+    edge.sign_in(AccountsSignInRequest { secret }).await.unwrap();
 }
 
 #[tokio::test]
