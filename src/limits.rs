@@ -332,11 +332,12 @@ pub const CSR_BYTES: usize = 4096;
 pub const ENROLL_PER_MINUTE: u32 = 10;
 /// Life of a one-time sign-in secret.
 pub const SIGN_IN: Duration = Duration::from_secs(10 * 60);
-/// Sign-ins in a minute from one edge; more is `RATE_LIMITED`.
+/// Wrong sign-ins in a minute from one edge, since each is a row of the audit;
+/// more is `RATE_LIMITED`. Right ones do not count and always pass.
 pub const SIGN_IN_PER_MINUTE: u32 = 30;
 /// Sign-ins in a minute from one address at one edge, before the core is asked:
-/// enough for a person's mistakes, so that nobody can use up
-/// [`SIGN_IN_PER_MINUTE`] and lock the owner out; more is `RATE_LIMITED`.
+/// enough for a person's mistakes, and one address takes up little of the core;
+/// more is `RATE_LIMITED`.
 pub const SIGN_IN_PER_ADDRESS_PER_MINUTE: u32 = 10;
 /// Addresses whose sign-ins one edge counts apart (an IPv6 /64 is one); those
 /// beyond share the tries of one.
