@@ -107,20 +107,23 @@ impl Gateway {
     pub fn build(config: &Config) -> Result<Self, BuildError> {
         tls::install_provider();
         let places = config.places()?;
+        let home = config.identity_dir();
+        // Before anything is made.
+        if !home.exists() {
+            return Err(BuildError::NotEnrolled(home));
+        }
         files::private_dir(&places.data)?;
         let lock = DataLock::take(&places.data)?;
-        if let Some(parent) = places.sessions.parent() {
-            files::private_dir(parent)?;
-        }
-        files::private_dir(&places.sessions)?;
-
-        let home = config.identity_dir();
         let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
         let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
         let address = match &config.link {
             Some(link) => link.clone(),
             None => CoreAddress::load(&home)?.ok_or(BuildError::NoAddress)?.link,
         };
+        if let Some(parent) = places.sessions.parent() {
+            files::private_dir(parent)?;
+        }
+        files::private_dir(&places.sessions)?;
         let user = User::current();
         let starter = Starter {
             user: user.clone(),

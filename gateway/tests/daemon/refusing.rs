@@ -25,6 +25,17 @@ async fn a_machine_that_is_not_enrolled_is_told_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_start_that_is_refused_makes_no_folder() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    std::fs::remove_dir_all(machine.data()).unwrap();
+    let (code, words) = complaint(machine.command()).await;
+    assert_eq!(code, Some(78));
+    assert!(words.contains("chatcode-gateway enroll"), "{words}");
+    assert!(!machine.data().exists());
+}
+
+#[tokio::test]
 async fn a_key_that_others_may_read_is_refused() {
     let core = TestCore::start();
     let machine = Machine::enrolled(&core);
