@@ -21,7 +21,7 @@ mod signals;
 mod spec;
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
@@ -42,7 +42,15 @@ use crate::{
     spec::Spec,
 };
 
+/// The exit code of a wrong command line, as of every program of chatcode.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
+    if std::env::args_os().len() > 1 || io::stdin().is_terminal() {
+        let _ =
+            writeln!(io::stderr(), "chatcode-holder is started by chatcode-gateway, one for each session");
+        return ExitCode::from(USAGE);
+    }
     match start() {
         Ok(holder) => match holder.run() {
             Ok(()) => ExitCode::SUCCESS,

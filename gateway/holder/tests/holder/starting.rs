@@ -199,3 +199,11 @@ fn a_long_path_of_the_session_folder_does_no_harm() {
     assert_eq!(response.code(), Code::Done, "{}", response.message);
     assert!(long.join("holder.sock").exists());
 }
+
+#[test]
+fn who_starts_a_holder_by_hand_is_told_who_starts_it() {
+    let output = Command::new(BINARY).arg("--help").output().expect("starts");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]));
+    let words = String::from_utf8(output.stderr).expect("is text");
+    assert!(words.contains("chatcode-gateway") && words.lines().count() == 1, "{words}");
+}
