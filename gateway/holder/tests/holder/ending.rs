@@ -72,7 +72,7 @@ fn a_shell_that_ran_out_of_memory_is_told_from_one_that_was_killed() {
             return;
         }
     };
-    let script = format!("echo $$ > {}; exec {BINARY}", cgroup.procs().display());
+    let script = format!("echo $$ > {} && exec {BINARY}", cgroup.procs().display());
     let mut command = Command::new("/bin/sh");
     command.args(["-c", &script]);
     let (holder, response) = Plan::new(&["/usr/bin/tail", "/dev/zero"]).try_start(command);
