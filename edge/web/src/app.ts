@@ -34,7 +34,7 @@ export class App {
   readonly fleet = new Fleet(this.rpc, this.socketUrl);
   readonly workspace: Workspace;
   readonly overlay = new Store<Overlay | undefined>(undefined);
-  /** The session whose name is being changed. */
+  /** The key of the tab of the session whose name is being changed. */
   readonly renaming = new Store<string | undefined>(undefined);
   readonly searching = new Store(false);
   readonly listOpen = new Store(false);

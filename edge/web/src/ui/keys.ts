@@ -2,6 +2,7 @@
 // Shift), which no program in a terminal gets to see anyway.
 
 import type { App } from "../app";
+import { inView } from "../workspace/workspace";
 
 export interface PageCommand {
   id: string;
@@ -119,14 +120,13 @@ function rename(app: App): void {
 }
 
 function end(app: App): void {
-  const { active, open } = app.workspace.tabs.get();
-  const tab = open.find(({ session }) => session === active);
+  const tab = inView(app.workspace.tabs.get());
   if (tab === undefined) return;
   const name = app.fleet.session(tab.gateway, tab.session)?.name ?? "";
   app.overlay.set({ kind: "end-session", tab, name });
 }
 
 function closeTab(app: App): void {
-  const { active } = app.workspace.tabs.get();
-  if (active !== undefined) app.workspace.close(active);
+  const tab = inView(app.workspace.tabs.get());
+  if (tab !== undefined) app.workspace.close(tab);
 }

@@ -7,6 +7,7 @@ import { LinkState } from "../gen/chatcode/v1/fleet_pb";
 import { SessionState, type Session } from "../gen/chatcode/v1/sessions_pb";
 import { SESSION_NAME_CHARS } from "../link/limits";
 import { displaySafe, latencyText } from "../words";
+import { keyOf } from "../workspace/workspace";
 import { useApp, useNow, useStore } from "./hooks";
 import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
 import { exitTone, isOver, machineWord, sessionDetail } from "./session-words";
@@ -103,11 +104,12 @@ function MachineGroup({ machine: { gateway, sessions } }: { machine: Machine }):
 function SessionRow({ gateway, session, online }: { gateway: string; session: Session; online: boolean }): ReactNode {
   const app = useApp();
   const { active, open } = useStore(app.workspace.tabs);
-  const renaming = useStore(app.renaming) === session.id;
-  const current = active === session.id;
+  const tab = { gateway, session: session.id };
+  const key = keyOf(tab);
+  const renaming = useStore(app.renaming) === key;
+  const current = active === key;
   const name = displaySafe(session.name, SESSION_NAME_CHARS);
   const over = isOver(session);
-  const tab = { gateway, session: session.id };
   const state = SessionState[session.state].toLowerCase();
 
   const show = (): void => {
@@ -115,7 +117,7 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
     void app.workspace.open(gateway, session.id);
   };
   const forget = (): void => {
-    app.workspace.close(session.id);
+    app.workspace.close(tab);
     app.endSession(tab).catch(app.failed);
   };
 
@@ -127,12 +129,12 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
       data-state={state}
       data-tone={over ? exitTone(session) : undefined}
       data-current={current}
-      data-open={open.some((each) => each.session === session.id)}
+      data-open={open.some((each) => keyOf(each) === key)}
     >
       {renaming ? (
         <Rename name={name} done={(next) => void rename(next)} />
       ) : (
-        <button type="button" className="session-open" aria-current={current} onClick={show} onDoubleClick={() => app.renaming.set(session.id)}>
+        <button type="button" className="session-open" aria-current={current} onClick={show} onDoubleClick={() => app.renaming.set(key)}>
           <span className="session-glyph" aria-hidden="true" />
           <span className="session-name">{name}</span>
           <span className="session-detail">{sessionDetail(session)}</span>
@@ -153,7 +155,7 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
               title="Rename"
               data-testid="rename"
               disabled={!online}
-              onClick={() => app.renaming.set(session.id)}
+              onClick={() => app.renaming.set(key)}
             >
               <PencilIcon />
             </button>

@@ -6,6 +6,7 @@ import { LinkState } from "../gen/chatcode/v1/fleet_pb";
 import { ARGUMENTS, SESSION_NAME_CHARS } from "../link/limits";
 import { explain } from "../link/refusal";
 import { commandWords, displaySafe } from "../words";
+import { inView } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
 import { Modal } from "./modal";
 
@@ -14,9 +15,9 @@ const LAST_KEY = "chatcode.last-folder";
 export function NewSession({ gateway, close }: { gateway: string | undefined; close: () => void }): ReactNode {
   const app = useApp();
   const { machines } = useStore(app.fleet.state);
-  const { open, active } = useStore(app.workspace.tabs);
+  const tabs = useStore(app.workspace.tabs);
   const usable = machines.filter((machine) => machine.gateway.linkState === LinkState.ONLINE);
-  const near = gateway ?? open.find(({ session }) => session === active)?.gateway;
+  const near = gateway ?? inView(tabs)?.gateway;
   const first = usable.find((machine) => machine.gateway.id === near) ?? usable[0];
   const [where, setWhere] = useState(first?.gateway.id ?? "");
   const [folder, setFolder] = useState(() => localStorage.getItem(LAST_KEY) ?? "");

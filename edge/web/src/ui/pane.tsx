@@ -7,7 +7,7 @@ import { Code } from "../gen/chatcode/v1/code_pb";
 import { SessionState } from "../gen/chatcode/v1/sessions_pb";
 import type { Attachment } from "../session/attachment";
 import { displaySafe, spanText } from "../words";
-import type { Tab } from "../workspace/workspace";
+import { keyOf, type Tab } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
 import { CloseIcon } from "./icons";
 import { KeyRow } from "./key-row";
@@ -24,8 +24,8 @@ export function TerminalPane({ tab, active }: { tab: Tab; active: boolean }): Re
     <section
       className="pane"
       role="tabpanel"
-      id={`pane-${tab.session}`}
-      aria-labelledby={`tab-${tab.session}`}
+      id={`pane-${keyOf(tab)}`}
+      aria-labelledby={`tab-${keyOf(tab)}`}
       hidden={!active}
       data-testid="pane"
       data-session={tab.session}
@@ -101,7 +101,7 @@ function Ended({ attachment, tab }: { attachment: Attachment; tab: Tab }): React
         {words}
         {span}.
       </span>
-      <button type="button" className="small" onClick={() => app.workspace.close(tab.session)}>
+      <button type="button" className="small" onClick={() => app.workspace.close(tab)}>
         Close the tab
       </button>
       <button type="button" className="small" onClick={() => app.overlay.set({ kind: "new-session", gateway: tab.gateway })}>

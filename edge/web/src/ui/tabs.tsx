@@ -4,7 +4,7 @@ import { useEffect, useRef, type KeyboardEvent, type ReactNode } from "react";
 
 import { SESSION_NAME_CHARS } from "../link/limits";
 import { displaySafe } from "../words";
-import type { Tab } from "../workspace/workspace";
+import { keyOf, type Tab } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
 import { CloseIcon } from "./icons";
 import { isOver } from "./session-words";
@@ -22,7 +22,7 @@ export function TabStrip(): ReactNode {
   return (
     <div className="tabs" role="tablist" aria-label="Open terminals" onKeyDown={arrows}>
       {open.map((tab) => (
-        <TabButton key={tab.session} tab={tab} active={tab.session === active} />
+        <TabButton key={keyOf(tab)} tab={tab} active={keyOf(tab) === active} />
       ))}
     </div>
   );
@@ -30,6 +30,7 @@ export function TabStrip(): ReactNode {
 
 function TabButton({ tab, active }: { tab: Tab; active: boolean }): ReactNode {
   const app = useApp();
+  const key = keyOf(tab);
   const self = useRef<HTMLButtonElement>(null);
   useStore(app.fleet.state);
   const status = useStore(app.workspace.attachment(tab).status);
@@ -44,16 +45,16 @@ function TabButton({ tab, active }: { tab: Tab; active: boolean }): ReactNode {
       className="tab-place"
       data-active={active}
       onDragOver={(event) => event.preventDefault()}
-      onDrop={(event) => app.workspace.move(event.dataTransfer.getData("text/x-chatcode-session"), tab.session)}
+      onDrop={(event) => app.workspace.move(event.dataTransfer.getData("text/x-chatcode-tab"), key)}
     >
       <button
         ref={self}
         type="button"
         role="tab"
         className="tab"
-        id={`tab-${tab.session}`}
+        id={`tab-${key}`}
         aria-selected={active}
-        aria-controls={`pane-${tab.session}`}
+        aria-controls={`pane-${key}`}
         tabIndex={active ? 0 : -1}
         data-testid="tab"
         data-session={tab.session}
@@ -62,10 +63,10 @@ function TabButton({ tab, active }: { tab: Tab; active: boolean }): ReactNode {
         data-rang={status.rang}
         title={status.title === "" ? name : displaySafe(`${name}: ${status.title}`)}
         draggable
-        onDragStart={(event) => event.dataTransfer.setData("text/x-chatcode-session", tab.session)}
-        onClick={() => app.workspace.activate(tab.session)}
+        onDragStart={(event) => event.dataTransfer.setData("text/x-chatcode-tab", key)}
+        onClick={() => app.workspace.activate(tab)}
         onAuxClick={(event) => {
-          if (event.button === 1) app.workspace.close(tab.session);
+          if (event.button === 1) app.workspace.close(tab);
         }}
       >
         <span className="tab-dot" aria-hidden="true" />
@@ -77,7 +78,7 @@ function TabButton({ tab, active }: { tab: Tab; active: boolean }): ReactNode {
         aria-label={`Close the tab ${name}; the session goes on`}
         data-testid="tab-close"
         tabIndex={active ? 0 : -1}
-        onClick={() => app.workspace.close(tab.session)}
+        onClick={() => app.workspace.close(tab)}
       >
         <CloseIcon />
       </button>

@@ -6,6 +6,7 @@ import type { ReactNode } from "react";
 import type { Hop } from "../link/health";
 import type { LineState } from "../link/line";
 import { displaySafe, latencyText, spanText } from "../words";
+import { inView, keyOf } from "../workspace/workspace";
 import { hopTitle } from "./hop-title";
 import { useApp, useNow, useStore } from "./hooks";
 import { LineNote } from "./line-note";
@@ -13,8 +14,7 @@ import { useWay } from "./way";
 
 export function Wire(): ReactNode {
   const app = useApp();
-  const { open, active } = useStore(app.workspace.tabs);
-  const tab = open.find(({ session }) => session === active);
+  const tab = inView(useStore(app.workspace.tabs));
   const attachment = tab === undefined ? undefined : app.workspace.attachment(tab);
   const { hops, down, machine, status, now } = useWay(tab, attachment);
   const fleet = useStore(app.fleet.line.state);
@@ -30,7 +30,7 @@ export function Wire(): ReactNode {
           <HopView key={hop.name} hop={hop} name={hopTitle(hop.name, machine)} now={now} />
         ))}
       </ol>
-      {attachment !== undefined && tab !== undefined && <LineNote key={tab.session} attachment={attachment} tab={tab} />}
+      {attachment !== undefined && tab !== undefined && <LineNote key={keyOf(tab)} attachment={attachment} tab={tab} />}
       <span className="wire-total" data-testid="latency">
         {status?.attached === true && status.rttMs !== undefined && (
           <>

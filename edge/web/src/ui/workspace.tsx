@@ -3,6 +3,7 @@
 import { useEffect, type ReactNode } from "react";
 
 import { displaySafe } from "../words";
+import { inView, keyOf } from "../workspace/workspace";
 import { Command } from "./command";
 import { useApp, useStore } from "./hooks";
 import { CommandIcon, ListIcon, PlusIcon } from "./icons";
@@ -16,10 +17,11 @@ import { Wire } from "./wire";
 
 export function WorkspaceView(): ReactNode {
   const app = useApp();
-  const { open, active } = useStore(app.workspace.tabs);
+  const tabs = useStore(app.workspace.tabs);
+  const { open, active } = tabs;
   const listOpen = useStore(app.listOpen);
   const failure = useStore(app.failure);
-  const tab = open.find(({ session }) => session === active);
+  const tab = inView(tabs);
   useTitle();
   useEffect(() => {
     const keys = (event: KeyboardEvent): void => void runKey(app, event);
@@ -44,7 +46,7 @@ export function WorkspaceView(): ReactNode {
             <ListIcon />
           </button>
           <TabStrip />
-          {tab !== undefined && <People key={tab.session} attachment={app.workspace.attachment(tab)} />}
+          {tab !== undefined && <People key={active} attachment={app.workspace.attachment(tab)} />}
           <button
             type="button"
             className="icon-button"
@@ -58,7 +60,7 @@ export function WorkspaceView(): ReactNode {
         </header>
         <div className="panes">
           {open.map((each) => (
-            <TerminalPane key={each.session} tab={each} active={each.session === active} />
+            <TerminalPane key={keyOf(each)} tab={each} active={keyOf(each) === active} />
           ))}
           {open.length === 0 && <Nothing />}
         </div>
@@ -133,12 +135,12 @@ function Nothing(): ReactNode {
 /** The browser's tab says which session is in view. */
 function useTitle(): void {
   const app = useApp();
-  const { active, open } = useStore(app.workspace.tabs);
+  const tabs = useStore(app.workspace.tabs);
   const { machines } = useStore(app.fleet.state);
   useEffect(() => {
-    const tab = open.find(({ session }) => session === active);
+    const tab = inView(tabs);
     const session = tab === undefined ? undefined : app.fleet.session(tab.gateway, tab.session);
     const machine = tab === undefined ? undefined : app.fleet.gateway(tab.gateway);
     document.title = session === undefined ? "chatcode" : displaySafe(`${session.name} · ${machine?.name ?? "?"} · chatcode`);
-  }, [app, active, open, machines]);
+  }, [app, tabs, machines]);
 }

@@ -12,10 +12,20 @@ export interface Tab {
   session: string;
 }
 
+/** Names a tab. A session that came back with a machine that was enrolled anew is another one. */
+export function keyOf({ gateway, session }: Tab): string {
+  return `${gateway}.${session}`;
+}
+
 export interface Tabs {
   open: readonly Tab[];
-  /** The session in view. */
+  /** The key of the tab in view. */
   active: string | undefined;
+}
+
+/** The tab in view. */
+export function inView({ open, active }: Tabs): Tab | undefined {
+  return open.find((tab) => keyOf(tab) === active);
 }
 
 const KEY = "chatcode.tabs";
@@ -48,41 +58,46 @@ export class Workspace {
   async open(gateway: string, session: string): Promise<void> {
     await this.#prepare(session);
     const { open } = this.tabs.get();
-    const known = open.some((tab) => tab.session === session);
-    this.#set({ open: known ? open : [...open, { gateway, session }], active: session });
+    const wanted = { gateway, session };
+    const active = keyOf(wanted);
+    const known = open.some((tab) => keyOf(tab) === active);
+    this.#set({ open: known ? open : [...open, wanted], active });
   }
 
-  activate(session: string): void {
-    this.#set({ ...this.tabs.get(), active: session });
+  activate(tab: Tab): void {
+    this.#set({ ...this.tabs.get(), active: keyOf(tab) });
   }
 
   /** Closes the tab; the session goes on. */
-  close(session: string): void {
+  close(tab: Tab): void {
     const { open, active } = this.tabs.get();
-    const at = open.findIndex((tab) => tab.session === session);
+    const key = keyOf(tab);
+    const at = open.findIndex((each) => keyOf(each) === key);
     if (at < 0) return;
-    const left = open.filter((tab) => tab.session !== session);
-    const next = active === session ? (left[Math.min(at, left.length - 1)]?.session ?? undefined) : active;
-    this.#set({ open: left, active: next });
-    this.#attachments.get(session)?.close();
-    this.#attachments.delete(session);
+    const left = open.filter((each) => keyOf(each) !== key);
+    const neighbour = left[Math.min(at, left.length - 1)];
+    const next = neighbour === undefined ? undefined : keyOf(neighbour);
+    this.#set({ open: left, active: active === key ? next : active });
+    this.#attachments.get(key)?.close();
+    this.#attachments.delete(key);
   }
 
   /** Moves by one; around the ends. */
   step(by: 1 | -1): void {
     const { open, active } = this.tabs.get();
     if (open.length === 0) return;
-    const at = open.findIndex((tab) => tab.session === active);
+    const at = open.findIndex((tab) => keyOf(tab) === active);
     const next = open[(at + by + open.length) % open.length];
-    if (next !== undefined) this.activate(next.session);
+    if (next !== undefined) this.activate(next);
   }
 
-  move(session: string, before: string): void {
+  /** Puts the tab of one key where that of another is. */
+  move(key: string, before: string): void {
     const { open, active } = this.tabs.get();
-    const moved = open.find((tab) => tab.session === session);
-    if (moved === undefined || session === before) return;
+    const moved = open.find((tab) => keyOf(tab) === key);
+    if (moved === undefined || key === before) return;
     const from = open.indexOf(moved);
-    const to = open.findIndex((tab) => tab.session === before);
+    const to = open.findIndex((tab) => keyOf(tab) === before);
     const rest = open.filter((tab) => tab !== moved);
     rest.splice(to > from ? to : Math.max(to, 0), 0, moved);
     this.#set({ open: rest, active });
@@ -91,18 +106,18 @@ export class Workspace {
   /** Moves the tab in view by one place; not beyond the ends. */
   shift(by: 1 | -1): void {
     const { open, active } = this.tabs.get();
-    const neighbour = open[open.findIndex((tab) => tab.session === active) + by];
-    if (active !== undefined && neighbour !== undefined) this.move(active, neighbour.session);
+    const neighbour = open[open.findIndex((tab) => keyOf(tab) === active) + by];
+    if (active !== undefined && neighbour !== undefined) this.move(active, keyOf(neighbour));
   }
 
   /** The viewer of an open tab, made when it is first looked at. */
   attachment(tab: Tab): Attachment {
-    const known = this.#attachments.get(tab.session);
+    const known = this.#attachments.get(keyOf(tab));
     if (known !== undefined) return known;
     const id = this.#ids.get(tab.session);
     if (id === undefined) throw new Error("a tab that was not prepared");
     const made = new Attachment(this.rpc, this.socketUrl, tab.gateway, tab.session, id, this.#screenLook());
-    this.#attachments.set(tab.session, made);
+    this.#attachments.set(keyOf(tab), made);
     made.line.state.subscribe(() => {
       const { phase, refusal } = made.line.state.get();
       if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) this.signedOut();
@@ -140,8 +155,8 @@ function read(): Tabs {
   try {
     const stored = JSON.parse(sessionStorage.getItem(KEY) ?? "{}") as Partial<Tabs>;
     const open = (stored.open ?? []).filter((tab) => typeof tab.gateway === "string" && typeof tab.session === "string");
-    const active = open.some((tab) => tab.session === stored.active) ? stored.active : open[0]?.session;
-    return { open, active };
+    const tab = open.find((each) => keyOf(each) === stored.active) ?? open[0];
+    return { open, active: tab === undefined ? undefined : keyOf(tab) };
   } catch {
     return { open: [], active: undefined };
   }
