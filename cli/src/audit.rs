@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chatcode_proto::pb::{AuditListRequest, AuditRow};
+use chatcode_proto::pb::{AuditListRequest, AuditRow, Code};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +11,8 @@ use crate::{
     table::{Table, ago, now_ms},
 };
 
-/// List who did what, newest first.
+/// List who did what, newest first. A call that was let_in and refused later
+/// has a row for each, with one request id.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Audit {
     /// How many rows.
@@ -83,7 +84,11 @@ fn row_of(row: &AuditRow) -> Row<'_> {
         action: row.action.strip_prefix("/chatcode.v1.").unwrap_or(&row.action),
         gateway: &row.gateway,
         session: &row.session,
-        result: row.result().name(),
+        result: match row.result() {
+            // Only a refusal after it has a row of its own.
+            Code::Unspecified => "let_in",
+            code => code.name(),
+        },
         request_id: &row.request_id,
         peer: &row.peer,
         detail: &row.detail,

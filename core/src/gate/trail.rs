@@ -1,7 +1,8 @@
 //! What the audit gets to know of one call.
 //!
 //! A call that the rules want written is written before it is made: if that
-//! fails, it is not made. A refusal after that, by the service itself, is a
+//! fails, it is not made. That row says that the call was let in and nothing of
+//! its end; a refusal after that, by the service itself or by the machine, is a
 //! second row under the same request id.
 
 use std::net::SocketAddr;
@@ -51,7 +52,8 @@ impl Trail {
     /// `INTERNAL` when the row must be written and cannot be.
     pub(super) async fn admitted(&self, shared: &Shared) -> Result<(), Refusal> {
         if self.policy == AuditPolicy::Always && !self.by_service {
-            shared.store.audit(&self.entry).await?;
+            let entry = Entry { result: Code::Unspecified, ..self.entry.clone() };
+            shared.store.audit(&entry).await?;
         }
         Ok(())
     }

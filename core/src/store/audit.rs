@@ -25,7 +25,7 @@ pub struct Entry {
     pub gateway: String,
     /// The session that it is done to; empty: none.
     pub session: String,
-    /// The result.
+    /// The result; unspecified: a call was let in, and its end is not known.
     pub result: Code,
     /// Names the call in the logs of all hops; empty for acts of the core.
     pub request_id: String,

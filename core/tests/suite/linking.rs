@@ -161,7 +161,7 @@ async fn a_revoked_machine_is_told_closed_and_does_not_come_back() {
     assert_eq!(link.closed().await.code, Some(Code::Revoked));
     let refused = fleet(&core.channel(&machine)).list(FleetListRequest::default()).await.unwrap_err();
     assert_eq!(code(&refused), Code::Revoked);
-    core.audited(|row| row.action == "/chatcode.v1.Fleet/Revoke" && row.result() == Code::Done).await;
+    core.audited(|row| row.action == "/chatcode.v1.Fleet/Revoke" && row.result() == Code::Unspecified).await;
     core.audited(|row| row.action == "gateway.revoked" && row.gateway == gateway.id).await;
 }
 
