@@ -1,13 +1,7 @@
 //! The pass-through: a call on a machine goes over its link at the level of
 //! HTTP, with its messages unopened.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use chatcode_proto::{
@@ -19,6 +13,7 @@ use chatcode_proto::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prost::Message as _;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::{Service as _, ServiceExt as _};
 
@@ -88,7 +83,7 @@ impl Pass {
         let cuts = Cuts::new(&self.shared.stop).of(caller).over(&live).within(time);
         let cuts = if streaming { cuts } else { cuts.finishing() };
         let grant = grant(caller, target, request_id);
-        let (request, too_large) = outgoing(request, target, &grant, streaming)?;
+        let (request, exceeded) = outgoing(request, target, &grant, streaming)?;
         let counted = self.shared.calls.one();
 
         let channel = if streaming { live.link.channel() } else { live.link.unary() };
@@ -97,13 +92,22 @@ impl Pass {
             channel.ready().await?.call(request).await
         };
         let response = tokio::select! {
-            answer = answer => answer.map_err(|error| broken(&error, &too_large, &live))?,
+            answer = answer => answer.map_err(|error| broken(&error, &exceeded, &live))?,
             refusal = cuts.clone().wait() => return Err(refusal),
             () = tokio::time::sleep(limits::UNARY_DEADLINE) => {
                 return Err(Refusal::new(Code::Timeout, "the machine did not answer in time; try again"));
             }
         };
-        Ok(response.map(|body| Body::new(CutBody::new(body, cuts.wait(), counted))))
+        Ok(response.map(|body| {
+            let (body, exceeded) = if streaming { (body, CancellationToken::new()) } else { bounded(body) };
+            let cut = async move {
+                tokio::select! {
+                    refusal = cuts.wait() => refusal,
+                    () = exceeded.cancelled() => too_large("the machine's answer", "ask for less"),
+                }
+            };
+            Body::new(CutBody::new(body, cut, counted))
+        }))
     }
 
     /// The live link of the target.
@@ -135,14 +139,14 @@ fn grant(caller: &Caller, target: &Target, request_id: &str) -> pb::Grant {
 }
 
 /// The request as it goes over the link: without what is the caller's and the
-/// core's own business, with the target and the grant. The flag rises when a
-/// unary message turns out to be too large.
+/// core's own business, with the target and the grant. The token is cancelled
+/// when a unary message turns out to be too large.
 fn outgoing(
     request: Request<Body>,
     target: &Target,
     grant: &pb::Grant,
     streaming: bool,
-) -> Result<(Request<Body>, Arc<AtomicBool>), Refusal> {
+) -> Result<(Request<Body>, CancellationToken), Refusal> {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
     clean(&mut headers);
@@ -158,23 +162,32 @@ fn outgoing(
 
     // A unary call shares its stream with others; a stream's frames are
     // measured at its end, and held up by its window.
-    let too_large = Arc::new(AtomicBool::new(false));
-    let body = if streaming {
-        body
-    } else {
-        // HTTP/2 tells the other end only that the stream was reset.
-        let flag = Arc::clone(&too_large);
-        Body::new(Limited::new(body, limits::UNARY_BYTES + MESSAGE_HEAD).map_err(move |error| {
-            flag.fetch_or(error.is::<LengthLimitError>(), Ordering::Relaxed);
-            error
-        }))
-    };
+    let (body, exceeded) = if streaming { (body, CancellationToken::new()) } else { bounded(body) };
     let mut request = Request::new(body);
     *request.method_mut() = parts.method;
     *request.uri_mut() = parts.uri;
     *request.version_mut() = Version::HTTP_2;
     *request.headers_mut() = headers;
-    Ok((request, too_large))
+    Ok((request, exceeded))
+}
+
+/// The body of one unary message. The token is cancelled when it is larger than
+/// [`limits::UNARY_BYTES`], since HTTP/2 tells the other end only that the
+/// stream was reset.
+fn bounded(body: Body) -> (Body, CancellationToken) {
+    let exceeded = CancellationToken::new();
+    let told = exceeded.clone();
+    let body = Limited::new(body, limits::UNARY_BYTES + MESSAGE_HEAD).map_err(move |error| {
+        if error.is::<LengthLimitError>() {
+            told.cancel();
+        }
+        error
+    });
+    (Body::new(body), exceeded)
+}
+
+fn too_large(what: &str, next: &str) -> Refusal {
+    Refusal::new(Code::TooLarge, format!("{what} is larger than {} bytes; {next}", limits::UNARY_BYTES))
 }
 
 /// Takes away all metadata of ours and everything hop by hop.
@@ -192,12 +205,9 @@ fn clean(headers: &mut HeaderMap) {
 }
 
 /// Why a call got no answer at all.
-fn broken(error: &tonic::transport::Error, too_large: &AtomicBool, live: &LiveLink) -> Refusal {
-    if too_large.load(Ordering::Relaxed) {
-        return Refusal::new(
-            Code::TooLarge,
-            format!("the message is larger than {} bytes; send less", limits::UNARY_BYTES),
-        );
+fn broken(error: &tonic::transport::Error, exceeded: &CancellationToken, live: &LiveLink) -> Refusal {
+    if exceeded.is_cancelled() {
+        return too_large("the message", "send less");
     }
     tracing::debug!(error = error as &dyn std::error::Error, "no answer over the link");
     if live.ended().is_some() || live.link.close_reason().is_some() {

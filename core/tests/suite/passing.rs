@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chatcode_proto::{
     id::{GatewayId, SessionId},
-    metadata,
+    limits, metadata,
     pb::{
         AdminStatusRequest, ClientFrame, Code, FleetRevokeRequest, MemberKind, Ping, Role,
         SessionsCreateRequest, SessionsEndRequest, SessionsGetRequest, SessionsListRequest,
@@ -139,6 +139,24 @@ async fn an_oversized_message_is_not_passed_on() {
     let mut client = SessionsClient::new(core.admin().await);
     let refused = client.rename(aimed(big, &gateway.id, &session_id())).await.unwrap_err();
     assert_eq!(code(&refused), Code::TooLarge);
+    let fine = client.list(aimed(SessionsListRequest {}, &gateway.id, "")).await;
+    assert!(fine.is_ok(), "the pooled stream is unharmed: {fine:?}");
+}
+
+#[tokio::test]
+async fn an_oversized_answer_ends_with_its_code_and_the_largest_one_passes() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let gateway = FakeGateway::link(&core, &machine).await;
+    let mut client = SessionsClient::new(core.admin().await);
+    for (bytes, expected) in
+        [(limits::UNARY_BYTES - 100, None), (limits::UNARY_BYTES + 1, Some(Code::TooLarge))]
+    {
+        *gateway.seen.sessions.lock().unwrap() = vec![session(1, &"x".repeat(bytes))];
+        let answer = client.list(aimed(SessionsListRequest {}, &gateway.id, "")).await;
+        assert_eq!(answer.err().map(|refused| code(&refused)), expected, "{bytes}");
+    }
+    gateway.seen.sessions.lock().unwrap().clear();
     let fine = client.list(aimed(SessionsListRequest {}, &gateway.id, "")).await;
     assert!(fine.is_ok(), "the pooled stream is unharmed: {fine:?}");
 }
