@@ -123,8 +123,8 @@ export async function newSession(page, { name = "", folder = "", command = "" } 
   await page.locator(`${id("pane")}[data-active="true"] ${id("screen")}[data-attached="true"]`).waitFor();
 }
 
-/** Types a line into the terminal in front. */
+/** Types a line into the terminal in front, which has to have the keys by itself. */
 export async function enter(page, line) {
-  await page.locator(`${id("pane")}[data-active="true"] .xterm-helper-textarea`).focus();
+  await page.locator(`${id("pane")}[data-active="true"] .xterm-helper-textarea:focus`).waitFor({ state: "attached", timeout: 5000 });
   await page.keyboard.type(`${line}\n`);
 }

@@ -1,6 +1,6 @@
 // Dialogs over the workspace, one at a time.
 
-import type { ReactNode } from "react";
+import { useEffect, type ReactNode } from "react";
 
 import type { Tab } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
@@ -12,6 +12,12 @@ import { Palette } from "./palette";
 export function Overlays(): ReactNode {
   const app = useApp();
   const overlay = useStore(app.overlay);
+  const isOpen = overlay !== undefined;
+  // What lies under an open dialog takes no focus, so the terminal gets it once
+  // the dialog is gone, unless something else has it by then.
+  useEffect(() => {
+    if (!isOpen && document.activeElement === document.body) app.workspace.current()?.screen.focus();
+  }, [app, isOpen]);
   const close = (): void => {
     app.overlay.set(undefined);
     app.workspace.current()?.screen.focus();
