@@ -139,6 +139,17 @@ test("a session is renamed and ended from the page", async () => {
   await page.locator(id("exited")).waitFor();
 });
 
+test("when a shell has ended its last line is in view", async () => {
+  await newSession(page, { name: "last-line" });
+  await enter(page, "seq 1 100; exit");
+  const bar = await page.locator(id("exited")).boundingBox();
+  await page.waitForFunction(
+    ([selector, top]) => document.querySelector(selector).getBoundingClientRect().bottom <= top,
+    [`${id("pane")}[data-active="true"] .xterm-screen`, bar.y],
+  );
+  await shows(page, /^100$/m);
+});
+
 test("what is pasted arrives as it was, and what is selected is copied", async () => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: installation.origin });
   await newSession(page, { name: "clipboard", command: "cat" });

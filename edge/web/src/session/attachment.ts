@@ -251,6 +251,7 @@ export class Attachment {
         break;
       case "exited":
         this.status.patch({ exited: true, exit: event.exit });
+        this.screen.letGo();
         break;
       case "closing":
         throw event.refusal;

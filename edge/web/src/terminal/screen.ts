@@ -154,6 +154,13 @@ export class Screen {
     this.refit();
   }
 
+  /** The session has ended and has no size any more: what is shown fits the room. */
+  letGo(): void {
+    this.#size = undefined;
+    this.#scale();
+    this.refit();
+  }
+
   setLook(look: ScreenLook): void {
     this.#fontSize = look.fontSize;
     this.#scheme = look.scheme;
