@@ -64,7 +64,13 @@ async function run(page, command) {
   while ((await prompts()) === before) await page.waitForTimeout(50);
 }
 
-const picture = (page, name) => page.screenshot({ path: join(PICTURES, `${name}.png`) });
+/** Takes a picture once the wire has measured every hop and nothing moves any more. */
+async function picture(page, name) {
+  const figures = `${id("hop")} .span-ms`;
+  await page.waitForFunction((all) => [...document.querySelectorAll(all)].every((one) => one.textContent !== ""), figures);
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((one) => one.effect.getTiming().iterations !== Infinity).map((one) => one.finished)));
+  await page.screenshot({ path: join(PICTURES, `${name}.png`) });
+}
 
 test("a desktop in dark and in light", async () => {
   const page = await open("dark", { width: 1280, height: 800 });
@@ -80,10 +86,8 @@ test("a desktop in dark and in light", async () => {
   await run(page, "git log --oneline --graph");
   await run(page, "node --test --test-reporter=spec tests/*.mjs");
   await run(page, "git status --short --branch");
-  await page.waitForTimeout(4_000); // until the wire has measured every hop twice
   await picture(page, "page");
   await page.emulateMedia({ colorScheme: "light" });
-  await page.waitForTimeout(300);
   await picture(page, "page-light");
   await page.context().close();
 });
@@ -100,7 +104,6 @@ test("a phone", async () => {
   await run(page, "ls");
   await run(page, "git log --oneline --graph");
   await run(page, "git status --short");
-  await page.waitForTimeout(4_000);
   await picture(page, "page-phone");
   await page.context().close();
 });
