@@ -44,7 +44,9 @@ export async function start(folder = mkdtempSync(join(tmpdir(), "ccb"))) {
     async stop() {
       const sessions = JSON.parse(await this.cli("ls", "--json").catch(() => "{}"));
       const ids = JSON.stringify(sessions).match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
-      await Promise.allSettled([...new Set(ids)].map((id) => this.cli("end", "--force", id)));
+      const end = (id) => this.cli("end", "--force", id);
+      // The first time ends the shell; the second time its holder does not linger.
+      await Promise.allSettled([...new Set(ids)].map((id) => end(id).then(() => end(id))));
       up.kill("SIGTERM");
       if (up.exitCode === null) await once(up, "exit");
       rmSync(folder, { recursive: true, force: true });
