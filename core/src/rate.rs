@@ -3,7 +3,6 @@
 
 use std::{
     hash::Hash,
-    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -45,18 +44,6 @@ impl<K: Hash + Eq + Clone> PerMinute<K> {
     }
 }
 
-/// The bucket of an address: itself, or the /64 that one IPv6 subscriber has.
-#[must_use]
-pub fn bucket(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,14 +56,5 @@ mod tests {
         }
         assert_eq!(limiter.check(&"a").unwrap_err().code, Code::RateLimited);
         assert!(limiter.check(&"b").is_ok());
-    }
-
-    #[test]
-    fn addresses_of_one_subscriber_share_a_bucket() {
-        let of = |text: &str| bucket(text.parse().expect("is an address"));
-        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
-        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
-        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
     }
 }

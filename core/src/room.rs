@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::rate;
+use chatcode_link::subscriber;
 
 /// Room for `all` at once, and for `share` of each address among them.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Room {
     /// A place for this address (an IPv6 /64 is one); `None` when there is none.
     #[must_use]
     pub fn take(&self, address: IpAddr) -> Option<Place> {
-        let address = rate::bucket(address);
+        let address = subscriber(address);
         let mut taken = self.0.taken();
         let own = taken.by_address.get(&address).copied().unwrap_or_default();
         if taken.all >= self.0.all || own >= self.0.share {

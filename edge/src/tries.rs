@@ -1,11 +1,9 @@
 //! How often one address may try to sign in, so that nobody uses up the tries
 //! that the core grants to all pages of this edge.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    num::NonZeroU32,
-};
+use std::{net::IpAddr, num::NonZeroU32};
 
+use chatcode_link::subscriber;
 use chatcode_proto::{code::Refusal, limits, pb::Code};
 use governor::{DefaultKeyedRateLimiter, Quota};
 
@@ -35,7 +33,7 @@ impl SignIns {
             self.tries.retain_recent();
             self.tries.shrink_to_fit();
         }
-        let own = (self.tries.len() < limits::SIGN_IN_ADDRESSES).then(|| bucket(address));
+        let own = (self.tries.len() < limits::SIGN_IN_ADDRESSES).then(|| subscriber(address));
         self.tries.check_key(&own).map_err(|_| {
             let message = "too many sign-ins were tried from your address; wait a minute and try again";
             Refusal::new(Code::RateLimited, message)
@@ -43,16 +41,10 @@ impl SignIns {
     }
 }
 
-/// An address, or the /64 that one IPv6 subscriber has.
-fn bucket(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn client(text: &str) -> Client {

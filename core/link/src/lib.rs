@@ -9,7 +9,7 @@
 //! - [`tcp`]: the same channel to the core's gRPC listener; [`serve`]: the
 //!   server with all limits set; [`codec`]: messages passed on unopened.
 //! - [`enroll`]: how a machine gets its certificate; [`exit`]: the cause behind
-//!   a status.
+//!   a status; [`subscriber`]: who is counted when addresses are limited.
 //!
 //! Nothing outside this crate names quinn, and nothing here knows sessions or
 //! people.
@@ -25,6 +25,7 @@ mod keys;
 mod link;
 pub mod serve;
 mod stream;
+mod subscriber;
 pub mod tcp;
 
 pub use end::{LinkEnd, LinkError};
@@ -32,3 +33,4 @@ pub use endpoint::{Incoming, LinkDialer, LinkListener};
 pub use keys::{LinkKeys, LinkKeysError};
 pub use link::Link;
 pub use stream::{LinkPeer, LinkStream};
+pub use subscriber::subscriber;

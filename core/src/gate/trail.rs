@@ -7,13 +7,14 @@
 
 use std::net::SocketAddr;
 
+use chatcode_link::subscriber;
 use chatcode_proto::{
     code::Refusal,
     pb::{AuditPolicy, Code, Permission},
     rules::Rule,
 };
 
-use crate::{caller::Caller, rate, shared::Shared, store::audit::Entry, target::Target};
+use crate::{caller::Caller, shared::Shared, store::audit::Entry, target::Target};
 
 /// The row of one call as far as it is known.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Trail {
         }
         // Callers that are known pay with their name; others could fill the
         // disk.
-        if !self.known && shared.rates.refusals.check(&rate::bucket(self.peer.ip())).is_err() {
+        if !self.known && shared.rates.refusals.check(&subscriber(self.peer.ip())).is_err() {
             return;
         }
         self.write(shared, refusal).await;

@@ -4,6 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chatcode_certs::{Authority, AuthorityError, JoinToken, MemberName, csr, random, secret};
+use chatcode_link::subscriber;
 use chatcode_proto::{
     code::Refusal,
     id::{GatewayId, MemberId},
@@ -18,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     caller::CallInfo,
-    clock, rate,
+    clock,
     shared::Shared,
     store::{
         Store, StoreError,
@@ -151,7 +152,7 @@ impl Enrollment for EnrollmentService {
     ) -> Result<Response<EnrollmentEnrollResponse>, Status> {
         let info = CallInfo::of(&request)?;
         let peer = info.peer.address;
-        self.shared.rates.enroll.check(&rate::bucket(peer.ip()))?;
+        self.shared.rates.enroll.check(&subscriber(peer.ip()))?;
         match self.redeem(request.get_ref(), info.request_id, peer).await {
             Ok(answer) => Ok(Response::new(answer)),
             Err(fault) => Err(Refusal::from(fault).into()),
