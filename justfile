@@ -19,12 +19,13 @@ release: web
     cargo build --release --locked -p chatcode-holder
     cargo build --release --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway
 
+# Standard output belongs to the program that a recipe ends in.
 # Build the page into edge/web/dist unless it is up to date.
 web: web-deps
     #!/usr/bin/env sh
     set -eu
     cd edge/web
-    [ "$(cat dist/.sources 2>/dev/null)" = "$(node scripts/stamp.mjs)" ] || npm run build
+    [ "$(cat dist/.sources 2>/dev/null)" = "$(node scripts/stamp.mjs)" ] || npm run build >&2
 
 # Install what the page is built with, when its list has changed.
 [private]
@@ -32,7 +33,7 @@ web-deps:
     #!/usr/bin/env sh
     set -eu
     cd edge/web
-    [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund
+    [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund >&2
 
 # Run the same from a development build, with data of its own and all logs.
 dev *ARGS: web
