@@ -5,9 +5,15 @@ use std::{
     io,
 };
 
-use rustix::{process, stdio};
+// A session or group that was begun outside of a container has the number 0 in
+// it, which a `Pid` of rustix cannot be.
+use nix::unistd::{self, Pid};
+use rustix::stdio;
 
 use crate::log::Log;
+
+/// The calling process, in calls that take the number of one.
+const OWN: Pid = Pid::from_raw(0);
 
 /// Leaves the session and its terminal, so that nothing that ends them ends
 /// the holder.
@@ -15,17 +21,13 @@ use crate::log::Log;
 /// # Errors
 /// When no session of its own can be made.
 pub(crate) fn leave_session() -> io::Result<()> {
-    if process::getsid(None)? == process::getpid() {
-        return Ok(());
-    }
-    if process::setsid().is_ok() {
+    if unistd::setsid().is_ok() || unistd::getsid(None)? == unistd::getpid() {
         return Ok(());
     }
     // The leader of a process group may not begin a session; a member may.
-    let parent = process::getppid().ok_or(io::ErrorKind::NotFound)?;
-    let group = process::getpgid(Some(parent))?;
-    process::setpgid(None, Some(group))?;
-    process::setsid()?;
+    let group = unistd::getpgid(Some(unistd::getppid()))?;
+    unistd::setpgid(OWN, group)?;
+    unistd::setsid()?;
     Ok(())
 }
 

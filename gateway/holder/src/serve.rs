@@ -19,6 +19,11 @@ use chatcode_proto::{
     pb::{self, Code, holder_request::Verb},
     session::Who,
 };
+#[cfg(target_os = "linux")]
+use nix::{
+    sys::socket::{getsockopt, sockopt::PeerCredentials},
+    unistd::Uid,
+};
 use prost::Message as _;
 use rustix::fs::Mode;
 
@@ -82,8 +87,10 @@ impl Drop for Door {
 /// Whether the peer runs as the holder's own user, or as root, who may do all.
 #[cfg(target_os = "linux")]
 fn is_trusted(stream: &UnixStream) -> bool {
-    rustix::net::sockopt::socket_peercred(stream)
-        .is_ok_and(|peer| peer.uid == rustix::process::geteuid() || peer.uid.is_root())
+    // Not rustix: the pid of a peer outside of a container is 0, which its
+    // `Pid` cannot be.
+    let peer = getsockopt(stream, PeerCredentials).map(|peer| Uid::from_raw(peer.uid()));
+    peer.is_ok_and(|uid| uid == Uid::effective() || uid.is_root())
 }
 
 /// Where the peer cannot be asked, the modes of folder and socket decide.

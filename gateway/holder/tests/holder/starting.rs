@@ -84,6 +84,28 @@ fn ignored_and_blocked_signals_do_not_reach_the_shell() {
     }
 }
 
+/// As in a container that was entered from outside: session and process group
+/// have the number 0 there.
+#[test]
+fn a_holder_starts_where_its_session_was_begun_outside_of_its_pid_namespace() {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+    if !rustix::process::geteuid().is_root() {
+        unshare.args(["--user", "--map-root-user"]);
+    }
+    let mut probe = Command::new(unshare.get_program());
+    if !probe.args(unshare.get_args()).arg("true").status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no PID namespace can be made here");
+        return;
+    }
+    unshare.arg(BINARY);
+    let (holder, response) = Plan::new(&["/bin/echo", "here"]).try_start(unshare);
+    assert_eq!(response.code(), Code::Done, "{}", response.message);
+    let mut viewer = holder.writer();
+    viewer.read_to_exit();
+    assert_eq!(viewer.text(), "here\r\n");
+}
+
 #[test]
 fn only_the_terminal_is_open_in_the_shell() {
     // What the test's own parent left open reaches every program, and does not
