@@ -13,7 +13,8 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("chatcode-process", "cli/process", &["chatcode-proto"]),
     ("chatcode-certs", "certs", &["chatcode-proto"]),
     ("chatcode-link", "core/link", &["chatcode-proto", "chatcode-certs"]),
-    ("chatcode-holder", "gateway/holder", &["chatcode-proto"]),
+    ("chatcode-screen", "gateway/screen", &["chatcode-proto"]),
+    ("chatcode-holder", "gateway/holder", &["chatcode-proto", "chatcode-screen"]),
     ("chatcode-core", "core", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
     ("chatcode-edge", "edge", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
     (

@@ -1,0 +1,360 @@
+//! The lines that have left the screen at its top, in few bytes.
+//!
+//! A *line* is what a program printed up to a line feed; it took one or more
+//! rows of the screen. It is kept as UTF-8 with marks in it, so that it can be
+//! cut into rows of any width again. The newest line may go on on the screen.
+
+use std::collections::VecDeque;
+
+use crate::{
+    cell::{Cell, Look, back},
+    pool::{Extra, Link, Pool},
+    row::Row,
+    width,
+};
+
+/// Bytes of all lines; the oldest go first.
+pub(crate) const BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of one line; a longer one goes on as another line.
+const LINE_BYTES: usize = 64 * 1024;
+/// What the books of one line cost, bytes.
+const OVERHEAD: usize = 40;
+
+// Marks; no byte of UTF-8 looks like them.
+/// The look from here on: foreground, background, extra attributes.
+const LOOK: u8 = 0xF8;
+/// A number of blank cells.
+const BLANKS: u8 = 0xF9;
+/// The next character stands alone, though it has no width.
+const ALONE: u8 = 0xFA;
+/// The next character is one column wide, whatever its own width.
+const NARROW: u8 = 0xFB;
+
+/// A line that has left the screen wholly.
+#[derive(Debug)]
+struct Line {
+    bytes: Box<[u8]>,
+    cells: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct History {
+    lines: VecDeque<Line>,
+    bytes: usize,
+    most: usize,
+    /// The newest line, which more rows may come to.
+    last: Option<Open>,
+}
+
+/// A line in the making.
+#[derive(Debug, Default)]
+struct Open {
+    bytes: Vec<u8>,
+    cells: u32,
+    look: Look,
+    /// Where the blank cells at its end begin, and how many there are.
+    blanks: Option<(usize, usize)>,
+}
+
+impl History {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { lines: VecDeque::new(), bytes: 0, most, last: None }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len() + usize::from(self.last.is_some())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.most);
+    }
+
+    /// Takes a row that leaves the screen.
+    pub(crate) fn push(&mut self, row: &Row, pool: &Pool) {
+        if self.most == 0 {
+            return;
+        }
+        let goes_on = row.wrapped && self.last.as_ref().is_some_and(|last| last.bytes.len() < LINE_BYTES);
+        if !goes_on {
+            self.close();
+        }
+        let open = self.last.get_or_insert_default();
+        if goes_on {
+            open.join(row);
+        }
+        open.push(row, pool);
+    }
+
+    /// The newest line will not go on.
+    fn close(&mut self) {
+        let Some(mut open) = self.last.take() else { return };
+        open.trim();
+        let line = Line { bytes: open.bytes.into_boxed_slice(), cells: open.cells };
+        self.bytes += line.bytes.len() + OVERHEAD;
+        self.lines.push_back(line);
+        while self.lines.len() + 1 > self.most || self.bytes > BYTES {
+            let Some(oldest) = self.lines.pop_front() else { break };
+            self.bytes -= oldest.bytes.len() + OVERHEAD;
+        }
+    }
+
+    /// Takes the newest line out, as cells.
+    pub(crate) fn pop(&mut self, pool: &mut Pool) -> Option<Vec<Cell>> {
+        if let Some(cells) = self.unfinished(pool) {
+            self.last = None;
+            return Some(cells);
+        }
+        let line = self.lines.pop_back()?;
+        self.bytes -= line.bytes.len() + OVERHEAD;
+        Some(decode(&line.bytes, pool))
+    }
+
+    /// The newest lines that have left the screen wholly, with the one that
+    /// [`Self::unfinished`] gives so many; oldest first, as they are kept.
+    pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+        let skipped = self.len().saturating_sub(count);
+        self.lines.iter().map(|line| &*line.bytes).skip(skipped)
+    }
+
+    /// The newest line, which may go on on the screen, as cells.
+    pub(crate) fn unfinished(&self, pool: &mut Pool) -> Option<Vec<Cell>> {
+        let open = self.last.as_ref()?;
+        let mut cells = decode(&open.bytes, pool);
+        cells.resize(cells.len() + open.blanks.map_or(0, |(_, count)| count), Cell::BLANK);
+        Some(cells)
+    }
+
+    /// How many rows of a width all lines take, nearly: a wide character that
+    /// does not fit into a row's last column is not counted.
+    pub(crate) fn rows(&self, cols: usize) -> usize {
+        let rows = |cells: u32| (cells as usize).div_ceil(cols).max(1);
+        let last = self.last.as_ref().map_or(0, |open| rows(open.cells));
+        self.lines.iter().map(|line| rows(line.cells)).sum::<usize>() + last
+    }
+}
+
+impl Open {
+    fn push(&mut self, row: &Row, pool: &Pool) {
+        for &cell in &row.cells {
+            if cell == Cell::BLANK {
+                self.blank();
+                continue;
+            }
+            self.end_blanks();
+            if cell.is_half() {
+                self.cells += 1;
+                continue;
+            }
+            if cell.look != self.look {
+                self.put_look(cell.look, pool);
+            }
+            self.put(cell, pool);
+        }
+    }
+
+    /// The empty cell before a wide character that did not fit is none of the
+    /// line's.
+    fn join(&mut self, next: &Row) {
+        if next.width(0) == 2
+            && let Some((_, count)) = &mut self.blanks
+            && *count == 1
+        {
+            self.blanks = None;
+            self.cells -= 1;
+        }
+    }
+
+    fn put(&mut self, cell: Cell, pool: &Pool) {
+        self.cells += 1;
+        if let Some(text) = cell.text() {
+            let text = pool.text(text);
+            let first = text.chars().next().map_or(0, width);
+            if first != cell.width() {
+                self.bytes.push(NARROW);
+            }
+            self.bytes.extend_from_slice(text.as_bytes());
+            return;
+        }
+        let code = cell.code();
+        if code == 0 {
+            // An empty cell with a look.
+            self.bytes.extend_from_slice(&[BLANKS, 0]);
+            return;
+        }
+        if code < 0x80 {
+            self.bytes.push(code as u8);
+            return;
+        }
+        let c = char::from_u32(code).unwrap_or_default();
+        match (width(c), cell.width()) {
+            (own, now) if own == now && own > 0 => {}
+            (_, 0) => self.bytes.push(ALONE),
+            _ => self.bytes.push(NARROW),
+        }
+        self.bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    fn put_look(&mut self, look: Look, pool: &Pool) {
+        self.look = look;
+        self.bytes.push(LOOK);
+        put_number(&mut self.bytes, look.fg);
+        put_number(&mut self.bytes, look.bg);
+        if look.bg & back::HAS_EXTRA == 0 {
+            return;
+        }
+        let extra = pool.extra(look.extra);
+        self.bytes.push(extra.underline);
+        put_number(&mut self.bytes, extra.color);
+        let link = pool.link(extra.link).cloned().unwrap_or_default();
+        for text in [&link.id, &link.uri] {
+            put_number(&mut self.bytes, text.len() as u32);
+            self.bytes.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    fn blank(&mut self) {
+        self.cells += 1;
+        let at = self.bytes.len();
+        self.blanks.get_or_insert((at, 0)).1 += 1;
+    }
+
+    fn end_blanks(&mut self) {
+        if let Some((_, count)) = self.blanks.take() {
+            self.bytes.push(BLANKS);
+            put_number(&mut self.bytes, count as u32);
+        }
+    }
+
+    /// Takes the blank cells at the end away.
+    fn trim(&mut self) {
+        if let Some((_, count)) = self.blanks.take() {
+            self.cells -= count as u32;
+        }
+    }
+}
+
+/// The cells of a line.
+pub(crate) fn decode(bytes: &[u8], pool: &mut Pool) -> Vec<Cell> {
+    let mut cells = Vec::with_capacity(bytes.len());
+    let mut look = Look::default();
+    for item in Items(bytes) {
+        match item {
+            Item::Look { fg, bg, extra } => {
+                let extra = extra.map(|(underline, color, link)| {
+                    let link = if link.uri.is_empty() { 0 } else { pool.link_id(link) };
+                    pool.extra_id(Extra { underline, color, link })
+                });
+                look = Look { fg, bg, extra: extra.unwrap_or_default() };
+            }
+            Item::Blanks(0) => cells.push(Cell::null(look)),
+            Item::Blanks(count) => cells.extend(std::iter::repeat_n(Cell::BLANK, count)),
+            Item::Char { c, width: 0, alone: false } => {
+                let lead = cells.iter_mut().rev().find(|cell: &&mut Cell| !cell.is_half());
+                if let Some(lead) = lead {
+                    pool.join(lead, c);
+                }
+            }
+            Item::Char { c, width, .. } => {
+                cells.push(Cell::of(u32::from(c), width, look));
+                if width == 2 {
+                    cells.push(Cell::half(look));
+                }
+            }
+        }
+    }
+    cells
+}
+
+/// One mark or character of a line.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Look {
+        fg: u32,
+        bg: u32,
+        extra: Option<(u8, u32, Link)>,
+    },
+    /// So many cells without look; 0: one with the look.
+    Blanks(usize),
+    Char {
+        c: char,
+        width: u8,
+        alone: bool,
+    },
+}
+
+/// The items of a line.
+#[derive(Debug)]
+pub(crate) struct Items<'a>(pub(crate) &'a [u8]);
+
+impl Items<'_> {
+    fn number(&mut self) -> Option<u32> {
+        let mut number = 0;
+        for shift in (0..).step_by(7) {
+            let (&byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            number |= u32::from(byte & 0x7F).checked_shl(shift)?;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        Some(number)
+    }
+
+    fn text(&mut self) -> Option<String> {
+        let length = self.number()? as usize;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(String::from_utf8_lossy(text).into_owned())
+    }
+
+    fn look(&mut self) -> Option<Item> {
+        let (fg, bg) = (self.number()?, self.number()?);
+        if bg & back::HAS_EXTRA == 0 {
+            return Some(Item::Look { fg, bg, extra: None });
+        }
+        let (&underline, rest) = self.0.split_first()?;
+        self.0 = rest;
+        let color = self.number()?;
+        let link = Link { id: self.text()?, uri: self.text()? };
+        Some(Item::Look { fg, bg, extra: Some((underline, color, link)) })
+    }
+
+    fn character(&mut self) -> Option<char> {
+        let length = match self.0.first()? {
+            0x00..=0x7F => 1,
+            0x80..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            _ => 4,
+        };
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        std::str::from_utf8(bytes).ok()?.chars().next()
+    }
+}
+
+impl Iterator for Items<'_> {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        let first = *self.0.first()?;
+        if first < LOOK {
+            let c = self.character()?;
+            return Some(Item::Char { c, width: width(c), alone: false });
+        }
+        self.0 = &self.0[1..];
+        match first {
+            LOOK => self.look(),
+            BLANKS => self.number().map(|count| Item::Blanks(count as usize)),
+            ALONE => self.character().map(|c| Item::Char { c, width: 0, alone: true }),
+            _ => self.character().map(|c| Item::Char { c, width: 1, alone: true }),
+        }
+    }
+}
+
+fn put_number(bytes: &mut Vec<u8>, mut number: u32) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}

@@ -1,0 +1,253 @@
+//! The bytes that bring an empty terminal to the state of another.
+//!
+//! In this order: the normal screen with the lines above it, drawn as text from
+//! the top, so that it scrolls as the original did; what belongs to that
+//! buffer; the alternate screen, drawn alike; modes; the cursor; and last what
+//! the next byte of output depends on: the pen, a character that another may
+//! join, and the beginning of a sequence that is not finished.
+
+mod draw;
+mod look;
+
+use crate::{
+    buffer::{Buffer, Saved, default_tabs},
+    cell::{Cell, Look, back, front},
+    charset::{Charset, mapped},
+    history::decode,
+    osc::FOREGROUND,
+    pool::Pool,
+    row::Row,
+    terminal::{Joint, Terminal, cut},
+};
+use draw::{Drawing, fits, text_of};
+
+impl Terminal {
+    /// The bytes, with at most so many lines above the screen; `unfinished` is
+    /// what the parser has of the next sequence.
+    pub(crate) fn snapshot(&self, history_lines: usize, unfinished: &[u8]) -> Vec<u8> {
+        let mut drawing = Drawing::new(self.cols, self.rows);
+        self.draw_normal(history_lines, &mut drawing);
+        self.restore_buffer(&self.normal, &mut drawing);
+        if self.shows_alternate {
+            drawing.plain();
+            drawing.put(b"\x1b[?47h\x1b[H");
+            drawing.begin();
+            drawing.rows(self.alternate.rows.iter().map(|row| self.drawn(row)), None, &self.pool);
+            self.restore_buffer(&self.alternate, &mut drawing);
+        } else {
+            self.restore_hidden_alternate(&mut drawing);
+        }
+        self.restore_modes(&mut drawing);
+        self.restore_colors_and_title(&mut drawing);
+        self.restore_cursor_and_pen(&mut drawing);
+        drawing.put(unfinished);
+        drawing.into_bytes()
+    }
+
+    fn draw_normal(&self, history_lines: usize, drawing: &mut Drawing) {
+        let mut scratch = Pool::new();
+        for line in self.history.newest(history_lines) {
+            if !drawing.line(line) {
+                let rows = cut(decode(line, &mut scratch), self.cols);
+                drawing.rows(rows.iter().map(|row| self.drawn(row)), None, &scratch);
+            }
+            if scratch.wants_sweep() {
+                scratch = Pool::new();
+            }
+        }
+        let first = self.normal.rows.front().filter(|row| row.wrapped).map(|row| self.drawn(row).1);
+        if history_lines > 0
+            && let Some(cells) = self.history.unfinished(&mut scratch)
+        {
+            let rows = cut(cells, self.cols);
+            drawing.rows(rows.iter().map(|row| self.drawn(row)), first, &scratch);
+        }
+        drawing.rows(self.normal.rows.iter().map(|row| self.drawn(row)), None, &self.pool);
+    }
+
+    fn drawn<'a>(&self, row: &'a Row) -> (bool, &'a [Cell]) {
+        (row.wrapped, &row.cells[..self.cols.min(row.cells.len())])
+    }
+
+    /// What belongs to a buffer beside its rows; it has to be the one shown.
+    fn restore_buffer(&self, buffer: &Buffer, drawing: &mut Drawing) {
+        if buffer.tabs != default_tabs(self.cols) {
+            drawing.put(b"\x1b[3g");
+            for &tab in buffer.tabs.iter().filter(|tab| **tab < self.cols) {
+                drawing.go_to(tab, 0);
+                drawing.put(b"\x1bH");
+            }
+        }
+        self.restore_saved(buffer.saved, drawing);
+        if (buffer.top, buffer.bottom) != (0, self.rows - 1) {
+            drawing.put_fmt(format_args!("\x1b[{};{}r", buffer.top + 1, buffer.bottom + 1));
+        }
+    }
+
+    fn restore_saved(&self, saved: Saved, drawing: &mut Drawing) {
+        let Saved { x, y, look, charset } = saved;
+        let y = usize::try_from(y).unwrap_or(0);
+        if x == 0 && y == 0 && look == Look::default() && charset.is_none() {
+            return;
+        }
+        drawing.go_to(x.min(self.cols - 1), y.min(self.rows - 1));
+        // Of extra attributes only a flag is saved; any sets it.
+        let wants_flag = look.bg & back::HAS_EXTRA != 0 && look.fg & front::UNDERLINE == 0;
+        drawing.look(Look { bg: look.bg & !back::HAS_EXTRA, ..look }, &self.pool);
+        if wants_flag {
+            drawing.put(b"\x1b]8;;x\x1b\\");
+        }
+        put_designation(0, charset, drawing);
+        drawing.put(b"\x1b7");
+        if charset.is_some() {
+            put_designation(0, None, drawing);
+        }
+        drawing.forget_look();
+        drawing.plain();
+    }
+
+    /// The alternate screen keeps nothing while it is hidden but what was
+    /// saved there.
+    fn restore_hidden_alternate(&self, drawing: &mut Drawing) {
+        drawing.plain();
+        let Saved { x, y, look, charset } = self.alternate.saved;
+        if x != 0 || y != 0 || look != Look::default() || charset.is_some() {
+            drawing.put(b"\x1b[?47h");
+            self.restore_saved(self.alternate.saved, drawing);
+            drawing.put(b"\x1b[?47l");
+        }
+    }
+
+    fn restore_modes(&self, drawing: &mut Drawing) {
+        let modes = &self.modes;
+        let private = [
+            (modes.application_cursor, 1),
+            (modes.reverse_wrap, 45),
+            (modes.application_keypad, 66),
+            (modes.focus, 1004),
+            (modes.bracketed_paste, 2004),
+            (modes.synchronized, 2026),
+            (self.blinks == Some(true), 12),
+        ];
+        let set = private.iter().filter(|(on, _)| *on).map(|(_, mode)| *mode);
+        for mode in set.chain(self.mouse.mode()).chain(self.mouse_encoding.mode()) {
+            drawing.put_fmt(format_args!("\x1b[?{mode}h"));
+        }
+        let reset = [(self.cursor_hidden, 25), (self.blinks == Some(false), 12)];
+        for (_, mode) in reset.iter().filter(|(off, _)| *off) {
+            drawing.put_fmt(format_args!("\x1b[?{mode}l"));
+        }
+        if self.newline {
+            drawing.put(b"\x1b[20h");
+        }
+        match (modes.cursor_shape, modes.cursor_blinks) {
+            (None, None) => {}
+            (None, Some(blinks)) => drawing.put_fmt(format_args!("\x1b[{} q", if blinks { 7 } else { 8 })),
+            (Some(shape), blinks) => {
+                let steady = u8::from(blinks != Some(true));
+                drawing.put_fmt(format_args!("\x1b[{} q", 2 * shape + 1 + steady));
+            }
+        }
+    }
+
+    fn restore_colors_and_title(&self, drawing: &mut Drawing) {
+        for (&index, [red, green, blue]) in &self.palette {
+            match index.checked_sub(FOREGROUND) {
+                Some(special) => drawing.put_fmt(format_args!("\x1b]{};", 10 + special)),
+                None => drawing.put_fmt(format_args!("\x1b]4;{index};")),
+            }
+            drawing.put_fmt(format_args!("rgb:{red:02x}/{green:02x}/{blue:02x}\x1b\\"));
+        }
+        if !self.title.is_empty() {
+            drawing.put_fmt(format_args!("\x1b]2;{}\x1b\\", self.title));
+        }
+    }
+
+    fn restore_cursor_and_pen(&self, drawing: &mut Drawing) {
+        let sets = &self.charsets;
+        let is_restored = sets.current != sets.sets[sets.level];
+        if is_restored {
+            // What DECRC leaves.
+            self.put_charsets(drawing);
+            drawing.put(b"\x1b8");
+            drawing.forget_look();
+        }
+        if self.modes.origin {
+            drawing.put(b"\x1b[?6h");
+        }
+        let joint = self.joint_cell();
+        let buffer = self.shown();
+        let top = if self.modes.origin { buffer.top } else { 0 };
+        let y = buffer.y.saturating_sub(top);
+        match joint {
+            Some((at, _)) => drawing.go_to(at, y),
+            None if buffer.x < self.cols => drawing.go_to(buffer.x, y),
+            None => self.put_behind_last_column(y, drawing),
+        }
+        if !is_restored {
+            self.put_charsets(drawing);
+        }
+        if !self.modes.wrap {
+            drawing.put(b"\x1b[?7l");
+        }
+        if self.modes.insert {
+            drawing.put(b"\x1b[4h");
+        }
+        drawing.pen(self.pen, self.pen_extra, &self.pool);
+        if let Some((_, text)) = joint {
+            if self.modes.insert {
+                let width = self.joint.map_or(1, |joint| joint.width);
+                drawing.put_fmt(format_args!("\x1b[{width}P"));
+            }
+            drawing.put(text.as_bytes());
+        }
+    }
+
+    /// Where the character stands that another may join, and what to print for
+    /// it; `None` when there is none, or it cannot be printed again.
+    fn joint_cell(&self) -> Option<(usize, String)> {
+        let Joint { width, typed } = self.joint?;
+        let buffer = self.shown();
+        let at = buffer.x.checked_sub(usize::from(width))?;
+        let cell = *buffer.rows[buffer.y].cells.get(at)?;
+        let shown = text_of(cell, &self.pool);
+        let first = shown.chars().next()?;
+        let became = if typed.is_ascii() { mapped(self.charsets.current, typed as u8) } else { typed };
+        let is_it = first == became && fits(first, cell) && cell.look == self.look();
+        is_it.then(|| (at, std::iter::once(typed).chain(shown.chars().skip(1)).collect()))
+    }
+
+    /// To behind the last column, where the next character wraps.
+    fn put_behind_last_column(&self, y: usize, drawing: &mut Drawing) {
+        let buffer = self.shown();
+        let cells = &buffer.rows[buffer.y].cells;
+        let last = self.cols - 1;
+        let at = if cells[last].is_half() { last - 1 } else { last };
+        drawing.go_to(at, y);
+        if cells[at].has_content() {
+            drawing.text(cells[at], &self.pool);
+        } else if !self.shows_alternate {
+            // The other screen's cursor comes back with it, and nothing else.
+            drawing.plain();
+            drawing.put(b"\x1b[?47h");
+            drawing.go_to(last, buffer.y);
+            drawing.put(b"x\x1b[?47l");
+        }
+    }
+
+    fn put_charsets(&self, drawing: &mut Drawing) {
+        for (level, &set) in self.charsets.sets.iter().enumerate().filter(|(_, set)| set.is_some()) {
+            put_designation(level, set, drawing);
+        }
+        let shift: &[u8] = [&b""[..], b"\x0E", b"\x1bn", b"\x1bo"][self.charsets.level];
+        drawing.put(shift);
+    }
+}
+
+fn put_designation(level: usize, set: Charset, drawing: &mut Drawing) {
+    if level > 0 || set.is_some() {
+        drawing.put(&[0x1B, b"()*+"[level], set.unwrap_or(b'B')]);
+    } else {
+        drawing.put(b"\x1b(B");
+    }
+}
