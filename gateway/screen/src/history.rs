@@ -44,6 +44,8 @@ pub(crate) struct History {
     most: usize,
     /// The newest line, which more rows may come to.
     last: Option<Open>,
+    /// A buffer for the next line.
+    spare: Vec<u8>,
 }
 
 /// A line in the making.
@@ -52,13 +54,13 @@ struct Open {
     bytes: Vec<u8>,
     cells: u32,
     look: Look,
-    /// Where the blank cells at its end begin, and how many there are.
-    blanks: Option<(usize, usize)>,
+    /// How many blank cells there are at its end.
+    blanks: Option<usize>,
 }
 
 impl History {
     pub(crate) fn new(most: usize) -> Self {
-        Self { lines: VecDeque::new(), bytes: 0, most, last: None }
+        Self { lines: VecDeque::new(), bytes: 0, most, last: None, spare: Vec::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -78,7 +80,8 @@ impl History {
         if !goes_on {
             self.close();
         }
-        let open = self.last.get_or_insert_default();
+        let spare = &mut self.spare;
+        let open = self.last.get_or_insert_with(|| Open::with(std::mem::take(spare)));
         if goes_on {
             open.join(row);
         }
@@ -89,7 +92,8 @@ impl History {
     fn close(&mut self) {
         let Some(mut open) = self.last.take() else { return };
         open.trim();
-        let line = Line { bytes: open.bytes.into_boxed_slice(), cells: open.cells };
+        let line = Line { bytes: Box::from(&*open.bytes), cells: open.cells };
+        self.spare = open.bytes;
         self.bytes += line.bytes.len() + OVERHEAD;
         self.lines.push_back(line);
         while self.lines.len() + 1 > self.most || self.bytes > BYTES {
@@ -120,7 +124,7 @@ impl History {
     pub(crate) fn unfinished(&self, pool: &mut Pool) -> Option<Vec<Cell>> {
         let open = self.last.as_ref()?;
         let mut cells = decode(&open.bytes, pool);
-        cells.resize(cells.len() + open.blanks.map_or(0, |(_, count)| count), Cell::BLANK);
+        cells.resize(cells.len() + open.blanks.unwrap_or(0), Cell::BLANK);
         Some(cells)
     }
 
@@ -134,31 +138,40 @@ impl History {
 }
 
 impl Open {
+    fn with(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, ..Self::default() }
+    }
+
     fn push(&mut self, row: &Row, pool: &Pool) {
-        for &cell in &row.cells {
+        let mut cells = &row.cells[..];
+        while let Some(&cell) = cells.first() {
             if cell == Cell::BLANK {
-                self.blank();
+                let run = cells.iter().take_while(|cell| **cell == Cell::BLANK).count();
+                self.blank(run);
+                cells = &cells[run..];
                 continue;
             }
             self.end_blanks();
-            if cell.is_half() {
-                self.cells += 1;
-                continue;
-            }
-            if cell.look != self.look {
+            if cell.look != self.look && !cell.is_half() {
                 self.put_look(cell.look, pool);
             }
-            self.put(cell, pool);
+            let before = self.bytes.len();
+            let plain = cells.iter().map_while(|cell| cell.ascii().filter(|_| cell.look == self.look));
+            self.bytes.extend(plain);
+            let run = self.bytes.len() - before;
+            self.cells += run as u32;
+            if run == 0 {
+                self.put(cell, pool);
+            }
+            cells = &cells[run.max(1)..];
         }
     }
 
     /// The empty cell before a wide character that did not fit is none of the
     /// line's.
     fn join(&mut self, next: &Row) {
-        if next.width(0) == 2
-            && let Some((_, count)) = &mut self.blanks
-            && *count == 1
-        {
+        if next.width(0) == 2 && self.blanks == Some(1) {
             self.blanks = None;
             self.cells -= 1;
         }
@@ -166,6 +179,9 @@ impl Open {
 
     fn put(&mut self, cell: Cell, pool: &Pool) {
         self.cells += 1;
+        if cell.is_half() {
+            return;
+        }
         if let Some(text) = cell.text() {
             let text = pool.text(text);
             let first = text.chars().next().map_or(0, width);
@@ -179,10 +195,6 @@ impl Open {
         if code == 0 {
             // An empty cell with a look.
             self.bytes.extend_from_slice(&[BLANKS, 0]);
-            return;
-        }
-        if code < 0x80 {
-            self.bytes.push(code as u8);
             return;
         }
         let c = char::from_u32(code).unwrap_or_default();
@@ -212,14 +224,13 @@ impl Open {
         }
     }
 
-    fn blank(&mut self) {
-        self.cells += 1;
-        let at = self.bytes.len();
-        self.blanks.get_or_insert((at, 0)).1 += 1;
+    fn blank(&mut self, run: usize) {
+        self.cells += run as u32;
+        *self.blanks.get_or_insert(0) += run;
     }
 
     fn end_blanks(&mut self) {
-        if let Some((_, count)) = self.blanks.take() {
+        if let Some(count) = self.blanks.take() {
             self.bytes.push(BLANKS);
             put_number(&mut self.bytes, count as u32);
         }
@@ -227,7 +238,7 @@ impl Open {
 
     /// Takes the blank cells at the end away.
     fn trim(&mut self) {
-        if let Some((_, count)) = self.blanks.take() {
+        if let Some(count) = self.blanks.take() {
             self.cells -= count as u32;
         }
     }
@@ -248,45 +259,53 @@ pub(crate) fn decode(bytes: &[u8], pool: &mut Pool) -> Vec<Cell> {
             }
             Item::Blanks(0) => cells.push(Cell::null(look)),
             Item::Blanks(count) => cells.extend(std::iter::repeat_n(Cell::BLANK, count)),
-            Item::Char { c, width: 0, alone: false } => {
-                let lead = cells.iter_mut().rev().find(|cell: &&mut Cell| !cell.is_half());
-                if let Some(lead) = lead {
-                    pool.join(lead, c);
+            Item::Text(text) => {
+                for c in String::from_utf8_lossy(text).chars() {
+                    decode_char(c, look, &mut cells, pool);
                 }
             }
-            Item::Char { c, width, .. } => {
-                cells.push(Cell::of(u32::from(c), width, look));
-                if width == 2 {
-                    cells.push(Cell::half(look));
-                }
-            }
+            Item::Alone { c, width } => cells.push(Cell::of(u32::from(c), width, look)),
         }
     }
     cells
 }
 
-/// One mark or character of a line.
+fn decode_char(c: char, look: Look, cells: &mut Vec<Cell>, pool: &mut Pool) {
+    match width(c) {
+        0 => {
+            let lead = cells.iter_mut().rev().find(|cell: &&mut Cell| !cell.is_half());
+            if let Some(lead) = lead {
+                pool.join(lead, c);
+            }
+        }
+        width => {
+            cells.push(Cell::of(u32::from(c), width, look));
+            if width == 2 {
+                cells.push(Cell::half(look));
+            }
+        }
+    }
+}
+
+/// One mark of a line, or the text up to the next.
 #[derive(Debug)]
-pub(crate) enum Item {
-    Look {
-        fg: u32,
-        bg: u32,
-        extra: Option<(u8, u32, Link)>,
-    },
+pub(crate) enum Item<'a> {
+    /// The look from here on, with the shape and colour of the underline and
+    /// the link.
+    Look { fg: u32, bg: u32, extra: Option<(u8, u32, Link)> },
     /// So many cells without look; 0: one with the look.
     Blanks(usize),
-    Char {
-        c: char,
-        width: u8,
-        alone: bool,
-    },
+    /// Characters, as UTF-8.
+    Text(&'a [u8]),
+    /// A character that joins none, with a width that may not be its own.
+    Alone { c: char, width: u8 },
 }
 
 /// The items of a line.
 #[derive(Debug)]
 pub(crate) struct Items<'a>(pub(crate) &'a [u8]);
 
-impl Items<'_> {
+impl<'a> Items<'a> {
     fn number(&mut self) -> Option<u32> {
         let mut number = 0;
         for shift in (0..).step_by(7) {
@@ -307,7 +326,7 @@ impl Items<'_> {
         Some(String::from_utf8_lossy(text).into_owned())
     }
 
-    fn look(&mut self) -> Option<Item> {
+    fn look(&mut self) -> Option<Item<'a>> {
         let (fg, bg) = (self.number()?, self.number()?);
         if bg & back::HAS_EXTRA == 0 {
             return Some(Item::Look { fg, bg, extra: None });
@@ -332,21 +351,23 @@ impl Items<'_> {
     }
 }
 
-impl Iterator for Items<'_> {
-    type Item = Item;
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
 
-    fn next(&mut self) -> Option<Item> {
+    fn next(&mut self) -> Option<Item<'a>> {
         let first = *self.0.first()?;
         if first < LOOK {
-            let c = self.character()?;
-            return Some(Item::Char { c, width: width(c), alone: false });
+            let end = self.0.iter().position(|byte| *byte >= LOOK).unwrap_or(self.0.len());
+            let (text, rest) = self.0.split_at(end);
+            self.0 = rest;
+            return Some(Item::Text(text));
         }
         self.0 = &self.0[1..];
         match first {
             LOOK => self.look(),
             BLANKS => self.number().map(|count| Item::Blanks(count as usize)),
-            ALONE => self.character().map(|c| Item::Char { c, width: 0, alone: true }),
-            _ => self.character().map(|c| Item::Char { c, width: 1, alone: true }),
+            ALONE => self.character().map(|c| Item::Alone { c, width: 0 }),
+            _ => self.character().map(|c| Item::Alone { c, width: 1 }),
         }
     }
 }

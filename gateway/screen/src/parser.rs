@@ -35,6 +35,9 @@ pub(crate) const STRING_BYTES: usize = 64 * 1024;
 /// beyond has no effect on it.
 const SEQUENCE_BYTES: usize = 1024;
 
+/// Never shown, wherever it stands.
+const BYTE_ORDER_MARK: char = '\u{FEFF}';
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ground,
@@ -133,6 +136,12 @@ impl Parser {
     fn decode<'a>(&mut self, bytes: &'a [u8], to: &mut impl Actions) -> &'a [u8] {
         let byte = bytes[0];
         if self.partial_len == 0 {
+            if let Some((c, length)) = whole(bytes) {
+                if c != BYTE_ORDER_MARK {
+                    self.step(u32::from(c), to);
+                }
+                return &bytes[length..];
+            }
             if matches!(byte, 0xC0..=0xF7) {
                 self.partial[0] = byte;
                 self.partial_len = 1;
@@ -160,8 +169,7 @@ impl Parser {
         code = code << 6 | u32::from(byte & 0x3F);
         self.partial_len = 0;
         let least = [0x80, 0x800, 0x1_0000][length - 2];
-        let is_byte_order_mark = code == 0xFEFF;
-        if code >= least && char::from_u32(code).is_some() && !is_byte_order_mark {
+        if code >= least && char::from_u32(code).is_some_and(|c| c != BYTE_ORDER_MARK) {
             self.step(code, to);
         }
         &bytes[1..]
@@ -358,6 +366,18 @@ impl Parser {
         }
         self.text = String::new();
     }
+}
+
+/// A character beyond ASCII at the beginning of `bytes`, if it is there whole.
+fn whole(bytes: &[u8]) -> Option<(char, usize)> {
+    let length = match bytes[0] {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        _ => return None,
+    };
+    let c = std::str::from_utf8(bytes.get(..length)?).ok()?.chars().next()?;
+    Some((c, length))
 }
 
 const fn is_printable(byte: u8) -> bool {

@@ -91,26 +91,20 @@ impl Drawing {
         let may_wrap = line.len() > self.cols;
         let needs_care = Items(line).any(|item| match item {
             Item::Look { bg, .. } => may_wrap && bg & crate::cell::color::MODE != 0,
-            Item::Blanks(_) | Item::Char { alone: true, .. } => true,
-            Item::Char { .. } => false,
+            Item::Blanks(_) | Item::Alone { .. } => true,
+            Item::Text(_) => false,
         });
         if needs_care {
             return false;
         }
         self.new_line();
-        let mut pool = Pool::new();
         for item in Items(line) {
             match item {
                 Item::Look { fg, bg, extra } => {
-                    let look = Look { fg, bg, extra: 0 };
-                    let extra = extra.map(|(underline, color, link)| {
-                        let link = if link.uri.is_empty() { 0 } else { pool.link_id(link) };
-                        Extra { underline, color, link }
-                    });
-                    self.pen(look, extra.unwrap_or_default(), &pool);
+                    self.show(Shown::kept(fg, bg, extra));
                 }
-                Item::Char { c, .. } => self.out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-                Item::Blanks(_) => {}
+                Item::Text(text) => self.out.extend_from_slice(text),
+                Item::Blanks(_) | Item::Alone { .. } => {}
             }
         }
         true

@@ -37,6 +37,14 @@ impl Shown {
         }
     }
 
+    /// As the history keeps it.
+    pub(super) fn kept(fg: u32, bg: u32, extra: Option<(u8, u32, Link)>) -> Self {
+        let (underline, underline_color, link) = extra.unwrap_or_default();
+        let underline = if fg & front::UNDERLINE != 0 { underline.max(1) } else { underline };
+        let link = Some(link).filter(|link| !link.uri.is_empty());
+        Self { fg, bg: bg & !back::HAS_EXTRA, underline, underline_color, link }
+    }
+
     /// Whether rows that scroll in would get a background colour.
     pub(super) const fn has_back(&self) -> bool {
         self.bg & color::MODE != 0
