@@ -12,7 +12,7 @@ use crate::{
 const TAB: usize = 8;
 
 /// What DECSC saves.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Saved {
     pub(crate) x: usize,
     /// The row, counted from the top of the screen; it moves with the text, so
@@ -65,6 +65,13 @@ impl Buffer {
         let saved = self.saved;
         *self = Self::empty(cols, rows);
         self.saved = saved;
+    }
+
+    /// Whether nothing was done to it but to show it and to move its cursor.
+    pub(crate) fn is_untouched(&self, cols: usize, rows: usize) -> bool {
+        let is_blank = |row: &Row| !row.wrapped && row.cells.iter().all(|cell| *cell == Cell::BLANK);
+        let is_whole = (self.top, self.bottom) == (0, rows - 1) && self.tabs == default_tabs(cols);
+        is_whole && self.saved == Saved::default() && self.rows.iter().all(is_blank)
     }
 
     /// The row with the cursor.

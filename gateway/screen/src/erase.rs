@@ -177,7 +177,9 @@ impl Terminal {
     pub(crate) fn align(&mut self) {
         let look = Look { extra: 0, bg: self.pen.bg & !crate::cell::back::HAS_EXTRA, ..self.pen };
         self.go_to(0, 0);
-        let from = self.shown().y;
+        // In origin mode rows above the region stay, but not of the alternate
+        // screen, as xterm.js has it.
+        let from = if self.shows_alternate { 0 } else { self.shown().y };
         let buffer = self.buffer();
         for row in buffer.rows.iter_mut().skip(from) {
             row.fill(Cell::of(u32::from('E'), 1, look));

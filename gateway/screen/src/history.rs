@@ -132,7 +132,7 @@ impl History {
     /// does not fit into a row's last column is not counted.
     pub(crate) fn rows(&self, cols: usize) -> usize {
         let rows = |cells: u32| (cells as usize).div_ceil(cols).max(1);
-        let last = self.last.as_ref().map_or(0, |open| rows(open.cells));
+        let last = self.last.as_ref().map_or(0, |open| rows(open.cells - open.blanks.unwrap_or(0) as u32));
         self.lines.iter().map(|line| rows(line.cells)).sum::<usize>() + last
     }
 }

@@ -79,7 +79,7 @@ impl Model {
     /// The title that a program set; at most 256 characters, none of them a
     /// control character.
     #[must_use]
-    pub fn title(&self) -> &str {
-        &self.terminal.title
+    pub fn title(&self) -> String {
+        self.terminal.title.chars().filter(|c| !c.is_control()).collect()
     }
 }

@@ -21,6 +21,8 @@ struct Lines {
     y: usize,
     /// The saved cursor's row, counted from the first of `rows`.
     saved_y: i64,
+    /// The first row of all, counted alike: what was saved never goes above it.
+    first: i64,
     /// Rows that there may be above the screen at most.
     most_above: usize,
 }
@@ -37,7 +39,6 @@ impl Terminal {
         for buffer in [&mut self.normal, &mut self.alternate] {
             buffer.extend_tabs(cols);
         }
-        self.joint = None;
     }
 
     fn resize_normal(&mut self, cols: usize, rows: usize) {
@@ -73,6 +74,7 @@ impl Terminal {
             above: 0,
             y: buffer.y,
             saved_y: buffer.saved.y,
+            first: 0,
             most_above: 0,
         };
         if self.cols < cols {
@@ -92,19 +94,23 @@ impl Terminal {
             above: 0,
             y: self.normal.y,
             saved_y: self.normal.saved.y,
+            first: -(self.above as i64),
             most_above: usize::MAX,
         };
         let wanted = rows + self.rows;
         let mut have = 0;
         while have < wanted {
             let Some(cells) = self.history.pop(&mut self.pool) else { break };
-            have += cells.len().div_ceil(cols).max(1);
+            // The line with the cursor is not cut anew.
+            let length = cells.iter().rposition(|cell| cell.has_content()).map_or(0, |last| last + 1);
+            have += length.div_ceil(cols.max(self.cols)).max(1);
             for row in cut(cells, self.cols).into_iter().rev() {
                 lines.rows.push_front(row);
                 lines.above += 1;
             }
         }
         lines.saved_y += lines.above as i64;
+        lines.first += lines.above as i64;
         lines
     }
 }
@@ -138,7 +144,7 @@ impl Lines {
         while self.above > self.most_above {
             self.rows.pop_front();
             self.above -= 1;
-            self.saved_y = (self.saved_y - 1).max(0);
+            self.saved_y = (self.saved_y - 1).max(self.first);
         }
         buffer.x = buffer.x.min(cols - 1);
         self.y = self.y.min(new - 1) + came;
@@ -182,7 +188,7 @@ impl Lines {
                 }
             }
         }
-        self.saved_y = (self.saved_y - gone as i64).max(0);
+        self.saved_y = (self.saved_y - gone as i64).max(self.first);
     }
 
     /// Cuts what no longer fits.
@@ -194,6 +200,11 @@ impl Lines {
         // From below, since rows below the cursor go as others come.
         while end > 0 {
             let last = end - 1;
+            if last >= self.rows.len() {
+                // It went as rows came below it.
+                end = last;
+                continue;
+            }
             let mut from = last;
             while self.rows[from].wrapped && from > 0 {
                 from -= 1;

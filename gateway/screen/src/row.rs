@@ -104,8 +104,12 @@ impl Row {
         self.cells.fill(fill);
     }
 
-    /// Makes the row longer or shorter.
+    /// Makes the row longer or shorter. A wide character that loses its second
+    /// half goes.
     pub(crate) fn resize(&mut self, cols: usize) {
         self.cells.resize(cols, Cell::BLANK);
+        if self.width(cols - 1) == 2 {
+            self.set(cols - 1, Cell::BLANK);
+        }
     }
 }

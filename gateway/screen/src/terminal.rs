@@ -118,7 +118,6 @@ impl Terminal {
         self.charsets = Charsets::default();
         self.modes = Modes::default();
         (self.mouse, self.mouse_encoding) = (Mouse::None, MouseEncoding::Default);
-        self.cursor_hidden = false;
     }
 
     pub(crate) fn buffer(&mut self) -> &mut Buffer {
@@ -220,7 +219,7 @@ impl Terminal {
         if own == 2 {
             row.set(x + 1, Cell::half(look));
         }
-        buffer.x = (x + usize::from(own).max(1)).min(cols);
+        buffer.x = (x + usize::from(own).max(1)).min(cols + 1);
         self.spoil_half_behind(look);
     }
 

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use super::look::Shown;
+use super::look::{Shown, put_change};
 use crate::{
     cell::{Cell, Look},
     history::{Item, Items},
@@ -13,25 +13,27 @@ use crate::{
 
 /// What is printed where nothing stays: it is erased again.
 const FILLER: u8 = b'x';
+const WIDE_FILLER: &str = "\u{3000}";
 
 #[derive(Debug)]
 pub(super) struct Drawing {
     out: Vec<u8>,
     cols: usize,
-    rows: usize,
     /// What the terminal has; `None`: not known.
     shown: Option<Shown>,
     has_begun: bool,
     /// The cursor's column; `cols` when the next character wraps.
     x: usize,
-    /// The look of the last cell of the row above, where a filler stands.
-    filler: Option<Look>,
+    /// A filler stands in the next row already.
+    has_wrapped: bool,
+    /// No row will come behind the one that is drawn.
+    is_last: bool,
 }
 
 impl Drawing {
-    pub(super) fn new(cols: usize, rows: usize) -> Self {
+    pub(super) fn new(cols: usize) -> Self {
         let shown = Some(Shown::default());
-        Self { out: Vec::new(), cols, rows, shown, has_begun: false, x: 0, filler: None }
+        Self { out: Vec::new(), cols, shown, has_begun: false, x: 0, has_wrapped: false, is_last: false }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -59,6 +61,18 @@ impl Drawing {
         self.show(Shown::with(look, extra, pool));
     }
 
+    /// From a look that DECRC left to the pen, without a touch at its extra
+    /// attributes.
+    pub(super) fn change_pen(&mut self, from: Look, pen: Look) {
+        put_change(&mut self.out, from, pen);
+        self.shown = None;
+    }
+
+    /// OSC 8 of a pen.
+    pub(super) fn link(&mut self, extra: Extra, pool: &Pool) {
+        Shown::with(Look::default(), extra, pool).put_link(&mut self.out);
+    }
+
     fn show(&mut self, wanted: Shown) {
         if self.shown.as_ref() == Some(&wanted) {
             return;
@@ -78,7 +92,7 @@ impl Drawing {
 
     /// Another screen is drawn from its top.
     pub(super) fn begin(&mut self) {
-        (self.has_begun, self.x, self.filler) = (false, 0, None);
+        (self.has_begun, self.x, self.has_wrapped) = (false, 0, false);
     }
 
     pub(super) fn go_to(&mut self, x: usize, y: usize) {
@@ -98,6 +112,7 @@ impl Drawing {
             return false;
         }
         self.new_line();
+        self.plain();
         for item in Items(line) {
             match item {
                 Item::Look { fg, bg, extra } => {
@@ -129,8 +144,36 @@ impl Drawing {
         }
     }
 
+    /// Draws the rows of a screen: no row comes behind the last of them.
+    pub(super) fn last_rows<'a>(&mut self, rows: impl Iterator<Item = (bool, &'a [Cell])>, pool: &Pool) {
+        let mut rows = rows.peekable();
+        while let Some((wrapped, cells)) = rows.next() {
+            let next = rows.peek();
+            self.is_last = next.is_none();
+            let next = next.filter(|(wrapped, _)| *wrapped).map(|(_, cells)| *cells);
+            self.row(wrapped, cells, next, pool);
+        }
+        self.is_last = false;
+    }
+
+    /// Begins with a row that will scroll out, and that goes on in the first.
+    pub(super) fn begin_with_cut_line(&mut self) {
+        let before = if self.has_begun { "\r\n" } else { "" };
+        self.plain();
+        let _ = write!(self.out, "{before}\x1b[{}G{WIDE_FILLER}", self.cols);
+        (self.has_begun, self.x, self.has_wrapped) = (true, 0, true);
+    }
+
     fn row(&mut self, wrapped: bool, cells: &[Cell], next: Option<&[Cell]>, pool: &Pool) {
-        if wrapped && self.has_begun && self.x >= self.cols - 1 {
+        if self.has_wrapped {
+            self.plain();
+            // EL ends the wrapping of a row, ECH does not.
+            match wrapped {
+                true => _ = write!(self.out, "\r\x1b[{}X", self.cols),
+                false => self.out.extend_from_slice(b"\r\x1b[K"),
+            }
+            (self.x, self.has_wrapped) = (0, false);
+        } else if wrapped && self.has_begun && self.x >= self.cols - 1 {
             self.wrap(cells, pool);
         } else {
             self.new_line();
@@ -140,7 +183,7 @@ impl Drawing {
             at += self.cell(at, cells, pool);
         }
         if let Some(next) = next {
-            self.end_row(cells, next);
+            self.end_row(cells, next, pool);
         }
     }
 
@@ -151,7 +194,7 @@ impl Drawing {
             }
             self.out.extend_from_slice(b"\r\n");
         }
-        (self.has_begun, self.x, self.filler) = (true, 0, None);
+        (self.has_begun, self.x, self.has_wrapped) = (true, 0, false);
     }
 
     /// Prints the first cell of a row, so that the terminal wraps into it.
@@ -170,16 +213,6 @@ impl Drawing {
             // The row has come in with that colour.
             self.plain();
             self.out.extend_from_slice(b"\x1b[K");
-        }
-        if let Some(look) = self.filler.take() {
-            let _ = write!(self.out, "\x1b[A\x1b[{}G", self.cols);
-            self.look(look, pool);
-            let _ = write!(self.out, "\x1b[X\x1b[B\x1b[{}G", self.x.min(self.cols - 1) + 1);
-            // A full row's cursor has left its place behind the last column.
-            if self.x >= self.cols {
-                self.x = 0;
-                self.out.push(b'\r');
-            }
         }
         if !is_text {
             self.plain();
@@ -243,12 +276,16 @@ impl Drawing {
         let look = cells[at].look;
         self.look(look, pool);
         if at + 1 < self.cols {
-            let _ = write!(self.out, "\u{3000}\x1b[{}G ", at + 2);
+            let _ = write!(self.out, "{WIDE_FILLER}\x1b[{}G ", at + 2);
             self.plain();
             let _ = write!(self.out, "\x1b[{}G\x1b[X", at + 2);
             self.x = at + 1;
+        } else if !self.is_last {
+            // A wide character does not fit there, and leaves an empty cell.
+            self.out.extend_from_slice(WIDE_FILLER.as_bytes());
+            self.has_wrapped = true;
         } else if at > 0 && cells[at - 1].width() == 1 {
-            let _ = write!(self.out, "\x1b[{at}G\u{3000}\x1b[{at}G ");
+            let _ = write!(self.out, "\x1b[{at}G{WIDE_FILLER}\x1b[{at}G ");
             self.plain();
             let _ = write!(self.out, "\x1b[{at}G\x1b[X");
             self.x = at - 1;
@@ -259,19 +296,18 @@ impl Drawing {
     }
 
     /// Brings the cursor to where the next character wraps.
-    fn end_row(&mut self, cells: &[Cell], next: &[Cell]) {
+    fn end_row(&mut self, cells: &[Cell], next: &[Cell], pool: &Pool) {
         let last = cells[self.cols - 1];
-        if last.has_content() || last.is_half() || self.x >= self.cols {
+        if last.has_content() || last.is_half() || self.has_wrapped {
             return;
         }
         self.move_to(self.cols - 1);
-        if next[0].width() == 2 || self.rows == 1 {
-            return;
+        if next[0].width() < 2 || next[0].look != last.look {
+            // A wide character does not fit there, and leaves an empty cell.
+            self.look(last.look, pool);
+            self.out.extend_from_slice(WIDE_FILLER.as_bytes());
+            self.has_wrapped = true;
         }
-        self.plain();
-        self.out.push(FILLER);
-        self.x = self.cols;
-        self.filler = Some(last.look);
     }
 }
 

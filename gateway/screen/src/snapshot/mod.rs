@@ -25,14 +25,19 @@ impl Terminal {
     /// The bytes, with at most so many lines above the screen; `unfinished` is
     /// what the parser has of the next sequence.
     pub(crate) fn snapshot(&self, history_lines: usize, unfinished: &[u8]) -> Vec<u8> {
-        let mut drawing = Drawing::new(self.cols, self.rows);
+        let mut drawing = Drawing::new(self.cols);
         self.draw_normal(history_lines, &mut drawing);
         self.restore_buffer(&self.normal, &mut drawing);
         if self.shows_alternate {
+            self.put_cursor(&self.normal, self.normal.y, &mut drawing);
             drawing.plain();
-            drawing.put(b"\x1b[?47h\x1b[H");
-            drawing.begin();
-            drawing.rows(self.alternate.rows.iter().map(|row| self.drawn(row)), None, &self.pool);
+            drawing.put(b"\x1b[?47h");
+            if !self.alternate.is_untouched(self.cols, self.rows) {
+                drawing.put(b"\x1b[H");
+                drawing.begin();
+                let is_cut = self.alternate.rows.front().is_some_and(|row| row.wrapped);
+                self.draw_screen(&self.alternate, is_cut, &mut drawing);
+            }
             self.restore_buffer(&self.alternate, &mut drawing);
         } else {
             self.restore_hidden_alternate(&mut drawing);
@@ -56,13 +61,25 @@ impl Terminal {
             }
         }
         let first = self.normal.rows.front().filter(|row| row.wrapped).map(|row| self.drawn(row).1);
-        if history_lines > 0
-            && let Some(cells) = self.history.unfinished(&mut scratch)
-        {
+        let newest = self.history.unfinished(&mut scratch).filter(|_| history_lines > 0);
+        let is_cut = first.is_some() && newest.is_none();
+        if let Some(cells) = newest {
             let rows = cut(cells, self.cols);
             drawing.rows(rows.iter().map(|row| self.drawn(row)), first, &scratch);
         }
-        drawing.rows(self.normal.rows.iter().map(|row| self.drawn(row)), None, &self.pool);
+        self.draw_screen(&self.normal, is_cut, drawing);
+        if is_cut {
+            drawing.put(b"\x1b[3J");
+        }
+    }
+
+    /// The rows of a screen; `is_cut`: the row is gone that goes on in the
+    /// first one.
+    fn draw_screen(&self, buffer: &Buffer, is_cut: bool, drawing: &mut Drawing) {
+        if is_cut {
+            drawing.begin_with_cut_line();
+        }
+        drawing.last_rows(buffer.rows.iter().map(|row| self.drawn(row)), &self.pool);
     }
 
     fn drawn<'a>(&self, row: &'a Row) -> (bool, &'a [Cell]) {
@@ -78,19 +95,27 @@ impl Terminal {
                 drawing.put(b"\x1bH");
             }
         }
-        self.restore_saved(buffer.saved, drawing);
+        // Nothing was saved, which counts as the first row of all.
+        let first = if std::ptr::eq(buffer, &raw const self.normal) { self.above as i64 } else { 0 };
+        if buffer.saved != (Saved { y: -first, ..Saved::default() }) {
+            let is_normal = std::ptr::eq(buffer, &raw const self.normal);
+            self.restore_saved(buffer.saved, is_normal, drawing);
+        }
         if (buffer.top, buffer.bottom) != (0, self.rows - 1) {
             drawing.put_fmt(format_args!("\x1b[{};{}r", buffer.top + 1, buffer.bottom + 1));
         }
     }
 
-    fn restore_saved(&self, saved: Saved, drawing: &mut Drawing) {
+    fn restore_saved(&self, saved: Saved, is_normal: bool, drawing: &mut Drawing) {
         let Saved { x, y, look, charset } = saved;
         let y = usize::try_from(y).unwrap_or(0);
-        if x == 0 && y == 0 && look == Look::default() && charset.is_none() {
-            return;
+        if x >= self.cols && is_normal {
+            drawing.put(b"\x1b[?47h");
+            drawing.go_to(self.cols - 1, y.min(self.rows - 1));
+            drawing.put(b"x\x1b[?47l");
+        } else {
+            drawing.go_to(x.min(self.cols - 1), y.min(self.rows - 1));
         }
-        drawing.go_to(x.min(self.cols - 1), y.min(self.rows - 1));
         // Of extra attributes only a flag is saved; any sets it.
         let wants_flag = look.bg & back::HAS_EXTRA != 0 && look.fg & front::UNDERLINE == 0;
         drawing.look(Look { bg: look.bg & !back::HAS_EXTRA, ..look }, &self.pool);
@@ -110,10 +135,9 @@ impl Terminal {
     /// saved there.
     fn restore_hidden_alternate(&self, drawing: &mut Drawing) {
         drawing.plain();
-        let Saved { x, y, look, charset } = self.alternate.saved;
-        if x != 0 || y != 0 || look != Look::default() || charset.is_some() {
+        if self.alternate.saved != Saved::default() {
             drawing.put(b"\x1b[?47h");
-            self.restore_saved(self.alternate.saved, drawing);
+            self.restore_saved(self.alternate.saved, false, drawing);
             drawing.put(b"\x1b[?47l");
         }
     }
@@ -165,12 +189,10 @@ impl Terminal {
 
     fn restore_cursor_and_pen(&self, drawing: &mut Drawing) {
         let sets = &self.charsets;
-        let is_restored = sets.current != sets.sets[sets.level];
+        let is_other_set = sets.current != sets.sets[sets.level];
+        let is_restored = is_other_set || self.has_restored_pen();
         if is_restored {
-            // What DECRC leaves.
-            self.put_charsets(drawing);
-            drawing.put(b"\x1b8");
-            drawing.forget_look();
+            self.restore_as_saved(is_other_set, drawing);
         }
         if self.modes.origin {
             drawing.put(b"\x1b[?6h");
@@ -181,8 +203,8 @@ impl Terminal {
         let y = buffer.y.saturating_sub(top);
         match joint {
             Some((at, _)) => drawing.go_to(at, y),
-            None if buffer.x < self.cols => drawing.go_to(buffer.x, y),
-            None => self.put_behind_last_column(y, drawing),
+            None if is_restored => self.put_cursor_of_other(buffer, y, drawing),
+            None => self.put_cursor(buffer, y, drawing),
         }
         if !is_restored {
             self.put_charsets(drawing);
@@ -193,7 +215,9 @@ impl Terminal {
         if self.modes.insert {
             drawing.put(b"\x1b[4h");
         }
-        drawing.pen(self.pen, self.pen_extra, &self.pool);
+        if !is_restored {
+            drawing.pen(self.pen, self.pen_extra, &self.pool);
+        }
         if let Some((_, text)) = joint {
             if self.modes.insert {
                 let width = self.joint.map_or(1, |joint| joint.width);
@@ -203,11 +227,49 @@ impl Terminal {
         }
     }
 
+    /// Whether the pen's flags came back with a saved cursor, and its extra
+    /// attributes did not: no SGR leaves that.
+    fn has_restored_pen(&self) -> bool {
+        let (underlined, has_extra) = (self.pen.fg & front::UNDERLINE, self.pen.bg & back::HAS_EXTRA);
+        let saved = self.shown().saved.look;
+        let counts = self.pen_extra.counts();
+        let fits = (underlined != 0, has_extra != 0) == (self.pen_extra.underline != 0, counts);
+        let extra_fits = has_extra == saved.bg & back::HAS_EXTRA || (has_extra != 0) == counts;
+        !fits && underlined == saved.fg & front::UNDERLINE && extra_fits
+    }
+
+    /// What DECRC left: the saved flags and character set, and the pen's extra
+    /// attributes.
+    fn restore_as_saved(&self, is_other_set: bool, drawing: &mut Drawing) {
+        self.put_charsets(drawing);
+        drawing.pen(self.pen, self.pen_extra, &self.pool);
+        drawing.put(b"\x1b8");
+        let saved = self.shown().saved.look;
+        if !self.has_restored_pen() {
+            drawing.forget_look();
+            drawing.pen(self.pen, self.pen_extra, &self.pool);
+        } else {
+            drawing.change_pen(saved, self.pen);
+            if (saved.bg ^ self.pen.bg) & back::HAS_EXTRA != 0 {
+                // A link, also none, looks at what there is.
+                drawing.link(self.pen_extra, &self.pool);
+            }
+        }
+        if !is_other_set {
+            let shift: &[u8] = [&b"\x0F"[..], b"\x0E", b"\x1bn", b"\x1bo"][self.charsets.level];
+            drawing.put(shift);
+        }
+    }
+
     /// Where the character stands that another may join, and what to print for
     /// it; `None` when there is none, or it cannot be printed again.
     fn joint_cell(&self) -> Option<(usize, String)> {
         let Joint { width, typed } = self.joint?;
         let buffer = self.shown();
+        if width == 2 && !self.modes.wrap && buffer.x + 1 == self.cols {
+            // It did not fit, and was not printed then either.
+            return Some((buffer.x, typed.to_string()));
+        }
         let at = buffer.x.checked_sub(usize::from(width))?;
         let cell = *buffer.rows[buffer.y].cells.get(at)?;
         let shown = text_of(cell, &self.pool);
@@ -217,21 +279,59 @@ impl Terminal {
         is_it.then(|| (at, std::iter::once(typed).chain(shown.chars().skip(1)).collect()))
     }
 
-    /// To behind the last column, where the next character wraps.
-    fn put_behind_last_column(&self, y: usize, drawing: &mut Drawing) {
-        let buffer = self.shown();
+    /// To where the cursor of the shown buffer is, which may be behind the last
+    /// column; `y` counts as the terminal counts rows now.
+    fn put_cursor(&self, buffer: &Buffer, y: usize, drawing: &mut Drawing) {
+        if self.is_out_of_region(buffer) {
+            return self.put_cursor_of_other(buffer, y, drawing);
+        }
+        if buffer.x < self.cols {
+            return drawing.go_to(buffer.x, y);
+        }
+        let came_along = (self.normal.x, self.normal.y) == (buffer.x, buffer.y);
+        let is_normal = std::ptr::eq(buffer, &raw const self.normal);
+        if !is_normal && came_along && buffer.is_untouched(self.cols, self.rows) {
+            return;
+        }
         let cells = &buffer.rows[buffer.y].cells;
         let last = self.cols - 1;
         let at = if cells[last].is_half() { last - 1 } else { last };
+        if !cells[at].has_content() {
+            return self.put_cursor_of_other(buffer, y, drawing);
+        }
         drawing.go_to(at, y);
-        if cells[at].has_content() {
-            drawing.text(cells[at], &self.pool);
-        } else if !self.shows_alternate {
-            // The other screen's cursor comes back with it, and nothing else.
-            drawing.plain();
-            drawing.put(b"\x1b[?47h");
-            drawing.go_to(last, buffer.y);
-            drawing.put(b"x\x1b[?47l");
+        drawing.text(cells[at], &self.pool);
+        // The next look is told in any case: nothing shall join this one.
+        drawing.forget_look();
+        self.put_further(buffer, drawing);
+    }
+
+    /// The same without a touch at the shown buffer and the pen: the other
+    /// screen's cursor comes back with it, and nothing else. The alternate
+    /// screen would not come back.
+    fn put_cursor_of_other(&self, buffer: &Buffer, y: usize, drawing: &mut Drawing) {
+        let x = buffer.x.min(self.cols - 1);
+        let is_plain = buffer.x < self.cols && !self.is_out_of_region(buffer);
+        if is_plain || std::ptr::eq(buffer, &raw const self.alternate) {
+            return drawing.go_to(x, y);
+        }
+        drawing.put(b"\x1b[?47h");
+        drawing.go_to(x, buffer.y);
+        drawing.put(if buffer.x < self.cols { b"" } else { b"x" });
+        drawing.put(b"\x1b[?47l");
+        self.put_further(buffer, drawing);
+    }
+
+    /// In origin mode only another screen's cursor comes out of the region.
+    fn is_out_of_region(&self, buffer: &Buffer) -> bool {
+        let is_shown = std::ptr::eq(buffer, self.shown());
+        is_shown && self.modes.origin && !(buffer.top..=buffer.bottom).contains(&buffer.y)
+    }
+
+    /// A character without width that stood alone has moved the cursor further.
+    fn put_further(&self, buffer: &Buffer, drawing: &mut Drawing) {
+        if buffer.x > self.cols {
+            drawing.put("\x1b\\\u{200B}".as_bytes());
         }
     }
 
