@@ -10,6 +10,7 @@ use crate::{
     cell::{Cell, Look, back},
     pool::{Extra, Link, Pool},
     row::Row,
+    terminal::cut,
     width,
 };
 
@@ -35,6 +36,8 @@ const NARROW: u8 = 0xFB;
 struct Line {
     bytes: Box<[u8]>,
     cells: u32,
+    /// The columns of the rows that it was made of.
+    cols: u16,
 }
 
 #[derive(Debug)]
@@ -53,6 +56,7 @@ pub(crate) struct History {
 struct Open {
     bytes: Vec<u8>,
     cells: u32,
+    cols: u16,
     look: Look,
     /// How many blank cells there are at its end.
     blanks: Option<usize>,
@@ -82,9 +86,7 @@ impl History {
         }
         let spare = &mut self.spare;
         let open = self.last.get_or_insert_with(|| Open::with(std::mem::take(spare)));
-        if goes_on {
-            open.join(row);
-        }
+        open.cols = row.cells.len() as u16;
         open.push(row, pool);
     }
 
@@ -92,7 +94,7 @@ impl History {
     fn close(&mut self) {
         let Some(mut open) = self.last.take() else { return };
         open.trim();
-        let line = Line { bytes: Box::from(&*open.bytes), cells: open.cells };
+        let line = Line { bytes: Box::from(&*open.bytes), cells: open.cells, cols: open.cols };
         self.spare = open.bytes;
         self.bytes += line.bytes.len() + OVERHEAD;
         self.lines.push_back(line);
@@ -102,30 +104,30 @@ impl History {
         }
     }
 
-    /// Takes the newest line out, as cells.
-    pub(crate) fn pop(&mut self, pool: &mut Pool) -> Option<Vec<Cell>> {
-        if let Some(cells) = self.unfinished(pool) {
+    /// Takes the newest line out, as rows of a width.
+    pub(crate) fn pop(&mut self, cols: usize, pool: &mut Pool) -> Option<VecDeque<Row>> {
+        if let Some(rows) = self.unfinished(cols, pool) {
             self.last = None;
-            return Some(cells);
+            return Some(rows);
         }
         let line = self.lines.pop_back()?;
         self.bytes -= line.bytes.len() + OVERHEAD;
-        Some(decode(&line.bytes, pool))
+        Some(Kept::of(&line).rows(cols, pool))
     }
 
     /// The newest lines that have left the screen wholly, with the one that
-    /// [`Self::unfinished`] gives so many; oldest first, as they are kept.
-    pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = &[u8]> {
+    /// [`Self::unfinished`] gives so many; oldest first.
+    pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = Kept<'_>> {
         let skipped = self.len().saturating_sub(count);
-        self.lines.iter().map(|line| &*line.bytes).skip(skipped)
+        self.lines.iter().map(Kept::of).skip(skipped)
     }
 
-    /// The newest line, which may go on on the screen, as cells.
-    pub(crate) fn unfinished(&self, pool: &mut Pool) -> Option<Vec<Cell>> {
+    /// The newest line, which may go on on the screen, as rows of a width.
+    pub(crate) fn unfinished(&self, cols: usize, pool: &mut Pool) -> Option<VecDeque<Row>> {
         let open = self.last.as_ref()?;
         let mut cells = decode(&open.bytes, pool);
         cells.resize(cells.len() + open.blanks.unwrap_or(0), Cell::BLANK);
-        Some(cells)
+        Some(cut(joined(cells, usize::from(open.cols), cols), cols))
     }
 
     /// How many rows of a width all lines take, nearly: a wide character that
@@ -165,15 +167,6 @@ impl Open {
                 self.put(cell, pool);
             }
             cells = &cells[run.max(1)..];
-        }
-    }
-
-    /// The empty cell before a wide character that did not fit is none of the
-    /// line's.
-    fn join(&mut self, next: &Row) {
-        if next.width(0) == 2 && self.blanks == Some(1) {
-            self.blanks = None;
-            self.cells -= 1;
         }
     }
 
@@ -244,8 +237,43 @@ impl Open {
     }
 }
 
+/// A line as it is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept<'a> {
+    pub(crate) bytes: &'a [u8],
+    cols: u16,
+}
+
+impl<'a> Kept<'a> {
+    fn of(line: &'a Line) -> Self {
+        Self { bytes: &line.bytes, cols: line.cols }
+    }
+
+    /// Its rows at a width.
+    pub(crate) fn rows(self, cols: usize, pool: &mut Pool) -> VecDeque<Row> {
+        cut(joined(decode(self.bytes, pool), usize::from(self.cols), cols), cols)
+    }
+}
+
+/// The cells of rows of a width, for rows of another: the empty cell at the end
+/// of a row is none of the line's when a wide character did not fit there.
+fn joined(mut cells: Vec<Cell>, old: usize, new: usize) -> Vec<Cell> {
+    if old == new || cells.len() <= old {
+        return cells;
+    }
+    let is_left_over = |at: usize, cells: &[Cell]| {
+        let next = cells.get(at + 1).is_some_and(|next| next.width() == 2);
+        next && at % old == old - 1 && !cells[at].has_content() && cells[at].width() == 1
+    };
+    let left_over: Vec<usize> = (0..cells.len()).filter(|at| is_left_over(*at, &cells)).collect();
+    for at in left_over.into_iter().rev() {
+        cells.remove(at);
+    }
+    cells
+}
+
 /// The cells of a line.
-pub(crate) fn decode(bytes: &[u8], pool: &mut Pool) -> Vec<Cell> {
+fn decode(bytes: &[u8], pool: &mut Pool) -> Vec<Cell> {
     let mut cells = Vec::with_capacity(bytes.len());
     let mut look = Look::default();
     for item in Items(bytes) {

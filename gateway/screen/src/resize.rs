@@ -5,12 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{
-    buffer::Buffer,
-    cell::Cell,
-    row::Row,
-    terminal::{Terminal, cut},
-};
+use crate::{buffer::Buffer, cell::Cell, row::Row, terminal::Terminal};
 
 /// A buffer's rows with some of those above the screen.
 struct Lines {
@@ -100,14 +95,13 @@ impl Terminal {
         let wanted = rows + self.rows;
         let mut have = 0;
         while have < wanted {
-            let Some(cells) = self.history.pop(&mut self.pool) else { break };
+            let Some(line) = self.history.pop(self.cols, &mut self.pool) else { break };
             // The line with the cursor is not cut anew.
-            let length = cells.iter().rposition(|cell| cell.has_content()).map_or(0, |last| last + 1);
-            have += length.div_ceil(cols.max(self.cols)).max(1);
-            for row in cut(cells, self.cols).into_iter().rev() {
-                lines.rows.push_front(row);
-                lines.above += 1;
-            }
+            let length: usize = line.iter().map(|row| row.cells.len()).sum();
+            let empty = line.back().map_or(0, |row| row.cells.len() - row.trimmed().min(row.cells.len()));
+            have += (length - empty).div_ceil(cols.max(self.cols)).max(1);
+            lines.above += line.len();
+            line.into_iter().rev().for_each(|row| lines.rows.push_front(row));
         }
         lines.saved_y += lines.above as i64;
         lines.first += lines.above as i64;

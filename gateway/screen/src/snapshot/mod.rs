@@ -13,11 +13,10 @@ use crate::{
     buffer::{Buffer, Saved, default_tabs},
     cell::{Cell, Look, back, front},
     charset::{Charset, mapped},
-    history::decode,
     osc::FOREGROUND,
     pool::Pool,
     row::Row,
-    terminal::{Joint, Terminal, cut},
+    terminal::{Joint, Terminal},
 };
 use draw::{Drawing, fits, text_of};
 
@@ -52,8 +51,8 @@ impl Terminal {
     fn draw_normal(&self, history_lines: usize, drawing: &mut Drawing) {
         let mut scratch = Pool::new();
         for line in self.history.newest(history_lines) {
-            if !drawing.line(line) {
-                let rows = cut(decode(line, &mut scratch), self.cols);
+            if !drawing.line(line.bytes) {
+                let rows = line.rows(self.cols, &mut scratch);
                 drawing.rows(rows.iter().map(|row| self.drawn(row)), None, &scratch);
             }
             if scratch.wants_sweep() {
@@ -61,10 +60,9 @@ impl Terminal {
             }
         }
         let first = self.normal.rows.front().filter(|row| row.wrapped).map(|row| self.drawn(row).1);
-        let newest = self.history.unfinished(&mut scratch).filter(|_| history_lines > 0);
+        let newest = self.history.unfinished(self.cols, &mut scratch).filter(|_| history_lines > 0);
         let is_cut = first.is_some() && newest.is_none();
-        if let Some(cells) = newest {
-            let rows = cut(cells, self.cols);
+        if let Some(rows) = newest {
             drawing.rows(rows.iter().map(|row| self.drawn(row)), first, &scratch);
         }
         self.draw_screen(&self.normal, is_cut, drawing);
