@@ -92,6 +92,14 @@ fmt:
 sim SEEDS="10000":
     CHATCODE_SIM_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-proto --test session_sim -- --nocapture
 
+# Random faults on every hop of real processes, this many one after the other; the programs have to be built.
+faults COUNT="200":
+    CHATCODE_FAULTS={{COUNT}} cargo test --locked --test mesh faults -- --nocapture
+
+# The screen model against xterm.js itself, with this many generated streams of each kind.
+differential SEEDS="20000": web-deps
+    CHATCODE_DIFFERENTIAL_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-screen --test differential
+
 # Measure in release mode beside a plain PTY; figures go to target/bench/latest.jsonl.
 bench *ARGS: release
     cargo run --release --locked -p chatcode-bench -- "$@"

@@ -25,6 +25,9 @@ pub struct Way {
     pub loss_permille: AtomicU32,
     /// Delays each packet by this time, one way, in microseconds.
     pub delay_us: AtomicU64,
+    /// Delays each packet by up to this more, so that they come in another
+    /// order, in microseconds.
+    pub jitter_us: AtomicU64,
     /// Loses every packet.
     pub cut: AtomicBool,
 }
@@ -140,7 +143,8 @@ fn pass(
     if lost || way.cut.load(Ordering::Relaxed) || under_way.len() >= UNDER_WAY {
         return;
     }
-    let delay = Duration::from_micros(way.delay_us.load(Ordering::Relaxed));
+    let jitter = random.random_range(0..=way.jitter_us.load(Ordering::Relaxed));
+    let delay = Duration::from_micros(way.delay_us.load(Ordering::Relaxed) + jitter);
     let packet = packet.to_vec();
     under_way.spawn(async move {
         if !delay.is_zero() {

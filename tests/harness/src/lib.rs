@@ -4,13 +4,15 @@
 //! - [`proc`]: one real process; [`mesh`]: core, edge and gateway together.
 //! - [`http`]: requests with every header in the test's hand; [`page`]: what a
 //!   browser's page does; [`terminal`]: one attachment that resumes by itself.
-//! - [`forward`]: a seeded forwarder that cuts, delays and loses packets.
+//! - [`forward`]: a seeded forwarder that cuts, delays, reorders and loses
+//!   packets; [`tcp`]: one that resets and silences connections.
 
 pub mod forward;
 pub mod http;
 pub mod mesh;
 pub mod page;
 pub mod proc;
+pub mod tcp;
 pub mod terminal;
 
 use std::time::Duration;

@@ -30,6 +30,9 @@ pub struct Mesh {
     pub admin: Arc<Identity>,
     grpc: String,
     link: String,
+    /// Where the edge finds the core, and the gateway the links.
+    edge_core: String,
+    gateway_link: String,
     listen: String,
     folder: TempDir,
 }
@@ -55,7 +58,9 @@ impl Mesh {
         let edge = start_edge(&folder, &grpc, "127.0.0.1:0").await?;
         let listen = edge.word("listen")?;
         let gateway = start_gateway(&folder, &link).await?;
-        Ok(Self { core, edge, gateway, admin: Arc::new(admin), grpc, link, listen, folder })
+        let (edge_core, gateway_link) = (grpc.clone(), link.clone());
+        let admin = Arc::new(admin);
+        Ok(Self { core, edge, gateway, admin, grpc, link, edge_core, gateway_link, listen, folder })
     }
 
     /// The address of the core's gRPC listener.
@@ -175,8 +180,18 @@ impl Mesh {
     /// When the new one does not come up.
     pub async fn replace_edge(&mut self) -> anyhow::Result<()> {
         self.edge.kill().await?;
-        self.edge = start_edge(&self.folder, &self.grpc, &self.listen).await?;
+        self.edge = start_edge(&self.folder, &self.edge_core, &self.listen).await?;
         Ok(())
+    }
+
+    /// Points the edge at another address of the core (a forwarder) and
+    /// restarts it on its port.
+    ///
+    /// # Errors
+    /// When the new one does not come up.
+    pub async fn edge_through(&mut self, core: &str) -> anyhow::Result<()> {
+        core.clone_into(&mut self.edge_core);
+        self.replace_edge().await
     }
 
     /// `kill -9` of the gateway's daemon, and a new one.
@@ -185,7 +200,7 @@ impl Mesh {
     /// When the new one does not come up.
     pub async fn replace_gateway(&mut self) -> anyhow::Result<()> {
         self.gateway.kill().await?;
-        self.gateway = start_gateway(&self.folder, &self.link).await?;
+        self.gateway = start_gateway(&self.folder, &self.gateway_link).await?;
         Ok(())
     }
 
@@ -195,9 +210,8 @@ impl Mesh {
     /// # Errors
     /// When the new one does not come up.
     pub async fn gateway_through(&mut self, link: &str) -> anyhow::Result<()> {
-        self.gateway.kill().await?;
-        self.gateway = start_gateway(&self.folder, link).await?;
-        Ok(())
+        link.clone_into(&mut self.gateway_link);
+        self.replace_gateway().await
     }
 }
 
