@@ -1,0 +1,194 @@
+//! What no program means well by: noise, floods and extremes. Nothing panics,
+//! and what is kept stays within its bounds.
+
+use chatcode_proto::pb::Winsize;
+use chatcode_screen::Model;
+
+const SMALL: Winsize = Winsize { rows: 24, cols: 80 };
+const HISTORY: u32 = 1000;
+
+/// Bytes that look like chance, the same at every run (xorshift).
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+
+    /// Mostly sequences and text, cut and mixed.
+    fn sequences(&mut self, count: usize) -> Vec<u8> {
+        const PIECES: &[&[u8]] = &[
+            b"\x1b[",
+            b"\x1b]8;;http://a/",
+            b"\x1b]",
+            b"\x1bP$q",
+            b"\x1b(0",
+            b"?1049",
+            b"h",
+            b"l",
+            b"m",
+            b";",
+            b"38:2::1:2:3",
+            b"9",
+            b"\x07",
+            b"\x1b\\",
+            b"r",
+            b"\xe6\x97\xa5",
+            b"e\xcc\x81",
+            b"x",
+            b"\n",
+            b"\r",
+            b"\x1b7",
+            b"\x1b8",
+            b"L",
+            b"J",
+            b"\xf0\x9f",
+            b"\x9b",
+            b"\xc2\x9b",
+            b"2147483647",
+            b"S",
+            b"@",
+            b"P",
+            b"X",
+            b"b",
+            b"\t",
+            b"\x08",
+            b"\x1bM",
+            b"\x1bD",
+        ];
+        let mut bytes = Vec::new();
+        while bytes.len() < count {
+            bytes.extend_from_slice(PIECES[self.next() as usize % PIECES.len()]);
+        }
+        bytes
+    }
+}
+
+fn fed(winsize: Winsize, bytes: &[u8]) -> Model {
+    let mut model = Model::new(winsize, HISTORY);
+    model.feed(bytes);
+    model
+}
+
+#[test]
+fn noise_of_any_kind_and_size_breaks_nothing() {
+    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+    for winsize in
+        [Winsize { rows: 1, cols: 1 }, Winsize { rows: 2, cols: 3 }, SMALL, Winsize { rows: 500, cols: 1000 }]
+    {
+        let mut model = Model::new(winsize, HISTORY);
+        for turn in 0..60 {
+            let bytes = if turn % 2 == 0 { noise.bytes(4096) } else { noise.sequences(4096) };
+            model.feed(&bytes);
+            if turn % 5 == 0 {
+                let (rows, cols) = (noise.next() as u32 % 60 + 1, noise.next() as u32 % 200 + 1);
+                model.resize(Winsize { rows, cols });
+            }
+            assert!(model.take_answers().len() <= 4096);
+            assert!(model.title().chars().count() <= 256);
+            assert!(!model.snapshot(100).is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_of_a_snapshot_is_the_same() {
+    let mut noise = Noise(42);
+    for turn in 0..300 {
+        let winsize = Winsize { rows: noise.next() as u32 % 8 + 2, cols: noise.next() as u32 % 20 + 4 };
+        let text: Vec<u8> = noise.sequences(200).into_iter().filter(|byte| *byte < 0x80).collect();
+        let first = fed(winsize, &text).snapshot(HISTORY);
+        let again = fed(winsize, &first).snapshot(HISTORY);
+        let third = fed(winsize, &again).snapshot(HISTORY);
+        assert_eq!(
+            String::from_utf8_lossy(&again),
+            String::from_utf8_lossy(&third),
+            "turn {turn}, {winsize:?}: {}",
+            text.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn a_screen_full_of_links_and_colours_is_kept_within_bounds() {
+    let mut model = Model::new(SMALL, HISTORY);
+    for n in 0..40_000 {
+        let address = format!("https://example.org/{n}/{}", "x".repeat(n % 300));
+        model.feed(
+            format!("\x1b]8;;{address}\x1b\\\x1b[38;2;{};{};{}m#", n % 256, n / 256 % 256, n % 7).as_bytes(),
+        );
+    }
+    let snapshot = model.snapshot(0);
+    assert!(snapshot.len() < 2 * 1024 * 1024, "{}", snapshot.len());
+    assert!(
+        snapshot.windows(7).filter(|part| part == b"https:/").count() > 1000,
+        "the newest links are there"
+    );
+}
+
+#[test]
+fn a_flood_leaves_only_the_lines_that_are_kept() {
+    let mut flood = String::new();
+    for n in 0..16_384 {
+        flood.push_str(&format!("line {n}\r\n"));
+    }
+    let model = fed(SMALL, flood.as_bytes());
+    let snapshot = String::from_utf8_lossy(&model.snapshot(u32::MAX)).into_owned();
+    let lines: Vec<&str> = snapshot.lines().filter(|line| line.starts_with("line ")).collect();
+    assert!((HISTORY as usize..HISTORY as usize + 24).contains(&lines.len()), "{}", lines.len());
+    assert_eq!(lines.last(), Some(&"line 16383"));
+    let few = String::from_utf8_lossy(&model.snapshot(10)).into_owned();
+    assert_eq!(few.lines().filter(|line| line.starts_with("line ")).count(), 10 + 23);
+}
+
+#[test]
+fn one_endless_line_is_cut_and_its_memory_is_bounded() {
+    let mut model = Model::new(SMALL, HISTORY);
+    let chunk = [b'y'; 64 * 1024];
+    for _ in 0..512 {
+        model.feed(&chunk);
+    }
+    // A line of the history is cut at 64 KiB, and 1000 of them are more than came.
+    assert!(model.snapshot(u32::MAX).len() <= 33 * 1024 * 1024);
+    let few = model.snapshot(2).len();
+    assert!(few <= 3 * 66 * 1024, "{few}");
+}
+
+#[test]
+fn strings_that_never_end_are_not_kept() {
+    for begin in ["\x1b]0;", "\x1b]8;;", "\x1bP$q", "\x1b_", "\x1b["] {
+        let mut model = fed(SMALL, begin.as_bytes());
+        for _ in 0..64 {
+            model.feed(&[b'1'; 64 * 1024]);
+        }
+        assert!(model.snapshot(0).len() < 70 * 1024, "{begin:?}");
+        model.feed(b"\x1b\\\x18after");
+        assert!(String::from_utf8_lossy(&model.snapshot(0)).contains("after"), "{begin:?}");
+    }
+}
+
+#[test]
+fn characters_without_end_join_no_cell_without_end() {
+    let model = fed(SMALL, &[b"e".as_slice(), "\u{301}".repeat(100_000).as_bytes()].concat());
+    assert!(model.snapshot(0).len() < 1000);
+}
+
+#[test]
+fn a_program_that_asks_without_end_is_answered_within_bounds() {
+    let mut model = fed(SMALL, &b"\x1b[c\x1b[6n\x1b]11;?\x07".repeat(10_000));
+    let answers = model.take_answers();
+    assert!(
+        answers.len() <= 4096 && answers.starts_with(b"\x1b[?1;2c\x1b[1;1R\x1b]11;rgb:"),
+        "{}",
+        answers.len()
+    );
+    model.feed(b"\x1b[5n");
+    assert_eq!(model.take_answers(), b"\x1b[0n", "and goes on to be answered");
+}
