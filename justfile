@@ -58,7 +58,7 @@ browser *ARGS: test-tools
 pictures: test-tools
     CHATCODE_PICTURES=docs/images node --test tests/browser/pictures.test.mjs
 
-# Install a browser and the test runner, when they are missing.
+# Install a browser, tmux and the test runner, when they are missing.
 [private]
 test-tools: web-deps
     #!/usr/bin/env sh
@@ -70,6 +70,11 @@ test-tools: web-deps
             DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
         fi
         node tests/browser/find.mjs >/dev/null
+    fi
+    if ! command -v tmux >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        echo "a test opens sessions of tmux; installing it: apt-get install tmux"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tmux >/dev/null
     fi
     if ! cargo nextest --version >/dev/null 2>&1; then
         echo "the tests are run by cargo-nextest; building it: cargo install cargo-nextest"

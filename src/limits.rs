@@ -126,6 +126,12 @@ pub const HOLDER_SEND_BYTES: usize = 128 * 1024;
 
 /// Living sessions of one gateway; one more is refused with `LIMIT`.
 pub const SESSIONS_PER_GATEWAY: usize = 256;
+/// How long a machine's tmux may take to tell its sessions; later it has none.
+pub const TMUX: Duration = Duration::from_secs(2);
+/// What is read of its answer, bytes; more is ignored.
+pub const TMUX_BYTES: usize = 64 * 1024;
+/// tmux sessions that are told of; more are ignored.
+pub const TMUX_SESSIONS: usize = 64;
 /// Ended sessions that a gateway remembers; beyond it the oldest is forgotten.
 pub const ENDED_SESSIONS: usize = 64;
 /// How long a new holder may take until it answers; then `SPAWN_FAILED`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use chatcode_proto::{
     id::SessionId,
-    pb::{Role, SessionsCreateRequest},
+    pb::{Gateway, Role, SessionsCreateRequest, SessionsListTmuxRequest},
 };
 
 use crate::{
@@ -31,6 +31,9 @@ pub(crate) struct New {
     /// Attach to it at once.
     #[arg(long, short)]
     attach: bool,
+    /// Open this session of the machine's own tmux instead of a command.
+    #[arg(long, value_name = "NAME", conflicts_with = "command")]
+    tmux: Option<String>,
     /// Print one line of JSON.
     #[arg(long, conflicts_with = "attach")]
     json: bool,
@@ -64,9 +67,15 @@ impl New {
             Some(folder) => folder.to_str().context("the folder's name is not UTF-8")?.to_owned(),
             None => String::new(),
         };
+        let (name, command) = match &self.tmux {
+            Some(wanted) => {
+                (self.name.as_ref().unwrap_or(wanted), tmux_command(&client, gateway, wanted).await?)
+            }
+            None => (&self.name.clone().unwrap_or_default(), self.command.clone()),
+        };
         let request = SessionsCreateRequest {
-            name: self.name.clone().unwrap_or_default(),
-            command: self.command.clone(),
+            name: name.clone(),
+            command,
             folder,
             winsize: winsize(),
             // A lost answer would not leave a second shell behind.
@@ -90,4 +99,18 @@ impl New {
         }
         Ok(print::answer(&format!("{}\n", shown(&session.id)))?)
     }
+}
+
+/// The command that opens a session of the machine's tmux.
+async fn tmux_command(client: &Client, gateway: &Gateway, wanted: &str) -> anyhow::Result<Vec<String>> {
+    let request = target(unary(SessionsListTmuxRequest {}), &gateway.id, "")?;
+    let call = client.sessions().list_tmux(request).await;
+    let sessions = call.map_err(|status| client.error(&status))?.into_inner().sessions;
+    let names: Vec<String> = sessions.iter().map(|session| shown(&session.name).to_string()).collect();
+    let known =
+        if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
+    let found = sessions.into_iter().find(|session| session.name == wanted);
+    let found =
+        found.with_context(|| format!("the machine's tmux has no session {}; {known}", shown(wanted)))?;
+    Ok(found.command)
 }

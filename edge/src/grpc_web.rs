@@ -37,6 +37,7 @@ pub(crate) const METHODS: &[&str] = &[
     "/chatcode.v1.Sessions/End",
     "/chatcode.v1.Sessions/Get",
     "/chatcode.v1.Sessions/List",
+    "/chatcode.v1.Sessions/ListTmux",
     "/chatcode.v1.Sessions/Rename",
 ];
 

@@ -6,7 +6,7 @@
 //! - [`config`], [`enroll`]: what it is told; how it gets its identity.
 //! - `link`: the link, kept for ever; `serve`: the services on it.
 //! - `grant`: what a caller may do, judged here.
-//! - `sessions`, `terminal`: the services.
+//! - `sessions`, `terminal`: the services; `tmux`: the machine's own sessions.
 //! - `shell`: user, environment and order of a shell; `spawn`,
 //!   `holder_client`: the only two ways to a holder.
 
@@ -22,6 +22,7 @@ mod sessions;
 mod shell;
 mod spawn;
 mod terminal;
+mod tmux;
 
 use std::{io, path::PathBuf, sync::Arc};
 

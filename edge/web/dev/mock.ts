@@ -127,6 +127,12 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
     const session = add(home, wish.name, wish.folder, wish.command, wish.session);
     return { session: session.info };
   }),
+  "Sessions/ListTmux": call(sessions.SessionsListTmuxRequestSchema, sessions.SessionsListTmuxResponseSchema, () => ({
+    sessions: [
+      { name: "deploy", windows: 3, clients: 1, command: ["tmux", "attach-session", "-t", "=deploy"] },
+      { name: "notes", windows: 1, clients: 0, command: ["tmux", "attach-session", "-t", "=notes"] },
+    ],
+  })),
   "Sessions/Rename": call(sessions.SessionsRenameRequestSchema, sessions.SessionsRenameResponseSchema, (wish, headers) => {
     const session = find(headers);
     session.rename(wish.name);

@@ -43,8 +43,8 @@ use std::{pin::Pin, sync::Arc};
 use chatcode_proto::pb::{
     self, SessionsCreateRequest, SessionsCreateResponse, SessionsEndRequest, SessionsEndResponse,
     SessionsGetRequest, SessionsGetResponse, SessionsListRequest, SessionsListResponse,
-    SessionsRenameRequest, SessionsRenameResponse, SessionsWatchRequest, SessionsWatchResponse,
-    sessions_server,
+    SessionsListTmuxRequest, SessionsListTmuxResponse, SessionsRenameRequest, SessionsRenameResponse,
+    SessionsWatchRequest, SessionsWatchResponse, sessions_server,
 };
 use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +53,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     grant::{self, CoreClock},
     shell::{order, user::User},
+    tmux,
 };
 
 pub(crate) use self::{registry::Registry, start::Starter};
@@ -95,6 +96,14 @@ impl sessions_server::Sessions for Sessions {
     ) -> Result<Response<SessionsListResponse>, Status> {
         grant::of_gateway(request.metadata(), self.clock)?;
         Ok(Response::new(SessionsListResponse { sessions: self.registry.list() }))
+    }
+
+    async fn list_tmux(
+        &self,
+        request: Request<SessionsListTmuxRequest>,
+    ) -> Result<Response<SessionsListTmuxResponse>, Status> {
+        grant::of_gateway(request.metadata(), self.clock)?;
+        Ok(Response::new(SessionsListTmuxResponse { sessions: tmux::sessions(&self.user).await }))
     }
 
     async fn get(

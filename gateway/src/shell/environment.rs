@@ -11,9 +11,9 @@ use chatcode_proto::id::SessionId;
 use super::user::User;
 
 /// What passes from the daemon's environment as it is; and every `LC_*`.
-const PASSED: &[&str] = &["PATH", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
+const PASSED: &[&str] = &["PATH", "LANG", "TZ", "TMPDIR", "TMUX_TMPDIR", "XDG_RUNTIME_DIR"];
 /// The search path when the daemon has none.
-const LAST_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(crate) const LAST_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// The locale when the daemon has none: a terminal in a browser is UTF-8.
 const LAST_LANG: &str = "C.UTF-8";
 

@@ -11,3 +11,4 @@ mod restarting;
 mod seat;
 mod sessions;
 mod shells;
+mod tmux;

@@ -1,10 +1,12 @@
 // A new session: where, in which folder, what, and under which name.
 
-import { useState, type FormEvent, type ReactNode } from "react";
+import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
+import type { TmuxSession } from "../gen/chatcode/v1/sessions_pb";
 import { ARGUMENTS, SESSION_NAME_CHARS } from "../link/limits";
 import { explain } from "../link/refusal";
+import { target } from "../link/rpc";
 import { commandWords, displaySafe } from "../words";
 import { inView } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
@@ -28,22 +30,26 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
   // One id per form: pressing the button again after a lost answer makes no second session.
   const [id] = useState(() => crypto.randomUUID());
 
-  const submit = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
-    const words = commandWords(command);
-    if (words === undefined) return setRefused("A quote in the command is not closed.");
-    if (words.length > ARGUMENTS) return setRefused(`The command has more than ${ARGUMENTS} words.`);
+  const start = async (wish: { name: string; folder: string; command: string[] }): Promise<void> => {
     setBusy(true);
     setRefused(undefined);
     try {
-      await app.createSession(where, { id, name: name.trim(), folder: folder.trim(), command: words });
-      localStorage.setItem(LAST_KEY, folder.trim());
+      await app.createSession(where, { id, ...wish });
       app.listOpen.set(false);
       close();
     } catch (error) {
       setRefused(explain(error));
       setBusy(false);
     }
+  };
+
+  const submit = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    const words = commandWords(command);
+    if (words === undefined) return setRefused("A quote in the command is not closed.");
+    if (words.length > ARGUMENTS) return setRefused(`The command has more than ${ARGUMENTS} words.`);
+    localStorage.setItem(LAST_KEY, folder.trim());
+    await start({ name: name.trim(), folder: folder.trim(), command: words });
   };
 
   return (
@@ -105,6 +111,7 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
             onChange={(event) => setName(event.target.value)}
           />
         </label>
+        <TmuxSessions gateway={where} busy={busy} open={({ name, command }) => void start({ name, folder: "", command })} />
         {refused !== undefined && (
           <p className="refused" role="alert" data-testid="new-session-refused">
             {displaySafe(refused)}
@@ -120,5 +127,47 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
         </div>
       </form>
     </Modal>
+  );
+}
+
+/** The sessions of the machine's own tmux, if it has any. */
+function TmuxSessions(props: { gateway: string; busy: boolean; open: (session: TmuxSession) => void }): ReactNode {
+  const { rpc } = useApp();
+  const { gateway, busy, open } = props;
+  const [sessions, setSessions] = useState<TmuxSession[]>([]);
+  useEffect(() => {
+    let asked = true;
+    setSessions([]);
+    if (gateway === "") return undefined;
+    // Only an offer: a machine that does not answer has none.
+    rpc.sessions.listTmux({}, target(gateway)).then(
+      (answer) => asked && setSessions(answer.sessions),
+      () => undefined,
+    );
+    return () => {
+      asked = false;
+    };
+  }, [rpc, gateway]);
+  if (sessions.length === 0) return null;
+  return (
+    <fieldset className="tmux">
+      <legend>Or open a session of tmux there</legend>
+      {sessions.map((session) => (
+        <button
+          key={session.name}
+          type="button"
+          className="quiet"
+          disabled={busy}
+          data-testid="open-tmux"
+          onClick={() => open(session)}
+        >
+          <span className="mono">{displaySafe(session.name, 64)}</span>
+          <small>
+            {session.windows === 1 ? "1 window" : `${session.windows} windows`}
+            {session.clients > 0 && ", in use"}
+          </small>
+        </button>
+      ))}
+    </fieldset>
   );
 }

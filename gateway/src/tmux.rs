@@ -1,0 +1,76 @@
+//! The machine's own tmux: which sessions its server has, and how a session
+//! opens one of them.
+
+use std::{env, process::Stdio};
+
+use chatcode_proto::{limits, name, pb};
+use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
+
+use crate::shell::{environment::LAST_PATH, user::User};
+
+/// What is asked for; the name comes last, since it may hold spaces.
+const FORMAT: &str = "#{session_windows} #{session_attached} #{session_created} #{session_name}";
+
+/// The sessions of the tmux server of `user`; none where there is no tmux, no
+/// server, or no answer within [`limits::TMUX`]. Dropping the future ends the
+/// question.
+pub(crate) async fn sessions(user: &User) -> Vec<pb::TmuxSession> {
+    let answer = timeout(limits::TMUX, ask(user)).await;
+    let text = answer.ok().and_then(Result::ok).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().filter_map(session).take(limits::TMUX_SESSIONS).collect()
+}
+
+async fn ask(user: &User) -> std::io::Result<Vec<u8>> {
+    let mut command = Command::new("tmux");
+    command.args(["list-sessions", "-F", FORMAT]).env_clear();
+    command.env("PATH", env::var_os("PATH").unwrap_or_else(|| LAST_PATH.into()));
+    command.env("HOME", &user.home).env("LANG", "C.UTF-8");
+    if let Some(folder) = env::var_os("TMUX_TMPDIR") {
+        command.env("TMUX_TMPDIR", folder);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let mut text = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(limits::TMUX_BYTES as u64).read_to_end(&mut text).await?;
+    }
+    child.wait().await?;
+    Ok(text)
+}
+
+fn session(line: &str) -> Option<pb::TmuxSession> {
+    let mut fields = line.splitn(4, ' ');
+    let mut number = || fields.next()?.parse::<u64>().ok();
+    let (windows, clients, created) = (number()?, number()?, number()?);
+    let name = fields.next()?;
+    name::check("name", name, limits::SESSION_NAME_CHARS).ok()?;
+    Some(pb::TmuxSession {
+        name: name.to_owned(),
+        windows: u32::try_from(windows).ok()?,
+        clients: u32::try_from(clients).ok()?,
+        created_unix_ms: created.checked_mul(1000)?,
+        // Exactly this one, not one whose name begins with it.
+        command: ["tmux", "attach-session", "-t", &format!("={name}")].map(str::to_owned).to_vec(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_tmux_is_a_session_with_its_command() {
+        let found = session("3 1 1795680000 my work").expect("is one");
+        assert_eq!((found.windows, found.clients, found.created_unix_ms), (3, 1, 1_795_680_000_000));
+        assert_eq!(found.command, ["tmux", "attach-session", "-t", "=my work"]);
+    }
+
+    #[test]
+    fn what_is_no_session_is_left_out() {
+        for line in
+            ["", "no server running on /tmp/tmux-0/default", "1 1 x", "1 1 9", "1 1 9 ", "1 1 9 a\u{1b}b"]
+        {
+            assert_eq!(session(line), None, "{line:?}");
+        }
+    }
+}
