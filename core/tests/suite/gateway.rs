@@ -198,6 +198,14 @@ impl sessions_server::Sessions for Service {
         Ok(Response::new(pb::SessionsListResponse { sessions }))
     }
 
+    async fn list_tmux(
+        &self,
+        request: Request<pb::SessionsListTmuxRequest>,
+    ) -> Result<Response<pb::SessionsListTmuxResponse>, Status> {
+        self.note(request.metadata());
+        Ok(Response::new(pb::SessionsListTmuxResponse::default()))
+    }
+
     async fn get(
         &self,
         request: Request<pb::SessionsGetRequest>,

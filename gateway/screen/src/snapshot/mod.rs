@@ -295,7 +295,14 @@ impl Terminal {
         let last = self.cols - 1;
         let at = if cells[last].is_half() { last - 1 } else { last };
         if !cells[at].has_content() {
-            return self.put_cursor_of_other(buffer, y, drawing);
+            if is_normal || cells.iter().take(self.cols).any(|cell| *cell != Cell::BLANK) {
+                return self.put_cursor_of_other(buffer, y, drawing);
+            }
+            // EL 1 leaves the cursor there, and the row as it is.
+            drawing.go_to(last, y);
+            drawing.plain();
+            drawing.put(b"x\x1b[1K");
+            return self.put_further(buffer, drawing);
         }
         drawing.go_to(at, y);
         drawing.text(cells[at], &self.pool);
