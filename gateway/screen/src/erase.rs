@@ -55,9 +55,7 @@ impl Terminal {
             1 => {
                 self.erase(y, 0, x + 1, keeps_protected);
                 self.buffer().row().wrapped = false;
-                let has_history = !self.shows_alternate && self.above > 0;
                 if x + 1 >= cols
-                    && !has_history
                     && let Some(next) = self.buffer().rows.get_mut(y + 1)
                 {
                     next.wrapped = false;

@@ -12,9 +12,11 @@ import { Terminal } from "@xterm/xterm";
 import type { Size } from "../session/viewer";
 import { hasGraphicsCard } from "./graphics";
 import { isWebLink, openLink } from "./links";
+import { mend } from "./mend.mjs";
 import { cleanPaste, pasteRisk, type PasteRisk } from "./paste";
 import { guardQueries } from "./queries";
 import { searchMarks, terminalTheme, type Scheme } from "./themes";
+import { WholeCharacters } from "./whole";
 
 export interface ScreenEvents {
   /** Keys, pastes, mouse and focus reports, answers to live queries. `byHand`: somebody pressed a key. */
@@ -47,6 +49,7 @@ export class Screen {
   readonly #fit = new FitAddon();
   readonly #search = new SearchAddon();
   readonly #encoder = new TextEncoder();
+  readonly #whole = new WholeCharacters();
   /** For each piece that is being parsed or waits: whether its queries are live. */
   readonly #live: boolean[] = [];
   #webgl: WebglAddon | undefined;
@@ -90,6 +93,7 @@ export class Screen {
       theme: terminalTheme(look.scheme),
     });
     this.#terminal = terminal;
+    mend(terminal);
     terminal.loadAddon(new Unicode11Addon());
     terminal.unicode.activeVersion = "11";
     terminal.loadAddon(this.#fit);
@@ -117,7 +121,7 @@ export class Screen {
   /** Bytes of the session; `done` when they are on the screen. */
   write(data: Uint8Array, live: boolean, done: () => void): void {
     this.#live.push(live);
-    this.#terminal.write(data, () => {
+    this.#terminal.write(this.#whole.take(data), () => {
       this.#live.shift();
       done();
     });
@@ -125,6 +129,7 @@ export class Screen {
 
   /** An empty terminal, after all that was written; with a line of ours when something was skipped. */
   reset(note?: string): void {
+    this.#whole.clear();
     this.#own(RESET);
     if (note !== undefined) this.#own(this.#encoder.encode(`\x1b[2m… ${note} …\x1b[0m\r\n`));
   }

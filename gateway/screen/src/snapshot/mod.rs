@@ -295,12 +295,13 @@ impl Terminal {
         let last = self.cols - 1;
         let at = if cells[last].is_half() { last - 1 } else { last };
         if !cells[at].has_content() {
-            if is_normal || cells.iter().take(self.cols).any(|cell| *cell != Cell::BLANK) {
+            let is_even = cells[0].look.is_plain_back() && cells.iter().all(|cell| *cell == cells[0]);
+            if is_normal || !is_even || cells[0].has_content() {
                 return self.put_cursor_of_other(buffer, y, drawing);
             }
             // EL 1 leaves the cursor there, and the row as it is.
             drawing.go_to(last, y);
-            drawing.plain();
+            drawing.look(cells[0].look, &self.pool);
             drawing.put(b"x\x1b[1K");
             return self.put_further(buffer, drawing);
         }

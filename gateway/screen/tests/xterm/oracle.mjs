@@ -15,7 +15,7 @@ import { createInterface } from "node:readline";
 
 import { beyondReach, differences } from "./compare.mjs";
 import { Terminal, Unicode11Addon } from "./library.mjs";
-import { mendReflow } from "./mend.mjs";
+import { mend } from "../../../../edge/web/src/terminal/mend.mjs";
 
 /** More at once would be cut by xterm.js itself, also within a character. */
 const WRITE_LIMIT = 65_536;
@@ -37,6 +37,7 @@ class Fed {
       rows,
       scrollback,
     });
+    mend(this.terminal);
     this.terminal.loadAddon(new Unicode11Addon());
     this.terminal.unicode.activeVersion = "11";
   }
@@ -126,7 +127,6 @@ function widths() {
   return { widths: digits };
 }
 
-mendReflow();
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
   const asked = JSON.parse(line);
   process.stdout.write(`${JSON.stringify(asked.widths ? widths() : judge(asked))}\n`);
