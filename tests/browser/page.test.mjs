@@ -133,6 +133,8 @@ test("a session is renamed and ended from the page", async () => {
   const renamed = page.locator(id("session")).filter({ hasText: "new-name" });
   await renamed.waitFor();
   await page.locator(id("tab")).filter({ hasText: "new-name" }).waitFor();
+  // The keyboard is the terminal's again.
+  await page.waitForFunction(() => document.activeElement?.closest(".xterm") !== null);
   await renamed.hover();
   await renamed.locator(id("end")).click();
   await page.locator(id("end-confirm")).click();

@@ -184,6 +184,10 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
 
   async function rename(next: string | undefined): Promise<void> {
     app.renaming.set(undefined);
+    // The field is gone with the next picture, and the keyboard would go nowhere.
+    requestAnimationFrame(() => {
+      if (document.activeElement === document.body) app.workspace.current()?.screen.focus();
+    });
     const wanted = next?.trim() ?? "";
     if (wanted === "" || wanted === session.name) return;
     try {
