@@ -103,7 +103,7 @@ faults COUNT="200":
 
 # The screen model against xterm.js itself, with this many generated streams of each kind.
 differential SEEDS="20000": web-deps
-    CHATCODE_DIFFERENTIAL_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-screen --test differential
+    CHATCODE_DIFFERENTIAL_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-screen --test differential -- --nocapture
 
 # Measure in release mode beside a plain PTY; figures go to target/bench/latest.jsonl.
 bench *ARGS: release

@@ -11,7 +11,9 @@ const HAS_EXTRA = 1 << 28;
 const COLOR_MODE = 0x3000000;
 const COLOR_MODE_RGB = 0x3000000;
 const FLAGS = 0xfc000000;
-const UNDERLINE = 4;
+// Flags as `paintOf` tells them, beside the foreground and beside the background.
+const [INVERSE, UNDERLINE, STRIKETHROUGH] = [1, 4, 32];
+const [PROTECTED, OVERLINE] = [8, 16];
 const CHARSETS = "0ABCEFHKQRYZ4569=7`fb/".split("");
 const STATES = [
   "ground", "escape", "escape intermediate", "CSI entry", "CSI param", "CSI intermediate", "CSI ignore",
@@ -177,6 +179,12 @@ function textOf(cell) {
 function lookOf(core, cell) {
   const look = paintOf(cell);
   const extra = (cell.bg & HAS_EXTRA) !== 0 ? cell.extended : undefined;
+  if (cell.getChars() === "") {
+    // Nothing is drawn there that could be bold, dim, italic, blinking or hidden.
+    look.flags[0] &= INVERSE | UNDERLINE | STRIKETHROUGH;
+    look.flags[1] &= PROTECTED | OVERLINE;
+    if ((look.flags[0] | look.flags[1]) === 0) look.fg = "default";
+  }
   // A saved cursor brings the flag back without the shape, or the shape without the flag: both are drawn.
   look.flags[0] &= ~UNDERLINE;
   if (cell.isUnderline() !== 0) {
