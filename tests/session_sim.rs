@@ -23,7 +23,7 @@ use holder::Fault;
 use reference::Time;
 
 /// Worlds of one run.
-const SEEDS: u64 = 2000;
+const SEEDS: u64 = 10_000;
 /// Worlds in which a planted fault must show.
 const SEEDS_OF_A_FAULT: u64 = 300;
 

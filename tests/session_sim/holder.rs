@@ -39,10 +39,14 @@ pub(crate) enum Fault {
     GapUnnamed,
     /// An older attachment of the same viewer is not ended.
     NotFenced,
+    /// A confirmation gets lost.
+    ConfirmationLost,
+    /// Another is named than the one who writes.
+    WrongWriterTold,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::ConfirmedBeforeWritten,
         Self::EpochIgnored,
         Self::WrongAtTheWrap,
@@ -53,6 +57,8 @@ impl Fault {
         Self::RefusalLost,
         Self::GapUnnamed,
         Self::NotFenced,
+        Self::ConfirmationLost,
+        Self::WrongWriterTold,
     ];
 }
 
@@ -332,6 +338,10 @@ impl Holder {
         match &mut frame.kind {
             Some(server_frame::Kind::InputRefused(_)) if self.has(Fault::RefusalLost) => return,
             Some(server_frame::Kind::Gap(_)) if self.has(Fault::GapUnnamed) => return,
+            Some(server_frame::Kind::InputConfirmed(_)) if self.has(Fault::ConfirmationLost) => return,
+            Some(server_frame::Kind::Presence(presence)) if self.has(Fault::WrongWriterTold) => {
+                presence.writer = presence.viewers.iter().map(|viewer| viewer.viewer).max().unwrap_or(0);
+            }
             Some(server_frame::Kind::Output(output)) if self.has(Fault::WrongAtTheWrap) => {
                 let until = (wrap - output.offset % wrap) as usize;
                 if output.offset > wrap && until < output.data.len() {
