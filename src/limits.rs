@@ -54,12 +54,22 @@ pub const LOG_BYTES: usize = 1024 * 1024;
 /// Bounds of the configured log size, bytes; outside of them the daemon
 /// refuses to start.
 pub const LOG_BYTES_RANGE: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
-/// Bytes before the end of the output at which a viewer that fell out of the
-/// log goes on.
-pub const GAP_RESTART_BYTES: u64 = 64 * 1024;
-/// Bytes that are searched for the start of a line after a gap; without one
-/// the output goes on in the middle of a line.
-pub const LINE_START_SEARCH_BYTES: usize = 16 * 1024;
+/// Output that a viewer that comes back may have missed, bytes; one that missed
+/// more gets a snapshot.
+pub const RESUME_BYTES: u64 = 256 * 1024;
+/// Output that waits for a viewer that does not write, bytes, beside its
+/// window; with more it is moved to the present.
+pub const LOOKER_BACKLOG: u64 = 256 * 1024;
+/// Lines of history that a session may keep and a snapshot may bring.
+pub const HISTORY_LINES: u32 = 200_000;
+/// Lines that a session keeps where nobody says another number.
+pub const DEFAULT_HISTORY_LINES: u32 = 10_000;
+/// Parts of one snapshot, each of [`OUTPUT_BYTES`]; what is beyond is cut.
+pub const SNAPSHOT_PARTS: usize = 1024;
+/// Sizes that a viewer has still to be told; of more the last ones count.
+pub const RESIZES_UNTOLD: usize = 64;
+/// Answers of the terminal that wait for the PTY, bytes; more are dropped.
+pub const ANSWERS_BYTES: usize = 64 * 1024;
 /// Attachments of one session at once; one more is refused with `LIMIT`.
 pub const VIEWERS_PER_SESSION: usize = 32;
 /// Viewer ids that a holder remembers for exactly-once input; beyond it the
@@ -89,9 +99,6 @@ pub const ROWS: std::ops::RangeInclusive<u32> = 1..=500;
 pub const COLS: std::ops::RangeInclusive<u32> = 1..=1000;
 /// The PTY's size changes at most once in this time; the last one wins.
 pub const RESIZE_INTERVAL: Duration = Duration::from_millis(50);
-/// The foreground program is asked to repaint at most once in this time,
-/// however many viewers had a gap; the last one is never left out.
-pub const NUDGE_INTERVAL: Duration = Duration::from_millis(50);
 /// How long each step of the ladder that ends a session may take: HUP, then
 /// TERM, then KILL.
 pub const END_STEP: Duration = Duration::from_secs(2);

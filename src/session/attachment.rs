@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::{Time, log::OutputLog, pace::Pace};
 use crate::{
     code::Refusal,
@@ -20,18 +22,25 @@ pub(super) struct Attachment {
     pub(super) display_name: String,
     pub(super) role: pb::Role,
     pub(super) winsize: Option<pb::Winsize>,
+    pub(super) theme: Option<pb::Theme>,
     pub(super) pace: Pace,
     pub(super) news: News,
     /// The next output byte for this viewer.
     cursor: u64,
-    /// Output bytes that were sent to it, without gaps.
+    /// Bytes that were sent to it, of output and of snapshots.
     sent: u64,
     /// Of those, the ones it has rendered.
     rendered: u64,
     window: u64,
-    /// Gaps that the viewer may not have reached yet: offset from, to, and
-    /// bytes sent before.
-    gaps: VecDeque<(u64, u64, u64)>,
+    /// Snapshots that the viewer may not have rendered yet: the output offsets
+    /// before and after, and the bytes sent up to its end.
+    jumps: VecDeque<(u64, u64, u64)>,
+    /// Parts of a snapshot that are still to be sent.
+    snapshot: VecDeque<pb::Snapshot>,
+    /// The viewer has asked for a snapshot with so many lines.
+    wished: Option<u32>,
+    /// Sizes of the PTY that were not told yet, each at its place.
+    resizes: VecDeque<pb::Resized>,
     /// Where `rendered` began to count.
     origin: u64,
     has_told_exit: bool,
@@ -42,7 +51,6 @@ pub(super) struct Attachment {
 #[derive(Debug, Default)]
 pub(super) struct News {
     pub(super) attached: Option<pb::Attached>,
-    pub(super) gap: Option<pb::Gap>,
     pub(super) refused: VecDeque<pb::InputRefused>,
     pub(super) confirmed: Option<u64>,
     /// When the confirmation goes out even without output to go with.
@@ -50,7 +58,6 @@ pub(super) struct News {
     /// That time has come, or output goes out.
     confirm_is_due: bool,
     pub(super) presence: bool,
-    pub(super) resized: Option<pb::Resized>,
     pub(super) titled: bool,
     pub(super) pongs: VecDeque<u64>,
 }
@@ -78,13 +85,17 @@ impl Attachment {
             display_name: who.display_name,
             role,
             winsize,
+            theme: None,
             pace: Pace::default(),
             news: News::default(),
             cursor,
             sent: 0,
             rendered: 0,
             window: clamp_window(window),
-            gaps: VecDeque::new(),
+            jumps: VecDeque::new(),
+            snapshot: VecDeque::new(),
+            wished: None,
+            resizes: VecDeque::new(),
             origin: cursor,
             has_told_exit: false,
         }
@@ -117,38 +128,39 @@ impl Attachment {
         self.pace.handle_rendered(now, rendered - self.rendered, has_backlog);
         self.rendered = rendered;
         self.window = clamp_window(credit.window_bytes);
-        while self.gaps.front().is_some_and(|(_, to, _)| *to <= credit.rendered_offset) {
-            if let Some((_, to, before)) = self.gaps.pop_front() {
-                self.origin = to - before;
+        while self.jumps.front().is_some_and(|(_, to, _)| *to <= credit.rendered_offset) {
+            if let Some((_, to, before)) = self.jumps.pop_front() {
+                self.origin = to.wrapping_sub(before);
             }
         }
         Ok(())
     }
 
-    /// How many sent bytes lie before this offset; `None` within a gap or
-    /// before the beginning.
+    /// How many sent bytes are rendered with this offset; `None` where nothing
+    /// was sent.
     fn rendered_before(&self, offset: u64) -> Option<u64> {
         let mut origin = self.origin;
-        for (from, to, before) in &self.gaps {
-            if offset <= *from {
+        for (from, to, before) in &self.jumps {
+            // A snapshot at the same place counts once the viewer says more.
+            if offset <= *from && from != to {
                 break;
             }
             if offset < *to {
                 return None;
             }
-            origin = to - before;
+            origin = to.wrapping_sub(*before);
         }
-        offset.checked_sub(origin).filter(|bytes| *bytes <= self.sent)
+        Some(offset.wrapping_sub(origin)).filter(|bytes| *bytes <= self.sent)
     }
 
     /// Whether [`Self::next_frame`] would give one.
     pub(super) fn has_frame(&self, now: Time, log: &OutputLog, has_exit: bool) -> bool {
         let news = &self.news;
         news.attached.is_some()
-            || news.gap.is_some()
             || !news.refused.is_empty()
             || news.presence
-            || news.resized.is_some()
+            || !self.snapshot.is_empty()
+            || self.is_at_a_resize()
             || news.titled
             || !news.pongs.is_empty()
             || news.is_confirm_due(now)
@@ -164,9 +176,6 @@ impl Attachment {
         if let Some(attached) = news.attached.take() {
             return Some(Kind::Attached(attached));
         }
-        if let Some(gap) = news.gap.take() {
-            return Some(Kind::Gap(gap));
-        }
         if let Some(refused) = news.refused.pop_front() {
             return Some(Kind::InputRefused(refused));
         }
@@ -179,16 +188,89 @@ impl Attachment {
         if std::mem::take(&mut news.presence) {
             return Some(Kind::Presence(session.presence.clone()));
         }
-        if let Some(resized) = news.resized.take() {
-            return Some(Kind::Resized(resized));
-        }
         if std::mem::take(&mut news.titled) {
-            return Some(Kind::Titled(pb::Titled { title: String::new(), name: session.name.to_owned() }));
+            let (title, name) = (session.title.to_owned(), session.name.to_owned());
+            return Some(Kind::Titled(pb::Titled { title, name }));
         }
         if let Some(stamp) = news.pongs.pop_front() {
             return Some(Kind::Pong(pb::Pong { stamp }));
         }
+        if let Some(part) = self.snapshot.pop_front() {
+            return Some(Kind::Snapshot(part));
+        }
+        if self.is_at_a_resize()
+            && let Some(resized) = self.resizes.pop_front()
+        {
+            return Some(Kind::Resized(resized));
+        }
         self.next_output(log).or_else(|| self.next_exit(log, session.exit))
+    }
+
+    /// Whether the next that it is told is a size of the PTY.
+    fn is_at_a_resize(&self) -> bool {
+        self.snapshot.is_empty() && self.resizes.front().is_some_and(|resized| resized.offset <= self.cursor)
+    }
+
+    /// The PTY has another size from now on.
+    pub(super) fn resized(&mut self, resized: pb::Resized) {
+        let is_same_place = self.resizes.back().is_some_and(|last| last.offset == resized.offset);
+        if is_same_place || self.resizes.len() >= limits::RESIZES_UNTOLD {
+            self.resizes.pop_back();
+        }
+        self.resizes.push_back(resized);
+    }
+
+    /// The viewer asks for a snapshot.
+    pub(super) fn wish_history(&mut self, lines: u32) {
+        self.wished = Some(lines.min(limits::HISTORY_LINES));
+    }
+
+    /// Lines that the snapshot shall bring that the viewer has asked for, if it
+    /// has room for one now; it is seen to then.
+    pub(super) fn wished_history(&mut self) -> Option<u32> {
+        let has_room = self.has_room_for_snapshot();
+        self.wished.take_if(|_| has_room)
+    }
+
+    fn has_room_for_snapshot(&self) -> bool {
+        self.snapshot.is_empty() && self.sent - self.rendered < self.window / 2
+    }
+
+    /// Whether it cannot go on with the output, or is so far behind that it is
+    /// moved to the present, and has room for that now. The PTY waits for the
+    /// `writer`, so only once it no longer does is the writer behind.
+    pub(super) fn is_to_be_moved(&self, log: &OutputLog, writer: Option<ViewerId>) -> bool {
+        let is_writer = writer == Some(self.viewer_id);
+        let most = if is_writer { u64::from(limits::WINDOW_MIN_BYTES) } else { limits::LOOKER_BACKLOG };
+        let is_behind = (!is_writer || self.pace.is_behind()) && self.backlog(log) > most + self.window;
+        (self.cursor < log.start() || is_behind) && self.has_room_for_snapshot()
+    }
+
+    /// Sends a snapshot of the output's present end instead of what is between.
+    pub(super) fn begin_snapshot(&mut self, data: Vec<u8>, end: u64, winsize: pb::Winsize, skipped: bool) {
+        if skipped {
+            self.pace.handle_fell_out();
+        }
+        self.sent += data.len() as u64;
+        self.jumps.push_back((self.cursor, end, self.sent));
+        self.cursor = end;
+        self.resizes.clear();
+        let data = Bytes::from(data);
+        let parts = data.len().div_ceil(limits::OUTPUT_BYTES).clamp(1, limits::SNAPSHOT_PARTS);
+        self.snapshot = (0..parts)
+            .map(|part| {
+                let from = part * limits::OUTPUT_BYTES;
+                let to = (from + limits::OUTPUT_BYTES).min(data.len());
+                pb::Snapshot {
+                    offset: end,
+                    part: part as u32,
+                    parts: parts as u32,
+                    data: data.slice(from..to),
+                    winsize: Some(winsize),
+                    skipped,
+                }
+            })
+            .collect();
     }
 
     fn next_output(&mut self, log: &OutputLog) -> Option<Kind> {
@@ -223,35 +305,13 @@ impl Attachment {
         if self.cursor < log.start() {
             return 0;
         }
-        let credit = self.window.saturating_sub(self.sent - self.rendered);
-        let most = credit.min(self.backlog(log)).min(limits::OUTPUT_BYTES as u64);
-        usize::try_from(most).unwrap_or(limits::OUTPUT_BYTES)
-    }
-
-    /// Moves a viewer that fell out of the log, once it has credit to go on;
-    /// true when its screen is to be drawn anew.
-    pub(super) fn skip_what_is_lost(&mut self, log: &OutputLog) -> bool {
-        let has_credit = self.sent - self.rendered < self.window / 2;
-        if self.cursor >= log.start() || !has_credit {
-            return false;
+        if !self.snapshot.is_empty() {
+            return 0;
         }
-        let near_end = log.end().saturating_sub(limits::GAP_RESTART_BYTES).max(log.start());
-        let to = log.line_start(near_end, limits::LINE_START_SEARCH_BYTES);
-        self.pace.handle_fell_out();
-        self.gap(to)
-    }
-
-    /// Names the gap up to `to` and goes on there; false when a gap that was
-    /// not even told yet grows.
-    pub(super) fn gap(&mut self, to: u64) -> bool {
-        let from = self.cursor;
-        let untold = self.news.gap.take();
-        let from = untold.map_or(from, |gap| gap.from.min(from));
-        self.gaps.retain(|(_, end, _)| *end != self.cursor || from == self.cursor);
-        self.gaps.push_back((from, to, self.sent));
-        self.news.gap = Some(pb::Gap { from, to });
-        self.cursor = to;
-        untold.is_none()
+        let credit = self.window.saturating_sub(self.sent - self.rendered);
+        let to_resize = self.resizes.front().map_or(u64::MAX, |resized| resized.offset.saturating_sub(self.cursor));
+        let most = credit.min(self.backlog(log)).min(limits::OUTPUT_BYTES as u64).min(to_resize);
+        usize::try_from(most).unwrap_or(limits::OUTPUT_BYTES)
     }
 
     /// The confirmation goes out with the next output, or after
@@ -276,6 +336,7 @@ impl Attachment {
 pub(super) struct Told<'a> {
     pub(super) presence: &'a pb::Presence,
     pub(super) name: &'a str,
+    pub(super) title: &'a str,
     pub(super) exit: Option<&'a pb::Exit>,
 }
 
@@ -301,7 +362,7 @@ mod tests {
 
     fn sent(attachment: &mut Attachment, log: &OutputLog) -> usize {
         let presence = pb::Presence::default();
-        let told = Told { presence: &presence, name: "n", exit: None };
+        let told = Told { presence: &presence, name: "n", title: "", exit: None };
         let mut bytes = 0;
         while let Some(kind) = attachment.next_frame(NOW, log, &told) {
             if let Kind::Output(output) = kind {
@@ -344,22 +405,39 @@ mod tests {
     }
 
     #[test]
-    fn credit_counts_what_was_sent_and_not_what_a_gap_left_out() {
+    fn credit_counts_what_was_sent_and_a_snapshot_until_it_is_rendered() {
         let mut log = OutputLog::new(64 * 1024);
         let mut viewer = attachment(0);
         log.push(&[b'x'; 32 * 1024]);
         assert_eq!(sent(&mut viewer, &log), 32 * 1024);
         log.push(&[b'\n'; 500_000]);
-        assert!(!viewer.skip_what_is_lost(&log), "it has no credit to go on with");
+        assert!(!viewer.is_to_be_moved(&log, None), "it has no credit to go on with");
         viewer.handle_credit(NOW, credit(20_000), &log).expect("was sent");
-        assert!(viewer.skip_what_is_lost(&log));
-        let gap = viewer.news.gap.expect("is named");
-        assert_eq!(gap.from, 32 * 1024);
-        assert_eq!(sent(&mut viewer, &log), 20_000);
-        viewer.handle_credit(NOW, credit(32 * 1024), &log).expect("all before the gap");
-        assert_eq!(sent(&mut viewer, &log), 32 * 1024 - 20_000);
-        assert!(viewer.handle_credit(NOW, credit(gap.from + 1), &log).is_err(), "within the gap");
-        viewer.handle_credit(NOW, credit(gap.to + 20_000), &log).expect("after the gap");
-        assert_eq!(sent(&mut viewer, &log), 20_000);
+        assert!(viewer.is_to_be_moved(&log, None));
+        let (from, to) = (32 * 1024, log.end());
+        viewer.begin_snapshot(vec![b's'; 10_000], to, pb::Winsize::default(), true);
+        assert!(!viewer.is_to_be_moved(&log, None), "it has one to digest");
+        log.push(&[b'z'; 50_000]);
+        assert_eq!(sent(&mut viewer, &log), 20_000 - 10_000);
+        viewer.handle_credit(NOW, credit(from), &log).expect("all before the snapshot");
+        assert_eq!(sent(&mut viewer, &log), from as usize - 20_000);
+        assert!(viewer.handle_credit(NOW, credit(from + 1), &log).is_err(), "nothing was sent there");
+        viewer.handle_credit(NOW, credit(to), &log).expect("the snapshot");
+        assert_eq!(sent(&mut viewer, &log), 10_000);
+    }
+
+    #[test]
+    fn a_size_is_told_at_its_place_in_the_output() {
+        let mut log = OutputLog::new(1 << 20);
+        let mut viewer = attachment(0);
+        log.push(b"before");
+        viewer.resized(pb::Resized { winsize: None, offset: 6 });
+        log.push(b"after");
+        let presence = pb::Presence::default();
+        let told = Told { presence: &presence, name: "n", title: "", exit: None };
+        let mut next = || viewer.next_frame(NOW, &log, &told);
+        assert!(matches!(next(), Some(Kind::Output(output)) if output.data == "before"));
+        assert!(matches!(next(), Some(Kind::Resized(resized)) if resized.offset == 6));
+        assert!(matches!(next(), Some(Kind::Output(output)) if output.data == "after"));
     }
 }

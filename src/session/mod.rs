@@ -11,6 +11,7 @@ mod input;
 mod lease;
 pub mod log;
 mod pace;
+mod screen;
 mod seldom;
 mod welcome;
 
@@ -24,6 +25,8 @@ use input::Input;
 use lease::Lease;
 use log::OutputLog;
 use seldom::Seldom;
+
+pub use screen::Screen;
 
 use crate::{
     code::Refusal,
@@ -68,9 +71,6 @@ pub struct Who {
 pub enum Action {
     /// Give the PTY this size.
     Resize(pb::Winsize),
-    /// Send SIGWINCH to the foreground program: a viewer's screen was reset. At
-    /// most once in [`limits::NUDGE_INTERVAL`].
-    Nudge,
     /// Send `Closing` with this refusal and close the connection; the rules
     /// have forgotten it already.
     Close {
@@ -85,10 +85,13 @@ pub enum Action {
 
 /// The state of one session.
 #[derive(Debug)]
-pub struct Session {
+pub struct Session<S> {
     epoch: u64,
     name: String,
     log: OutputLog,
+    screen: S,
+    /// The title as viewers were told of it.
+    title: String,
     input: Input,
     lease: Lease,
     attachments: BTreeMap<ConnId, Attachment>,
@@ -97,21 +100,22 @@ pub struct Session {
     winsize: pb::Winsize,
     /// The size that the writer wants, until the PTY has it.
     resize: Seldom<pb::Winsize>,
-    /// A viewer's screen was reset, until the program was asked to repaint.
-    nudge: Seldom<()>,
     exit: Option<pb::Exit>,
     changed: bool,
     closes: VecDeque<(ConnId, Refusal)>,
 }
 
-impl Session {
-    /// A session whose shell has printed nothing yet.
+impl<S: Screen> Session<S> {
+    /// A session whose shell has printed nothing yet; `screen` is empty and of
+    /// the PTY's first size.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, screen: S) -> Self {
         Self {
             epoch: config.epoch,
             name: config.name,
             log: OutputLog::new(config.log_bytes),
+            screen,
+            title: String::new(),
             input: Input::default(),
             lease: Lease::default(),
             attachments: BTreeMap::new(),
@@ -119,7 +123,6 @@ impl Session {
             last_number: 0,
             winsize: config.winsize,
             resize: Seldom::new(limits::RESIZE_INTERVAL),
-            nudge: Seldom::new(limits::NUDGE_INTERVAL),
             exit: None,
             changed: false,
             closes: VecDeque::new(),
@@ -139,9 +142,8 @@ impl Session {
             Some(client_frame::Kind::Input(input)) => self.handle_input(now, conn, &input),
             Some(client_frame::Kind::Credit(credit)) => {
                 attachment.handle_credit(now, credit, &self.log)?;
-                // It may have made room for a viewer that fell out of the log.
-                let was_reset = attachment.skip_what_is_lost(&self.log);
-                self.nudge_if(was_reset);
+                // It may have made room for a viewer that is behind.
+                self.move_to_the_present(conn);
                 Ok(())
             }
             Some(client_frame::Kind::Resize(resize)) => {
@@ -170,11 +172,16 @@ impl Session {
             Some(client_frame::Kind::Attach(_)) => {
                 Err(Refusal::new(Code::Protocol, "`attach` came a second time; open another attachment"))
             }
-            Some(client_frame::Kind::SnapshotRequest(_) | client_frame::Kind::HistoryRequest(_)) => {
-                Err(Refusal::new(
-                    Code::Protocol,
-                    "snapshots and history were not offered in `attached`; attach without them",
-                ))
+            Some(client_frame::Kind::SnapshotRequest(request)) => {
+                attachment.wish_history(request.history_lines);
+                self.move_to_the_present(conn);
+                Ok(())
+            }
+            Some(client_frame::Kind::Theme(theme)) => {
+                attachment.theme = Some(theme);
+                let viewer = attachment.viewer_id;
+                self.follow_size_of(viewer);
+                Ok(())
             }
             Some(client_frame::Kind::Sealed(_)) => Err(Refusal::new(
                 Code::Protocol,
@@ -195,11 +202,30 @@ impl Session {
     /// The PTY gave these bytes.
     pub fn handle_output(&mut self, _now: Time, bytes: &[u8]) {
         self.log.push(bytes);
-        let mut was_reset = false;
-        for attachment in self.attachments.values_mut() {
-            was_reset |= attachment.skip_what_is_lost(&self.log);
+        self.screen.feed(bytes);
+        self.input.push_own(&self.screen.take_answers());
+        if self.screen.title() != self.title {
+            self.screen.title().clone_into(&mut self.title);
+            self.attachments.values_mut().for_each(|attachment| attachment.news.titled = true);
         }
-        self.nudge_if(was_reset);
+        let writer = self.lease.writer();
+        let behind = |one: &Attachment| one.is_to_be_moved(&self.log, writer);
+        let behind: Vec<ConnId> =
+            self.attachments.iter().filter(|(_, one)| behind(one)).map(|(conn, _)| *conn).collect();
+        behind.into_iter().for_each(|conn| self.move_to_the_present(conn));
+    }
+
+    /// Sends a snapshot to a viewer that is behind or has asked for one, once
+    /// it has room for it.
+    fn move_to_the_present(&mut self, conn: ConnId) {
+        let writer = self.lease.writer();
+        let Some(attachment) = self.attachments.get_mut(&conn) else { return };
+        let wished = attachment.wished_history();
+        if wished.is_none() && !attachment.is_to_be_moved(&self.log, writer) {
+            return;
+        }
+        let data = self.screen.snapshot(wished.unwrap_or(0));
+        attachment.begin_snapshot(data, self.log.end(), self.winsize, wished.is_none());
     }
 
     /// The shell has ended and the PTY gave its last byte. Input that still
@@ -207,7 +233,6 @@ impl Session {
     pub fn handle_exit(&mut self, _now: Time, exit: pb::Exit) {
         self.exit = Some(exit);
         self.changed = true;
-        self.nudge.wish(None);
         let attachments = &mut self.attachments;
         self.input.drop_queue(|viewer, range| {
             if let Some(attachment) = attachments.values_mut().find(|one| one.viewer_id == viewer) {
@@ -236,7 +261,12 @@ impl Session {
     /// credit goes.
     pub fn poll_frame(&mut self, now: Time, conn: ConnId) -> Option<pb::ServerFrame> {
         let attachment = self.attachments.get_mut(&conn)?;
-        let told = Told { presence: &self.presence, name: &self.name, exit: self.exit.as_ref() };
+        let told = Told {
+            presence: &self.presence,
+            name: &self.name,
+            title: &self.title,
+            exit: self.exit.as_ref(),
+        };
         let kind = attachment.next_frame(now, &self.log, &told)?;
         Some(pb::ServerFrame { kind: Some(kind) })
     }
@@ -279,12 +309,10 @@ impl Session {
         if let Some(winsize) = self.resize.poll(now) {
             self.winsize = winsize;
             self.changed = true;
+            self.screen.resize(winsize);
             let resized = pb::Resized { winsize: Some(winsize), offset: self.log.end() };
-            self.attachments.values_mut().for_each(|attachment| attachment.news.resized = Some(resized));
+            self.attachments.values_mut().for_each(|attachment| attachment.resized(resized));
             return Some(Action::Resize(winsize));
-        }
-        if self.nudge.poll(now).is_some() {
-            return Some(Action::Nudge);
         }
         std::mem::take(&mut self.changed).then_some(Action::Changed)
     }
@@ -300,10 +328,10 @@ impl Session {
     /// polls are due too.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        let (resize, nudge) = (self.resize.next_timeout(), self.nudge.next_timeout());
+        let resize = self.resize.next_timeout();
         let held = self.writer().and_then(|writer| writer.pace.next_timeout());
         let confirm = self.attachments.values().filter_map(|attachment| attachment.news.confirm_at);
-        [resize, nudge, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
+        [resize, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
     }
 
     /// Time has passed.
@@ -446,7 +474,8 @@ impl Session {
         self.presence_changed();
     }
 
-    /// The PTY takes the size of this viewer's terminal if it holds the lease.
+    /// The PTY takes the size of this viewer's terminal if it holds the lease,
+    /// and its colours.
     fn follow_size_of(&mut self, viewer: ViewerId) {
         if !self.lease.is_held_by(viewer) {
             return;
@@ -455,12 +484,9 @@ impl Session {
         if let Some(size) = size {
             self.resize.wish((size != self.winsize).then_some(size));
         }
-    }
-
-    /// A viewer's screen was reset: a program that runs repaints it.
-    fn nudge_if(&mut self, was_reset: bool) {
-        if was_reset && !self.is_exited() {
-            self.nudge.wish(Some(()));
+        let theme = self.attachments.values().find(|one| one.viewer_id == viewer).and_then(|one| one.theme);
+        if let Some(theme) = theme {
+            self.screen.set_theme(theme);
         }
     }
 

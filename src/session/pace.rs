@@ -70,6 +70,11 @@ impl Pace {
         !matches!(self.state, State::Held { .. })
     }
 
+    /// Whether the PTY no longer waits for it.
+    pub(super) const fn is_behind(&self) -> bool {
+        matches!(self.state, State::Behind)
+    }
+
     /// The viewer fell out of the log and was moved: it has not caught up
     /// before it renders something.
     pub(super) fn handle_fell_out(&mut self) {

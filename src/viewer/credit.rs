@@ -12,6 +12,19 @@ const SAMPLE_WEIGHT: f64 = 0.3;
 const SAMPLE_BYTES: u64 = 32 * 1024;
 const SAMPLE: Duration = Duration::from_millis(5);
 
+/// A snapshot on its way to the screen.
+#[derive(Debug)]
+struct Jump {
+    /// Bytes of output that are rendered before it.
+    before: u64,
+    /// Its own.
+    own: u64,
+    /// The output offset behind it.
+    to: u64,
+    /// All of it came.
+    is_whole: bool,
+}
+
 /// Counts what was rendered, and decides when to say so.
 #[derive(Debug)]
 pub(super) struct Credit {
@@ -23,9 +36,10 @@ pub(super) struct Credit {
     waiting: u64,
     /// The same of earlier connections: rendered before, and without credit.
     stale: u64,
-    /// Gaps that rendering has not reached: bytes that are rendered before,
-    /// counted from the gap before, and where it ends.
-    gaps: VecDeque<(u64, u64)>,
+    /// Snapshots that are not rendered yet, oldest first.
+    jumps: VecDeque<Jump>,
+    /// A snapshot was rendered, which is said at once.
+    is_due: bool,
     /// Since when something waits without a pause, as far as the sample does
     /// not have it.
     busy_since: Option<Time>,
@@ -44,7 +58,8 @@ impl Credit {
             rate: None,
             waiting: 0,
             stale: 0,
-            gaps: VecDeque::new(),
+            jumps: VecDeque::new(),
+            is_due: false,
             busy_since: None,
             sample: (0, Duration::ZERO),
             rendered: 0,
@@ -58,7 +73,8 @@ impl Credit {
     pub(super) fn restart(&mut self, offset: u64) {
         (self.rendered, self.told, self.busy_since) = (offset, offset, None);
         self.stale += std::mem::take(&mut self.waiting);
-        self.gaps.clear();
+        self.jumps.clear();
+        self.is_due = false;
     }
 
     pub(super) fn handle_rtt(&mut self, rtt: Duration) {
@@ -96,28 +112,33 @@ impl Credit {
         self.sample = (0, Duration::ZERO);
     }
 
-    /// Output that the viewer knows it will not get ends at `to`.
-    pub(super) fn skip(&mut self, to: u64) {
-        let before = self.waiting - self.gaps.iter().map(|(before, _)| before).sum::<u64>();
-        match self.gaps.back_mut() {
-            Some((_, end)) if before == 0 => *end = to,
-            _ => self.gaps.push_back((before, to)),
+    /// Bytes of a snapshot of the output up to `to` came, the last ones or not.
+    pub(super) fn handle_snapshot(&mut self, now: Time, bytes: u64, to: u64, is_last: bool) {
+        let told: u64 = self.jumps.iter().map(|jump| jump.before + jump.own).sum();
+        let before = self.waiting - told;
+        match self.jumps.back_mut().filter(|jump| !jump.is_whole) {
+            Some(jump) => (jump.own, jump.is_whole) = (jump.own + bytes, is_last),
+            None => self.jumps.push_back(Jump { before, own: bytes, to, is_whole: is_last }),
         }
+        self.handle_output(now, bytes);
         self.advance(0);
     }
 
-    /// Moves `rendered` on by these bytes, and over the gaps between them.
+    /// Moves `rendered` on by these bytes, and over the snapshots between them.
     fn advance(&mut self, mut bytes: u64) {
-        while let Some((before, to)) = self.gaps.front_mut() {
-            let step = bytes.min(*before);
-            *before -= step;
+        while let Some(jump) = self.jumps.front_mut() {
+            let step = bytes.min(jump.before);
+            jump.before -= step;
             bytes -= step;
             self.rendered += step;
-            if *before > 0 {
+            let own = bytes.min(jump.own);
+            jump.own -= own;
+            bytes -= own;
+            if jump.before > 0 || jump.own > 0 || !jump.is_whole {
                 return;
             }
-            self.rendered = *to;
-            self.gaps.pop_front();
+            (self.rendered, self.is_due) = (jump.to, true);
+            self.jumps.pop_front();
         }
         self.rendered += bytes;
     }
@@ -138,13 +159,14 @@ impl Credit {
 
     /// A credit, once a quarter of the window was rendered, or a quarter of the
     /// smallest one and some time has passed: the holder has to see that a slow
-    /// viewer goes on.
+    /// viewer goes on. At once after a snapshot.
     pub(super) fn poll(&mut self, now: Time) -> Option<pb::Credit> {
         let is_late = now >= self.told_at + limits::WINDOW_SLACK;
         let enough = if is_late { limits::WINDOW_MIN_BYTES } else { self.window } / 4;
-        if self.rendered - self.told < u64::from(enough) {
+        if self.rendered - self.told < u64::from(enough) && !self.is_due {
             return None;
         }
+        self.is_due = false;
         (self.told, self.told_at) = (self.rendered, now);
         self.window = self.window();
         Some(pb::Credit { rendered_offset: self.rendered, window_bytes: self.window })
@@ -228,21 +250,22 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_passed_when_all_before_it_is_rendered() {
+    fn a_snapshot_is_passed_when_all_of_it_is_rendered() {
         let mut credit = Credit::new();
         credit.handle_output(at(0), 1000);
-        credit.skip(50_000);
-        credit.handle_output(at(0), 1000);
-        credit.skip(90_000);
+        credit.handle_snapshot(at(0), 300, 50_000, false);
+        credit.handle_snapshot(at(0), 200, 50_000, true);
         credit.handle_output(at(0), 10);
         let mut rendered = |bytes| {
             credit.handle_rendered(at(100), bytes);
-            credit.rendered
+            (credit.rendered, credit.is_due)
         };
         assert_eq!(
-            [rendered(999), rendered(1), rendered(999), rendered(1), rendered(10)],
-            [999, 50_000, 50_999, 90_000, 90_010]
+            [rendered(999), rendered(1), rendered(499), rendered(1), rendered(10)],
+            [(999, false), (1000, false), (1000, false), (50_000, true), (50_010, true)]
         );
+        assert_eq!(credit.poll(at(100)).map(|credit| credit.rendered_offset), Some(50_010), "said at once");
+        assert_eq!(credit.poll(at(100)), None);
     }
 
     #[test]

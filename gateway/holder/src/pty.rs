@@ -135,14 +135,6 @@ impl Terminal {
         Ok(tcsetwinsize(&self.master, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 })?)
     }
 
-    /// Asks the foreground program to draw its screen anew: SIGWINCH without a
-    /// change of the size.
-    pub(crate) fn nudge(&self) {
-        if let Ok(group) = tcgetpgrp(&self.master) {
-            let _ = kill_process_group(group, Signal::WINCH);
-        }
-    }
-
     /// How the shell ended, once it has; never waits. The time and the
     /// duration are not set.
     ///

@@ -27,12 +27,12 @@ mod snapshot;
 mod terminal;
 mod width;
 
-use chatcode_proto::pb;
+use chatcode_proto::{pb, session::Screen};
 
 pub use width::width;
 
 use parser::Parser;
-use terminal::{Terminal, columns, rows};
+use terminal::{Terminal, Theme, columns, rows};
 
 /// The screen of one session.
 ///
@@ -79,7 +79,41 @@ impl Model {
     /// The title that a program set; at most 256 characters, none of them a
     /// control character.
     #[must_use]
-    pub fn title(&self) -> String {
-        self.terminal.title.chars().filter(|c| !c.is_control()).collect()
+    pub fn title(&self) -> &str {
+        &self.terminal.title
+    }
+}
+
+impl Screen for Model {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.feed(bytes);
+    }
+
+    fn resize(&mut self, winsize: pb::Winsize) {
+        self.resize(winsize);
+    }
+
+    fn snapshot(&self, history_lines: u32) -> Vec<u8> {
+        self.snapshot(history_lines)
+    }
+
+    fn take_answers(&mut self) -> Vec<u8> {
+        self.take_answers()
+    }
+
+    fn set_theme(&mut self, theme: pb::Theme) {
+        let rgb = |color: u32| {
+            let [_, red, green, blue] = color.to_be_bytes();
+            [red, green, blue]
+        };
+        self.terminal.theme = Theme {
+            foreground: rgb(theme.foreground),
+            background: rgb(theme.background),
+            cursor: rgb(theme.cursor),
+        };
+    }
+
+    fn title(&self) -> &str {
+        self.title()
     }
 }
