@@ -64,9 +64,11 @@ pub const LOOKER_BACKLOG: u64 = 256 * 1024;
 pub const HISTORY_LINES: u32 = 200_000;
 /// Lines that a session keeps where nobody says another number.
 pub const DEFAULT_HISTORY_LINES: u32 = 10_000;
-/// Parts of one snapshot, each of [`OUTPUT_BYTES`]; what is beyond is cut.
-pub const SNAPSHOT_PARTS: usize = 1024;
-/// Sizes that a viewer has still to be told; of more the last ones count.
+/// A snapshot, bytes; a larger one brings fewer lines of history. The screen
+/// alone always comes whole.
+pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
+/// Sizes that a viewer has still to be told; one that would have to be told
+/// more is drawn anew.
 pub const RESIZES_UNTOLD: usize = 64;
 /// Answers of the terminal that wait for the PTY, bytes; more are dropped.
 pub const ANSWERS_BYTES: usize = 64 * 1024;

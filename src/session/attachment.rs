@@ -32,17 +32,16 @@ pub(super) struct Attachment {
     /// Of those, the ones it has rendered.
     rendered: u64,
     window: u64,
-    /// Snapshots that the viewer may not have rendered yet: the output offsets
-    /// before and after, and the bytes sent up to its end.
-    jumps: VecDeque<(u64, u64, u64)>,
     /// Parts of a snapshot that are still to be sent.
     snapshot: VecDeque<pb::Snapshot>,
+    /// What was sent up to the end of the last snapshot.
+    snapshot_end: u64,
     /// The viewer has asked for a snapshot with so many lines.
     wished: Option<u32>,
     /// Sizes of the PTY that were not told yet, each at its place.
     resizes: VecDeque<pb::Resized>,
-    /// Where `rendered` began to count.
-    origin: u64,
+    /// There were more of them than are kept.
+    has_lost_sizes: bool,
     has_told_exit: bool,
 }
 
@@ -92,11 +91,11 @@ impl Attachment {
             sent: 0,
             rendered: 0,
             window: clamp_window(window),
-            jumps: VecDeque::new(),
             snapshot: VecDeque::new(),
+            snapshot_end: 0,
             wished: None,
             resizes: VecDeque::new(),
-            origin: cursor,
+            has_lost_sizes: false,
             has_told_exit: false,
         }
     }
@@ -117,40 +116,18 @@ impl Attachment {
         credit: pb::Credit,
         log: &OutputLog,
     ) -> Result<(), Refusal> {
-        let rendered = self.rendered_before(credit.rendered_offset);
-        let Some(rendered) = rendered.filter(|bytes| (self.rendered..=self.sent).contains(bytes)) else {
+        let rendered = credit.rendered_bytes;
+        if !(self.rendered..=self.sent).contains(&rendered) {
             return Err(Refusal::new(
                 Code::Protocol,
-                format!("output up to {} cannot be on the screen; attach again", credit.rendered_offset),
+                format!("{rendered} bytes cannot be on the screen of {}; attach again", self.sent),
             ));
-        };
+        }
         let has_backlog = self.backlog(log) > 0 || self.sent > rendered;
         self.pace.handle_rendered(now, rendered - self.rendered, has_backlog);
         self.rendered = rendered;
         self.window = clamp_window(credit.window_bytes);
-        while self.jumps.front().is_some_and(|(_, to, _)| *to <= credit.rendered_offset) {
-            if let Some((_, to, before)) = self.jumps.pop_front() {
-                self.origin = to.wrapping_sub(before);
-            }
-        }
         Ok(())
-    }
-
-    /// How many sent bytes are rendered with this offset; `None` where nothing
-    /// was sent.
-    fn rendered_before(&self, offset: u64) -> Option<u64> {
-        let mut origin = self.origin;
-        for (from, to, before) in &self.jumps {
-            // A snapshot at the same place counts once the viewer says more.
-            if offset <= *from && from != to {
-                break;
-            }
-            if offset < *to {
-                return None;
-            }
-            origin = to.wrapping_sub(*before);
-        }
-        Some(offset.wrapping_sub(origin)).filter(|bytes| *bytes <= self.sent)
     }
 
     /// Whether [`Self::next_frame`] would give one.
@@ -159,14 +136,14 @@ impl Attachment {
         news.attached.is_some()
             || !news.refused.is_empty()
             || news.presence
-            || !self.snapshot.is_empty()
+            || self.has_snapshot_part()
             || self.is_at_a_resize()
             || news.titled
             || !news.pongs.is_empty()
             || news.is_confirm_due(now)
             || (has_exit && news.confirmed.is_some())
             || self.room(log) > 0
-            || (has_exit && !self.has_told_exit && self.backlog(log) == 0)
+            || (has_exit && self.is_ready_for_exit(log))
     }
 
     /// The next frame: news first, then output as credit allows, at last the
@@ -195,8 +172,8 @@ impl Attachment {
         if let Some(stamp) = news.pongs.pop_front() {
             return Some(Kind::Pong(pb::Pong { stamp }));
         }
-        if let Some(part) = self.snapshot.pop_front() {
-            return Some(Kind::Snapshot(part));
+        if self.has_snapshot_part() {
+            return self.next_snapshot_part().map(Kind::Snapshot);
         }
         if self.is_at_a_resize()
             && let Some(resized) = self.resizes.pop_front()
@@ -208,14 +185,15 @@ impl Attachment {
 
     /// Whether the next that it is told is a size of the PTY.
     fn is_at_a_resize(&self) -> bool {
-        self.snapshot.is_empty() && self.resizes.front().is_some_and(|resized| resized.offset <= self.cursor)
+        self.snapshot.is_empty() && !self.has_lost_sizes && self.resizes.front().is_some_and(|resized| resized.offset <= self.cursor)
     }
 
     /// The PTY has another size from now on.
     pub(super) fn resized(&mut self, resized: pb::Resized) {
-        let is_same_place = self.resizes.back().is_some_and(|last| last.offset == resized.offset);
-        if is_same_place || self.resizes.len() >= limits::RESIZES_UNTOLD {
-            self.resizes.pop_back();
+        self.resizes.pop_back_if(|last| last.offset == resized.offset);
+        if self.resizes.len() >= limits::RESIZES_UNTOLD {
+            self.resizes.clear();
+            self.has_lost_sizes = true;
         }
         self.resizes.push_back(resized);
     }
@@ -225,38 +203,39 @@ impl Attachment {
         self.wished = Some(lines.min(limits::HISTORY_LINES));
     }
 
-    /// Lines that the snapshot shall bring that the viewer has asked for, if it
-    /// has room for one now; it is seen to then.
-    pub(super) fn wished_history(&mut self) -> Option<u32> {
-        let has_room = self.has_room_for_snapshot();
-        self.wished.take_if(|_| has_room)
+    /// The snapshot that is to be begun now: one that the viewer has asked for,
+    /// or one that moves it to the present. Never two that are not rendered.
+    pub(super) fn due_snapshot(&mut self, log: &OutputLog, writer: Option<ViewerId>) -> Option<Due> {
+        let is_digested = self.snapshot.is_empty() && self.rendered >= self.snapshot_end;
+        if !is_digested || self.sent - self.rendered >= self.window / 2 {
+            return None;
+        }
+        if let Some(history_lines) = self.wished.take() {
+            return Some(Due { history_lines, skipped: false });
+        }
+        let cannot_go_on = self.cursor < log.start() || self.has_lost_sizes;
+        (cannot_go_on || self.is_behind(log, writer)).then_some(Due { history_lines: 0, skipped: true })
     }
 
-    fn has_room_for_snapshot(&self) -> bool {
-        self.snapshot.is_empty() && self.sent - self.rendered < self.window / 2
-    }
-
-    /// Whether it cannot go on with the output, or is so far behind that it is
-    /// moved to the present, and has room for that now. The PTY waits for the
-    /// `writer`, so only once it no longer does is the writer behind.
-    pub(super) fn is_to_be_moved(&self, log: &OutputLog, writer: Option<ViewerId>) -> bool {
+    /// Whether it is so far behind that it is moved to the present. The PTY
+    /// waits for the `writer`, so only once it no longer does is the writer.
+    fn is_behind(&self, log: &OutputLog, writer: Option<ViewerId>) -> bool {
         let is_writer = writer == Some(self.viewer_id);
         let most = if is_writer { u64::from(limits::WINDOW_MIN_BYTES) } else { limits::LOOKER_BACKLOG };
-        let is_behind = (!is_writer || self.pace.is_behind()) && self.backlog(log) > most + self.window;
-        (self.cursor < log.start() || is_behind) && self.has_room_for_snapshot()
+        (!is_writer || self.pace.is_behind()) && self.backlog(log) > most + self.window
     }
 
-    /// Sends a snapshot of the output's present end instead of what is between.
+    /// Sends `data`, a snapshot of the output up to `end`, instead of what is
+    /// between.
     pub(super) fn begin_snapshot(&mut self, data: Vec<u8>, end: u64, winsize: pb::Winsize, skipped: bool) {
         if skipped {
             self.pace.handle_fell_out();
         }
-        self.sent += data.len() as u64;
-        self.jumps.push_back((self.cursor, end, self.sent));
         self.cursor = end;
         self.resizes.clear();
+        self.has_lost_sizes = false;
         let data = Bytes::from(data);
-        let parts = data.len().div_ceil(limits::OUTPUT_BYTES).clamp(1, limits::SNAPSHOT_PARTS);
+        let parts = data.len().div_ceil(limits::OUTPUT_BYTES).max(1);
         self.snapshot = (0..parts)
             .map(|part| {
                 let from = part * limits::OUTPUT_BYTES;
@@ -271,6 +250,19 @@ impl Attachment {
                 }
             })
             .collect();
+    }
+
+    /// Whether a part of a snapshot may be sent now; it may reach beyond the
+    /// window.
+    fn has_snapshot_part(&self) -> bool {
+        !self.snapshot.is_empty() && self.sent - self.rendered < self.window
+    }
+
+    fn next_snapshot_part(&mut self) -> Option<pb::Snapshot> {
+        let part = self.snapshot.pop_front()?;
+        self.sent += part.data.len() as u64;
+        self.snapshot_end = self.sent;
+        Some(part)
     }
 
     fn next_output(&mut self, log: &OutputLog) -> Option<Kind> {
@@ -290,9 +282,14 @@ impl Attachment {
     }
 
     fn next_exit(&mut self, log: &OutputLog, exit: Option<&pb::Exit>) -> Option<Kind> {
-        let exit = exit.filter(|_| !self.has_told_exit && self.backlog(log) == 0)?;
+        let exit = exit.filter(|_| self.is_ready_for_exit(log))?;
         self.has_told_exit = true;
         Some(Kind::Exited(pb::Exited { offset: log.end(), exit: Some(*exit) }))
+    }
+
+    /// Whether the exit is all that it has still to be told of the output.
+    fn is_ready_for_exit(&self, log: &OutputLog) -> bool {
+        !self.has_told_exit && self.snapshot.is_empty() && self.backlog(log) == 0
     }
 
     /// Whether the viewer knows that the shell has ended.
@@ -302,15 +299,12 @@ impl Attachment {
 
     /// Bytes that may be sent now in one frame.
     fn room(&self, log: &OutputLog) -> usize {
-        if self.cursor < log.start() {
-            return 0;
-        }
-        if !self.snapshot.is_empty() {
+        if self.cursor < log.start() || !self.snapshot.is_empty() || self.has_lost_sizes {
             return 0;
         }
         let credit = self.window.saturating_sub(self.sent - self.rendered);
-        let to_resize = self.resizes.front().map_or(u64::MAX, |resized| resized.offset.saturating_sub(self.cursor));
-        let most = credit.min(self.backlog(log)).min(limits::OUTPUT_BYTES as u64).min(to_resize);
+        let next_size = self.resizes.front().map_or(u64::MAX, |resized| resized.offset - self.cursor);
+        let most = credit.min(self.backlog(log)).min(limits::OUTPUT_BYTES as u64).min(next_size);
         usize::try_from(most).unwrap_or(limits::OUTPUT_BYTES)
     }
 
@@ -330,6 +324,15 @@ impl Attachment {
             self.news.confirm_is_due = true;
         }
     }
+}
+
+/// A snapshot that is to be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Lines of history that it may bring.
+    pub(super) history_lines: u32,
+    /// The viewer did not ask for it.
+    pub(super) skipped: bool,
 }
 
 /// The session as its viewers are told of it.
@@ -372,8 +375,8 @@ mod tests {
         bytes
     }
 
-    fn credit(rendered_offset: u64) -> pb::Credit {
-        pb::Credit { rendered_offset, window_bytes: WINDOW }
+    fn credit(rendered_bytes: u64) -> pb::Credit {
+        pb::Credit { rendered_bytes, window_bytes: WINDOW }
     }
 
     #[test]
@@ -404,26 +407,60 @@ mod tests {
         );
     }
 
+    const MOVE: Option<Due> = Some(Due { history_lines: 0, skipped: true });
+
     #[test]
-    fn credit_counts_what_was_sent_and_a_snapshot_until_it_is_rendered() {
+    fn a_viewer_that_is_behind_is_moved_once_it_has_room_and_never_twice_at_once() {
         let mut log = OutputLog::new(64 * 1024);
         let mut viewer = attachment(0);
         log.push(&[b'x'; 32 * 1024]);
         assert_eq!(sent(&mut viewer, &log), 32 * 1024);
         log.push(&[b'\n'; 500_000]);
-        assert!(!viewer.is_to_be_moved(&log, None), "it has no credit to go on with");
+        assert_eq!(viewer.due_snapshot(&log, None), None, "it has no credit to go on with");
         viewer.handle_credit(NOW, credit(20_000), &log).expect("was sent");
-        assert!(viewer.is_to_be_moved(&log, None));
-        let (from, to) = (32 * 1024, log.end());
-        viewer.begin_snapshot(vec![b's'; 10_000], to, pb::Winsize::default(), true);
-        assert!(!viewer.is_to_be_moved(&log, None), "it has one to digest");
-        log.push(&[b'z'; 50_000]);
-        assert_eq!(sent(&mut viewer, &log), 20_000 - 10_000);
-        viewer.handle_credit(NOW, credit(from), &log).expect("all before the snapshot");
-        assert_eq!(sent(&mut viewer, &log), from as usize - 20_000);
-        assert!(viewer.handle_credit(NOW, credit(from + 1), &log).is_err(), "nothing was sent there");
-        viewer.handle_credit(NOW, credit(to), &log).expect("the snapshot");
-        assert_eq!(sent(&mut viewer, &log), 10_000);
+        assert_eq!(viewer.due_snapshot(&log, None), MOVE);
+        viewer.begin_snapshot(vec![b's'; 10_000], log.end(), pb::Winsize::default(), true);
+        log.push(&[b'z'; 500_000]);
+        assert_eq!(sent(&mut viewer, &log), 0, "the log does not have what comes next");
+        for rendered in [32 * 1024, 32 * 1024 + 9_999] {
+            viewer.handle_credit(NOW, credit(rendered), &log).expect("was sent");
+            assert_eq!(viewer.due_snapshot(&log, None), None, "it has one to digest");
+        }
+        viewer.handle_credit(NOW, credit(32 * 1024 + 10_000), &log).expect("the snapshot");
+        assert_eq!(viewer.due_snapshot(&log, None), MOVE);
+    }
+
+    #[test]
+    fn a_large_snapshot_comes_as_its_parts_are_rendered_and_the_output_behind_it() {
+        let mut log = OutputLog::new(1 << 20);
+        log.push(b"before");
+        let mut viewer = attachment(0);
+        viewer.begin_snapshot(vec![b's'; 3 * limits::OUTPUT_BYTES], 6, pb::Winsize::default(), false);
+        log.push(b"behind");
+        let presence = pb::Presence::default();
+        let exit = pb::Exit::default();
+        let told = Told { presence: &presence, name: "n", title: "", exit: Some(&exit) };
+        for part in 0..3 {
+            let next = viewer.next_frame(NOW, &log, &told);
+            assert!(matches!(next, Some(Kind::Snapshot(snapshot)) if snapshot.part == part));
+            assert_eq!(viewer.next_frame(NOW, &log, &told), None, "no credit, and no exit before the end");
+            viewer.handle_credit(NOW, credit((u64::from(part) + 1) * 65_536), &log).expect("was sent");
+        }
+        let next = viewer.next_frame(NOW, &log, &told);
+        assert!(matches!(next, Some(Kind::Output(output)) if output.offset == 6 && output.data == "behind"));
+        assert!(matches!(viewer.next_frame(NOW, &log, &told), Some(Kind::Exited(_))));
+    }
+
+    #[test]
+    fn a_viewer_that_missed_too_many_sizes_is_drawn_anew() {
+        let mut log = OutputLog::new(1 << 20);
+        let mut viewer = attachment(0);
+        for offset in 1..=limits::RESIZES_UNTOLD as u64 + 1 {
+            assert_eq!(viewer.due_snapshot(&log, None), None);
+            log.push(b"x");
+            viewer.resized(pb::Resized { winsize: None, offset });
+        }
+        assert_eq!(viewer.due_snapshot(&log, None), MOVE);
     }
 
     #[test]

@@ -142,8 +142,7 @@ impl<S: Screen> Session<S> {
             Some(client_frame::Kind::Input(input)) => self.handle_input(now, conn, &input),
             Some(client_frame::Kind::Credit(credit)) => {
                 attachment.handle_credit(now, credit, &self.log)?;
-                // It may have made room for a viewer that is behind.
-                self.move_to_the_present(conn);
+                self.handle_room(conn);
                 Ok(())
             }
             Some(client_frame::Kind::Resize(resize)) => {
@@ -174,13 +173,13 @@ impl<S: Screen> Session<S> {
             }
             Some(client_frame::Kind::SnapshotRequest(request)) => {
                 attachment.wish_history(request.history_lines);
-                self.move_to_the_present(conn);
+                self.handle_room(conn);
                 Ok(())
             }
             Some(client_frame::Kind::Theme(theme)) => {
                 attachment.theme = Some(theme);
                 let viewer = attachment.viewer_id;
-                self.follow_size_of(viewer);
+                self.follow_theme_of(viewer);
                 Ok(())
             }
             Some(client_frame::Kind::Sealed(_)) => Err(Refusal::new(
@@ -209,23 +208,17 @@ impl<S: Screen> Session<S> {
             self.attachments.values_mut().for_each(|attachment| attachment.news.titled = true);
         }
         let writer = self.lease.writer();
-        let behind = |one: &Attachment| one.is_to_be_moved(&self.log, writer);
-        let behind: Vec<ConnId> =
-            self.attachments.iter().filter(|(_, one)| behind(one)).map(|(conn, _)| *conn).collect();
-        behind.into_iter().for_each(|conn| self.move_to_the_present(conn));
+        for attachment in self.attachments.values_mut() {
+            draw_anew_if_due(attachment, &self.log, &self.screen, writer, self.winsize);
+        }
     }
 
-    /// Sends a snapshot to a viewer that is behind or has asked for one, once
-    /// it has room for it.
-    fn move_to_the_present(&mut self, conn: ConnId) {
+    /// This viewer may have room for a snapshot now.
+    fn handle_room(&mut self, conn: ConnId) {
         let writer = self.lease.writer();
-        let Some(attachment) = self.attachments.get_mut(&conn) else { return };
-        let wished = attachment.wished_history();
-        if wished.is_none() && !attachment.is_to_be_moved(&self.log, writer) {
-            return;
+        if let Some(attachment) = self.attachments.get_mut(&conn) {
+            draw_anew_if_due(attachment, &self.log, &self.screen, writer, self.winsize);
         }
-        let data = self.screen.snapshot(wished.unwrap_or(0));
-        attachment.begin_snapshot(data, self.log.end(), self.winsize, wished.is_none());
     }
 
     /// The shell has ended and the PTY gave its last byte. Input that still
@@ -395,7 +388,7 @@ impl<S: Screen> Session<S> {
         let refuse = (!may_type).then_some(cause);
         let refused = self.input.take(now, viewer, input.offset, &input.data, refuse)?;
         if may_type && !had_writer {
-            self.follow_size_of(viewer);
+            self.follow(viewer);
             self.presence_changed();
         }
         let settled = self.input.settled(viewer);
@@ -470,12 +463,11 @@ impl<S: Screen> Session<S> {
 
     fn give_lease(&mut self, viewer: ViewerId) {
         self.lease.give(viewer);
-        self.follow_size_of(viewer);
+        self.follow(viewer);
         self.presence_changed();
     }
 
-    /// The PTY takes the size of this viewer's terminal if it holds the lease,
-    /// and its colours.
+    /// The PTY takes the size of this viewer's terminal if it holds the lease.
     fn follow_size_of(&mut self, viewer: ViewerId) {
         if !self.lease.is_held_by(viewer) {
             return;
@@ -484,10 +476,23 @@ impl<S: Screen> Session<S> {
         if let Some(size) = size {
             self.resize.wish((size != self.winsize).then_some(size));
         }
-        let theme = self.attachments.values().find(|one| one.viewer_id == viewer).and_then(|one| one.theme);
-        if let Some(theme) = theme {
-            self.screen.set_theme(theme);
+    }
+
+    /// Programs are told the colours of this viewer's terminal if it holds the
+    /// lease.
+    fn follow_theme_of(&mut self, viewer: ViewerId) {
+        let here = self.attachments.values().find(|one| one.viewer_id == viewer);
+        if self.lease.is_held_by(viewer)
+            && let Some(attachment) = here
+        {
+            self.screen.set_theme(attachment.theme);
         }
+    }
+
+    /// What the one who types decides: the size and the colours.
+    fn follow(&mut self, viewer: ViewerId) {
+        self.follow_size_of(viewer);
+        self.follow_theme_of(viewer);
     }
 
     /// Tells everybody who is here and who types.
@@ -512,6 +517,34 @@ impl<S: Screen> Session<S> {
         };
         self.changed = true;
         self.attachments.values_mut().for_each(|attachment| attachment.news.presence = true);
+    }
+}
+
+/// Begins the snapshot that this viewer has asked for, or that moves it to the
+/// present, once it has room for it.
+fn draw_anew_if_due<S: Screen>(
+    attachment: &mut Attachment,
+    log: &OutputLog,
+    screen: &S,
+    writer: Option<ViewerId>,
+    winsize: pb::Winsize,
+) {
+    if let Some(due) = attachment.due_snapshot(log, writer) {
+        let data = bounded_snapshot(screen, due.history_lines);
+        attachment.begin_snapshot(data, log.end(), winsize, due.skipped);
+    }
+}
+
+/// A snapshot of at most [`limits::SNAPSHOT_BYTES`], if need be with fewer
+/// lines of history.
+fn bounded_snapshot<S: Screen>(screen: &S, history_lines: u32) -> Vec<u8> {
+    let mut lines = history_lines.min(limits::HISTORY_LINES);
+    loop {
+        let data = screen.snapshot(lines);
+        if data.len() <= limits::SNAPSHOT_BYTES || lines == 0 {
+            return data;
+        }
+        lines /= 2;
     }
 }
 

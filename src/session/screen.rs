@@ -23,8 +23,9 @@ pub trait Screen: Debug {
     /// last call; bounded.
     fn take_answers(&mut self) -> Vec<u8>;
 
-    /// The colours that programs are told.
-    fn set_theme(&mut self, theme: pb::Theme);
+    /// The colours that programs are told; without a theme those that it began
+    /// with.
+    fn set_theme(&mut self, theme: Option<pb::Theme>);
 
     /// The title that a program set; without control characters, at most 256.
     fn title(&self) -> &str;

@@ -1,7 +1,7 @@
 //! How an attachment begins: who comes, what it has already, and what it is
 //! sent first.
 
-use super::{Attachment, ConnId, Screen, Session, Time, Who, clamp_winsize};
+use super::{Attachment, ConnId, Screen, Session, Time, Who, bounded_snapshot, clamp_winsize};
 use crate::{
     code::Refusal,
     id::ViewerId,
@@ -75,7 +75,7 @@ impl<S: Screen> Session<S> {
         attachment.theme = attach.theme;
         attachment.news.titled = !self.title.is_empty();
         if start.anew {
-            let data = self.screen.snapshot(attach.history_lines.min(limits::HISTORY_LINES));
+            let data = bounded_snapshot(&self.screen, attach.history_lines);
             attachment.begin_snapshot(data, self.log.end(), self.winsize, false);
         }
         attachment.confirm(now, self.input.settled(viewer));
@@ -86,7 +86,7 @@ impl<S: Screen> Session<S> {
         } else if self.lease.is_held_by(viewer) {
             self.lease.free();
         }
-        self.follow_size_of(viewer);
+        self.follow(viewer);
         self.presence_changed();
         Ok(())
     }
@@ -100,8 +100,8 @@ impl<S: Screen> Session<S> {
                 Code::Protocol,
                 format!("the output ends at {end}, nobody can have {}; attach anew", resume.offset),
             )),
-            Some(pb::Resume { offset, .. }) => {
-                Ok(Start { offset, anew: offset < first || end - offset > limits::RESUME_BYTES })
+            Some(pb::Resume { offset, redraw, .. }) => {
+                Ok(Start { offset, anew: redraw || offset < first || end - offset > limits::RESUME_BYTES })
             }
             None => Ok(Start { offset: 0, anew: true }),
         }

@@ -1,7 +1,7 @@
 //! How much a viewer lets itself be sent: what it renders in a round trip and
 //! a little more.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use crate::{limits, pb, session::Time};
 
@@ -11,19 +11,6 @@ const SAMPLE_WEIGHT: f64 = 0.3;
 /// clock, and is joined.
 const SAMPLE_BYTES: u64 = 32 * 1024;
 const SAMPLE: Duration = Duration::from_millis(5);
-
-/// A snapshot on its way to the screen.
-#[derive(Debug)]
-struct Jump {
-    /// Bytes of output that are rendered before it.
-    before: u64,
-    /// Its own.
-    own: u64,
-    /// The output offset behind it.
-    to: u64,
-    /// All of it came.
-    is_whole: bool,
-}
 
 /// Counts what was rendered, and decides when to say so.
 #[derive(Debug)]
@@ -36,15 +23,12 @@ pub(super) struct Credit {
     waiting: u64,
     /// The same of earlier connections: rendered before, and without credit.
     stale: u64,
-    /// Snapshots that are not rendered yet, oldest first.
-    jumps: VecDeque<Jump>,
-    /// A snapshot was rendered, which is said at once.
-    is_due: bool,
     /// Since when something waits without a pause, as far as the sample does
     /// not have it.
     busy_since: Option<Time>,
     /// The sample that is being taken.
     sample: (u64, Duration),
+    /// Of this connection.
     rendered: u64,
     told: u64,
     told_at: Time,
@@ -58,8 +42,6 @@ impl Credit {
             rate: None,
             waiting: 0,
             stale: 0,
-            jumps: VecDeque::new(),
-            is_due: false,
             busy_since: None,
             sample: (0, Duration::ZERO),
             rendered: 0,
@@ -69,20 +51,18 @@ impl Credit {
         }
     }
 
-    /// A new connection: the next output has this offset.
-    pub(super) fn restart(&mut self, offset: u64) {
-        (self.rendered, self.told, self.busy_since) = (offset, offset, None);
+    /// A new connection.
+    pub(super) fn restart(&mut self) {
+        (self.rendered, self.told, self.busy_since) = (0, 0, None);
         self.stale += std::mem::take(&mut self.waiting);
-        self.jumps.clear();
-        self.is_due = false;
     }
 
     pub(super) fn handle_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt;
     }
 
-    /// These bytes came.
-    pub(super) fn handle_output(&mut self, now: Time, bytes: u64) {
+    /// These bytes of output or of a snapshot came.
+    pub(super) fn handle_bytes(&mut self, now: Time, bytes: u64) {
         self.waiting += bytes;
         self.busy_since.get_or_insert(now);
     }
@@ -93,7 +73,7 @@ impl Credit {
         self.stale -= stale;
         let fresh = (bytes - stale).min(self.waiting);
         self.waiting -= fresh;
-        self.advance(fresh);
+        self.rendered += fresh;
         self.measure(now, fresh);
     }
 
@@ -112,37 +92,6 @@ impl Credit {
         self.sample = (0, Duration::ZERO);
     }
 
-    /// Bytes of a snapshot of the output up to `to` came, the last ones or not.
-    pub(super) fn handle_snapshot(&mut self, now: Time, bytes: u64, to: u64, is_last: bool) {
-        let told: u64 = self.jumps.iter().map(|jump| jump.before + jump.own).sum();
-        let before = self.waiting - told;
-        match self.jumps.back_mut().filter(|jump| !jump.is_whole) {
-            Some(jump) => (jump.own, jump.is_whole) = (jump.own + bytes, is_last),
-            None => self.jumps.push_back(Jump { before, own: bytes, to, is_whole: is_last }),
-        }
-        self.handle_output(now, bytes);
-        self.advance(0);
-    }
-
-    /// Moves `rendered` on by these bytes, and over the snapshots between them.
-    fn advance(&mut self, mut bytes: u64) {
-        while let Some(jump) = self.jumps.front_mut() {
-            let step = bytes.min(jump.before);
-            jump.before -= step;
-            bytes -= step;
-            self.rendered += step;
-            let own = bytes.min(jump.own);
-            jump.own -= own;
-            bytes -= own;
-            if jump.before > 0 || jump.own > 0 || !jump.is_whole {
-                return;
-            }
-            (self.rendered, self.is_due) = (jump.to, true);
-            self.jumps.pop_front();
-        }
-        self.rendered += bytes;
-    }
-
     /// The window now: clamp(rate x (RTT + slack), least, most). Without a
     /// measured rate the most: a terminal that is idle renders at once.
     pub(super) fn window(&self) -> u32 {
@@ -159,17 +108,16 @@ impl Credit {
 
     /// A credit, once a quarter of the window was rendered, or a quarter of the
     /// smallest one and some time has passed: the holder has to see that a slow
-    /// viewer goes on. At once after a snapshot.
+    /// viewer goes on.
     pub(super) fn poll(&mut self, now: Time) -> Option<pb::Credit> {
         let is_late = now >= self.told_at + limits::WINDOW_SLACK;
         let enough = if is_late { limits::WINDOW_MIN_BYTES } else { self.window } / 4;
-        if self.rendered - self.told < u64::from(enough) && !self.is_due {
+        if self.rendered - self.told < u64::from(enough) {
             return None;
         }
-        self.is_due = false;
         (self.told, self.told_at) = (self.rendered, now);
         self.window = self.window();
-        Some(pb::Credit { rendered_offset: self.rendered, window_bytes: self.window })
+        Some(pb::Credit { rendered_bytes: self.rendered, window_bytes: self.window })
     }
 }
 
@@ -204,11 +152,11 @@ mod tests {
     fn a_terminal_that_was_slow_once_is_given_more_again() {
         let mut credit = Credit::new();
         credit.handle_rtt(Duration::from_millis(50));
-        credit.handle_output(at(0), 40_000);
+        credit.handle_bytes(at(0), 40_000);
         credit.handle_rendered(at(1000), 40_000);
         assert_eq!(credit.window(), limits::WINDOW_MIN_BYTES);
         for turn in 20..30 {
-            credit.handle_output(at(turn * 50), 32 * 1024);
+            credit.handle_bytes(at(turn * 50), 32 * 1024);
             credit.handle_rendered(at(turn * 50 + 2), 32 * 1024);
         }
         assert!(credit.window() > limits::WINDOW_MAX_BYTES / 2, "{}", credit.window());
@@ -217,24 +165,24 @@ mod tests {
     #[test]
     fn what_an_older_connection_brought_makes_no_credit_on_a_newer_one() {
         let mut credit = Credit::new();
-        credit.handle_output(at(0), 20_000);
-        credit.restart(20_000);
-        credit.handle_output(at(0), 20_000);
+        credit.handle_bytes(at(0), 20_000);
+        credit.restart();
+        credit.handle_bytes(at(0), 20_000);
         credit.handle_rendered(at(100), 20_000);
         assert_eq!(credit.poll(at(100)), None);
         credit.handle_rendered(at(200), 20_000);
-        assert_eq!(credit.poll(at(200)).map(|credit| credit.rendered_offset), Some(40_000));
+        assert_eq!(credit.poll(at(200)).map(|credit| credit.rendered_bytes), Some(20_000));
     }
 
     #[test]
     fn it_is_said_after_a_quarter_of_the_window() {
         let mut credit = Credit::new();
         let quarter = u64::from(credit.first_window() / 4);
-        credit.handle_output(at(0), quarter);
+        credit.handle_bytes(at(0), quarter);
         credit.handle_rendered(at(0), quarter - 1);
         assert_eq!(credit.poll(at(0)), None);
         credit.handle_rendered(at(0), 1);
-        assert_eq!(credit.poll(at(0)).map(|credit| credit.rendered_offset), Some(quarter));
+        assert_eq!(credit.poll(at(0)).map(|credit| credit.rendered_bytes), Some(quarter));
         assert_eq!(credit.poll(at(0)), None, "said once");
     }
 
@@ -242,30 +190,11 @@ mod tests {
     fn a_slow_terminal_says_that_it_goes_on_but_not_for_every_key() {
         let mut credit = Credit::new();
         let little = u64::from(limits::WINDOW_MIN_BYTES / 4);
-        credit.handle_output(at(0), little);
+        credit.handle_bytes(at(0), little);
         credit.handle_rendered(at(30), little - 1);
         assert_eq!(credit.poll(at(30)), None);
         credit.handle_rendered(at(30), 1);
         assert!(credit.poll(at(30)).is_some());
-    }
-
-    #[test]
-    fn a_snapshot_is_passed_when_all_of_it_is_rendered() {
-        let mut credit = Credit::new();
-        credit.handle_output(at(0), 1000);
-        credit.handle_snapshot(at(0), 300, 50_000, false);
-        credit.handle_snapshot(at(0), 200, 50_000, true);
-        credit.handle_output(at(0), 10);
-        let mut rendered = |bytes| {
-            credit.handle_rendered(at(100), bytes);
-            (credit.rendered, credit.is_due)
-        };
-        assert_eq!(
-            [rendered(999), rendered(1), rendered(499), rendered(1), rendered(10)],
-            [(999, false), (1000, false), (1000, false), (50_000, true), (50_010, true)]
-        );
-        assert_eq!(credit.poll(at(100)).map(|credit| credit.rendered_offset), Some(50_010), "said at once");
-        assert_eq!(credit.poll(at(100)), None);
     }
 
     #[test]

@@ -69,8 +69,11 @@ pub struct Viewer {
     epoch: u64,
     /// The next output byte.
     next: u64,
-    /// The next part of a snapshot that has begun.
+    /// The next part of a snapshot that has begun on this connection.
     part: u32,
+    /// A snapshot has begun and not ended: the screen is half of one thing and
+    /// half of another.
+    is_torn: bool,
     /// Lines that a snapshot may bring.
     history_lines: u32,
     theme: Option<pb::Theme>,
@@ -102,6 +105,7 @@ impl Viewer {
             epoch: 0,
             next: 0,
             part: 0,
+            is_torn: false,
             history_lines: limits::DEFAULT_HISTORY_LINES,
             theme: None,
             number: 0,
@@ -123,7 +127,11 @@ impl Viewer {
     /// for nothing.
     pub fn attach(&mut self) -> pb::ClientFrame {
         self.handle_disconnect();
-        let resume = (self.epoch != 0).then_some(pb::Resume { epoch: self.epoch, offset: self.next });
+        let resume = (self.epoch != 0).then_some(pb::Resume {
+            epoch: self.epoch,
+            offset: self.next,
+            redraw: self.is_torn,
+        });
         frame(Kind::Attach(pb::Attach {
             versions: limits::FRAME_VERSIONS.to_vec(),
             features: Vec::new(),
@@ -309,6 +317,7 @@ impl Viewer {
         let (mut unknown, mut dropped) = (0, None);
         if self.epoch != 0 && attached.epoch != self.epoch {
             events.push(Event::Reset);
+            self.is_torn = false;
             // Keys that were meant for another shell could do harm in this one.
             dropped = self.typed.give_back(Code::SessionEnded);
             unknown = self.typed.begin_anew();
@@ -326,7 +335,7 @@ impl Viewer {
         self.is_writer_known = false;
         self.is_attached = true;
         self.has_exited = false;
-        self.credit.restart(attached.offset);
+        self.credit.restart();
         self.ping_due = Some(now);
         let refused: Vec<_> =
             attached.refused.iter().flat_map(|range| self.typed.handle_refused(*range)).collect();
@@ -355,14 +364,14 @@ impl Viewer {
     }
 
     fn handle_output(&mut self, now: Time, output: pb::Output) -> Result<Vec<Event>, Refusal> {
-        if output.offset != self.next || self.part != 0 {
+        if output.offset != self.next || self.is_torn {
             return Err(Refusal::new(
                 Code::Protocol,
                 format!("output {} came where {} was expected", output.offset, self.next),
             ));
         }
         self.next += output.data.len() as u64;
-        self.credit.handle_output(now, output.data.len() as u64);
+        self.credit.handle_bytes(now, output.data.len() as u64);
         Ok(vec![Event::Output(output.data)])
     }
 
@@ -373,8 +382,9 @@ impl Viewer {
             return Err(Refusal::new(Code::Protocol, words));
         }
         let is_last = snapshot.part + 1 == snapshot.parts;
-        self.credit.handle_snapshot(now, snapshot.data.len() as u64, snapshot.offset, is_last);
+        self.credit.handle_bytes(now, snapshot.data.len() as u64);
         self.part = if is_last { 0 } else { snapshot.part + 1 };
+        self.is_torn = !is_last;
         if is_last {
             self.next = snapshot.offset;
         }

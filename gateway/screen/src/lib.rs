@@ -101,16 +101,8 @@ impl Screen for Model {
         self.take_answers()
     }
 
-    fn set_theme(&mut self, theme: pb::Theme) {
-        let rgb = |color: u32| {
-            let [_, red, green, blue] = color.to_be_bytes();
-            [red, green, blue]
-        };
-        self.terminal.theme = Theme {
-            foreground: rgb(theme.foreground),
-            background: rgb(theme.background),
-            cursor: rgb(theme.cursor),
-        };
+    fn set_theme(&mut self, theme: Option<pb::Theme>) {
+        self.terminal.theme = theme.map_or_else(Theme::default, Theme::from);
     }
 
     fn title(&self) -> &str {
