@@ -62,7 +62,8 @@ pub const RESUME_BYTES: u64 = 256 * 1024;
 pub const LOOKER_BACKLOG: u64 = 256 * 1024;
 /// Lines of history that a session may keep and a snapshot may bring.
 pub const HISTORY_LINES: u32 = 200_000;
-/// Lines that a session keeps where nobody says another number.
+/// Lines that a session keeps and a viewer asks for where nobody says another
+/// number.
 pub const DEFAULT_HISTORY_LINES: u32 = 10_000;
 /// A snapshot, bytes; a larger one brings fewer lines of history. The screen
 /// alone always comes whole.

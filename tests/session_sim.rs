@@ -12,6 +12,8 @@ mod flood;
 mod holder;
 #[path = "session_sim/reference.rs"]
 mod reference;
+#[path = "session_sim/screen.rs"]
+mod screen;
 #[path = "session_sim/world.rs"]
 mod world;
 

@@ -129,6 +129,7 @@ impl Gateway {
         let starter = Starter {
             user: user.clone(),
             log_bytes: config.log_bytes,
+            history_lines: config.history_lines,
             pass_ssh_agent: config.pass_ssh_agent,
         };
         let registry = Registry::new(places, starter);

@@ -85,6 +85,10 @@ struct Settings {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_bytes: Option<usize>,
+    /// Lines that each session keeps above its screen.
+    #[arg(long, value_name = "LINES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_lines: Option<u32>,
 }
 
 /// The line on standard output when the daemon is linked.

@@ -34,8 +34,6 @@ pub(super) struct Attachment {
     window: u64,
     /// Parts of a snapshot that are still to be sent.
     snapshot: VecDeque<pb::Snapshot>,
-    /// What was sent up to the end of the last snapshot.
-    snapshot_end: u64,
     /// The viewer has asked for a snapshot with so many lines.
     wished: Option<u32>,
     /// Sizes of the PTY that were not told yet, each at its place.
@@ -92,7 +90,6 @@ impl Attachment {
             rendered: 0,
             window: clamp_window(window),
             snapshot: VecDeque::new(),
-            snapshot_end: 0,
             wished: None,
             resizes: VecDeque::new(),
             has_lost_sizes: false,
@@ -190,7 +187,6 @@ impl Attachment {
 
     /// The PTY has another size from now on.
     pub(super) fn resized(&mut self, resized: pb::Resized) {
-        self.resizes.pop_back_if(|last| last.offset == resized.offset);
         if self.resizes.len() >= limits::RESIZES_UNTOLD {
             self.resizes.clear();
             self.has_lost_sizes = true;
@@ -204,13 +200,13 @@ impl Attachment {
     }
 
     /// The snapshot that is to be begun now: one that the viewer has asked for,
-    /// or one that moves it to the present. Never two that are not rendered.
-    pub(super) fn due_snapshot(&mut self, log: &OutputLog, writer: Option<ViewerId>) -> Option<Due> {
-        let is_digested = self.snapshot.is_empty() && self.rendered >= self.snapshot_end;
-        if !is_digested || self.sent - self.rendered >= self.window / 2 {
+    /// or one that moves it to the present. Half of its window has to be free:
+    /// who digests slowly is not sent one after the other.
+    pub(super) fn due_snapshot(&self, log: &OutputLog, writer: Option<ViewerId>) -> Option<Due> {
+        if self.has_told_exit || !self.snapshot.is_empty() || self.sent - self.rendered >= self.window / 2 {
             return None;
         }
-        if let Some(history_lines) = self.wished.take() {
+        if let Some(history_lines) = self.wished {
             return Some(Due { history_lines, skipped: false });
         }
         let cannot_go_on = self.cursor < log.start() || self.has_lost_sizes;
@@ -232,6 +228,7 @@ impl Attachment {
             self.pace.handle_fell_out();
         }
         self.cursor = end;
+        self.wished = None;
         self.resizes.clear();
         self.has_lost_sizes = false;
         let data = Bytes::from(data);
@@ -261,7 +258,6 @@ impl Attachment {
     fn next_snapshot_part(&mut self) -> Option<pb::Snapshot> {
         let part = self.snapshot.pop_front()?;
         self.sent += part.data.len() as u64;
-        self.snapshot_end = self.sent;
         Some(part)
     }
 
@@ -419,14 +415,11 @@ mod tests {
         assert_eq!(viewer.due_snapshot(&log, None), None, "it has no credit to go on with");
         viewer.handle_credit(NOW, credit(20_000), &log).expect("was sent");
         assert_eq!(viewer.due_snapshot(&log, None), MOVE);
-        viewer.begin_snapshot(vec![b's'; 10_000], log.end(), pb::Winsize::default(), true);
+        viewer.begin_snapshot(vec![b's'; 4_000], log.end(), pb::Winsize::default(), true);
         log.push(&[b'z'; 500_000]);
         assert_eq!(sent(&mut viewer, &log), 0, "the log does not have what comes next");
-        for rendered in [32 * 1024, 32 * 1024 + 9_999] {
-            viewer.handle_credit(NOW, credit(rendered), &log).expect("was sent");
-            assert_eq!(viewer.due_snapshot(&log, None), None, "it has one to digest");
-        }
-        viewer.handle_credit(NOW, credit(32 * 1024 + 10_000), &log).expect("the snapshot");
+        assert_eq!(viewer.due_snapshot(&log, None), None, "it has one to digest");
+        viewer.handle_credit(NOW, credit(32 * 1024), &log).expect("was sent");
         assert_eq!(viewer.due_snapshot(&log, None), MOVE);
     }
 

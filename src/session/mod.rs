@@ -98,6 +98,8 @@ pub struct Session<S> {
     presence: pb::Presence,
     last_number: u32,
     winsize: pb::Winsize,
+    /// Where the output ended when the PTY got its size; nothing: its first.
+    resized_at: Option<u64>,
     /// The size that the writer wants, until the PTY has it.
     resize: Seldom<pb::Winsize>,
     exit: Option<pb::Exit>,
@@ -122,6 +124,7 @@ impl<S: Screen> Session<S> {
             presence: pb::Presence::default(),
             last_number: 0,
             winsize: config.winsize,
+            resized_at: None,
             resize: Seldom::new(limits::RESIZE_INTERVAL),
             exit: None,
             changed: false,
@@ -141,9 +144,7 @@ impl<S: Screen> Session<S> {
         match frame.kind {
             Some(client_frame::Kind::Input(input)) => self.handle_input(now, conn, &input),
             Some(client_frame::Kind::Credit(credit)) => {
-                attachment.handle_credit(now, credit, &self.log)?;
-                self.handle_room(conn);
-                Ok(())
+                attachment.handle_credit(now, credit, &self.log)
             }
             Some(client_frame::Kind::Resize(resize)) => {
                 attachment.winsize = resize.winsize.map(clamp_winsize);
@@ -173,7 +174,6 @@ impl<S: Screen> Session<S> {
             }
             Some(client_frame::Kind::SnapshotRequest(request)) => {
                 attachment.wish_history(request.history_lines);
-                self.handle_room(conn);
                 Ok(())
             }
             Some(client_frame::Kind::Theme(theme)) => {
@@ -206,18 +206,6 @@ impl<S: Screen> Session<S> {
         if self.screen.title() != self.title {
             self.screen.title().clone_into(&mut self.title);
             self.attachments.values_mut().for_each(|attachment| attachment.news.titled = true);
-        }
-        let writer = self.lease.writer();
-        for attachment in self.attachments.values_mut() {
-            draw_anew_if_due(attachment, &self.log, &self.screen, writer, self.winsize);
-        }
-    }
-
-    /// This viewer may have room for a snapshot now.
-    fn handle_room(&mut self, conn: ConnId) {
-        let writer = self.lease.writer();
-        if let Some(attachment) = self.attachments.get_mut(&conn) {
-            draw_anew_if_due(attachment, &self.log, &self.screen, writer, self.winsize);
         }
     }
 
@@ -253,7 +241,12 @@ impl<S: Screen> Session<S> {
     /// The next frame for this connection: news first, then output as far as
     /// credit goes.
     pub fn poll_frame(&mut self, now: Time, conn: ConnId) -> Option<pb::ServerFrame> {
+        let writer = self.lease.writer();
         let attachment = self.attachments.get_mut(&conn)?;
+        if let Some(due) = attachment.due_snapshot(&self.log, writer) {
+            let data = bounded_snapshot(&self.screen, due.history_lines);
+            attachment.begin_snapshot(data, self.log.end(), self.winsize, due.skipped);
+        }
         let told = Told {
             presence: &self.presence,
             name: &self.name,
@@ -267,9 +260,11 @@ impl<S: Screen> Session<S> {
     /// Whether [`Self::poll_frame`] has something for this connection now.
     #[must_use]
     pub fn has_frame(&self, now: Time, conn: ConnId) -> bool {
-        self.attachments
-            .get(&conn)
-            .is_some_and(|attachment| attachment.has_frame(now, &self.log, self.exit.is_some()))
+        let writer = self.lease.writer();
+        self.attachments.get(&conn).is_some_and(|attachment| {
+            attachment.due_snapshot(&self.log, writer).is_some()
+                || attachment.has_frame(now, &self.log, self.exit.is_some())
+        })
     }
 
     /// Whether frames of this connection may be read: false while the queue
@@ -303,6 +298,7 @@ impl<S: Screen> Session<S> {
             self.winsize = winsize;
             self.changed = true;
             self.screen.resize(winsize);
+            self.resized_at = Some(self.log.end());
             let resized = pb::Resized { winsize: Some(winsize), offset: self.log.end() };
             self.attachments.values_mut().for_each(|attachment| attachment.resized(resized));
             return Some(Action::Resize(winsize));
@@ -517,21 +513,6 @@ impl<S: Screen> Session<S> {
         };
         self.changed = true;
         self.attachments.values_mut().for_each(|attachment| attachment.news.presence = true);
-    }
-}
-
-/// Begins the snapshot that this viewer has asked for, or that moves it to the
-/// present, once it has room for it.
-fn draw_anew_if_due<S: Screen>(
-    attachment: &mut Attachment,
-    log: &OutputLog,
-    screen: &S,
-    writer: Option<ViewerId>,
-    winsize: pb::Winsize,
-) {
-    if let Some(due) = attachment.due_snapshot(log, writer) {
-        let data = bounded_snapshot(screen, due.history_lines);
-        attachment.begin_snapshot(data, log.end(), winsize, due.skipped);
     }
 }
 

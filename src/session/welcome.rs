@@ -92,7 +92,8 @@ impl<S: Screen> Session<S> {
     }
 
     /// The bytes from where the viewer is, or a snapshot: never both, never
-    /// neither.
+    /// neither. Sizes are not kept with the bytes, so a viewer that may have
+    /// missed one is drawn anew.
     fn start_of(&self, resume: Option<pb::Resume>) -> Result<Start, Refusal> {
         let (first, end) = (self.log.start(), self.log.end());
         match resume.filter(|resume| resume.epoch == self.epoch) {
@@ -101,7 +102,9 @@ impl<S: Screen> Session<S> {
                 format!("the output ends at {end}, nobody can have {}; attach anew", resume.offset),
             )),
             Some(pb::Resume { offset, redraw, .. }) => {
-                Ok(Start { offset, anew: redraw || offset < first || end - offset > limits::RESUME_BYTES })
+                let missed_size = self.resized_at.is_some_and(|at| at >= offset);
+                let missed_much = offset < first || end - offset > limits::RESUME_BYTES;
+                Ok(Start { offset, anew: redraw || missed_size || missed_much })
             }
             None => Ok(Start { offset: 0, anew: true }),
         }

@@ -139,9 +139,9 @@ mod tests {
         let mut slow = Credit::new();
         let mut fast = Credit::new();
         for turn in 0..100 {
-            slow.handle_output(at(turn * 10), 1000);
+            slow.handle_bytes(at(turn * 10), 1000);
             slow.handle_rendered(at(turn * 10 + 10), 1000);
-            fast.handle_output(at(turn * 10), 1_000_000);
+            fast.handle_bytes(at(turn * 10), 1_000_000);
             fast.handle_rendered(at(turn * 10 + 10), 1_000_000);
         }
         assert_eq!(slow.window(), limits::WINDOW_MIN_BYTES);

@@ -176,7 +176,7 @@ fn another_holder_resets_the_screen_and_names_what_is_unknown() {
     inputs(&mut viewer);
     viewer.attach();
     let events = take(&mut viewer, attached(8, 0, 0));
-    assert_eq!(events[..2], [Event::Reset(None), Event::InputUnknown { bytes: 3 }]);
+    assert_eq!(events[..2], [Event::Reset, Event::InputUnknown { bytes: 3 }]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn keys_that_were_not_sent_are_not_for_another_shell() {
     viewer.attach();
     let refused = pb::InputRefused { from: 0, to: 2, code: Code::SessionEnded.into() };
     let events = take(&mut viewer, attached(8, 0, 0));
-    assert_eq!(events[..2], [Event::Reset(None), Event::InputRefused(refused)]);
+    assert_eq!(events[..2], [Event::Reset, Event::InputRefused(refused)]);
     take(&mut viewer, writer(1));
     assert!(inputs(&mut viewer).is_empty());
 }

@@ -32,6 +32,20 @@ impl Default for Theme {
     }
 }
 
+impl From<pb::Theme> for Theme {
+    fn from(theme: pb::Theme) -> Self {
+        let rgb = |color: u32| {
+            let [_, red, green, blue] = color.to_be_bytes();
+            [red, green, blue]
+        };
+        Self {
+            foreground: rgb(theme.foreground),
+            background: rgb(theme.background),
+            cursor: rgb(theme.cursor),
+        }
+    }
+}
+
 /// The last character printed, as long as nothing but text came since: a
 /// combining character joins it, and REP repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,7 @@ pub(crate) struct Starter {
     pub(crate) user: User,
     /// The size of each output log, bytes.
     pub(crate) log_bytes: usize,
+    pub(crate) history_lines: u32,
     /// Whether shells may use the SSH agent.
     pub(crate) pass_ssh_agent: bool,
 }
@@ -73,6 +74,7 @@ impl Starter {
             created_unix_ms: own_unix_ms(),
             state_folder: state.to_string_lossy().into_owned(),
             log_bytes: u32::try_from(self.log_bytes).unwrap_or(u32::MAX),
+            history_lines: self.history_lines,
             epoch: u64::from_ne_bytes(chatcode_certs::random::bytes()).max(1),
             shown_command: order.shown_command,
         }
@@ -81,7 +83,12 @@ impl Starter {
     #[cfg(test)]
     pub(super) fn for_tests() -> Self {
         let user = User { name: "ada".into(), home: "/".into(), shell: "/bin/sh".into() };
-        Self { user, log_bytes: chatcode_proto::limits::LOG_BYTES, pass_ssh_agent: false }
+        Self {
+            user,
+            log_bytes: limits::LOG_BYTES,
+            history_lines: limits::DEFAULT_HISTORY_LINES,
+            pass_ssh_agent: false,
+        }
     }
 }
 

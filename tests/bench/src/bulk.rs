@@ -125,10 +125,10 @@ pub(crate) async fn chain(mesh: &Mesh, page: &Page, text: &Text) -> anyhow::Resu
     let (cpu, began) = (cpu_seconds(&pids)?, Instant::now());
     terminal.enter(&text.command())?;
     let seen = check.clone();
-    terminal.until("the last byte", |terminal| seen.borrow().done() || !terminal.gaps.is_empty()).await?;
+    terminal.until("the last byte", |terminal| seen.borrow().done() || !terminal.skips.is_empty()).await?;
     let cpu = cpu_seconds(&pids)? - cpu;
-    if !terminal.gaps.is_empty() {
-        bail!("bytes are missing: {:?} after line {}", terminal.gaps, check.borrow().line);
+    if !terminal.skips.is_empty() {
+        bail!("bytes are missing: {:?} after line {}", terminal.skips, check.borrow().line);
     }
     let check = check.borrow();
     row("chatcode", &check, began, cpu)
