@@ -81,6 +81,8 @@ pub(crate) struct Terminal {
     pub(crate) blinks: Option<bool>,
     pub(crate) joint: Option<Joint>,
     pub(crate) title: String,
+    /// The same without control characters.
+    pub(crate) shown_title: String,
     /// Colours that programs have set: 0 to 255, and from 256 on foreground,
     /// background, cursor.
     pub(crate) palette: BTreeMap<u16, [u8; 3]>,
@@ -114,6 +116,7 @@ impl Terminal {
             blinks: None,
             joint: None,
             title: String::new(),
+            shown_title: String::new(),
             palette: BTreeMap::new(),
             theme: Theme::default(),
             answers: Vec::new(),

@@ -85,8 +85,8 @@ impl Starter {
         let user = User { name: "ada".into(), home: "/".into(), shell: "/bin/sh".into() };
         Self {
             user,
-            log_bytes: limits::LOG_BYTES,
-            history_lines: limits::DEFAULT_HISTORY_LINES,
+            log_bytes: chatcode_proto::limits::LOG_BYTES,
+            history_lines: chatcode_proto::limits::DEFAULT_HISTORY_LINES,
             pass_ssh_agent: false,
         }
     }

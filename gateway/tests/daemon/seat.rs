@@ -36,6 +36,7 @@ pub(crate) fn attach_frame(viewer: u8, resume: Option<pb::Resume>) -> ClientFram
         resume,
         winsize: Some(pb::Winsize { rows: 24, cols: 80 }),
         window_bytes: WINDOW,
+        history_lines: 10_000,
         ..Default::default()
     }))
 }

@@ -150,6 +150,7 @@ impl Holder {
             resume,
             winsize: Some(pb::Winsize { rows: 24, cols: 80 }),
             window_bytes: limits::WINDOW_MAX_BYTES,
+            history_lines: limits::DEFAULT_HISTORY_LINES,
             ..Default::default()
         };
         self.attach(role, attach)
@@ -354,9 +355,9 @@ impl Viewer {
         self.start + self.output.len() as u64
     }
 
-    /// What was drawn, and what came behind it.
+    /// What was drawn, and what came behind it, as text.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&[&self.drawn[..], &self.output].concat()).into_owned()
+        plain(&self.drawn) + &String::from_utf8_lossy(&self.output)
     }
 
     /// Waits until the output has `wanted`.
@@ -391,6 +392,27 @@ impl Viewer {
     pub(crate) fn resume(&self) -> Option<pb::Resume> {
         Some(pb::Resume { epoch: self.attached.epoch, offset: self.end(), redraw: false })
     }
+}
+
+/// The text of a snapshot of plain lines: without its sequences, and with the
+/// end of the last line where the cursor stands below it.
+fn plain(snapshot: &[u8]) -> String {
+    let snapshot = String::from_utf8_lossy(snapshot);
+    let mut pieces = snapshot.split("\x1b[");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    let mut row = 0;
+    for piece in pieces {
+        let end = piece.find(|c: char| c.is_ascii_alphabetic()).expect("a whole sequence");
+        let (parameters, rest) = piece.split_at(end);
+        if rest.starts_with('H') {
+            row = parameters.split(';').next().and_then(|row| row.parse().ok()).unwrap_or(1);
+        }
+        text.push_str(&rest[1..]);
+    }
+    while text.matches("\r\n").count() + 1 < row {
+        text.push_str("\r\n");
+    }
+    text
 }
 
 pub(crate) fn frame(kind: client_frame::Kind) -> pb::ClientFrame {

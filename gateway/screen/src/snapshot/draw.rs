@@ -90,6 +90,11 @@ impl Drawing {
         self.show(Shown::default());
     }
 
+    /// Whether a row was drawn on this screen or above it.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// Another screen is drawn from its top.
     pub(super) fn begin(&mut self) {
         (self.has_begun, self.x, self.has_wrapped) = (false, 0, false);

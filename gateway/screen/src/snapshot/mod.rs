@@ -77,7 +77,11 @@ impl Terminal {
         if is_cut {
             drawing.begin_with_cut_line();
         }
-        drawing.last_rows(buffer.rows.iter().map(|row| self.drawn(row)), &self.pool);
+        // Rows that nothing was printed to are there, unless others have to
+        // scroll out.
+        let printed = buffer.rows.iter().rposition(|row| !row.is_blank()).map_or(0, |last| last + 1);
+        let count = if drawing.has_begun() { buffer.rows.len() } else { printed };
+        drawing.last_rows(buffer.rows.iter().take(count).map(|row| self.drawn(row)), &self.pool);
     }
 
     fn drawn<'a>(&self, row: &'a Row) -> (bool, &'a [Cell]) {
