@@ -10,11 +10,13 @@ export interface LookbackEvents {
   lookedBack(): void;
 }
 
-/** How far a wheel turns for one line; as much as xterm.js takes. */
+/** `WheelEvent.deltaMode` of pixels, and how many of them xterm.js takes for one line. */
+const PIXELS = 0;
 const WHEEL_PIXELS = 33;
 
 export class Lookback {
   #skipped = false;
+  #told = false;
   /** Lines between the end and what was in view when the terminal was emptied. */
   #back: number | undefined;
   /** Lines that somebody wanted to go up and could not. */
@@ -44,13 +46,14 @@ export class Lookback {
     this.#back ??= this.#normal.baseY - this.#normal.viewportY;
   }
 
-  /** It was drawn; with `skipped` without the lines that have scrolled away. Looks at where it looked before. */
+  /** It was drawn; with `skipped` without the lines that have scrolled away, else it looks at where it looked before. */
   end(skipped: boolean): void {
     const back = (this.#back ?? 0) + Math.round(this.#wanted);
     this.#back = undefined;
-    if (!skipped) this.#wanted = 0;
     this.#skipped = skipped;
     this.#tell();
+    if (skipped) return;
+    this.#wanted = 0;
     if (back > 0) this.terminal.scrollToLine(Math.max(this.#normal.baseY - back, 0));
   }
 
@@ -63,26 +66,35 @@ export class Lookback {
   }
 
   #tell(): void {
-    this.events.lacks(this.#lacks);
+    if (this.#lacks === this.#told) return;
+    this.#told = this.#lacks;
+    this.events.lacks(this.#told);
   }
 
   /** Somebody wants to go up by so many lines. */
   #up(lines: number): void {
-    if (!this.#lacks || lines <= 0) return;
-    if (this.#normal.viewportY === 0) this.#wanted += lines;
-    this.events.lookedBack();
+    if (lines <= 0) return;
+    if (this.#back !== undefined || (this.#lacks && this.#normal.viewportY === 0)) this.#wanted += lines;
+    if (this.#lacks) this.events.lookedBack();
   }
 
   readonly #wheel = ({ deltaY, deltaMode }: WheelEvent): void => {
     // Otherwise the wheel is the program's.
     if (this.terminal.modes.mouseTrackingMode !== "none") return;
-    this.#up(deltaMode === WheelEvent.DOM_DELTA_PIXEL ? -deltaY / WHEEL_PIXELS : -deltaY);
+    this.#up(deltaMode === PIXELS ? -deltaY / WHEEL_PIXELS : -deltaY);
   };
 
+  /** xterm.js 6 leaves touches alone. */
   readonly #touched = ({ type, touches }: TouchEvent): void => {
-    const y = touches[0]?.clientY;
-    if (type === "touchmove" && y !== undefined && this.#touchedAt !== undefined) this.#up((y - this.#touchedAt) / WHEEL_PIXELS);
-    this.#touchedAt = y;
+    const y = touches.length === 1 ? touches[0]?.clientY : undefined;
+    const moved = type === "touchmove" && y !== undefined && this.#touchedAt !== undefined ? y - this.#touchedAt : 0;
+    const height = (this.terminal.element?.querySelector(".xterm-screen")?.clientHeight ?? 0) / this.terminal.rows;
+    const lines = height > 0 ? Math.trunc(moved / height) : 0;
+    if (type === "touchstart" || y === undefined) this.#touchedAt = y;
+    else if (this.#touchedAt !== undefined) this.#touchedAt += lines * height;
+    if (lines === 0) return;
+    this.#up(lines);
+    this.terminal.scrollLines(-lines);
   };
 
   readonly #key = ({ key, shiftKey }: KeyboardEvent): void => {

@@ -5,7 +5,7 @@
 import type { Terminal } from "@xterm/xterm";
 
 interface Renderer {
-  renderRows: () => void;
+  renderRows: (first: number, last: number) => void;
   clear: () => void;
 }
 
@@ -20,13 +20,9 @@ export class Picture {
 
   constructor(private readonly terminal: Terminal) {}
 
-  get isHeld(): boolean {
-    return this.#held !== undefined;
-  }
-
   hold(): void {
     const renderer = this.#renderer();
-    if (renderer === undefined || this.isHeld) return;
+    if (renderer === undefined || this.#held !== undefined) return;
     this.#held = renderer;
     Object.assign(renderer, { renderRows: nothing, clear: nothing });
   }
@@ -37,8 +33,12 @@ export class Picture {
     Reflect.deleteProperty(this.#held, "renderRows");
     Reflect.deleteProperty(this.#held, "clear");
     this.#held = undefined;
-    this.#renderer()?.clear();
-    this.terminal.refresh(0, this.terminal.rows - 1);
+    const last = this.terminal.rows - 1;
+    const renderer = this.#renderer();
+    renderer?.clear();
+    // At once: the next frame would come too late for what was cleared.
+    renderer?.renderRows(0, last);
+    this.terminal.refresh(0, last);
   }
 
   #renderer(): Renderer | undefined {

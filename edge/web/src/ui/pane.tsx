@@ -65,23 +65,17 @@ function TerminalHost({ attachment, active }: { attachment: Attachment; active: 
 
 /** Says that the lines above are not here, and brings them. */
 function Skipped({ attachment }: { attachment: Attachment }): ReactNode {
-  const { skipped, asked } = useStore(attachment.status);
+  const { skipped, asked, exited } = useStore(attachment.status);
   if (!skipped) return null;
   const load = (): void => {
     attachment.askForSkipped();
     attachment.screen.focus();
   };
   return (
-    <button type="button" className="skipped" data-testid="skipped" data-asked={asked} onClick={load}>
+    <button type="button" className="skipped" data-testid="skipped" data-asked={asked} disabled={exited} onClick={load}>
       <EarlierIcon />
-      {asked ? (
-        <span>Loading earlier output…</span>
-      ) : (
-        <>
-          <span>Earlier output is not here yet</span>
-          <span className="skipped-how">Scroll up to load</span>
-        </>
-      )}
+      <span>{asked ? "Loading earlier output…" : exited ? "Earlier output is not here" : "Earlier output is not here yet"}</span>
+      {!asked && !exited && <span className="skipped-how">Scroll up to load</span>}
     </button>
   );
 }
