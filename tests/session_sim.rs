@@ -6,6 +6,8 @@
 
 #[path = "session_sim/client.rs"]
 mod client;
+#[path = "session_sim/fault.rs"]
+mod fault;
 #[path = "session_sim/flood.rs"]
 mod flood;
 #[path = "session_sim/holder.rs"]
@@ -20,8 +22,8 @@ mod world;
 use std::{env, panic::catch_unwind};
 
 use chatcode_proto::limits::PACE_BACKLOG;
+use fault::Fault;
 use flood::{Way, flood};
-use holder::Fault;
 use reference::Time;
 
 /// Worlds of one run.

@@ -182,7 +182,9 @@ impl Attachment {
 
     /// Whether the next that it is told is a size of the PTY.
     fn is_at_a_resize(&self) -> bool {
-        self.snapshot.is_empty() && !self.has_lost_sizes && self.resizes.front().is_some_and(|resized| resized.offset <= self.cursor)
+        self.snapshot.is_empty()
+            && !self.has_lost_sizes
+            && self.resizes.front().is_some_and(|resized| resized.offset <= self.cursor)
     }
 
     /// The PTY has another size from now on.

@@ -206,7 +206,9 @@ impl Input {
             // Only runs of whole neighbours grow, so that `to` minus `length`
             // stays the run's beginning.
             Some(last)
-                if last.viewer == Some(viewer) && last.settles + length as u64 == to && last.settles == last.to =>
+                if last.viewer == Some(viewer)
+                    && last.settles + length as u64 == to
+                    && last.settles == last.to =>
             {
                 last.length += length;
                 (last.to, last.settles) = (to, to);

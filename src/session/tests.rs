@@ -64,7 +64,11 @@ fn first_frame(viewer: u8) -> pb::Attach {
     }
 }
 
-fn attach_with(session: &mut Session<Counting>, conn: ConnId, attach: pb::Attach) -> Result<pb::Attached, Refusal> {
+fn attach_with(
+    session: &mut Session<Counting>,
+    conn: ConnId,
+    attach: pb::Attach,
+) -> Result<pb::Attached, Refusal> {
     session.handle_attach(NOW, conn, who(pb::Role::Writer), pb::Session::default(), attach)?;
     match session.poll_frame(NOW, conn).and_then(|frame| frame.kind) {
         Some(server_frame::Kind::Attached(attached)) => Ok(attached),
@@ -417,10 +421,9 @@ fn what_the_protocol_does_not_know_is_refused_with_its_code() {
     attach(&mut session, A, 1);
     let large = pb::Input { offset: 0, data: vec![0; limits::INPUT_BYTES + 1].into() };
     assert_eq!(send(&mut session, A, client_frame::Kind::Input(large)).unwrap_err().code, Code::Invalid);
-    for kind in [
-        client_frame::Kind::Attach(first_frame(1)),
-        client_frame::Kind::Sealed(pb::Sealed::default()),
-    ] {
+    for kind in
+        [client_frame::Kind::Attach(first_frame(1)), client_frame::Kind::Sealed(pb::Sealed::default())]
+    {
         assert_eq!(send(&mut session, A, kind).unwrap_err().code, Code::Protocol);
     }
     let unknown = session.handle_frame(NOW, A, pb::ClientFrame { kind: None });

@@ -378,7 +378,8 @@ impl Viewer {
     fn handle_snapshot(&mut self, now: Time, snapshot: pb::Snapshot) -> Result<Vec<Event>, Refusal> {
         let is_next = snapshot.part == self.part && snapshot.part < snapshot.parts;
         if !is_next || snapshot.offset < self.next {
-            let words = format!("part {} of a snapshot at {} came out of turn", snapshot.part, snapshot.offset);
+            let words =
+                format!("part {} of a snapshot at {} came out of turn", snapshot.part, snapshot.offset);
             return Err(Refusal::new(Code::Protocol, words));
         }
         let is_last = snapshot.part + 1 == snapshot.parts;

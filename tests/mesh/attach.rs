@@ -45,7 +45,7 @@ async fn a_second_viewer_sees_the_same_and_types_only_after_it_took_over() -> an
     first.sees("hello\r\nhello\r\n").await?;
 
     let mut second = Terminal::new(&page, first.target(), pb::Role::Writer);
-    second.sees("hello\r\nhello\r\n").await?;
+    second.sees("hello\r\nhello").await?;
     second.until("both are here", |second| second.presence.viewers.len() == 2).await?;
     assert_ne!(second.presence.writer, second.number, "the first one holds the lease");
 

@@ -3,7 +3,6 @@
 
 use std::sync::atomic::Ordering;
 
-use anyhow::Context as _;
 use chatcode_harness::{Mesh, Terminal, eventually, forward::Forwarder, proc, soon, terminal::numbers};
 use chatcode_proto::pb;
 

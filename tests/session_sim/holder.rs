@@ -13,61 +13,10 @@ use chatcode_proto::{
 
 use crate::{
     client::{Checked, ensure},
+    fault::Fault,
     reference::{Id, Reference, Time, printed},
     screen::Tape,
 };
-
-/// A mistake that is planted into the holder or its shell.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Fault {
-    /// Input is confirmed though its last byte was not written.
-    ConfirmedBeforeWritten,
-    /// A place in another life's output counts as one in this.
-    EpochIgnored,
-    /// The first byte after the ring's end is another.
-    WrongAtTheWrap,
-    /// Input that came before is written again.
-    WrittenTwice,
-    /// A credit wakes nobody.
-    LostWakeUp,
-    /// Nobody looks at the clock for the lease.
-    StaleLease,
-    /// The PTY is held for as long as its viewer is behind.
-    HeldForEver,
-    /// A refusal gets lost.
-    RefusalLost,
-    /// A part of a snapshot gets lost.
-    PartLost,
-    /// A snapshot says another place than it was taken at.
-    SnapshotMisplaced,
-    /// A size is told before output that was made for the one before.
-    SizeTooEarly,
-    /// An older attachment of the same viewer is not ended.
-    NotFenced,
-    /// A confirmation gets lost.
-    ConfirmationLost,
-    /// Another is named than the one who writes.
-    WrongWriterTold,
-}
-
-impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
-        Self::ConfirmedBeforeWritten,
-        Self::EpochIgnored,
-        Self::WrongAtTheWrap,
-        Self::WrittenTwice,
-        Self::LostWakeUp,
-        Self::StaleLease,
-        Self::HeldForEver,
-        Self::RefusalLost,
-        Self::PartLost,
-        Self::SnapshotMisplaced,
-        Self::SizeTooEarly,
-        Self::NotFenced,
-        Self::ConfirmationLost,
-        Self::WrongWriterTold,
-    ];
-}
 
 /// One connection; each end learns by itself that it is over.
 #[derive(Debug, Default)]
@@ -220,7 +169,8 @@ impl Holder {
             role: pb::Role::Writer.into(),
             ..pb::Attach::default()
         };
-        let beyond = pb::Resume { epoch: self.reference.epoch, offset: self.reference.end + 1, redraw: false };
+        let beyond =
+            pb::Resume { epoch: self.reference.epoch, offset: self.reference.end + 1, redraw: false };
         let mut wrong = vec![
             (Code::Invalid, pb::Attach { viewer_id: Bytes::from_static(b"short"), ..good() }),
             (Code::UnsupportedVersion, pb::Attach { versions: vec![77], ..good() }),
@@ -469,7 +419,6 @@ impl Holder {
         wire.down_bytes = wire.down_bytes.saturating_sub(bytes_of(&frame));
         Some(frame)
     }
-
 }
 
 fn is_output(frame: &pb::ServerFrame) -> bool {

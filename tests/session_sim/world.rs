@@ -5,7 +5,8 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     client::{Checked, Client, Screen, ensure},
-    holder::{Fault, Holder, Wire},
+    fault::Fault,
+    holder::{Holder, Wire},
     reference::Time,
 };
 

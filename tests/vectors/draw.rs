@@ -215,7 +215,8 @@ impl Drawn {
             self.waiting += len.number();
         } else if let Some([offset, len, part, parts]) = frame.get("snapshot").map(Said::list) {
             self.waiting += len.number();
-            self.part = (part.number() + 1 < parts.number()).then(|| (offset.clone(), part.number() + 1, parts.clone()));
+            self.part = (part.number() + 1 < parts.number())
+                .then(|| (offset.clone(), part.number() + 1, parts.clone()));
             if self.part.is_none() {
                 self.next = offset.number();
             }

@@ -266,11 +266,7 @@ fn size(winsize: pb::Winsize) -> Json {
 fn theme(value: &Json) -> pb::Theme {
     let [foreground, background, cursor] = value.list() else { panic!("no theme: {value}") };
     let colour = |value: &Json| value.number() as u32;
-    pb::Theme {
-        foreground: colour(foreground),
-        background: colour(background),
-        cursor: colour(cursor),
-    }
+    pb::Theme { foreground: colour(foreground), background: colour(background), cursor: colour(cursor) }
 }
 
 fn colours(theme: pb::Theme) -> Json {

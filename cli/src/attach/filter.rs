@@ -272,9 +272,7 @@ impl Filter {
                 let body = body.strip_suffix(&[C1, 0x9c]).unwrap_or(body);
                 osc_asks(body)
             }
-            Kind::Dcs => {
-                [&b"$q"[..], b"+q", b"tmux;"].iter().any(|head| body.starts_with(head))
-            }
+            Kind::Dcs => [&b"$q"[..], b"+q", b"tmux;"].iter().any(|head| body.starts_with(head)),
             Kind::Apc => {
                 body.starts_with(b"G")
                     && body[1..].split(|b| matches!(b, b',' | b';')).any(|part| part == b"a=q")

@@ -80,7 +80,7 @@ impl Model {
     /// control character.
     #[must_use]
     pub fn title(&self) -> &str {
-        &self.terminal.shown_title
+        &self.terminal.title
     }
 }
 

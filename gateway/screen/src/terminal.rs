@@ -80,9 +80,10 @@ pub(crate) struct Terminal {
     /// Mode 12, once a program has set it.
     pub(crate) blinks: Option<bool>,
     pub(crate) joint: Option<Joint>,
-    pub(crate) title: String,
+    /// As a program set it.
+    pub(crate) raw_title: String,
     /// The same without control characters.
-    pub(crate) shown_title: String,
+    pub(crate) title: String,
     /// Colours that programs have set: 0 to 255, and from 256 on foreground,
     /// background, cursor.
     pub(crate) palette: BTreeMap<u16, [u8; 3]>,
@@ -115,8 +116,8 @@ impl Terminal {
             newline: false,
             blinks: None,
             joint: None,
+            raw_title: String::new(),
             title: String::new(),
-            shown_title: String::new(),
             palette: BTreeMap::new(),
             theme: Theme::default(),
             answers: Vec::new(),

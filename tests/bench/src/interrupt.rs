@@ -56,7 +56,8 @@ pub(crate) fn plain() -> anyhow::Result<Row> {
 
 /// Through the whole chain, by a page whose socket is read so.
 pub(crate) async fn chain(page: &Page, gateway: &str, reads_eagerly: bool) -> anyhow::Result<Row> {
-    let target: Target = page.create_session(gateway, &chatcode_proto::pb::SessionsCreateRequest::default()).await?;
+    let target: Target =
+        page.create_session(gateway, &chatcode_proto::pb::SessionsCreateRequest::default()).await?;
     let mut view = View::attach(page, &target).await?;
     view.enter(SET_PROMPT);
     view.sees(PROMPT).await?;

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use chatcode_harness::{
-    Page, PATIENCE,
+    PATIENCE, Page,
     page::{Socket, Target},
 };
 use chatcode_proto::{
@@ -165,8 +165,8 @@ impl View {
             self.socket.feed(Message::Binary(frame.encode_to_vec().into())).await?;
         }
         self.socket.flush().await?;
-        let may_read = self.waiting.is_empty()
-            || matches!(self.digestion, Digestion::Slow { reads_eagerly: true, .. });
+        let may_read =
+            self.waiting.is_empty() || matches!(self.digestion, Digestion::Slow { reads_eagerly: true, .. });
         let is_slow = !self.waiting.is_empty();
         let timer = self.viewer.next_timeout().map(|due| self.began + due);
         tokio::select! {
@@ -229,7 +229,8 @@ impl View {
         }
         while let Some(piece) = self.waiting.front() {
             if let (Digestion::Slow { bytes_per_second, .. }, Piece::Bytes(data)) = (self.digestion, piece) {
-                let due = self.budget_at + Duration::from_secs_f64(data.len() as f64 / bytes_per_second as f64);
+                let due =
+                    self.budget_at + Duration::from_secs_f64(data.len() as f64 / bytes_per_second as f64);
                 if due > now {
                     return;
                 }

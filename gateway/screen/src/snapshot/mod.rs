@@ -184,8 +184,8 @@ impl Terminal {
             }
             drawing.put_fmt(format_args!("rgb:{red:02x}/{green:02x}/{blue:02x}\x1b\\"));
         }
-        if !self.title.is_empty() {
-            drawing.put_fmt(format_args!("\x1b]2;{}\x1b\\", self.title));
+        if !self.raw_title.is_empty() {
+            drawing.put_fmt(format_args!("\x1b]2;{}\x1b\\", self.raw_title));
         }
     }
 
@@ -204,6 +204,8 @@ impl Terminal {
         let top = if self.modes.origin { buffer.top } else { 0 };
         let y = buffer.y.saturating_sub(top);
         match joint {
+            // An empty terminal has its cursor there.
+            None if drawing.is_empty() && (buffer.x, y) == (0, 0) => {}
             Some((at, _)) => drawing.go_to(at, y),
             None if is_restored => self.put_cursor_of_other(buffer, y, drawing),
             None => self.put_cursor(buffer, y, drawing),
