@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use chatcode_proto::{id::SessionId, limits};
 use serde::{Deserialize, Serialize};
 
+use crate::keeping::{Holders, SessionLimits};
+
 /// Settings of the daemon. Layers: defaults, file, `CHATCODE_GATEWAY_*`,
 /// flags.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -27,6 +29,10 @@ pub struct Config {
     /// Whether shells get `SSH_AUTH_SOCK`, and with it the use of the agent's
     /// keys.
     pub pass_ssh_agent: bool,
+    /// How holders are started.
+    pub holders: Holders,
+    /// What each session may use at most; needs systemd.
+    pub session_limits: SessionLimits,
 }
 
 impl Default for Config {
@@ -38,6 +44,8 @@ impl Default for Config {
             holder: None,
             log_bytes: limits::LOG_BYTES,
             pass_ssh_agent: false,
+            holders: Holders::Auto,
+            session_limits: SessionLimits::default(),
         }
     }
 }

@@ -1,56 +1,61 @@
 //! Starts a holder: its spec on standard input, its answer on standard output.
 //!
-//! The holder is the daemon's child only in name: it leaves the daemon's
-//! session by itself, and nothing here ends it when the daemon ends.
+//! Nothing here ends it when the daemon ends: where it lives is the matter of
+//! `keeping`.
 
-use std::{io, path::Path, process::Stdio};
+use std::{io, path::Path};
 
 use bytes::BytesMut;
 use chatcode_proto::{
     code::Refusal,
-    framing, limits,
+    framing,
+    id::SessionId,
+    limits,
     name::display_safe,
     pb::{self, Code},
 };
 use prost::Message as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::{Child, Command},
+    process::Child,
     time::timeout,
 };
 
-use crate::holder_client::{HolderError, accepted, read_message};
+use crate::{
+    holder_client::{HolderError, accepted, read_message},
+    keeping::Keeping,
+};
 
 /// Starts `holder` for `spec`; the session's folder and the state folder
-/// exist. The child has to be waited for.
+/// exist. The child has to be waited for; none where the holder is not one.
 ///
 /// # Errors
 /// `SPAWN_FAILED` when the program, its shell or their folder could not be
 /// started within [`limits::HOLDER_START`], `INVALID` when the spec is too
 /// large; no process is left then.
-pub(crate) async fn start(holder: &Path, spec: &pb::HolderSpec) -> Result<(Child, pb::Session), Refusal> {
+pub(crate) async fn start(
+    keeping: &Keeping,
+    holder: &Path,
+    session: &SessionId,
+    spec: &pb::HolderSpec,
+) -> Result<(Option<Child>, pb::Session), Refusal> {
     if spec.encoded_len() > limits::HOLDER_MESSAGE_BYTES {
         return Err(Refusal::new(
             Code::Invalid,
             "command and environment together are too large; shorten them",
         ));
     }
-    // An empty environment: what the shell gets is in the spec, and the holder
-    // itself needs none.
-    let mut child = Command::new(holder)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+    let mut child = keeping
+        .command(holder, session)
         .spawn()
         .map_err(|error| failed(format!("the holder's program could not be started ({error})")))?;
     let answer = timeout(limits::HOLDER_START, exchange(&mut child, spec)).await;
-    if let Ok(Ok(session)) = answer {
+    if let Ok(Ok(begun)) = answer {
         drop(child.stderr.take());
-        return Ok((child, session));
+        return Ok((keeping.release(child).await, begun));
     }
     let (ended, said) = post_mortem(child).await;
+    keeping.clear(session).await;
     let problem = match answer {
         Ok(Err(HolderError::Refused(refusal))) => refusal,
         Ok(Err(error)) => failed(format!("the new holder broke off ({ended}): {error}")),
@@ -101,13 +106,20 @@ fn failed(message: String) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{os::unix::fs::PermissionsExt, process::Stdio};
+
+    use tokio::process::Command;
 
     use super::*;
 
+    async fn try_start(program: impl AsRef<Path>, spec: &pb::HolderSpec) -> Refusal {
+        let id = SessionId::from_random([1; 16]);
+        let started = start(&Keeping::Detached, program.as_ref(), &id, spec).await;
+        started.map(|_| ()).expect_err("does not start")
+    }
+
     async fn code(program: &str) -> Code {
-        let spec = pb::HolderSpec::default();
-        start(Path::new(program), &spec).await.map(|_| ()).expect_err("does not start").code
+        try_start(program, &pb::HolderSpec::default()).await.code
     }
 
     #[tokio::test]
@@ -124,7 +136,7 @@ mod tests {
         let program = place.path().join("dies");
         std::fs::write(&program, "#!/bin/sh\necho why >&2\nkill -SEGV $$\n").expect("is written");
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o700)).expect("is set");
-        let error = start(&program, &pb::HolderSpec::default()).await.map(|_| ()).expect_err("dies");
+        let error = try_start(&program, &pb::HolderSpec::default()).await;
         assert!(error.message.contains("signal: 11"), "{error}");
         let child = Command::new(&program).stderr(Stdio::piped()).spawn().expect("starts");
         assert_eq!(post_mortem(child).await.1, "why\u{fffd}");
@@ -134,7 +146,7 @@ mod tests {
     async fn a_spec_beyond_the_limit_is_refused_before_anything_starts() {
         let folder = "x".repeat(limits::HOLDER_MESSAGE_BYTES);
         let spec = pb::HolderSpec { folder, ..Default::default() };
-        let error = start(Path::new("/no/such/program"), &spec).await.map(|_| ()).expect_err("is refused");
+        let error = try_start("/no/such/program", &spec).await;
         assert_eq!(error.code, Code::Invalid);
     }
 }

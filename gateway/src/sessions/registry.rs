@@ -16,7 +16,7 @@ use chatcode_proto::{
     pb::{self, Code, SessionState, holder_request::Verb, sessions_watch_response::Event},
 };
 use futures_util::{StreamExt as _, stream};
-use tokio::{sync::broadcast, time::timeout};
+use tokio::{process::Child, sync::broadcast, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -99,12 +99,14 @@ impl Registry {
 
     async fn start(self: &Arc<Self>, id: SessionId, order: Order) -> Result<pb::Session, Refusal> {
         let (child, session) = self.starter.start(&self.places, id, order).await?;
-        tracing::info!(session = %id, holder = child.id(), "a session was started");
-        let mut child = child;
-        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
-            let ended = child.wait().await;
-            tracing::debug!(session = %id, ?ended, "a holder's process has ended");
-        }));
+        let (holder, holders) = (child.as_ref().and_then(Child::id), self.starter.keeping.name());
+        tracing::info!(session = %id, holders, holder, "a session was started");
+        if let Some(mut child) = child {
+            self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
+                let ended = child.wait().await;
+                tracing::debug!(session = %id, ?ended, "a holder's process has ended");
+            }));
+        }
         self.put(id, session.clone(), true);
         self.follow(id, None, false);
         Ok(session)

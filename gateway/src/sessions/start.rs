@@ -15,6 +15,7 @@ use super::record;
 use crate::{
     config::Places,
     grant::own_unix_ms,
+    keeping::Keeping,
     shell::{environment, order::Order, user::User},
     spawn,
 };
@@ -24,6 +25,8 @@ use crate::{
 pub(crate) struct Starter {
     /// Whose shells.
     pub(crate) user: User,
+    /// Where their holders live.
+    pub(crate) keeping: Keeping,
     /// The size of each output log, bytes.
     pub(crate) log_bytes: usize,
     /// Whether shells may use the SSH agent.
@@ -32,7 +35,7 @@ pub(crate) struct Starter {
 
 impl Starter {
     /// Starts a holder for an order; leaves nothing behind when it fails, but
-    /// a folder that was made for the shell.
+    /// a folder that was made for the shell. The child is to be waited for.
     ///
     /// # Errors
     /// `SPAWN_FAILED`, `INVALID`.
@@ -41,13 +44,13 @@ impl Starter {
         places: &Places,
         id: SessionId,
         order: Order,
-    ) -> Result<(Child, pb::Session), Refusal> {
+    ) -> Result<(Option<Child>, pb::Session), Refusal> {
         let state = places.session(&id);
         let (folder, made) = (order.folder.clone(), state.clone());
         let prepared = tokio::task::spawn_blocking(move || prepare(Path::new(&folder), &made)).await;
         prepared.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
         let spec = self.spec(&state, id, order);
-        let started = spawn::start(&places.holder, &spec).await;
+        let started = spawn::start(&self.keeping, &places.holder, &id, &spec).await;
         if started.is_err() {
             record::remove_folder(&state);
         }
@@ -81,7 +84,8 @@ impl Starter {
     #[cfg(test)]
     pub(super) fn for_tests() -> Self {
         let user = User { name: "ada".into(), home: "/".into(), shell: "/bin/sh".into() };
-        Self { user, log_bytes: chatcode_proto::limits::LOG_BYTES, pass_ssh_agent: false }
+        let log_bytes = chatcode_proto::limits::LOG_BYTES;
+        Self { user, keeping: Keeping::Detached, log_bytes, pass_ssh_agent: false }
     }
 }
 

@@ -131,6 +131,12 @@ impl Daemon {
         soon("the daemon's end", self.process.wait()).await.unwrap()
     }
 
+    /// Stops it; all that it said on standard error.
+    pub(crate) async fn stop_and_read(mut self) -> String {
+        drop(self.process.stdin.take());
+        self.complaint().await.1
+    }
+
     /// All that it said on standard error, once it has ended.
     pub(crate) async fn complaint(mut self) -> (Option<i32>, String) {
         let mut text = String::new();

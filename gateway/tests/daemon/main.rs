@@ -4,6 +4,7 @@
 
 mod attaching;
 mod core;
+mod keeping;
 mod linking;
 mod machine;
 mod refusing;
