@@ -70,6 +70,15 @@ impl Machine {
         command
     }
 
+    /// The daemon's settings in a file, and `more` of them.
+    pub(crate) fn write_settings(&self, more: &str) -> PathBuf {
+        let file = self.folder.path().join("gateway.toml");
+        let (data, link, holder) = (self.data(), &self.address, holder());
+        fs::write(&file, format!("data_dir = {data:?}\nlink = {link:?}\nholder = {holder:?}\n{more}"))
+            .unwrap();
+        file
+    }
+
     pub(crate) fn start(&self) -> Daemon {
         Daemon::spawn(self.command())
     }

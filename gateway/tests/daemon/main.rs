@@ -12,4 +12,5 @@ mod restarting;
 mod seat;
 mod sessions;
 mod shells;
+mod systemd;
 mod tmux;
