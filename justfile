@@ -107,7 +107,7 @@ differential SEEDS="20000": web-deps
 
 # The gateway on a real systemd, in a container (root and Debian's archive are needed); an argument names one test.
 systemd *ARGS:
-    cargo build --locked -p chatcode-gateway -p chatcode-holder
+    cargo build --locked -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
     tests/systemd/run "$@"
 
 # Measure in release mode beside a plain PTY; figures go to target/bench/latest.jsonl.

@@ -145,6 +145,8 @@ pub const SESSION_MEMORY_BYTES: std::ops::RangeInclusive<u64> = 32 << 20..=1 << 
 pub const SESSION_CPU_PERCENT: std::ops::RangeInclusive<u64> = 1..=1_000_000;
 /// Bounds of its processes and threads; the kernel numbers no more.
 pub const SESSION_TASKS: std::ops::RangeInclusive<u64> = 8..=4 << 20;
+/// Bytes of a request to the spawner, an id and its head; more is refused.
+pub const SPAWNER_REQUEST_BYTES: usize = 256;
 /// Environment variables of one request; more is `INVALID`.
 pub const ENVIRONMENT_VARIABLES: usize = 64;
 /// Bytes of an environment variable's name.

@@ -31,6 +31,11 @@ pub struct Config {
     pub pass_ssh_agent: bool,
     /// How holders are started.
     pub holders: Holders,
+    /// The user whose shells are started, where holders are started by the
+    /// spawner; else the daemon's own.
+    pub session_user: Option<String>,
+    /// The spawner's socket.
+    pub spawner: PathBuf,
     /// What each session may use at most; needs systemd.
     pub session_limits: SessionLimits,
 }
@@ -45,6 +50,8 @@ impl Default for Config {
             log_bytes: limits::LOG_BYTES,
             pass_ssh_agent: false,
             holders: Holders::Auto,
+            session_user: None,
+            spawner: "/run/chatcode/spawner.sock".into(),
             session_limits: SessionLimits::default(),
         }
     }

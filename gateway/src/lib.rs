@@ -127,12 +127,10 @@ impl Gateway {
             Some(link) => link.clone(),
             None => CoreAddress::load(&home)?.ok_or(BuildError::NoAddress)?.link,
         };
-        if let Some(parent) = places.sessions.parent() {
-            files::private_dir(parent)?;
-        }
-        files::private_dir(&places.sessions)?;
-        let user = User::current();
-        let keeping = Keeping::choose(config, &Surroundings::of_this_process(&user.name))?;
+        let own = User::current();
+        let keeping = Keeping::choose(config, &Surroundings::of_this_process(&own.name))?;
+        keeping.make_sessions(&places.sessions)?;
+        let user = keeping.spawner().map_or(own, |spawner| spawner.user().clone());
         let starter = Starter {
             user: user.clone(),
             keeping,

@@ -3,7 +3,7 @@
 //! Nothing here ends it when the daemon ends: where it lives is the matter of
 //! `keeping`.
 
-use std::{io, path::Path};
+use std::path::Path;
 
 use bytes::BytesMut;
 use chatcode_proto::{
@@ -16,18 +16,18 @@ use chatcode_proto::{
 };
 use prost::Message as _;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::Child,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    process::{Child, Command},
     time::timeout,
 };
 
 use crate::{
     holder_client::{HolderError, accepted, read_message},
-    keeping::Keeping,
+    keeping::{Keeping, Spawner, Way},
 };
 
 /// Starts `holder` for `spec`; the session's folder and the state folder
-/// exist. The child has to be waited for; none where the holder is not one.
+/// exist, unless the spawner makes it. The child has to be waited for; none where the holder is not one.
 ///
 /// # Errors
 /// `SPAWN_FAILED` when the program, its shell or their folder could not be
@@ -45,11 +45,40 @@ pub(crate) async fn start(
             "command and environment together are too large; shorten them",
         ));
     }
-    let mut child = keeping
-        .command(holder, session)
+    match keeping.way(holder, session) {
+        Way::Child(command) => run(keeping, command, session, spec).await,
+        Way::Spawner(spawner) => Ok((None, ask(spawner, session, spec).await?)),
+    }
+}
+
+/// Has the spawner start it.
+async fn ask(spawner: &Spawner, session: &SessionId, spec: &pb::HolderSpec) -> Result<pb::Session, Refusal> {
+    let asking = async {
+        let (answers, order) = spawner.ask(session).await.map_err(HolderError::Refused)?;
+        exchange(order, answers, spec).await
+    };
+    match timeout(limits::HOLDER_START, asking).await {
+        Ok(Ok(begun)) => Ok(begun),
+        Ok(Err(HolderError::Refused(refusal))) => Err(refusal),
+        Ok(Err(error)) => Err(failed(format!("the new holder broke off: {error}"))),
+        Err(_) => Err(failed(format!("the new holder did not answer within {:?}", limits::HOLDER_START))),
+    }
+}
+
+/// Starts it, or what hands its own standard files to it.
+async fn run(
+    keeping: &Keeping,
+    mut command: Command,
+    session: &SessionId,
+    spec: &pb::HolderSpec,
+) -> Result<(Option<Child>, pb::Session), Refusal> {
+    let mut child = command
         .spawn()
         .map_err(|error| failed(format!("the holder's program could not be started ({error})")))?;
-    let answer = timeout(limits::HOLDER_START, exchange(&mut child, spec)).await;
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(Refusal::new(Code::Internal, "the holder has no pipes"));
+    };
+    let answer = timeout(limits::HOLDER_START, exchange(stdin, stdout, spec)).await;
     if let Ok(Ok(begun)) = answer {
         drop(child.stderr.take());
         return Ok((keeping.release(child).await, begun));
@@ -83,16 +112,17 @@ async fn post_mortem(mut child: Child) -> (String, String) {
     (ended, display_safe(&String::from_utf8_lossy(&said), limits::MESSAGE_BYTES))
 }
 
-async fn exchange(child: &mut Child, spec: &pb::HolderSpec) -> Result<pb::Session, HolderError> {
-    let (Some(mut stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(HolderError::Io(io::Error::other("the child has no pipes")));
-    };
+async fn exchange(
+    mut order: impl AsyncWrite + Unpin,
+    mut answers: impl AsyncRead + Unpin,
+    spec: &pb::HolderSpec,
+) -> Result<pb::Session, HolderError> {
     let mut out = BytesMut::new();
     framing::put(&mut out, spec);
     // A holder that refuses early may close its end; its answer says why.
-    let written = stdin.write_all(&out).await;
-    drop(stdin);
-    let answer = read_message::<pb::HolderResponse>(&mut stdout, &mut BytesMut::new()).await?;
+    let written = order.write_all(&out).await;
+    drop(order);
+    let answer = read_message::<pb::HolderResponse>(&mut answers, &mut BytesMut::new()).await?;
     match (answer, written) {
         (Some(answer), _) => accepted(answer),
         (None, Err(error)) => Err(HolderError::Io(error)),
@@ -107,8 +137,6 @@ fn failed(message: String) -> Refusal {
 #[cfg(test)]
 mod tests {
     use std::{os::unix::fs::PermissionsExt, process::Stdio};
-
-    use tokio::process::Command;
 
     use super::*;
 

@@ -36,6 +36,8 @@ pub(crate) struct Spec {
     pub(crate) log_bytes: usize,
     pub(crate) epoch: u64,
     pub(crate) shown_command: Vec<String>,
+    /// The daemon's user, where it is another.
+    pub(crate) daemon_uid: Option<u32>,
 }
 
 impl Spec {
@@ -86,6 +88,7 @@ impl Spec {
             log_bytes,
             epoch: raw.epoch,
             shown_command: raw.shown_command,
+            daemon_uid: raw.daemon_uid,
         })
     }
 }

@@ -1,22 +1,25 @@
 //! Where holders live, so that nothing that ends the daemon ends them: as
-//! detached processes, or each in a transient service of the user's systemd,
-//! which can limit it too.
+//! detached processes, or each in a transient service of systemd, which can
+//! limit it too: of the user's, or of the machine's by the spawner.
 
+mod spawner;
 mod surroundings;
 mod user_manager;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
-use chatcode_proto::{id::SessionId, limits};
+use chatcode_certs::files;
+use chatcode_proto::{id::SessionId, limits, unit::UnitLimits};
 use serde::{Deserialize, Serialize};
 use tokio::process::{Child, Command};
 
-pub(crate) use self::surroundings::Surroundings;
 use self::user_manager::UserManager;
-use crate::config::Config;
+pub(crate) use self::{spawner::Spawner, surroundings::Surroundings};
+use crate::{BuildError, config::Config};
 
 /// How holders are started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
@@ -28,6 +31,9 @@ pub enum Holders {
     Auto,
     /// Each in a transient service of the user's systemd.
     SystemdUser,
+    /// Each in a transient service of the machine's systemd, as the user
+    /// `session_user`, by the spawner.
+    SystemdSystem,
     /// As processes that leave the daemon's session. A service manager that
     /// ends all processes of the daemon's service ends them too.
     Detached,
@@ -60,6 +66,11 @@ impl SessionLimits {
 
     fn is_any(self) -> bool {
         self != Self::default()
+    }
+
+    const fn of_unit(self) -> UnitLimits {
+        let Self { memory_bytes, cpu_percent, tasks } = self;
+        UnitLimits { memory_bytes, cpu_percent, tasks }
     }
 }
 
@@ -100,6 +111,23 @@ pub enum KeepingError {
         "holders is systemd-user, but {0} is not in PATH; install systemd's programs, or set holders to detached"
     )]
     NoProgram(&'static str),
+    /// Nobody is named whose shells are started.
+    #[error(
+        "holders is systemd-system, which needs session_user, the user whose shells are started; name one"
+    )]
+    NoSessionUser,
+    /// The user is not known.
+    #[error("session_user is {0}, and /etc/passwd has no such user; correct the setting")]
+    UnknownUser(String),
+    /// The sessions would lie where their user cannot go.
+    #[error(
+        "holders is systemd-system, and session_user cannot reach {0}, where the sessions lie; \
+         name a folder of mode 0711 with runtime_dir"
+    )]
+    Closed(PathBuf),
+    /// The folder of the sessions cannot be made.
+    #[error("the folder of the sessions {0} cannot be used")]
+    Folder(PathBuf, #[source] io::Error),
 }
 
 /// How this daemon starts holders.
@@ -109,6 +137,17 @@ pub(crate) enum Keeping {
     Detached,
     /// In services of the user's systemd.
     UserManager(UserManager),
+    /// By the spawner, as another user.
+    Spawner(Spawner),
+}
+
+/// The way to a new holder's standard input and output.
+#[derive(Debug)]
+pub(crate) enum Way<'a> {
+    /// They are those of this program.
+    Child(Command),
+    /// They are the connection to the spawner.
+    Spawner(&'a Spawner),
 }
 
 impl Keeping {
@@ -121,8 +160,9 @@ impl Keeping {
         let limits = config.session_limits.check()?;
         let keeping = match config.holders {
             Holders::Detached => Self::Detached,
-            Holders::SystemdUser => Self::UserManager(UserManager::find(around, limits)?),
-            Holders::Auto if around.is_service_of_user_manager() => UserManager::find(around, limits)
+            Holders::SystemdSystem => Self::Spawner(Spawner::find(config)?),
+            Holders::SystemdUser => Self::UserManager(UserManager::find(around, limits.of_unit())?),
+            Holders::Auto if around.is_service_of_user_manager() => UserManager::find(around, limits.of_unit())
                 .map_or_else(
                     |error| {
                         tracing::warn!(%error, "holders are detached; a stop of the daemon's service may end them");
@@ -138,6 +178,11 @@ impl Keeping {
                     "session_limits have no effect: holders are detached, and limits need systemd"
                 );
             }
+            Self::Spawner(_) if limits.is_any() => {
+                tracing::warn!(
+                    "session_limits have no effect: the spawner's own unit says what sessions may use"
+                );
+            }
             Self::UserManager(_) if !around.lingers() => tracing::warn!(
                 "sessions end when this user logs out; `loginctl enable-linger` lets them live on"
             ),
@@ -151,15 +196,39 @@ impl Keeping {
         match self {
             Self::Detached => "detached",
             Self::UserManager(_) => "systemd-user",
+            Self::Spawner(_) => "systemd-system",
         }
     }
 
-    /// The command that starts the program `holder` for a session; its standard
-    /// files are the holder's.
-    pub(crate) fn command(&self, holder: &Path, session: &SessionId) -> Command {
+    /// The spawner, where shells are another user's.
+    pub(crate) const fn spawner(&self) -> Option<&Spawner> {
+        match self {
+            Self::Spawner(spawner) => Some(spawner),
+            _ => None,
+        }
+    }
+
+    /// Makes the folder of all sessions for those who have to reach it.
+    ///
+    /// # Errors
+    /// When it cannot be made, or others could look into it, or the session
+    /// user could not.
+    pub(crate) fn make_sessions(&self, sessions: &Path) -> Result<(), BuildError> {
+        if self.spawner().is_some() {
+            return Ok(spawner::make_sessions(sessions)?);
+        }
+        if let Some(parent) = sessions.parent() {
+            files::private_dir(parent)?;
+        }
+        Ok(files::private_dir(sessions)?)
+    }
+
+    /// How the holder of a session is started from the program `holder`.
+    pub(crate) fn way(&self, holder: &Path, session: &SessionId) -> Way<'_> {
         let mut command = match self {
             Self::Detached => Command::new(holder),
             Self::UserManager(manager) => Command::new(manager.run_program()),
+            Self::Spawner(spawner) => return Way::Spawner(spawner),
         };
         // What the shell gets is in the spec, and the holder itself needs none.
         command.env_clear();
@@ -167,14 +236,14 @@ impl Keeping {
             command.args(manager.run_arguments(holder, session)).envs(manager.environment());
         }
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        Way::Child(command)
     }
 
     /// What is left to wait for once the holder has answered: the holder, where
     /// it is the daemon's child.
     pub(crate) async fn release(&self, mut child: Child) -> Option<Child> {
         match self {
-            Self::Detached => Some(child),
+            Self::Detached | Self::Spawner(_) => Some(child),
             Self::UserManager(_) => {
                 // It would wait as long as the service lives, which does not
                 // need it any more.

@@ -318,7 +318,7 @@ impl Registry {
     /// Watches a holder, whose proof is kept as soon as it can be connected to.
     async fn watch_holder(&self, id: SessionId) -> Result<HolderConnection, HolderError> {
         let stream = connect(&self.places.socket(&id)).await?;
-        match Proof::of(&stream) {
+        match Proof::of(&stream, self.starter.user.uid) {
             Ok(proof) => _ = self.proofs().insert(id, Arc::new(proof)),
             Err(error) => tracing::debug!(session = %id, %error, "it is not proven who a holder is"),
         }

@@ -12,5 +12,6 @@ mod restarting;
 mod seat;
 mod sessions;
 mod shells;
+mod spawner;
 mod systemd;
 mod tmux;

@@ -17,17 +17,25 @@ use crate::{
 const UNIT: &str = include_str!("../../../deploy/systemd/user/chatcode-gateway.service");
 const LIMITS: &str = "session_limits = { memory_bytes = 268435456, cpu_percent = 150, tasks = 128 }\n";
 
-/// Runs a program of systemd for the user; what it prints.
-async fn systemctl(arguments: &[&str]) -> String {
+/// Orders something of a manager, `--user` or `--system`; what it prints.
+pub(crate) async fn order(manager: &str, arguments: &[&str]) -> String {
     let mut command = Command::new("systemctl");
-    command.arg("--user").args(arguments);
+    command.arg(manager).args(arguments);
     let output = soon("an answer of systemctl", command.output()).await.unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
+pub(crate) async fn property_of(manager: &str, unit: &str, name: &str) -> String {
+    order(manager, &["show", "--value", "--property", name, unit]).await.trim().to_owned()
+}
+
+async fn systemctl(arguments: &[&str]) -> String {
+    order("--user", arguments).await
+}
+
 async fn property(unit: &str, name: &str) -> String {
-    systemctl(&["show", "--value", "--property", name, unit]).await.trim().to_owned()
+    property_of("--user", unit, name).await
 }
 
 /// The daemon as a service, until the next one is installed.
@@ -61,16 +69,17 @@ impl Service {
     }
 }
 
-fn unit(id: &str) -> String {
+/// The service of a session.
+pub(crate) fn unit(id: &str) -> String {
     format!("chatcode-session-{id}.service")
 }
 
-fn cgroup(pid: Pid) -> String {
+pub(crate) fn cgroup(pid: Pid) -> String {
     fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero())).unwrap()
 }
 
 /// Programs of this name that run.
-fn running(name: &str) -> usize {
+pub(crate) fn running(name: &str) -> usize {
     let names =
         fs::read_dir("/proc").unwrap().flatten().map(|entry| fs::read_to_string(entry.path().join("comm")));
     names.filter(|comm| comm.as_ref().is_ok_and(|comm| comm.trim() == name)).count()
