@@ -25,15 +25,28 @@ pub fn name(session: &SessionId) -> String {
     format!("chatcode-session-{session}.service")
 }
 
-/// The options of `systemd-run` for a session's service, which gets the standard
-/// files of `systemd-run` itself.
+/// The session of a service, by its name.
 #[must_use]
-pub fn run_options(session: &SessionId, limits: UnitLimits) -> Vec<String> {
+pub fn session(name: &str) -> Option<SessionId> {
+    name.strip_prefix("chatcode-session-")?.strip_suffix(".service")?.parse().ok()
+}
+
+/// What a session's service says of itself: also in which folder of sessions it
+/// is, so that each gateway of a machine knows its own.
+#[must_use]
+pub fn description(session: &SessionId, sessions: &str) -> String {
+    format!("Session {session} of chatcode in {sessions}")
+}
+
+/// The options of `systemd-run` for the service of a session, whose folder is in
+/// the folder `sessions`; it gets the standard files of `systemd-run` itself.
+#[must_use]
+pub fn run_options(session: &SessionId, sessions: &str, limits: UnitLimits) -> Vec<String> {
     let mut options: Vec<String> =
         ["--quiet", "--collect", "--pipe", "--service-type=exec"].map(str::to_owned).into();
     options.push(format!("--unit={}", name(session)));
     options.push(format!("--slice={SLICE}"));
-    options.push(format!("--description=Session {session} of chatcode"));
+    options.push(format!("--description={}", description(session, sessions)));
     options.extend(properties(limits).into_iter().map(|set| format!("--property={set}")));
     options
 }
@@ -65,15 +78,17 @@ mod tests {
 
     #[test]
     fn a_service_is_named_after_its_session_and_has_no_limit_of_itself() {
-        let made = run_options(&SESSION, UnitLimits::default());
+        let made = run_options(&SESSION, "/s", UnitLimits::default());
         assert!(made.contains(&format!("--unit=chatcode-session-{SESSION}.service")), "{made:?}");
+        assert_eq!(session(&name(&SESSION)), Some(SESSION));
+        assert_eq!(session("chatcode-session-x.service"), None);
         assert!(!made.iter().any(|option| option.contains("Max=") || option.contains("Quota")));
     }
 
     #[test]
     fn each_limit_is_a_property_of_the_service() {
         let limits = UnitLimits { memory_bytes: Some(1 << 30), cpu_percent: Some(150), tasks: Some(200) };
-        let made = run_options(&SESSION, limits);
+        let made = run_options(&SESSION, "/s", limits);
         for set in ["MemoryMax=1073741824", "MemorySwapMax=0", "CPUQuota=150%", "TasksMax=200"] {
             assert!(made.contains(&format!("--property={set}")), "{set}: {made:?}");
         }

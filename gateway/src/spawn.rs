@@ -3,8 +3,6 @@
 //! Nothing here ends it when the daemon ends: where it lives is the matter of
 //! `keeping`.
 
-use std::path::Path;
-
 use bytes::BytesMut;
 use chatcode_proto::{
     code::Refusal,
@@ -22,11 +20,12 @@ use tokio::{
 };
 
 use crate::{
+    config::Places,
     holder_client::{HolderError, accepted, read_message},
     keeping::{Keeping, Spawner, Way},
 };
 
-/// Starts `holder` for `spec`; the session's folder and the state folder
+/// Starts a holder for `spec`; the session's folder and the state folder
 /// exist, unless the spawner makes it. The child has to be waited for; none where the holder is not one.
 ///
 /// # Errors
@@ -35,7 +34,7 @@ use crate::{
 /// large; no process is left then.
 pub(crate) async fn start(
     keeping: &Keeping,
-    holder: &Path,
+    places: &Places,
     session: &SessionId,
     spec: &pb::HolderSpec,
 ) -> Result<(Option<Child>, pb::Session), Refusal> {
@@ -45,7 +44,7 @@ pub(crate) async fn start(
             "command and environment together are too large; shorten them",
         ));
     }
-    match keeping.way(holder, session) {
+    match keeping.way(places, session) {
         Way::Child(command) => run(keeping, command, session, spec).await,
         Way::Spawner(spawner) => Ok((None, ask(spawner, session, spec).await?)),
     }
@@ -136,13 +135,15 @@ fn failed(message: String) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt, process::Stdio};
+    use std::{os::unix::fs::PermissionsExt, path::Path, process::Stdio};
 
     use super::*;
 
     async fn try_start(program: impl AsRef<Path>, spec: &pb::HolderSpec) -> Refusal {
         let id = SessionId::from_random([1; 16]);
-        let started = start(&Keeping::Detached, program.as_ref(), &id, spec).await;
+        let (data, sessions) = ("/".into(), "/".into());
+        let places = Places { data, sessions, holder: program.as_ref().into() };
+        let started = start(&Keeping::Detached, &places, &id, spec).await;
         started.map(|_| ()).expect_err("does not start")
     }
 

@@ -29,7 +29,7 @@ pub(crate) fn start(settings: &Settings, daemon: &UnixStream, session: &SessionI
     };
     let connection = || daemon.try_clone().map(OwnedFd::from).map(Stdio::from);
     let mut child = Command::new(&settings.systemd_run)
-        .args(unit::run_options(session, settings.limits()))
+        .args(unit::run_options(session, &settings.sessions.to_string_lossy(), settings.limits()))
         .arg(format!("--uid={}", settings.session_user))
         .arg("--")
         .arg(&settings.holder)

@@ -13,13 +13,23 @@ use std::{
 };
 
 use chatcode_certs::files;
-use chatcode_proto::{id::SessionId, limits, unit::UnitLimits};
+use chatcode_proto::{
+    id::SessionId,
+    limits,
+    unit::{self, UnitLimits},
+};
 use serde::{Deserialize, Serialize};
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
 use self::user_manager::UserManager;
 pub(crate) use self::{spawner::Spawner, surroundings::Surroundings};
-use crate::{BuildError, config::Config};
+use crate::{
+    BuildError,
+    config::{Config, Places},
+};
 
 /// How holders are started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
@@ -223,17 +233,17 @@ impl Keeping {
         Ok(files::private_dir(sessions)?)
     }
 
-    /// How the holder of a session is started from the program `holder`.
-    pub(crate) fn way(&self, holder: &Path, session: &SessionId) -> Way<'_> {
+    /// How the holder of a session is started.
+    pub(crate) fn way(&self, places: &Places, session: &SessionId) -> Way<'_> {
         let mut command = match self {
-            Self::Detached => Command::new(holder),
+            Self::Detached => Command::new(&places.holder),
             Self::UserManager(manager) => Command::new(manager.run_program()),
             Self::Spawner(spawner) => return Way::Spawner(spawner),
         };
         // What the shell gets is in the spec, and the holder itself needs none.
         command.env_clear();
         if let Self::UserManager(manager) = self {
-            command.args(manager.run_arguments(holder, session)).envs(manager.environment());
+            command.args(manager.run_arguments(places, session)).envs(manager.environment());
         }
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Way::Child(command)
@@ -255,12 +265,54 @@ impl Keeping {
         }
     }
 
+    /// The sessions in the folder `sessions` whose services run, by systemd; none
+    /// where holders are in no service, or it does not answer in time.
+    pub(crate) async fn running(&self, sessions: &Path) -> Vec<SessionId> {
+        let mut command = match self {
+            Self::Detached => return Vec::new(),
+            Self::UserManager(manager) => manager.list(),
+            Self::Spawner(_) => Command::new("systemctl"),
+        };
+        command.args(["list-units", "--plain", "--no-legend", "--full", "--state=active,activating"]);
+        command
+            .arg("chatcode-session-*.service")
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        match timeout(limits::HOLDER_ANSWER, command.output()).await {
+            Ok(Ok(output)) => {
+                of_folder(&String::from_utf8_lossy(&output.stdout), &sessions.to_string_lossy())
+            }
+            other => {
+                tracing::debug!(?other, "systemd did not tell which sessions run");
+                Vec::new()
+            }
+        }
+    }
+
+    /// What ends the service of a session, for people.
+    pub(crate) fn stop_words(&self, session: &SessionId) -> String {
+        let manager = if matches!(self, Self::UserManager(_)) { "systemctl --user" } else { "systemctl" };
+        format!("{manager} stop {}", unit::name(session))
+    }
+
     /// Ends what a failed start may have left beside its child.
     pub(crate) async fn clear(&self, session: &SessionId) {
         if let Self::UserManager(manager) = self {
             manager.clear(session).await;
         }
     }
+}
+
+/// The sessions of one folder among lines of `systemctl list-units`: name, three
+/// states, description.
+fn of_folder(lines: &str, sessions: &str) -> Vec<SessionId> {
+    let of_line = |line: &str| {
+        let (name, rest) = line.trim_start().split_once(' ')?;
+        let session = unit::session(name)?;
+        rest.trim_end().ends_with(&unit::description(&session, sessions)).then_some(session)
+    };
+    lines.lines().filter_map(of_line).collect()
 }
 
 #[cfg(test)]
@@ -315,6 +367,18 @@ mod tests {
         fs::remove_file(folder.path().join("systemctl")).expect("is removed");
         let error = chosen(Holders::SystemdUser, &around).expect_err("one is missing");
         assert!(error.to_string().contains("systemctl is not in PATH"), "{error}");
+    }
+
+    #[test]
+    fn of_the_services_that_run_only_those_of_the_own_folder_count() {
+        let [mine, other] = [1, 2].map(|byte| SessionId::from_random([byte; 16]));
+        let line = |id: &SessionId, folder: &str| {
+            let description = unit::description(id, folder);
+            format!("chatcode-session-{id}.service loaded active running {description}\n")
+        };
+        let lines = line(&mine, "/a/sessions") + &line(&other, "/b/sessions") + "x.service loaded\n\n";
+        assert_eq!(of_folder(&lines, "/a/sessions"), [mine]);
+        assert_eq!(of_folder("", "/a/sessions"), []);
     }
 
     #[test]

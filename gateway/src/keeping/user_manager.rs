@@ -16,6 +16,7 @@ use chatcode_proto::{
 use tokio::{process::Command, time::timeout};
 
 use super::{KeepingError, Surroundings};
+use crate::config::Places;
 
 /// The user's systemd, as it answered at the daemon's start.
 #[derive(Debug)]
@@ -50,13 +51,20 @@ impl UserManager {
     }
 
     /// The arguments of `systemd-run` for one holder.
-    pub(super) fn run_arguments(&self, holder: &Path, session: &SessionId) -> Vec<OsString> {
-        let options = unit::run_options(session, self.limits);
+    pub(super) fn run_arguments(&self, places: &Places, session: &SessionId) -> Vec<OsString> {
+        let options = unit::run_options(session, &places.sessions.to_string_lossy(), self.limits);
         let mut arguments: Vec<OsString> = vec!["--user".into()];
         arguments.extend(options.into_iter().map(OsString::from));
         arguments.push("--".into());
-        arguments.push(holder.into());
+        arguments.push(places.holder.clone().into());
         arguments
+    }
+
+    /// Asks for the services of sessions that run.
+    pub(super) fn list(&self) -> Command {
+        let mut command = Command::new(&self.control);
+        command.arg("--user").env_clear().envs(self.environment());
+        command
     }
 
     /// Ends the service of a start that failed, whatever is left of it.

@@ -249,7 +249,22 @@ impl Registry {
         if living > 0 {
             tracing::info!(sessions = living, "took on the sessions that were there");
         }
+        let registry = Arc::clone(self);
+        let telling = async move { registry.tell_of_strays().await };
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(telling));
         Ok(())
+    }
+
+    /// Says which holders run that cannot be reached: their folder, or their
+    /// socket in it, was taken away.
+    async fn tell_of_strays(&self) {
+        for id in self.starter.keeping.running(&self.places.sessions).await {
+            let is_known = self.lock().get(&id).is_some_and(is_living) || self.places.socket(&id).exists();
+            if !is_known {
+                let ends_it = self.starter.keeping.stop_words(&id);
+                tracing::error!(session = %id, ends_it, "a holder runs whose socket was taken away");
+            }
+        }
     }
 
     async fn adopt_one(self: &Arc<Self>, id: SessionId) {

@@ -55,7 +55,7 @@ impl Starter {
             prepared.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
         }
         let spec = self.spec(&state, id, order);
-        let started = spawn::start(&self.keeping, &places.holder, &id, &spec).await;
+        let started = spawn::start(&self.keeping, places, &id, &spec).await;
         if started.is_err() {
             // One that was only too slow.
             let end = Verb::End(pb::HolderEnd { force: true });

@@ -54,14 +54,20 @@ impl Service {
         let program = env!("CARGO_BIN_EXE_chatcode-gateway");
         let config = machine.write_settings(settings);
         let service = format!(
-            "[Service]\nExecStart=\nExecStart={program} run --config {}\nKillMode=control-group\nRestartSec=100ms\n",
-            config.display()
+            "[Service]\nExecStart=\nExecStart={program} run --config {}\nKillMode=control-group\nRestartSec=100ms\nStandardError=append:{}\n",
+            config.display(),
+            config.with_file_name("log").display()
         );
         fs::write(drop_in.join("test.conf"), service).unwrap();
         systemctl(&["daemon-reload"]).await;
         systemctl(&["reset-failed"]).await;
         systemctl(&["restart", "chatcode-gateway"]).await;
         (Self { machine }, core.link().await)
+    }
+
+    /// What the daemon has said.
+    fn log(&self) -> String {
+        fs::read_to_string(self.machine.data().with_file_name("log")).unwrap()
     }
 
     fn holder(&self, id: &str) -> Option<Pid> {
@@ -208,4 +214,23 @@ async fn a_shell_beyond_its_memory_has_ended_for_want_of_it_and_its_holder_tells
     let exit = link.state(&made.id, SessionState::Exited).await.exit.unwrap();
     assert_eq!((exit.signal, exit.out_of_memory), (9, true));
     assert_eq!(service.holder(&made.id), Some(holder), "the holder stays for those who come late");
+}
+
+#[tokio::test]
+#[ignore = "needs a systemd of its own: just systemd"]
+async fn a_holder_that_nobody_can_reach_any_more_is_told_of_with_what_ends_it() {
+    let core = TestCore::start();
+    let (service, link) = Service::start(&core, "").await;
+    let [taken, stays] = [link.create_sh("exec cat").await, link.create_sh("exec cat").await];
+    systemctl(&["stop", "chatcode-gateway"]).await;
+    fs::remove_dir_all(service.machine.session_folder(&taken.id)).unwrap();
+    systemctl(&["start", "chatcode-gateway"]).await;
+    let link = core.link().await;
+    let ends_it = format!("systemctl --user stop {}", unit(&taken.id));
+    let said =
+        eventually("a word of it", async || Some(service.log()).filter(|log| log.contains(&ends_it))).await;
+    assert!(!said.contains(&unit(&stays.id)), "{said}");
+    assert_eq!(link.list().await.len(), 1);
+    systemctl(&["stop", &unit(&taken.id)]).await;
+    assert_eq!(property(&unit(&taken.id), "LoadState").await, "not-found");
 }
