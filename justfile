@@ -17,7 +17,7 @@ up *ARGS: release
 # The programs as they are used. The holder alone, so that it carries no code of the others.
 release: web
     cargo build --release --locked -p chatcode-holder
-    cargo build --release --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway
+    cargo build --release --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-spawner
 
 # Standard output belongs to the program that a recipe ends in.
 # Build the page into edge/web/dist unless it is up to date.

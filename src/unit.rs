@@ -61,6 +61,8 @@ fn properties(limits: UnitLimits) -> Vec<String> {
     ];
     let mut properties: Vec<String> = fixed.map(str::to_owned).into();
     if let Some(bytes) = limits.memory_bytes {
+        // No MemoryHigh below it, which slows a leak to a standstill that nobody
+        // explains.
         properties.push(format!("MemoryMax={bytes}"));
         // Without it the limit only moves the session into swap.
         properties.push("MemorySwapMax=0".to_owned());

@@ -15,7 +15,7 @@ use rustix::{
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
-use crate::Settings;
+use super::Settings;
 
 /// Starts the holder of `session` on the daemon's connection. Returns when the
 /// daemon has closed it: the service goes on by itself then.
