@@ -105,7 +105,7 @@ faults COUNT="200":
 differential SEEDS="20000": web-deps
     CHATCODE_DIFFERENTIAL_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-screen --test differential -- --nocapture
 
-# The gateway on a real systemd, in a container (root and Debian's archive are needed); an argument names one test.
+# The gateway on a real systemd, in a container, or with --vm in an emulated machine (root and Debian's archive are needed).
 systemd *ARGS:
     cargo build --locked -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
     tests/systemd/run "$@"
