@@ -148,6 +148,15 @@ pub const ENDED_SESSIONS: usize = 64;
 pub const HOLDER_START: Duration = Duration::from_secs(10);
 /// How long a holder may take to answer a request; then `HOLDER_UNREACHABLE`.
 pub const HOLDER_ANSWER: Duration = Duration::from_secs(5);
+/// Bounds of the memory that the settings may give a session, bytes: below, a
+/// shell with its holder hardly starts.
+pub const SESSION_MEMORY_BYTES: std::ops::RangeInclusive<u64> = 32 << 20..=1 << 50;
+/// Bounds of its processors' time, percent of one; systemd cuts below 1 %.
+pub const SESSION_CPU_PERCENT: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+/// Bounds of its processes and threads; the kernel numbers no more.
+pub const SESSION_TASKS: std::ops::RangeInclusive<u64> = 8..=4 << 20;
+/// Bytes of a request to the spawner, an id and its head; more is refused.
+pub const SPAWNER_REQUEST_BYTES: usize = 256;
 /// Environment variables of one request; more is `INVALID`.
 pub const ENVIRONMENT_VARIABLES: usize = 64;
 /// Bytes of an environment variable's name.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use chatcode_proto::{id::SessionId, limits};
 use serde::{Deserialize, Serialize};
 
+use crate::keeping::{Holders, SessionLimits};
+
 /// Settings of the daemon. Layers: defaults, file, `CHATCODE_GATEWAY_*`,
 /// flags.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -30,6 +32,15 @@ pub struct Config {
     /// Whether shells get `SSH_AUTH_SOCK`, and with it the use of the agent's
     /// keys.
     pub pass_ssh_agent: bool,
+    /// How holders are started.
+    pub holders: Holders,
+    /// The user whose shells are started, where holders are started by the
+    /// spawner; else the daemon's own.
+    pub session_user: Option<String>,
+    /// The spawner's socket.
+    pub spawner: PathBuf,
+    /// What each session may use at most; needs systemd.
+    pub session_limits: SessionLimits,
 }
 
 impl Default for Config {
@@ -42,6 +53,10 @@ impl Default for Config {
             log_bytes: limits::LOG_BYTES,
             history_lines: limits::DEFAULT_HISTORY_LINES,
             pass_ssh_agent: false,
+            holders: Holders::Auto,
+            session_user: None,
+            spawner: "/run/chatcode/spawner.sock".into(),
+            session_limits: SessionLimits::default(),
         }
     }
 }

@@ -138,7 +138,9 @@ impl Holder {
 
     /// Writes the record; a failure is only logged.
     pub(crate) fn keep_record(&mut self) {
-        if let Err(error) = record::write(&self.spec.state_folder, self.info()) {
+        if let Err(error) =
+            record::write(&self.spec.state_folder, self.info(), self.spec.daemon_uid.is_some())
+        {
             self.log.line(&format!("the record was not written: {error}"));
         }
     }

@@ -37,6 +37,8 @@ pub(crate) struct Spec {
     pub(crate) history_lines: u32,
     pub(crate) epoch: u64,
     pub(crate) shown_command: Vec<String>,
+    /// The daemon's user, where it is another.
+    pub(crate) daemon_uid: Option<u32>,
 }
 
 impl Spec {
@@ -91,6 +93,7 @@ impl Spec {
             history_lines: raw.history_lines,
             epoch: raw.epoch,
             shown_command: raw.shown_command,
+            daemon_uid: raw.daemon_uid,
         })
     }
 }
