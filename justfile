@@ -17,7 +17,7 @@ up *ARGS: release
 # The programs as they are used. The holder alone, so that it carries no code of the others.
 release: web
     cargo build --release --locked -p chatcode-holder
-    cargo build --release --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway
+    cargo build --release --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-spawner
 
 # Standard output belongs to the program that a recipe ends in.
 # Build the page into edge/web/dist unless it is up to date.
@@ -87,7 +87,7 @@ lint: web
     cargo clippy --workspace --all-targets --locked -- -D warnings
     {{buf}} lint
     cd edge/web && npm run lint
-    if command -v shellcheck >/dev/null; then shellcheck justw .ci/run; else echo "shellcheck is not here: scripts not checked"; fi
+    if command -v shellcheck >/dev/null; then shellcheck justw .ci/run tests/systemd/run; else echo "shellcheck is not here: scripts not checked"; fi
 
 # Format all Rust code.
 fmt:
@@ -104,6 +104,11 @@ faults COUNT="200":
 # The screen model against xterm.js itself, with this many generated streams of each kind.
 differential SEEDS="20000": web-deps
     CHATCODE_DIFFERENTIAL_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-screen --test differential -- --nocapture
+
+# The gateway on a real systemd, in a container, or with --vm in an emulated machine (root and Debian's archive are needed).
+systemd *ARGS:
+    cargo build --locked -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
+    tests/systemd/run "$@"
 
 # Measure in release mode beside a plain PTY; figures go to target/bench/latest.jsonl.
 bench *ARGS: release

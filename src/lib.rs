@@ -8,7 +8,7 @@
 //! - [`id`], [`name`], [`negotiate`]: what identifies things, and how ends agree.
 //! - [`code`]: one vocabulary of causes; [`limits`]: one page of bounds.
 //! - [`metadata`], [`framing`]: how calls name their target, how bytes are cut.
-//! - [`backoff`]: when to come back.
+//! - [`backoff`]: when to come back; [`unit`]: a holder as systemd sees it.
 //! - [`session`]: the rules of the holder's end; [`viewer`]: of the viewer's.
 
 pub mod backoff;
@@ -22,6 +22,7 @@ pub mod negotiate;
 pub mod pb;
 pub mod rules;
 pub mod session;
+pub mod unit;
 pub mod viewer;
 
 /// The serialized `FileDescriptorSet` of the whole schema, for reflection.

@@ -54,12 +54,25 @@ pub const LOG_BYTES: usize = 1024 * 1024;
 /// Bounds of the configured log size, bytes; outside of them the daemon
 /// refuses to start.
 pub const LOG_BYTES_RANGE: std::ops::RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024;
-/// Bytes before the end of the output at which a viewer that fell out of the
-/// log goes on.
-pub const GAP_RESTART_BYTES: u64 = 64 * 1024;
-/// Bytes that are searched for the start of a line after a gap; without one
-/// the output goes on in the middle of a line.
-pub const LINE_START_SEARCH_BYTES: usize = 16 * 1024;
+/// Output that a viewer that comes back may have missed, bytes; one that missed
+/// more gets a snapshot.
+pub const RESUME_BYTES: u64 = 256 * 1024;
+/// Output that waits for a viewer that does not write, bytes, beside its
+/// window; with more it is moved to the present.
+pub const LOOKER_BACKLOG: u64 = 256 * 1024;
+/// Lines of history that a session may keep and a snapshot may bring.
+pub const HISTORY_LINES: u32 = 200_000;
+/// Lines that a session keeps and a viewer asks for where nobody says another
+/// number.
+pub const DEFAULT_HISTORY_LINES: u32 = 10_000;
+/// A snapshot, bytes; a larger one brings fewer lines of history. The screen
+/// alone always comes whole.
+pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
+/// Sizes that a viewer has still to be told; one that would have to be told
+/// more is drawn anew.
+pub const RESIZES_UNTOLD: usize = 64;
+/// Answers of the terminal that wait for the PTY, bytes; more are dropped.
+pub const ANSWERS_BYTES: usize = 64 * 1024;
 /// Attachments of one session at once; one more is refused with `LIMIT`.
 pub const VIEWERS_PER_SESSION: usize = 32;
 /// Viewer ids that a holder remembers for exactly-once input; beyond it the
@@ -89,9 +102,6 @@ pub const ROWS: std::ops::RangeInclusive<u32> = 1..=500;
 pub const COLS: std::ops::RangeInclusive<u32> = 1..=1000;
 /// The PTY's size changes at most once in this time; the last one wins.
 pub const RESIZE_INTERVAL: Duration = Duration::from_millis(50);
-/// The foreground program is asked to repaint at most once in this time,
-/// however many viewers had a gap; the last one is never left out.
-pub const NUDGE_INTERVAL: Duration = Duration::from_millis(50);
 /// How long each step of the ladder that ends a session may take: HUP, then
 /// TERM, then KILL.
 pub const END_STEP: Duration = Duration::from_secs(2);
@@ -138,6 +148,15 @@ pub const ENDED_SESSIONS: usize = 64;
 pub const HOLDER_START: Duration = Duration::from_secs(10);
 /// How long a holder may take to answer a request; then `HOLDER_UNREACHABLE`.
 pub const HOLDER_ANSWER: Duration = Duration::from_secs(5);
+/// Bounds of the memory that the settings may give a session, bytes: below, a
+/// shell with its holder hardly starts.
+pub const SESSION_MEMORY_BYTES: std::ops::RangeInclusive<u64> = 32 << 20..=1 << 50;
+/// Bounds of its processors' time, percent of one; systemd cuts below 1 %.
+pub const SESSION_CPU_PERCENT: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+/// Bounds of its processes and threads; the kernel numbers no more.
+pub const SESSION_TASKS: std::ops::RangeInclusive<u64> = 8..=4 << 20;
+/// Bytes of a request to the spawner, an id and its head; more is refused.
+pub const SPAWNER_REQUEST_BYTES: usize = 256;
 /// Environment variables of one request; more is `INVALID`.
 pub const ENVIRONMENT_VARIABLES: usize = 64;
 /// Bytes of an environment variable's name.

@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("chatcode-link", "core/link", &["chatcode-proto", "chatcode-certs"]),
     ("chatcode-screen", "gateway/screen", &["chatcode-proto"]),
     ("chatcode-holder", "gateway/holder", &["chatcode-proto", "chatcode-screen"]),
+    ("chatcode-spawner", "gateway/spawner", &["chatcode-proto"]),
     ("chatcode-core", "core", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
     ("chatcode-edge", "edge", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
     (

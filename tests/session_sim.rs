@@ -6,20 +6,24 @@
 
 #[path = "session_sim/client.rs"]
 mod client;
+#[path = "session_sim/fault.rs"]
+mod fault;
 #[path = "session_sim/flood.rs"]
 mod flood;
 #[path = "session_sim/holder.rs"]
 mod holder;
 #[path = "session_sim/reference.rs"]
 mod reference;
+#[path = "session_sim/screen.rs"]
+mod screen;
 #[path = "session_sim/world.rs"]
 mod world;
 
 use std::{env, panic::catch_unwind};
 
 use chatcode_proto::limits::PACE_BACKLOG;
+use fault::Fault;
 use flood::{Way, flood};
-use holder::Fault;
 use reference::Time;
 
 /// Worlds of one run.

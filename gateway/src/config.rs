@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use chatcode_proto::{id::SessionId, limits};
 use serde::{Deserialize, Serialize};
 
+use crate::keeping::{Holders, SessionLimits};
+
 /// Settings of the daemon. Layers: defaults, file, `CHATCODE_GATEWAY_*`,
 /// flags.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -24,9 +26,21 @@ pub struct Config {
     /// The size of each session's output log, bytes, within
     /// [`limits::LOG_BYTES_RANGE`].
     pub log_bytes: usize,
+    /// Lines that each session keeps above its screen, at most
+    /// [`limits::HISTORY_LINES`].
+    pub history_lines: u32,
     /// Whether shells get `SSH_AUTH_SOCK`, and with it the use of the agent's
     /// keys.
     pub pass_ssh_agent: bool,
+    /// How holders are started.
+    pub holders: Holders,
+    /// The user whose shells are started, where holders are started by the
+    /// spawner; else the daemon's own.
+    pub session_user: Option<String>,
+    /// The spawner's socket.
+    pub spawner: PathBuf,
+    /// What each session may use at most; needs systemd.
+    pub session_limits: SessionLimits,
 }
 
 impl Default for Config {
@@ -37,7 +51,12 @@ impl Default for Config {
             link: None,
             holder: None,
             log_bytes: limits::LOG_BYTES,
+            history_lines: limits::DEFAULT_HISTORY_LINES,
             pass_ssh_agent: false,
+            holders: Holders::Auto,
+            session_user: None,
+            spawner: "/run/chatcode/spawner.sock".into(),
+            session_limits: SessionLimits::default(),
         }
     }
 }
@@ -52,6 +71,12 @@ pub enum ConfigError {
         high = limits::LOG_BYTES_RANGE.end()
     )]
     LogBytes(usize),
+    /// The history would be too long.
+    #[error(
+        "history_lines is {0}, it must be at most {most}; correct the setting",
+        most = limits::HISTORY_LINES
+    )]
+    HistoryLines(u32),
     /// A Unix socket's path would be cut by the kernel.
     #[error(
         "the path of a session's socket would be too long for a Unix socket ({length} bytes: {path}); \
@@ -85,11 +110,14 @@ impl Config {
     /// Where things lie, all absolute.
     ///
     /// # Errors
-    /// A log size out of bounds, a socket path that is too long, a missing
+    /// A log or a history out of bounds, a socket path that is too long, a missing
     /// holder.
     pub(crate) fn places(&self) -> Result<Places, ConfigError> {
         if !limits::LOG_BYTES_RANGE.contains(&self.log_bytes) {
             return Err(ConfigError::LogBytes(self.log_bytes));
+        }
+        if self.history_lines > limits::HISTORY_LINES {
+            return Err(ConfigError::HistoryLines(self.history_lines));
         }
         let data = absolute(&self.data_dir)?;
         let sessions = absolute(self.runtime_dir.as_deref().unwrap_or(&data))?.join("sessions");
@@ -175,9 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn a_log_out_of_bounds_and_a_missing_holder_are_refused() {
+    fn sizes_out_of_bounds_and_a_missing_holder_are_refused() {
         let small = Config { log_bytes: 1, ..config("/tmp/x".into()) };
         assert!(matches!(small.places(), Err(ConfigError::LogBytes(1))));
+        let long = Config { history_lines: 200_001, ..config("/tmp/x".into()) };
+        assert!(matches!(long.places(), Err(ConfigError::HistoryLines(200_001))));
         let without = Config { holder: Some("/no/such/holder".into()), ..config("/tmp/x".into()) };
         assert!(matches!(without.places(), Err(ConfigError::NoHolder(_))));
     }

@@ -7,14 +7,15 @@
 //! - `link`: the link, kept for ever; `serve`: the services on it.
 //! - `grant`: what a caller may do, judged here.
 //! - `sessions`, `terminal`: the services; `tmux`: the machine's own sessions.
-//! - `shell`: user, environment and order of a shell; `spawn`,
-//!   `holder_client`: the only two ways to a holder.
+//! - `shell`: user, environment and order of a shell; `keeping`: where its
+//!   holder lives; `spawn`, `holder_client`: the only two ways to a holder.
 
 pub mod config;
 pub mod enroll;
 mod grant;
 mod holder_client;
 mod host;
+mod keeping;
 mod link;
 mod lock;
 mod serve;
@@ -37,10 +38,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::{
     config::{Config, ConfigError},
+    keeping::{Holders, KeepingError, SessionLimits},
     link::Revoked,
     lock::LockError,
 };
 use crate::{
+    keeping::{Keeping, Surroundings},
     link::{DialError, Keeper},
     lock::DataLock,
     sessions::{Registry, Starter},
@@ -53,6 +56,9 @@ pub enum BuildError {
     /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Holders cannot be started as the settings say.
+    #[error(transparent)]
+    Keeping(#[from] KeepingError),
     /// Another daemon runs.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -121,14 +127,15 @@ impl Gateway {
             Some(link) => link.clone(),
             None => CoreAddress::load(&home)?.ok_or(BuildError::NoAddress)?.link,
         };
-        if let Some(parent) = places.sessions.parent() {
-            files::private_dir(parent)?;
-        }
-        files::private_dir(&places.sessions)?;
-        let user = User::current();
+        let own = User::current();
+        let keeping = Keeping::choose(config, &Surroundings::of_this_process(&own.name))?;
+        keeping.make_sessions(&places.sessions)?;
+        let user = keeping.spawner().map_or(own, |spawner| spawner.user().clone());
         let starter = Starter {
             user: user.clone(),
+            keeping,
             log_bytes: config.log_bytes,
+            history_lines: config.history_lines,
             pass_ssh_agent: config.pass_ssh_agent,
         };
         let registry = Registry::new(places, starter);

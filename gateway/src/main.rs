@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use chatcode_gateway::{
-    BuildError, Config, Gateway, LockError, RunError,
+    BuildError, Config, Gateway, Holders, LockError, RunError,
     enroll::{self, EnrollmentError},
 };
 use chatcode_process::{Exit, exit};
@@ -85,6 +85,14 @@ struct Settings {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log_bytes: Option<usize>,
+    /// Lines that each session keeps above its screen.
+    #[arg(long, value_name = "LINES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_lines: Option<u32>,
+    /// How holders are started.
+    #[arg(long, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holders: Option<Holders>,
 }
 
 /// The line on standard output when the daemon is linked.

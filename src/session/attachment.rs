@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::{Time, log::OutputLog, pace::Pace};
 use crate::{
     code::Refusal,
@@ -20,20 +22,24 @@ pub(super) struct Attachment {
     pub(super) display_name: String,
     pub(super) role: pb::Role,
     pub(super) winsize: Option<pb::Winsize>,
+    pub(super) theme: Option<pb::Theme>,
     pub(super) pace: Pace,
     pub(super) news: News,
     /// The next output byte for this viewer.
     cursor: u64,
-    /// Output bytes that were sent to it, without gaps.
+    /// Bytes that were sent to it, of output and of snapshots.
     sent: u64,
     /// Of those, the ones it has rendered.
     rendered: u64,
     window: u64,
-    /// Gaps that the viewer may not have reached yet: offset from, to, and
-    /// bytes sent before.
-    gaps: VecDeque<(u64, u64, u64)>,
-    /// Where `rendered` began to count.
-    origin: u64,
+    /// Parts of a snapshot that are still to be sent.
+    snapshot: VecDeque<pb::Snapshot>,
+    /// The viewer has asked for a snapshot with so many lines.
+    wished: Option<u32>,
+    /// Sizes of the PTY that were not told yet, each at its place.
+    resizes: VecDeque<pb::Resized>,
+    /// There were more of them than are kept.
+    has_lost_sizes: bool,
     has_told_exit: bool,
 }
 
@@ -42,7 +48,6 @@ pub(super) struct Attachment {
 #[derive(Debug, Default)]
 pub(super) struct News {
     pub(super) attached: Option<pb::Attached>,
-    pub(super) gap: Option<pb::Gap>,
     pub(super) refused: VecDeque<pb::InputRefused>,
     pub(super) confirmed: Option<u64>,
     /// When the confirmation goes out even without output to go with.
@@ -50,7 +55,6 @@ pub(super) struct News {
     /// That time has come, or output goes out.
     confirm_is_due: bool,
     pub(super) presence: bool,
-    pub(super) resized: Option<pb::Resized>,
     pub(super) titled: bool,
     pub(super) pongs: VecDeque<u64>,
 }
@@ -78,14 +82,17 @@ impl Attachment {
             display_name: who.display_name,
             role,
             winsize,
+            theme: None,
             pace: Pace::default(),
             news: News::default(),
             cursor,
             sent: 0,
             rendered: 0,
             window: clamp_window(window),
-            gaps: VecDeque::new(),
-            origin: cursor,
+            snapshot: VecDeque::new(),
+            wished: None,
+            resizes: VecDeque::new(),
+            has_lost_sizes: false,
             has_told_exit: false,
         }
     }
@@ -106,55 +113,34 @@ impl Attachment {
         credit: pb::Credit,
         log: &OutputLog,
     ) -> Result<(), Refusal> {
-        let rendered = self.rendered_before(credit.rendered_offset);
-        let Some(rendered) = rendered.filter(|bytes| (self.rendered..=self.sent).contains(bytes)) else {
+        let rendered = credit.rendered_bytes;
+        if !(self.rendered..=self.sent).contains(&rendered) {
             return Err(Refusal::new(
                 Code::Protocol,
-                format!("output up to {} cannot be on the screen; attach again", credit.rendered_offset),
+                format!("{rendered} bytes cannot be on the screen of {}; attach again", self.sent),
             ));
-        };
+        }
         let has_backlog = self.backlog(log) > 0 || self.sent > rendered;
         self.pace.handle_rendered(now, rendered - self.rendered, has_backlog);
         self.rendered = rendered;
         self.window = clamp_window(credit.window_bytes);
-        while self.gaps.front().is_some_and(|(_, to, _)| *to <= credit.rendered_offset) {
-            if let Some((_, to, before)) = self.gaps.pop_front() {
-                self.origin = to - before;
-            }
-        }
         Ok(())
-    }
-
-    /// How many sent bytes lie before this offset; `None` within a gap or
-    /// before the beginning.
-    fn rendered_before(&self, offset: u64) -> Option<u64> {
-        let mut origin = self.origin;
-        for (from, to, before) in &self.gaps {
-            if offset <= *from {
-                break;
-            }
-            if offset < *to {
-                return None;
-            }
-            origin = to - before;
-        }
-        offset.checked_sub(origin).filter(|bytes| *bytes <= self.sent)
     }
 
     /// Whether [`Self::next_frame`] would give one.
     pub(super) fn has_frame(&self, now: Time, log: &OutputLog, has_exit: bool) -> bool {
         let news = &self.news;
         news.attached.is_some()
-            || news.gap.is_some()
             || !news.refused.is_empty()
             || news.presence
-            || news.resized.is_some()
+            || self.has_snapshot_part()
+            || self.is_at_a_resize()
             || news.titled
             || !news.pongs.is_empty()
             || news.is_confirm_due(now)
             || (has_exit && news.confirmed.is_some())
             || self.room(log) > 0
-            || (has_exit && !self.has_told_exit && self.backlog(log) == 0)
+            || (has_exit && self.is_ready_for_exit(log))
     }
 
     /// The next frame: news first, then output as credit allows, at last the
@@ -163,9 +149,6 @@ impl Attachment {
         let news = &mut self.news;
         if let Some(attached) = news.attached.take() {
             return Some(Kind::Attached(attached));
-        }
-        if let Some(gap) = news.gap.take() {
-            return Some(Kind::Gap(gap));
         }
         if let Some(refused) = news.refused.pop_front() {
             return Some(Kind::InputRefused(refused));
@@ -179,16 +162,105 @@ impl Attachment {
         if std::mem::take(&mut news.presence) {
             return Some(Kind::Presence(session.presence.clone()));
         }
-        if let Some(resized) = news.resized.take() {
-            return Some(Kind::Resized(resized));
-        }
         if std::mem::take(&mut news.titled) {
-            return Some(Kind::Titled(pb::Titled { title: String::new(), name: session.name.to_owned() }));
+            let (title, name) = (session.title.to_owned(), session.name.to_owned());
+            return Some(Kind::Titled(pb::Titled { title, name }));
         }
         if let Some(stamp) = news.pongs.pop_front() {
             return Some(Kind::Pong(pb::Pong { stamp }));
         }
+        if self.has_snapshot_part() {
+            return self.next_snapshot_part().map(Kind::Snapshot);
+        }
+        if self.is_at_a_resize()
+            && let Some(resized) = self.resizes.pop_front()
+        {
+            return Some(Kind::Resized(resized));
+        }
         self.next_output(log).or_else(|| self.next_exit(log, session.exit))
+    }
+
+    /// Whether the next that it is told is a size of the PTY.
+    fn is_at_a_resize(&self) -> bool {
+        self.snapshot.is_empty()
+            && !self.has_lost_sizes
+            && self.resizes.front().is_some_and(|resized| resized.offset <= self.cursor)
+    }
+
+    /// The PTY has another size from now on.
+    pub(super) fn resized(&mut self, resized: pb::Resized) {
+        if self.resizes.len() >= limits::RESIZES_UNTOLD {
+            self.resizes.clear();
+            self.has_lost_sizes = true;
+        }
+        self.resizes.push_back(resized);
+    }
+
+    /// The viewer asks for a snapshot.
+    pub(super) fn wish_history(&mut self, lines: u32) {
+        self.wished = Some(lines.min(limits::HISTORY_LINES));
+    }
+
+    /// The snapshot that is to be begun now: one that the viewer has asked for,
+    /// or one that moves it to the present. Half of its window has to be free:
+    /// who digests slowly is not sent one after the other.
+    pub(super) fn due_snapshot(&self, log: &OutputLog, writer: Option<ViewerId>) -> Option<Due> {
+        if self.has_told_exit || !self.snapshot.is_empty() || self.sent - self.rendered >= self.window / 2 {
+            return None;
+        }
+        if let Some(history_lines) = self.wished {
+            return Some(Due { history_lines, skipped: false });
+        }
+        let cannot_go_on = self.cursor < log.start() || self.has_lost_sizes;
+        (cannot_go_on || self.is_behind(log, writer)).then_some(Due { history_lines: 0, skipped: true })
+    }
+
+    /// Whether it is so far behind that it is moved to the present. The PTY
+    /// waits for the `writer`, so only once it no longer does is the writer.
+    fn is_behind(&self, log: &OutputLog, writer: Option<ViewerId>) -> bool {
+        let is_writer = writer == Some(self.viewer_id);
+        let most = if is_writer { u64::from(limits::WINDOW_MIN_BYTES) } else { limits::LOOKER_BACKLOG };
+        (!is_writer || self.pace.is_behind()) && self.backlog(log) > most + self.window
+    }
+
+    /// Sends `data`, a snapshot of the output up to `end`, instead of what is
+    /// between.
+    pub(super) fn begin_snapshot(&mut self, data: Vec<u8>, end: u64, winsize: pb::Winsize, skipped: bool) {
+        if skipped {
+            self.pace.handle_fell_out();
+        }
+        self.cursor = end;
+        self.wished = None;
+        self.resizes.clear();
+        self.has_lost_sizes = false;
+        let data = Bytes::from(data);
+        let parts = data.len().div_ceil(limits::OUTPUT_BYTES).max(1);
+        self.snapshot = (0..parts)
+            .map(|part| {
+                let from = part * limits::OUTPUT_BYTES;
+                let to = (from + limits::OUTPUT_BYTES).min(data.len());
+                pb::Snapshot {
+                    offset: end,
+                    part: part as u32,
+                    parts: parts as u32,
+                    data: data.slice(from..to),
+                    winsize: Some(winsize),
+                    skipped,
+                }
+            })
+            .collect();
+    }
+
+    /// Whether a part of a snapshot may be sent now; it may reach beyond the
+    /// window.
+    fn has_snapshot_part(&self) -> bool {
+        !self.snapshot.is_empty() && self.sent - self.rendered < self.window
+    }
+
+    fn next_snapshot_part(&mut self) -> Option<pb::Snapshot> {
+        let part = self.snapshot.pop_front()?;
+        self.sent += part.data.len() as u64;
+        Some(part)
     }
 
     fn next_output(&mut self, log: &OutputLog) -> Option<Kind> {
@@ -208,9 +280,14 @@ impl Attachment {
     }
 
     fn next_exit(&mut self, log: &OutputLog, exit: Option<&pb::Exit>) -> Option<Kind> {
-        let exit = exit.filter(|_| !self.has_told_exit && self.backlog(log) == 0)?;
+        let exit = exit.filter(|_| self.is_ready_for_exit(log))?;
         self.has_told_exit = true;
         Some(Kind::Exited(pb::Exited { offset: log.end(), exit: Some(*exit) }))
+    }
+
+    /// Whether the exit is all that it has still to be told of the output.
+    fn is_ready_for_exit(&self, log: &OutputLog) -> bool {
+        !self.has_told_exit && self.snapshot.is_empty() && self.backlog(log) == 0
     }
 
     /// Whether the viewer knows that the shell has ended.
@@ -220,38 +297,13 @@ impl Attachment {
 
     /// Bytes that may be sent now in one frame.
     fn room(&self, log: &OutputLog) -> usize {
-        if self.cursor < log.start() {
+        if self.cursor < log.start() || !self.snapshot.is_empty() || self.has_lost_sizes {
             return 0;
         }
         let credit = self.window.saturating_sub(self.sent - self.rendered);
-        let most = credit.min(self.backlog(log)).min(limits::OUTPUT_BYTES as u64);
+        let next_size = self.resizes.front().map_or(u64::MAX, |resized| resized.offset - self.cursor);
+        let most = credit.min(self.backlog(log)).min(limits::OUTPUT_BYTES as u64).min(next_size);
         usize::try_from(most).unwrap_or(limits::OUTPUT_BYTES)
-    }
-
-    /// Moves a viewer that fell out of the log, once it has credit to go on;
-    /// true when its screen is to be drawn anew.
-    pub(super) fn skip_what_is_lost(&mut self, log: &OutputLog) -> bool {
-        let has_credit = self.sent - self.rendered < self.window / 2;
-        if self.cursor >= log.start() || !has_credit {
-            return false;
-        }
-        let near_end = log.end().saturating_sub(limits::GAP_RESTART_BYTES).max(log.start());
-        let to = log.line_start(near_end, limits::LINE_START_SEARCH_BYTES);
-        self.pace.handle_fell_out();
-        self.gap(to)
-    }
-
-    /// Names the gap up to `to` and goes on there; false when a gap that was
-    /// not even told yet grows.
-    pub(super) fn gap(&mut self, to: u64) -> bool {
-        let from = self.cursor;
-        let untold = self.news.gap.take();
-        let from = untold.map_or(from, |gap| gap.from.min(from));
-        self.gaps.retain(|(_, end, _)| *end != self.cursor || from == self.cursor);
-        self.gaps.push_back((from, to, self.sent));
-        self.news.gap = Some(pb::Gap { from, to });
-        self.cursor = to;
-        untold.is_none()
     }
 
     /// The confirmation goes out with the next output, or after
@@ -272,10 +324,20 @@ impl Attachment {
     }
 }
 
+/// A snapshot that is to be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Lines of history that it may bring.
+    pub(super) history_lines: u32,
+    /// The viewer did not ask for it.
+    pub(super) skipped: bool,
+}
+
 /// The session as its viewers are told of it.
 pub(super) struct Told<'a> {
     pub(super) presence: &'a pb::Presence,
     pub(super) name: &'a str,
+    pub(super) title: &'a str,
     pub(super) exit: Option<&'a pb::Exit>,
 }
 
@@ -301,7 +363,7 @@ mod tests {
 
     fn sent(attachment: &mut Attachment, log: &OutputLog) -> usize {
         let presence = pb::Presence::default();
-        let told = Told { presence: &presence, name: "n", exit: None };
+        let told = Told { presence: &presence, name: "n", title: "", exit: None };
         let mut bytes = 0;
         while let Some(kind) = attachment.next_frame(NOW, log, &told) {
             if let Kind::Output(output) = kind {
@@ -311,8 +373,8 @@ mod tests {
         bytes
     }
 
-    fn credit(rendered_offset: u64) -> pb::Credit {
-        pb::Credit { rendered_offset, window_bytes: WINDOW }
+    fn credit(rendered_bytes: u64) -> pb::Credit {
+        pb::Credit { rendered_bytes, window_bytes: WINDOW }
     }
 
     #[test]
@@ -343,23 +405,71 @@ mod tests {
         );
     }
 
+    const MOVE: Option<Due> = Some(Due { history_lines: 0, skipped: true });
+
     #[test]
-    fn credit_counts_what_was_sent_and_not_what_a_gap_left_out() {
+    fn a_viewer_that_is_behind_is_moved_once_it_has_room_and_never_twice_at_once() {
         let mut log = OutputLog::new(64 * 1024);
         let mut viewer = attachment(0);
         log.push(&[b'x'; 32 * 1024]);
         assert_eq!(sent(&mut viewer, &log), 32 * 1024);
         log.push(&[b'\n'; 500_000]);
-        assert!(!viewer.skip_what_is_lost(&log), "it has no credit to go on with");
+        assert_eq!(viewer.due_snapshot(&log, None), None, "it has no credit to go on with");
         viewer.handle_credit(NOW, credit(20_000), &log).expect("was sent");
-        assert!(viewer.skip_what_is_lost(&log));
-        let gap = viewer.news.gap.expect("is named");
-        assert_eq!(gap.from, 32 * 1024);
-        assert_eq!(sent(&mut viewer, &log), 20_000);
-        viewer.handle_credit(NOW, credit(32 * 1024), &log).expect("all before the gap");
-        assert_eq!(sent(&mut viewer, &log), 32 * 1024 - 20_000);
-        assert!(viewer.handle_credit(NOW, credit(gap.from + 1), &log).is_err(), "within the gap");
-        viewer.handle_credit(NOW, credit(gap.to + 20_000), &log).expect("after the gap");
-        assert_eq!(sent(&mut viewer, &log), 20_000);
+        assert_eq!(viewer.due_snapshot(&log, None), MOVE);
+        viewer.begin_snapshot(vec![b's'; 4_000], log.end(), pb::Winsize::default(), true);
+        log.push(&[b'z'; 500_000]);
+        assert_eq!(sent(&mut viewer, &log), 0, "the log does not have what comes next");
+        assert_eq!(viewer.due_snapshot(&log, None), None, "it has one to digest");
+        viewer.handle_credit(NOW, credit(32 * 1024), &log).expect("was sent");
+        assert_eq!(viewer.due_snapshot(&log, None), MOVE);
+    }
+
+    #[test]
+    fn a_large_snapshot_comes_as_its_parts_are_rendered_and_the_output_behind_it() {
+        let mut log = OutputLog::new(1 << 20);
+        log.push(b"before");
+        let mut viewer = attachment(0);
+        viewer.begin_snapshot(vec![b's'; 3 * limits::OUTPUT_BYTES], 6, pb::Winsize::default(), false);
+        log.push(b"behind");
+        let presence = pb::Presence::default();
+        let exit = pb::Exit::default();
+        let told = Told { presence: &presence, name: "n", title: "", exit: Some(&exit) };
+        for part in 0..3 {
+            let next = viewer.next_frame(NOW, &log, &told);
+            assert!(matches!(next, Some(Kind::Snapshot(snapshot)) if snapshot.part == part));
+            assert_eq!(viewer.next_frame(NOW, &log, &told), None, "no credit, and no exit before the end");
+            viewer.handle_credit(NOW, credit((u64::from(part) + 1) * 65_536), &log).expect("was sent");
+        }
+        let next = viewer.next_frame(NOW, &log, &told);
+        assert!(matches!(next, Some(Kind::Output(output)) if output.offset == 6 && output.data == "behind"));
+        assert!(matches!(viewer.next_frame(NOW, &log, &told), Some(Kind::Exited(_))));
+    }
+
+    #[test]
+    fn a_viewer_that_missed_too_many_sizes_is_drawn_anew() {
+        let mut log = OutputLog::new(1 << 20);
+        let mut viewer = attachment(0);
+        for offset in 1..=limits::RESIZES_UNTOLD as u64 + 1 {
+            assert_eq!(viewer.due_snapshot(&log, None), None);
+            log.push(b"x");
+            viewer.resized(pb::Resized { winsize: None, offset });
+        }
+        assert_eq!(viewer.due_snapshot(&log, None), MOVE);
+    }
+
+    #[test]
+    fn a_size_is_told_at_its_place_in_the_output() {
+        let mut log = OutputLog::new(1 << 20);
+        let mut viewer = attachment(0);
+        log.push(b"before");
+        viewer.resized(pb::Resized { winsize: None, offset: 6 });
+        log.push(b"after");
+        let presence = pb::Presence::default();
+        let told = Told { presence: &presence, name: "n", title: "", exit: None };
+        let mut next = || viewer.next_frame(NOW, &log, &told);
+        assert!(matches!(next(), Some(Kind::Output(output)) if output.data == "before"));
+        assert!(matches!(next(), Some(Kind::Resized(resized)) if resized.offset == 6));
+        assert!(matches!(next(), Some(Kind::Output(output)) if output.data == "after"));
     }
 }

@@ -26,10 +26,11 @@ struct Ledger {
     seen: Time,
 }
 
-/// Neighbouring bytes of one viewer in the queue; never empty.
+/// Neighbouring bytes of one viewer in the queue, or of the terminal's own
+/// answers; never empty.
 #[derive(Debug)]
 struct Run {
-    viewer: ViewerId,
+    viewer: Option<ViewerId>,
     length: usize,
     /// The viewer's offset behind the run.
     to: u64,
@@ -44,6 +45,8 @@ pub(super) struct Input {
     ledgers: BTreeMap<ViewerId, Ledger>,
     queue: BytesMut,
     runs: VecDeque<Run>,
+    /// Bytes of answers in the queue.
+    own: usize,
 }
 
 impl Input {
@@ -122,11 +125,22 @@ impl Input {
         };
         let range = InputRefused { from, to, code: code.into() };
         remember(&mut ledger.refused, range);
-        match self.runs.iter_mut().rfind(|run| run.viewer == viewer) {
+        match self.runs.iter_mut().rfind(|run| run.viewer == Some(viewer)) {
             Some(last) => last.settles = to,
             None => ledger.settled = to,
         }
         Ok(Some(range))
+    }
+
+    /// Puts what the terminal answers behind what waits; nobody is told of it.
+    /// Beyond [`limits::ANSWERS_BYTES`] it is dropped.
+    pub(super) fn push_own(&mut self, answers: &[u8]) {
+        if answers.is_empty() || self.own + answers.len() > limits::ANSWERS_BYTES {
+            return;
+        }
+        self.own += answers.len();
+        self.queue.extend_from_slice(answers);
+        self.runs.push_back(Run { viewer: None, length: answers.len(), to: 0, settles: 0 });
     }
 
     /// The next bytes for the PTY.
@@ -151,10 +165,14 @@ impl Input {
             run.length -= length;
             left -= length;
             let (viewer, is_done) = (run.viewer, run.length == 0);
-            let settled = if is_done { run.settles } else { run.to - run.length as u64 };
+            let settled = if is_done { run.settles } else { run.to.saturating_sub(run.length as u64) };
             if is_done {
                 self.runs.pop_front();
             }
+            let Some(viewer) = viewer else {
+                self.own -= length;
+                continue;
+            };
             if let Some(ledger) = self.ledgers.get_mut(&viewer) {
                 ledger.settled = settled;
                 confirm(viewer, settled);
@@ -171,13 +189,15 @@ impl Input {
     /// for each viewer's range.
     pub(super) fn drop_queue(&mut self, mut refused: impl FnMut(ViewerId, InputRefused)) {
         self.queue.clear();
+        self.own = 0;
         for run in std::mem::take(&mut self.runs) {
-            let Some(ledger) = self.ledgers.get_mut(&run.viewer) else { continue };
+            let Some(viewer) = run.viewer else { continue };
+            let Some(ledger) = self.ledgers.get_mut(&viewer) else { continue };
             ledger.settled = run.settles;
             let from = run.to - run.length as u64;
             let range = InputRefused { from, to: run.to, code: Code::SessionEnded.into() };
             remember(&mut ledger.refused, range);
-            refused(run.viewer, range);
+            refused(viewer, range);
         }
     }
 
@@ -186,12 +206,14 @@ impl Input {
             // Only runs of whole neighbours grow, so that `to` minus `length`
             // stays the run's beginning.
             Some(last)
-                if last.viewer == viewer && last.settles + length as u64 == to && last.settles == last.to =>
+                if last.viewer == Some(viewer)
+                    && last.settles + length as u64 == to
+                    && last.settles == last.to =>
             {
                 last.length += length;
                 (last.to, last.settles) = (to, to);
             }
-            _ => self.runs.push_back(Run { viewer, length, to, settles: to }),
+            _ => self.runs.push_back(Run { viewer: Some(viewer), length, to, settles: to }),
         }
     }
 
@@ -200,7 +222,7 @@ impl Input {
         if self.ledgers.len() < limits::REMEMBERED_VIEWERS || self.ledgers.contains_key(&newcomer) {
             return;
         }
-        let waits = |viewer: ViewerId| self.runs.iter().any(|run| run.viewer == viewer);
+        let waits = |viewer: ViewerId| self.runs.iter().any(|run| run.viewer == Some(viewer));
         let away = self.ledgers.iter().filter(|(viewer, _)| !waits(**viewer) && !is_here(**viewer));
         let oldest = away.min_by_key(|(_, ledger)| ledger.seen);
         if let Some(viewer) = oldest.map(|(viewer, _)| *viewer) {

@@ -60,19 +60,6 @@ impl OutputLog {
         joined.freeze()
     }
 
-    /// The first start of a line at or after `from`, searched within `max`
-    /// bytes; `from` itself when there is none.
-    #[must_use]
-    pub fn line_start(&self, from: u64, max: usize) -> u64 {
-        if from == 0 {
-            return 0;
-        }
-        let before = from.saturating_sub(1).max(self.start());
-        let (first, second) = self.slices(before, max);
-        let newline = first.iter().chain(second).position(|byte| *byte == b'\n');
-        newline.map_or(from, |at| (before + at as u64 + 1).max(from))
-    }
-
     fn slices(&self, from: u64, max: usize) -> (&[u8], &[u8]) {
         if from < self.start() || from >= self.end {
             return (&[], &[]);
@@ -115,16 +102,5 @@ mod tests {
         assert!(log.read(3, 10).is_empty());
         assert!(log.read(8, 10).is_empty());
         assert_eq!(log.read(4, 2), "ef");
-    }
-
-    #[test]
-    fn a_line_starts_after_a_newline() {
-        let mut log = OutputLog::new(16);
-        log.push(b"one\ntwo\nthree");
-        assert_eq!(log.line_start(0, 16), 0);
-        assert_eq!(log.line_start(1, 16), 4);
-        assert_eq!(log.line_start(4, 16), 4, "already at one");
-        assert_eq!(log.line_start(9, 16), 9, "none to be found");
-        assert_eq!(log.line_start(1, 2), 1, "none within reach");
     }
 }

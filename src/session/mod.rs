@@ -11,8 +11,10 @@ mod input;
 mod lease;
 pub mod log;
 mod pace;
+mod screen;
 mod seldom;
 mod welcome;
+mod writer;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -25,9 +27,10 @@ use lease::Lease;
 use log::OutputLog;
 use seldom::Seldom;
 
+pub use screen::Screen;
+
 use crate::{
     code::Refusal,
-    id::ViewerId,
     limits,
     pb::{self, Code, client_frame},
 };
@@ -68,9 +71,6 @@ pub struct Who {
 pub enum Action {
     /// Give the PTY this size.
     Resize(pb::Winsize),
-    /// Send SIGWINCH to the foreground program: a viewer's screen was reset. At
-    /// most once in [`limits::NUDGE_INTERVAL`].
-    Nudge,
     /// Send `Closing` with this refusal and close the connection; the rules
     /// have forgotten it already.
     Close {
@@ -85,41 +85,47 @@ pub enum Action {
 
 /// The state of one session.
 #[derive(Debug)]
-pub struct Session {
+pub struct Session<S> {
     epoch: u64,
     name: String,
     log: OutputLog,
+    screen: S,
+    /// The title as viewers were told of it.
+    title: String,
     input: Input,
     lease: Lease,
     attachments: BTreeMap<ConnId, Attachment>,
     presence: pb::Presence,
     last_number: u32,
     winsize: pb::Winsize,
+    /// Where the output ended when the PTY got its size; nothing: its first.
+    resized_at: Option<u64>,
     /// The size that the writer wants, until the PTY has it.
     resize: Seldom<pb::Winsize>,
-    /// A viewer's screen was reset, until the program was asked to repaint.
-    nudge: Seldom<()>,
     exit: Option<pb::Exit>,
     changed: bool,
     closes: VecDeque<(ConnId, Refusal)>,
 }
 
-impl Session {
-    /// A session whose shell has printed nothing yet.
+impl<S: Screen> Session<S> {
+    /// A session whose shell has printed nothing yet; `screen` is empty and of
+    /// the PTY's first size.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: Config, screen: S) -> Self {
         Self {
             epoch: config.epoch,
             name: config.name,
             log: OutputLog::new(config.log_bytes),
+            screen,
+            title: String::new(),
             input: Input::default(),
             lease: Lease::default(),
             attachments: BTreeMap::new(),
             presence: pb::Presence::default(),
             last_number: 0,
             winsize: config.winsize,
+            resized_at: None,
             resize: Seldom::new(limits::RESIZE_INTERVAL),
-            nudge: Seldom::new(limits::NUDGE_INTERVAL),
             exit: None,
             changed: false,
             closes: VecDeque::new(),
@@ -137,13 +143,7 @@ impl Session {
         };
         match frame.kind {
             Some(client_frame::Kind::Input(input)) => self.handle_input(now, conn, &input),
-            Some(client_frame::Kind::Credit(credit)) => {
-                attachment.handle_credit(now, credit, &self.log)?;
-                // It may have made room for a viewer that fell out of the log.
-                let was_reset = attachment.skip_what_is_lost(&self.log);
-                self.nudge_if(was_reset);
-                Ok(())
-            }
+            Some(client_frame::Kind::Credit(credit)) => attachment.handle_credit(now, credit, &self.log),
             Some(client_frame::Kind::Resize(resize)) => {
                 attachment.winsize = resize.winsize.map(clamp_winsize);
                 let viewer = attachment.viewer_id;
@@ -170,11 +170,15 @@ impl Session {
             Some(client_frame::Kind::Attach(_)) => {
                 Err(Refusal::new(Code::Protocol, "`attach` came a second time; open another attachment"))
             }
-            Some(client_frame::Kind::SnapshotRequest(_) | client_frame::Kind::HistoryRequest(_)) => {
-                Err(Refusal::new(
-                    Code::Protocol,
-                    "snapshots and history were not offered in `attached`; attach without them",
-                ))
+            Some(client_frame::Kind::SnapshotRequest(request)) => {
+                attachment.wish_history(request.history_lines);
+                Ok(())
+            }
+            Some(client_frame::Kind::Theme(theme)) => {
+                attachment.theme = Some(theme);
+                let viewer = attachment.viewer_id;
+                self.follow_theme_of(viewer);
+                Ok(())
             }
             Some(client_frame::Kind::Sealed(_)) => Err(Refusal::new(
                 Code::Protocol,
@@ -195,11 +199,12 @@ impl Session {
     /// The PTY gave these bytes.
     pub fn handle_output(&mut self, _now: Time, bytes: &[u8]) {
         self.log.push(bytes);
-        let mut was_reset = false;
-        for attachment in self.attachments.values_mut() {
-            was_reset |= attachment.skip_what_is_lost(&self.log);
+        self.screen.feed(bytes);
+        self.input.push_own(&self.screen.take_answers());
+        if self.screen.title() != self.title {
+            self.screen.title().clone_into(&mut self.title);
+            self.attachments.values_mut().for_each(|attachment| attachment.news.titled = true);
         }
-        self.nudge_if(was_reset);
     }
 
     /// The shell has ended and the PTY gave its last byte. Input that still
@@ -207,7 +212,6 @@ impl Session {
     pub fn handle_exit(&mut self, _now: Time, exit: pb::Exit) {
         self.exit = Some(exit);
         self.changed = true;
-        self.nudge.wish(None);
         let attachments = &mut self.attachments;
         self.input.drop_queue(|viewer, range| {
             if let Some(attachment) = attachments.values_mut().find(|one| one.viewer_id == viewer) {
@@ -235,8 +239,14 @@ impl Session {
     /// The next frame for this connection: news first, then output as far as
     /// credit goes.
     pub fn poll_frame(&mut self, now: Time, conn: ConnId) -> Option<pb::ServerFrame> {
+        let writer = self.lease.writer();
         let attachment = self.attachments.get_mut(&conn)?;
-        let told = Told { presence: &self.presence, name: &self.name, exit: self.exit.as_ref() };
+        if let Some(due) = attachment.due_snapshot(&self.log, writer) {
+            let data = bounded_snapshot(&self.screen, due.history_lines);
+            attachment.begin_snapshot(data, self.log.end(), self.winsize, due.skipped);
+        }
+        let told =
+            Told { presence: &self.presence, name: &self.name, title: &self.title, exit: self.exit.as_ref() };
         let kind = attachment.next_frame(now, &self.log, &told)?;
         Some(pb::ServerFrame { kind: Some(kind) })
     }
@@ -244,9 +254,11 @@ impl Session {
     /// Whether [`Self::poll_frame`] has something for this connection now.
     #[must_use]
     pub fn has_frame(&self, now: Time, conn: ConnId) -> bool {
-        self.attachments
-            .get(&conn)
-            .is_some_and(|attachment| attachment.has_frame(now, &self.log, self.exit.is_some()))
+        let writer = self.lease.writer();
+        self.attachments.get(&conn).is_some_and(|attachment| {
+            attachment.due_snapshot(&self.log, writer).is_some()
+                || attachment.has_frame(now, &self.log, self.exit.is_some())
+        })
     }
 
     /// Whether frames of this connection may be read: false while the queue
@@ -279,12 +291,11 @@ impl Session {
         if let Some(winsize) = self.resize.poll(now) {
             self.winsize = winsize;
             self.changed = true;
+            self.screen.resize(winsize);
+            self.resized_at = Some(self.log.end());
             let resized = pb::Resized { winsize: Some(winsize), offset: self.log.end() };
-            self.attachments.values_mut().for_each(|attachment| attachment.news.resized = Some(resized));
+            self.attachments.values_mut().for_each(|attachment| attachment.resized(resized));
             return Some(Action::Resize(winsize));
-        }
-        if self.nudge.poll(now).is_some() {
-            return Some(Action::Nudge);
         }
         std::mem::take(&mut self.changed).then_some(Action::Changed)
     }
@@ -300,10 +311,10 @@ impl Session {
     /// polls are due too.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        let (resize, nudge) = (self.resize.next_timeout(), self.nudge.next_timeout());
+        let resize = self.resize.next_timeout();
         let held = self.writer().and_then(|writer| writer.pace.next_timeout());
         let confirm = self.attachments.values().filter_map(|attachment| attachment.news.confirm_at);
-        [resize, nudge, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
+        [resize, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
     }
 
     /// Time has passed.
@@ -367,7 +378,7 @@ impl Session {
         let refuse = (!may_type).then_some(cause);
         let refused = self.input.take(now, viewer, input.offset, &input.data, refuse)?;
         if may_type && !had_writer {
-            self.follow_size_of(viewer);
+            self.follow(viewer);
             self.presence_changed();
         }
         let settled = self.input.settled(viewer);
@@ -387,40 +398,6 @@ impl Session {
         Ok(())
     }
 
-    fn handle_take_lease(&mut self, conn: ConnId) -> Result<(), Refusal> {
-        let Some(attachment) = self.attachments.get(&conn) else {
-            return Ok(());
-        };
-        if attachment.role != pb::Role::Writer {
-            return Err(Refusal::new(
-                Code::NotWriter,
-                "this attachment may only look; ask for the right to type",
-            ));
-        }
-        let viewer = attachment.viewer_id;
-        if !self.lease.is_held_by(viewer) {
-            self.give_lease(viewer);
-        }
-        Ok(())
-    }
-
-    fn handle_hand_over(&mut self, conn: ConnId, to: u32) {
-        let is_writer =
-            self.attachments.get(&conn).is_some_and(|attachment| self.lease.is_held_by(attachment.viewer_id));
-        if !is_writer {
-            return;
-        }
-        if to == 0 {
-            self.lease.free();
-            self.presence_changed();
-            return;
-        }
-        let next = self.attachments.values().find(|one| one.number == to && one.role == pb::Role::Writer);
-        if let Some(viewer) = next.map(|next| next.viewer_id) {
-            self.give_lease(viewer);
-        }
-    }
-
     fn handle_detach(&mut self, now: Time, conn: ConnId) {
         let Some(attachment) = self.attachments.get(&conn) else {
             return;
@@ -433,59 +410,18 @@ impl Session {
         }
         self.closes.push_back((conn, Refusal::new(Code::Done, "detached")));
     }
+}
 
-    /// The attachment that holds the lease, when it is here.
-    fn writer(&self) -> Option<&Attachment> {
-        let writer = self.lease.writer()?;
-        self.attachments.values().find(|attachment| attachment.viewer_id == writer)
-    }
-
-    fn give_lease(&mut self, viewer: ViewerId) {
-        self.lease.give(viewer);
-        self.follow_size_of(viewer);
-        self.presence_changed();
-    }
-
-    /// The PTY takes the size of this viewer's terminal if it holds the lease.
-    fn follow_size_of(&mut self, viewer: ViewerId) {
-        if !self.lease.is_held_by(viewer) {
-            return;
+/// A snapshot of at most [`limits::SNAPSHOT_BYTES`], if need be with fewer
+/// lines of history.
+fn bounded_snapshot<S: Screen>(screen: &S, history_lines: u32) -> Vec<u8> {
+    let mut lines = history_lines.min(limits::HISTORY_LINES);
+    loop {
+        let data = screen.snapshot(lines);
+        if data.len() <= limits::SNAPSHOT_BYTES || lines == 0 {
+            return data;
         }
-        let size = self.attachments.values().find(|one| one.viewer_id == viewer).and_then(|one| one.winsize);
-        if let Some(size) = size {
-            self.resize.wish((size != self.winsize).then_some(size));
-        }
-    }
-
-    /// A viewer's screen was reset: a program that runs repaints it.
-    fn nudge_if(&mut self, was_reset: bool) {
-        if was_reset && !self.is_exited() {
-            self.nudge.wish(Some(()));
-        }
-    }
-
-    /// Tells everybody who is here and who types.
-    fn presence_changed(&mut self) {
-        let writer = self.lease.writer();
-        self.presence = pb::Presence {
-            viewers: self
-                .attachments
-                .values()
-                .map(|one| pb::Viewer {
-                    viewer: one.number,
-                    display_name: one.display_name.clone(),
-                    role: one.role.into(),
-                })
-                .collect(),
-            writer: match (self.writer(), writer) {
-                (Some(writer), _) => writer.number,
-                // Away for a moment: nobody else may type, and all see why.
-                (None, Some(_)) => self.presence.writer,
-                (None, None) => 0,
-            },
-        };
-        self.changed = true;
-        self.attachments.values_mut().for_each(|attachment| attachment.news.presence = true);
+        lines /= 2;
     }
 }
 

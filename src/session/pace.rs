@@ -8,6 +8,9 @@ use crate::limits;
 const HOLD_MIN: u64 = limits::OUTPUT_BYTES as u64;
 /// What a new sample weighs in the measured rate.
 const SAMPLE_WEIGHT: f64 = 0.3;
+/// A sample takes at least this long: two credits shortly after each other say
+/// nothing about the viewer.
+const SAMPLE: Time = Time::from_millis(5);
 /// The rate that a viewer has before it was measured, bytes per second: the
 /// smallest backlog in the time that is allowed.
 const FIRST_RATE: f64 = HOLD_MIN as f64 / limits::PACE_BACKLOG.as_millis() as f64 * 1000.0;
@@ -28,6 +31,8 @@ pub(super) struct Pace {
     /// When the viewer last told what it has rendered, if it had a backlog
     /// then.
     measured_since: Option<Time>,
+    /// What it has rendered since.
+    measured: u64,
     /// When the viewer last rendered something.
     progress_at: Time,
     /// It fell out of the log since: its backlog went without its doing.
@@ -47,6 +52,7 @@ impl Default for Pace {
             state: State::Free,
             rate: FIRST_RATE,
             measured_since: None,
+            measured: 0,
             progress_at: Time::ZERO,
             fell_out: false,
         }
@@ -68,6 +74,11 @@ impl Pace {
             state => state,
         };
         !matches!(self.state, State::Held { .. })
+    }
+
+    /// Whether the PTY no longer waits for it.
+    pub(super) const fn is_behind(&self) -> bool {
+        matches!(self.state, State::Behind)
     }
 
     /// The viewer fell out of the log and was moved: it has not caught up
@@ -102,13 +113,17 @@ impl Pace {
             (self.progress_at, self.fell_out) = (now, false);
         }
         if let Some(since) = self.measured_since {
-            let seconds = now.saturating_sub(since).as_secs_f64();
-            if seconds > 0.0 {
-                let sample = bytes as f64 / seconds;
+            self.measured += bytes;
+            let took = now.saturating_sub(since);
+            if took < SAMPLE && has_backlog {
+                return;
+            }
+            if took >= SAMPLE {
+                let sample = self.measured as f64 / took.as_secs_f64();
                 self.rate += SAMPLE_WEIGHT * (sample - self.rate);
             }
         }
-        self.measured_since = has_backlog.then_some(now);
+        (self.measured, self.measured_since) = (0, has_backlog.then_some(now));
     }
 }
 

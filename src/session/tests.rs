@@ -8,8 +8,46 @@ const SIZE: pb::Winsize = pb::Winsize { rows: 24, cols: 80 };
 const A: ConnId = ConnId(1);
 const B: ConnId = ConnId(2);
 
-fn session(log_bytes: usize) -> Session {
-    Session::new(Config { epoch: 7, log_bytes, winsize: SIZE, name: "n".to_owned() })
+/// A screen that knows how many bytes it was fed; it is asked by "?", and a
+/// snapshot of it says how it came about.
+#[derive(Debug, Default)]
+struct Counting {
+    bytes: usize,
+    sizes: usize,
+    answers: Vec<u8>,
+    theme: Option<pb::Theme>,
+}
+
+impl Screen for Counting {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
+        self.answers.extend(bytes.iter().filter(|byte| **byte == b'?').map(|_| b'!'));
+    }
+
+    fn resize(&mut self, _winsize: pb::Winsize) {
+        self.sizes += 1;
+    }
+
+    fn snapshot(&self, history_lines: u32) -> Vec<u8> {
+        format!("{} bytes, {history_lines} lines", self.bytes).into_bytes()
+    }
+
+    fn take_answers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.answers)
+    }
+
+    fn set_theme(&mut self, theme: Option<pb::Theme>) {
+        self.theme = theme;
+    }
+
+    fn title(&self) -> &str {
+        if self.bytes > 1000 { "long" } else { "" }
+    }
+}
+
+fn session(log_bytes: usize) -> Session<Counting> {
+    let config = Config { epoch: 7, log_bytes, winsize: SIZE, name: "n".to_owned() };
+    Session::new(config, Counting::default())
 }
 
 fn who(role: pb::Role) -> Who {
@@ -26,7 +64,11 @@ fn first_frame(viewer: u8) -> pb::Attach {
     }
 }
 
-fn attach_with(session: &mut Session, conn: ConnId, attach: pb::Attach) -> Result<pb::Attached, Refusal> {
+fn attach_with(
+    session: &mut Session<Counting>,
+    conn: ConnId,
+    attach: pb::Attach,
+) -> Result<pb::Attached, Refusal> {
     session.handle_attach(NOW, conn, who(pb::Role::Writer), pb::Session::default(), attach)?;
     match session.poll_frame(NOW, conn).and_then(|frame| frame.kind) {
         Some(server_frame::Kind::Attached(attached)) => Ok(attached),
@@ -34,11 +76,11 @@ fn attach_with(session: &mut Session, conn: ConnId, attach: pb::Attach) -> Resul
     }
 }
 
-fn attach(session: &mut Session, conn: ConnId, viewer: u8) -> pb::Attached {
+fn attach(session: &mut Session<Counting>, conn: ConnId, viewer: u8) -> pb::Attached {
     attach_with(session, conn, first_frame(viewer)).expect("is accepted")
 }
 
-fn frames(session: &mut Session, now: Time, conn: ConnId) -> Vec<server_frame::Kind> {
+fn frames(session: &mut Session<Counting>, now: Time, conn: ConnId) -> Vec<server_frame::Kind> {
     std::iter::from_fn(|| session.poll_frame(now, conn)).filter_map(|frame| frame.kind).collect()
 }
 
@@ -50,11 +92,11 @@ fn output(frames: &[server_frame::Kind]) -> Vec<u8> {
     data.collect::<Vec<_>>().concat()
 }
 
-fn actions(session: &mut Session, now: Time) -> Vec<Action> {
+fn actions(session: &mut Session<Counting>, now: Time) -> Vec<Action> {
     std::iter::from_fn(|| session.poll_action(now)).collect()
 }
 
-fn send(session: &mut Session, conn: ConnId, kind: client_frame::Kind) -> Result<(), Refusal> {
+fn send(session: &mut Session<Counting>, conn: ConnId, kind: client_frame::Kind) -> Result<(), Refusal> {
     session.handle_frame(NOW, conn, pb::ClientFrame { kind: Some(kind) })
 }
 
@@ -62,91 +104,156 @@ fn input(offset: u64, data: &'static [u8]) -> client_frame::Kind {
     client_frame::Kind::Input(pb::Input { offset, data: data.into() })
 }
 
+fn snapshots(frames: &[server_frame::Kind]) -> Vec<(u64, String, bool)> {
+    let snapshots = frames.iter().filter_map(|kind| match kind {
+        server_frame::Kind::Snapshot(snapshot) => Some(snapshot),
+        _ => None,
+    });
+    snapshots.map(|one| (one.offset, String::from_utf8_lossy(&one.data).into_owned(), one.skipped)).collect()
+}
+
+fn snapshot(offset: u64, words: &str, skipped: bool) -> (u64, String, bool) {
+    (offset, words.to_owned(), skipped)
+}
+
 #[test]
-fn a_new_viewer_gets_everything_that_is_kept_from_the_beginning() {
+fn a_new_viewer_gets_a_snapshot_with_as_much_history_as_it_wants() {
     let mut session = session(1024);
     session.handle_output(NOW, b"hello");
-    let attached = attach(&mut session, A, 1);
+    let attached = attach_with(&mut session, A, pb::Attach { history_lines: 30, ..first_frame(1) });
+    let attached = attached.expect("is accepted");
     assert_eq!((attached.epoch, attached.offset, attached.live_offset), (7, 0, 5));
+    session.handle_output(NOW, b"!");
     let frames = frames(&mut session, NOW, A);
-    assert_eq!(output(&frames), b"hello");
-    assert!(!frames.iter().any(|kind| matches!(kind, server_frame::Kind::Gap(_))));
+    assert_eq!(snapshots(&frames), [snapshot(5, "5 bytes, 30 lines", false)]);
+    assert_eq!(output(&frames), b"!", "and what comes behind it");
 }
 
 #[test]
 fn a_viewer_that_comes_back_gets_what_it_misses_and_nothing_else() {
     let mut session = session(1024);
     session.handle_output(NOW, b"hello world");
-    let resume = Some(pb::Resume { epoch: 7, offset: 6 });
+    let resume = Some(pb::Resume { epoch: 7, offset: 6, redraw: false });
     let attached =
         attach_with(&mut session, A, pb::Attach { resume, ..first_frame(1) }).expect("is accepted");
     assert_eq!(attached.offset, 6);
-    assert_eq!(output(&frames(&mut session, NOW, A)), b"world");
-}
-
-#[test]
-fn another_epoch_counts_for_nothing() {
-    let mut session = session(1024);
-    session.handle_output(NOW, b"hello");
-    let resume = Some(pb::Resume { epoch: 6, offset: 3 });
-    let attached =
-        attach_with(&mut session, A, pb::Attach { resume, ..first_frame(1) }).expect("is accepted");
-    assert_eq!((attached.epoch, attached.offset), (7, 0));
-}
-
-#[test]
-fn what_is_not_kept_any_more_is_named_and_the_program_is_asked_to_repaint() {
-    let mut session = session(64);
-    session.handle_output(NOW, &b"0123456789\n".repeat(20));
-    let attached = attach(&mut session, A, 1);
-    assert_eq!(attached.offset, 0);
     let frames = frames(&mut session, NOW, A);
-    let Some(server_frame::Kind::Gap(gap)) = frames.first() else { panic!("{frames:?}") };
-    assert_eq!((gap.from, gap.to % 11), (0, 0), "goes on at the start of a line");
-    assert_eq!(output(&frames).len() as u64, 220 - gap.to);
-    assert!(actions(&mut session, NOW).contains(&Action::Nudge));
+    assert_eq!((output(&frames), snapshots(&frames).len()), (b"world".to_vec(), 0));
 }
 
 #[test]
-fn the_program_is_asked_to_repaint_not_too_often_and_at_last() {
-    let mut session = session(64);
-    session.handle_output(NOW, &b"0123456789\n".repeat(20));
-    let mut nudges = Vec::new();
-    for ms in 0..100 {
-        let now = Time::from_millis(ms);
-        if ms < 70 {
-            attach(&mut session, ConnId(ms as u32), 1);
-        }
-        if actions(&mut session, now).contains(&Action::Nudge) {
-            nudges.push(now);
-        }
-        if ms == 60 {
-            let due = limits::NUDGE_INTERVAL * 2;
-            assert!(session.next_timeout().is_some_and(|next| next <= due), "asks to be called");
-        }
+fn whoever_has_another_life_too_little_or_half_a_screen_gets_a_snapshot() {
+    for resume in [
+        pb::Resume { epoch: 6, offset: 3, redraw: false },
+        pb::Resume { epoch: 7, offset: 3, redraw: false },
+        pb::Resume { epoch: 7, offset: 200, redraw: true },
+    ] {
+        let mut session = session(64);
+        session.handle_output(NOW, &[b'x'; 200]);
+        let first = pb::Attach { resume: Some(resume), ..first_frame(1) };
+        let attached = attach_with(&mut session, A, first).expect("is accepted");
+        assert_eq!(attached.offset, if resume.epoch == 7 { resume.offset } else { 0 });
+        let frames = frames(&mut session, NOW, A);
+        assert_eq!(snapshots(&frames), [snapshot(200, "200 bytes, 0 lines", false)], "{resume:?}");
+        assert_eq!(output(&frames), b"");
     }
-    assert_eq!(nudges, [NOW, limits::NUDGE_INTERVAL]);
-    assert!(actions(&mut session, limits::NUDGE_INTERVAL * 2).contains(&Action::Nudge), "none is lost");
 }
 
 #[test]
-fn a_program_that_has_ended_is_asked_for_nothing() {
-    let mut session = session(64);
-    session.handle_output(NOW, &b"0123456789\n".repeat(20));
-    attach(&mut session, A, 1);
-    actions(&mut session, NOW);
-    attach(&mut session, B, 2);
-    session.handle_exit(NOW, pb::Exit::default());
+fn a_viewer_that_missed_more_than_a_little_is_drawn_anew() {
+    let mut session = session(1 << 20);
+    let missed = limits::RESUME_BYTES as usize + 1;
+    session.handle_output(NOW, &vec![b'x'; missed]);
+    for (offset, wanted) in [(0, 1), (1, 0)] {
+        let resume = Some(pb::Resume { epoch: 7, offset, redraw: false });
+        attach_with(&mut session, A, pb::Attach { resume, ..first_frame(1) }).expect("is accepted");
+        assert_eq!(snapshots(&frames(&mut session, NOW, A)).len(), wanted, "from {offset}");
+    }
+}
+
+#[test]
+fn a_viewer_that_falls_out_of_the_log_is_moved_and_may_ask_for_the_lines_between() {
+    let mut session = session(64 * 1024);
+    attach_with(&mut session, A, pb::Attach { window_bytes: 0, ..first_frame(1) }).expect("is accepted");
     frames(&mut session, NOW, A);
-    frames(&mut session, NOW, B);
-    assert!(!actions(&mut session, Time::from_secs(1)).contains(&Action::Nudge));
-    assert_eq!(session.next_timeout(), None, "the shell must not spin");
+    session.handle_output(NOW, &[b'x'; 100_000]);
+    let moved = frames(&mut session, NOW, A);
+    assert_eq!(snapshots(&moved), [snapshot(100_000, "100000 bytes, 0 lines", true)]);
+    let request = pb::SnapshotRequest { history_lines: 500 };
+    send(&mut session, A, client_frame::Kind::SnapshotRequest(request)).expect("may ask");
+    let asked = frames(&mut session, NOW, A);
+    assert_eq!(snapshots(&asked), [snapshot(100_000, "100000 bytes, 500 lines", false)]);
+}
+
+#[test]
+fn what_a_program_asks_the_terminal_is_answered_once_and_in_its_turn() {
+    let mut session = session(1024);
+    session.handle_output(NOW, b"?");
+    assert_eq!(session.poll_input(), b"!", "with nobody here");
+    attach(&mut session, A, 1);
+    send(&mut session, A, input(0, b"ab")).expect("taken");
+    session.handle_output(NOW, b"what? and?");
+    assert_eq!(session.poll_input(), b"!ab!!");
+    session.handle_input_written(NOW, 2);
+    assert_eq!(session.poll_input(), b"b!!");
+    session.handle_input_written(NOW, 3);
+    let frames = frames(&mut session, Time::from_secs(1), A);
+    let confirmed = frames.iter().filter_map(|kind| match kind {
+        server_frame::Kind::InputConfirmed(confirmed) => Some(confirmed.offset),
+        _ => None,
+    });
+    assert_eq!(confirmed.last(), Some(2), "answers count for nobody");
+}
+
+#[test]
+fn programs_are_told_the_colours_of_the_one_who_types() {
+    let mut session = session(1024);
+    let theme = pb::Theme { foreground: 1, background: 2, cursor: 3 };
+    attach_with(&mut session, A, pb::Attach { theme: Some(theme), ..first_frame(1) }).expect("is accepted");
+    assert_eq!(session.screen.theme, Some(theme));
+    attach(&mut session, B, 2);
+    assert_eq!(session.screen.theme, Some(theme), "who looks has no say");
+    send(&mut session, B, client_frame::Kind::TakeLease(pb::TakeLease {})).expect("may");
+    assert_eq!(session.screen.theme, None, "nobody knows those of the new one");
+    let other = pb::Theme { foreground: 4, ..theme };
+    send(&mut session, A, client_frame::Kind::Theme(other)).expect("may");
+    send(&mut session, B, client_frame::Kind::Theme(theme)).expect("may");
+    assert_eq!(session.screen.theme, Some(theme));
+}
+
+#[test]
+fn a_title_is_told_to_all_and_to_those_who_come_later() {
+    let mut session = session(1024);
+    attach(&mut session, A, 1);
+    session.handle_output(NOW, &[b'x'; 2000]);
+    attach(&mut session, B, 2);
+    for conn in [A, B] {
+        let frames = frames(&mut session, NOW, conn);
+        let is_titled = |kind: &_| matches!(kind, server_frame::Kind::Titled(one) if one.title == "long");
+        assert!(frames.iter().any(is_titled), "{conn:?}");
+    }
+}
+
+#[test]
+fn a_new_size_is_one_of_the_screen_too_and_told_at_its_place() {
+    let mut session = session(1024);
+    let winsize = pb::Winsize { rows: 30, cols: 90 };
+    attach(&mut session, A, 1);
+    session.handle_output(NOW, b"before");
+    send(&mut session, A, client_frame::Kind::Resize(pb::Resize { winsize: Some(winsize) })).expect("may");
+    assert_eq!(actions(&mut session, NOW).first(), Some(&Action::Resize(winsize)));
+    session.handle_output(NOW, b"after");
+    assert_eq!(session.screen.sizes, 1);
+    let frames = frames(&mut session, NOW, A);
+    let place = frames.iter().position(|kind| matches!(kind, server_frame::Kind::Resized(_)));
+    let at = place.expect("is told");
+    assert_eq!((output(&frames[..at]), output(&frames[at..])), (b"before".to_vec(), b"after".to_vec()));
 }
 
 #[test]
 fn nobody_has_output_that_was_never_printed() {
     let mut session = session(64);
-    let resume = Some(pb::Resume { epoch: 7, offset: 1 });
+    let resume = Some(pb::Resume { epoch: 7, offset: 1, redraw: false });
     let refusal = attach_with(&mut session, A, pb::Attach { resume, ..first_frame(1) }).unwrap_err();
     assert_eq!(refusal.code, Code::Protocol);
     assert_eq!(session.viewers(), 0);
@@ -266,7 +373,7 @@ fn the_exit_comes_after_the_last_byte() {
         "it has no credit for all"
     );
     assert!(!session.is_told(A));
-    let credit = pb::Credit { rendered_offset: 32 * 1024, window_bytes: 0 };
+    let credit = pb::Credit { rendered_bytes: 32 * 1024, window_bytes: 0 };
     send(&mut session, A, client_frame::Kind::Credit(credit)).expect("was sent");
     let after = frames(&mut session, NOW, A);
     assert!(matches!(after.last(), Some(server_frame::Kind::Exited(e)) if e.offset == 40_000));
@@ -314,11 +421,9 @@ fn what_the_protocol_does_not_know_is_refused_with_its_code() {
     attach(&mut session, A, 1);
     let large = pb::Input { offset: 0, data: vec![0; limits::INPUT_BYTES + 1].into() };
     assert_eq!(send(&mut session, A, client_frame::Kind::Input(large)).unwrap_err().code, Code::Invalid);
-    for kind in [
-        client_frame::Kind::Attach(first_frame(1)),
-        client_frame::Kind::Sealed(pb::Sealed::default()),
-        client_frame::Kind::SnapshotRequest(pb::SnapshotRequest {}),
-    ] {
+    for kind in
+        [client_frame::Kind::Attach(first_frame(1)), client_frame::Kind::Sealed(pb::Sealed::default())]
+    {
         assert_eq!(send(&mut session, A, kind).unwrap_err().code, Code::Protocol);
     }
     let unknown = session.handle_frame(NOW, A, pb::ClientFrame { kind: None });

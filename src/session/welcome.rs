@@ -1,7 +1,7 @@
 //! How an attachment begins: who comes, what it has already, and what it is
 //! sent first.
 
-use super::{Attachment, ConnId, Session, Time, Who, clamp_winsize};
+use super::{Attachment, ConnId, Screen, Session, Time, Who, bounded_snapshot, clamp_winsize};
 use crate::{
     code::Refusal,
     id::ViewerId,
@@ -16,11 +16,11 @@ const FEATURES: &[&str] = &[];
 struct Start {
     /// The first byte that the viewer misses.
     offset: u64,
-    /// The first byte that it gets, when that is another.
-    gap_to: Option<u64>,
+    /// It gets a snapshot instead of the bytes from there.
+    anew: bool,
 }
 
-impl Session {
+impl<S: Screen> Session<S> {
     /// The first frame of a connection: attaches its viewer. A connection that
     /// has the same viewer id is fenced. `info` is the session as the viewer is
     /// told of it.
@@ -71,11 +71,12 @@ impl Session {
             role: role.into(),
             viewer: number,
             session: Some(info),
-            query_answerer: pb::QueryAnswerer::Writer.into(),
         });
-        if let Some(to) = start.gap_to {
-            let was_reset = attachment.gap(to);
-            self.nudge_if(was_reset);
+        attachment.theme = attach.theme;
+        attachment.news.titled = !self.title.is_empty();
+        if start.anew {
+            let data = bounded_snapshot(&self.screen, attach.history_lines);
+            attachment.begin_snapshot(data, self.log.end(), self.winsize, false);
         }
         attachment.confirm(now, self.input.settled(viewer));
         self.attachments.insert(conn, attachment);
@@ -85,27 +86,28 @@ impl Session {
         } else if self.lease.is_held_by(viewer) {
             self.lease.free();
         }
-        self.follow_size_of(viewer);
+        self.follow(viewer);
         self.presence_changed();
         Ok(())
     }
 
-    /// The bytes from where the viewer is, or a gap up to the start of a line:
-    /// never both, never neither.
+    /// The bytes from where the viewer is, or a snapshot: never both, never
+    /// neither. Sizes are not kept with the bytes, so a viewer that may have
+    /// missed one is drawn anew.
     fn start_of(&self, resume: Option<pb::Resume>) -> Result<Start, Refusal> {
         let (first, end) = (self.log.start(), self.log.end());
-        let offset = match resume.filter(|resume| resume.epoch == self.epoch) {
-            Some(resume) if resume.offset > end => {
-                return Err(Refusal::new(
-                    Code::Protocol,
-                    format!("the output ends at {end}, nobody can have {}; attach anew", resume.offset),
-                ));
+        match resume.filter(|resume| resume.epoch == self.epoch) {
+            Some(resume) if resume.offset > end => Err(Refusal::new(
+                Code::Protocol,
+                format!("the output ends at {end}, nobody can have {}; attach anew", resume.offset),
+            )),
+            Some(pb::Resume { offset, redraw, .. }) => {
+                let missed_size = self.resized_at.is_some_and(|at| at >= offset);
+                let missed_much = offset < first || end - offset > limits::RESUME_BYTES;
+                Ok(Start { offset, anew: redraw || missed_size || missed_much })
             }
-            Some(resume) => resume.offset,
-            None => 0,
-        };
-        let gap_to = (offset < first).then(|| self.log.line_start(first, limits::LINE_START_SEARCH_BYTES));
-        Ok(Start { offset, gap_to })
+            None => Ok(Start { offset: 0, anew: true }),
+        }
     }
 
     /// Ends the older attachment of this viewer, if there is one.

@@ -1,7 +1,7 @@
 //! How much a viewer lets itself be sent: what it renders in a round trip and
 //! a little more.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use crate::{limits, pb, session::Time};
 
@@ -23,14 +23,12 @@ pub(super) struct Credit {
     waiting: u64,
     /// The same of earlier connections: rendered before, and without credit.
     stale: u64,
-    /// Gaps that rendering has not reached: bytes that are rendered before,
-    /// counted from the gap before, and where it ends.
-    gaps: VecDeque<(u64, u64)>,
     /// Since when something waits without a pause, as far as the sample does
     /// not have it.
     busy_since: Option<Time>,
     /// The sample that is being taken.
     sample: (u64, Duration),
+    /// Of this connection.
     rendered: u64,
     told: u64,
     told_at: Time,
@@ -44,7 +42,6 @@ impl Credit {
             rate: None,
             waiting: 0,
             stale: 0,
-            gaps: VecDeque::new(),
             busy_since: None,
             sample: (0, Duration::ZERO),
             rendered: 0,
@@ -54,19 +51,18 @@ impl Credit {
         }
     }
 
-    /// A new connection: the next output has this offset.
-    pub(super) fn restart(&mut self, offset: u64) {
-        (self.rendered, self.told, self.busy_since) = (offset, offset, None);
+    /// A new connection.
+    pub(super) fn restart(&mut self) {
+        (self.rendered, self.told, self.busy_since) = (0, 0, None);
         self.stale += std::mem::take(&mut self.waiting);
-        self.gaps.clear();
     }
 
     pub(super) fn handle_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt;
     }
 
-    /// These bytes came.
-    pub(super) fn handle_output(&mut self, now: Time, bytes: u64) {
+    /// These bytes of output or of a snapshot came.
+    pub(super) fn handle_bytes(&mut self, now: Time, bytes: u64) {
         self.waiting += bytes;
         self.busy_since.get_or_insert(now);
     }
@@ -77,7 +73,7 @@ impl Credit {
         self.stale -= stale;
         let fresh = (bytes - stale).min(self.waiting);
         self.waiting -= fresh;
-        self.advance(fresh);
+        self.rendered += fresh;
         self.measure(now, fresh);
     }
 
@@ -94,32 +90,6 @@ impl Credit {
         let sample = *so_far as f64 / millis(*took);
         self.rate = Some(self.rate.map_or(sample, |rate| rate + SAMPLE_WEIGHT * (sample - rate)));
         self.sample = (0, Duration::ZERO);
-    }
-
-    /// Output that the viewer knows it will not get ends at `to`.
-    pub(super) fn skip(&mut self, to: u64) {
-        let before = self.waiting - self.gaps.iter().map(|(before, _)| before).sum::<u64>();
-        match self.gaps.back_mut() {
-            Some((_, end)) if before == 0 => *end = to,
-            _ => self.gaps.push_back((before, to)),
-        }
-        self.advance(0);
-    }
-
-    /// Moves `rendered` on by these bytes, and over the gaps between them.
-    fn advance(&mut self, mut bytes: u64) {
-        while let Some((before, to)) = self.gaps.front_mut() {
-            let step = bytes.min(*before);
-            *before -= step;
-            bytes -= step;
-            self.rendered += step;
-            if *before > 0 {
-                return;
-            }
-            self.rendered = *to;
-            self.gaps.pop_front();
-        }
-        self.rendered += bytes;
     }
 
     /// The window now: clamp(rate x (RTT + slack), least, most). Without a
@@ -147,7 +117,7 @@ impl Credit {
         }
         (self.told, self.told_at) = (self.rendered, now);
         self.window = self.window();
-        Some(pb::Credit { rendered_offset: self.rendered, window_bytes: self.window })
+        Some(pb::Credit { rendered_bytes: self.rendered, window_bytes: self.window })
     }
 }
 
@@ -169,9 +139,9 @@ mod tests {
         let mut slow = Credit::new();
         let mut fast = Credit::new();
         for turn in 0..100 {
-            slow.handle_output(at(turn * 10), 1000);
+            slow.handle_bytes(at(turn * 10), 1000);
             slow.handle_rendered(at(turn * 10 + 10), 1000);
-            fast.handle_output(at(turn * 10), 1_000_000);
+            fast.handle_bytes(at(turn * 10), 1_000_000);
             fast.handle_rendered(at(turn * 10 + 10), 1_000_000);
         }
         assert_eq!(slow.window(), limits::WINDOW_MIN_BYTES);
@@ -182,11 +152,11 @@ mod tests {
     fn a_terminal_that_was_slow_once_is_given_more_again() {
         let mut credit = Credit::new();
         credit.handle_rtt(Duration::from_millis(50));
-        credit.handle_output(at(0), 40_000);
+        credit.handle_bytes(at(0), 40_000);
         credit.handle_rendered(at(1000), 40_000);
         assert_eq!(credit.window(), limits::WINDOW_MIN_BYTES);
         for turn in 20..30 {
-            credit.handle_output(at(turn * 50), 32 * 1024);
+            credit.handle_bytes(at(turn * 50), 32 * 1024);
             credit.handle_rendered(at(turn * 50 + 2), 32 * 1024);
         }
         assert!(credit.window() > limits::WINDOW_MAX_BYTES / 2, "{}", credit.window());
@@ -195,24 +165,24 @@ mod tests {
     #[test]
     fn what_an_older_connection_brought_makes_no_credit_on_a_newer_one() {
         let mut credit = Credit::new();
-        credit.handle_output(at(0), 20_000);
-        credit.restart(20_000);
-        credit.handle_output(at(0), 20_000);
+        credit.handle_bytes(at(0), 20_000);
+        credit.restart();
+        credit.handle_bytes(at(0), 20_000);
         credit.handle_rendered(at(100), 20_000);
         assert_eq!(credit.poll(at(100)), None);
         credit.handle_rendered(at(200), 20_000);
-        assert_eq!(credit.poll(at(200)).map(|credit| credit.rendered_offset), Some(40_000));
+        assert_eq!(credit.poll(at(200)).map(|credit| credit.rendered_bytes), Some(20_000));
     }
 
     #[test]
     fn it_is_said_after_a_quarter_of_the_window() {
         let mut credit = Credit::new();
         let quarter = u64::from(credit.first_window() / 4);
-        credit.handle_output(at(0), quarter);
+        credit.handle_bytes(at(0), quarter);
         credit.handle_rendered(at(0), quarter - 1);
         assert_eq!(credit.poll(at(0)), None);
         credit.handle_rendered(at(0), 1);
-        assert_eq!(credit.poll(at(0)).map(|credit| credit.rendered_offset), Some(quarter));
+        assert_eq!(credit.poll(at(0)).map(|credit| credit.rendered_bytes), Some(quarter));
         assert_eq!(credit.poll(at(0)), None, "said once");
     }
 
@@ -220,29 +190,11 @@ mod tests {
     fn a_slow_terminal_says_that_it_goes_on_but_not_for_every_key() {
         let mut credit = Credit::new();
         let little = u64::from(limits::WINDOW_MIN_BYTES / 4);
-        credit.handle_output(at(0), little);
+        credit.handle_bytes(at(0), little);
         credit.handle_rendered(at(30), little - 1);
         assert_eq!(credit.poll(at(30)), None);
         credit.handle_rendered(at(30), 1);
         assert!(credit.poll(at(30)).is_some());
-    }
-
-    #[test]
-    fn a_gap_is_passed_when_all_before_it_is_rendered() {
-        let mut credit = Credit::new();
-        credit.handle_output(at(0), 1000);
-        credit.skip(50_000);
-        credit.handle_output(at(0), 1000);
-        credit.skip(90_000);
-        credit.handle_output(at(0), 10);
-        let mut rendered = |bytes| {
-            credit.handle_rendered(at(100), bytes);
-            credit.rendered
-        };
-        assert_eq!(
-            [rendered(999), rendered(1), rendered(999), rendered(1), rendered(10)],
-            [999, 50_000, 50_999, 90_000, 90_010]
-        );
     }
 
     #[test]

@@ -30,9 +30,12 @@ pub enum Event {
     /// Bytes for the screen; tell [`Viewer::handle_rendered`] when they are on
     /// it.
     Output(Bytes),
-    /// The screen must be emptied: for this gap, or, without one, because the
-    /// holder is another.
-    Reset(Option<pb::Gap>),
+    /// A part of what the screen is to be: its first part is for an empty
+    /// terminal of its size. Tell [`Viewer::handle_rendered`] when its bytes are
+    /// on the screen.
+    Snapshot(pb::Snapshot),
+    /// The screen must be emptied, because the holder is another.
+    Reset,
     /// Who is here and who may type.
     Presence(pb::Presence),
     /// The session has another size.
@@ -66,7 +69,14 @@ pub struct Viewer {
     epoch: u64,
     /// The next output byte.
     next: u64,
-    live_offset: u64,
+    /// The next part of a snapshot that has begun on this connection.
+    part: u32,
+    /// A snapshot has begun and not ended: the screen is half of one thing and
+    /// half of another.
+    is_torn: bool,
+    /// Lines that a snapshot may bring.
+    history_lines: u32,
+    theme: Option<pb::Theme>,
     number: u32,
     may_write: bool,
     writer: u32,
@@ -94,7 +104,10 @@ impl Viewer {
             winsize,
             epoch: 0,
             next: 0,
-            live_offset: 0,
+            part: 0,
+            is_torn: false,
+            history_lines: limits::DEFAULT_HISTORY_LINES,
+            theme: None,
             number: 0,
             may_write: false,
             writer: 0,
@@ -114,7 +127,11 @@ impl Viewer {
     /// for nothing.
     pub fn attach(&mut self) -> pb::ClientFrame {
         self.handle_disconnect();
-        let resume = (self.epoch != 0).then_some(pb::Resume { epoch: self.epoch, offset: self.next });
+        let resume = (self.epoch != 0).then_some(pb::Resume {
+            epoch: self.epoch,
+            offset: self.next,
+            redraw: self.is_torn,
+        });
         frame(Kind::Attach(pb::Attach {
             versions: limits::FRAME_VERSIONS.to_vec(),
             features: Vec::new(),
@@ -124,6 +141,8 @@ impl Viewer {
             winsize: self.winsize,
             window_bytes: self.credit.first_window(),
             input_settled: self.typed.settled(),
+            history_lines: self.history_lines,
+            theme: self.theme,
         }))
     }
 
@@ -144,7 +163,7 @@ impl Viewer {
                 return Err(Refusal::new(Code::Protocol, "a frame came before `attached`"));
             }
             server_frame::Kind::Output(output) => return self.handle_output(now, output),
-            server_frame::Kind::Gap(gap) => return self.handle_gap(gap),
+            server_frame::Kind::Snapshot(snapshot) => return self.handle_snapshot(now, snapshot),
             server_frame::Kind::InputConfirmed(confirmed) => self.typed.handle_confirmed(confirmed.offset),
             server_frame::Kind::InputRefused(refused) => {
                 return Ok(self.typed.handle_refused(refused).into_iter().map(Event::InputRefused).collect());
@@ -167,9 +186,7 @@ impl Viewer {
                 return Ok(self.handle_pong(now, pong).into_iter().collect());
             }
             server_frame::Kind::Titled(titled) => return Ok(vec![Event::Titled(titled)]),
-            server_frame::Kind::Snapshot(_)
-            | server_frame::Kind::History(_)
-            | server_frame::Kind::Sealed(_) => {
+            server_frame::Kind::Sealed(_) => {
                 return Err(Refusal::new(Code::Protocol, "a frame came that was never asked for"));
             }
         }
@@ -240,6 +257,24 @@ impl Viewer {
         self.request(Kind::Resize(pb::Resize { winsize: Some(winsize) }));
     }
 
+    /// The colours of the viewer's terminal, for programs that ask.
+    pub fn set_theme(&mut self, theme: pb::Theme) {
+        if self.theme.replace(theme) != Some(theme) {
+            self.request(Kind::Theme(theme));
+        }
+    }
+
+    /// How many lines of history a snapshot may bring, from the next attachment
+    /// on.
+    pub const fn set_history_lines(&mut self, lines: u32) {
+        self.history_lines = lines;
+    }
+
+    /// Asks for a snapshot with all lines, such as those that were skipped.
+    pub fn request_snapshot(&mut self) {
+        self.request(Kind::SnapshotRequest(pb::SnapshotRequest { history_lines: self.history_lines }));
+    }
+
     /// Takes the lease from whoever has it.
     pub fn take_lease(&mut self) {
         self.request(Kind::TakeLease(pb::TakeLease {}));
@@ -270,13 +305,6 @@ impl Viewer {
         self.is_attached && self.is_writer_known && self.writer != 0 && self.writer == self.number
     }
 
-    /// Whether output from here on is live, so that its terminal queries may be
-    /// answered by the writer's terminal.
-    #[must_use]
-    pub const fn is_live(&self) -> bool {
-        self.next >= self.live_offset
-    }
-
     /// Whether typed bytes may be sent: the lease is ours, or free for a
     /// writer.
     const fn may_type(&self) -> bool {
@@ -288,7 +316,8 @@ impl Viewer {
         let mut events = Vec::with_capacity(3);
         let (mut unknown, mut dropped) = (0, None);
         if self.epoch != 0 && attached.epoch != self.epoch {
-            events.push(Event::Reset(None));
+            events.push(Event::Reset);
+            self.is_torn = false;
             // Keys that were meant for another shell could do harm in this one.
             dropped = self.typed.give_back(Code::SessionEnded);
             unknown = self.typed.begin_anew();
@@ -299,15 +328,14 @@ impl Viewer {
         }
         events.extend(dropped.map(Event::InputRefused));
         self.epoch = attached.epoch;
-        self.next = attached.offset;
-        self.live_offset = attached.live_offset;
+        (self.next, self.part) = (attached.offset, 0);
         self.number = attached.viewer;
         self.may_write = attached.role() == pb::Role::Writer;
         // Until the presence comes, at once, nobody knows who has the lease.
         self.is_writer_known = false;
         self.is_attached = true;
         self.has_exited = false;
-        self.credit.restart(attached.offset);
+        self.credit.restart();
         self.ping_due = Some(now);
         let refused: Vec<_> =
             attached.refused.iter().flat_map(|range| self.typed.handle_refused(*range)).collect();
@@ -336,27 +364,32 @@ impl Viewer {
     }
 
     fn handle_output(&mut self, now: Time, output: pb::Output) -> Result<Vec<Event>, Refusal> {
-        if output.offset != self.next {
+        if output.offset != self.next || self.is_torn {
             return Err(Refusal::new(
                 Code::Protocol,
                 format!("output {} came where {} was expected", output.offset, self.next),
             ));
         }
         self.next += output.data.len() as u64;
-        self.credit.handle_output(now, output.data.len() as u64);
+        self.credit.handle_bytes(now, output.data.len() as u64);
         Ok(vec![Event::Output(output.data)])
     }
 
-    fn handle_gap(&mut self, gap: pb::Gap) -> Result<Vec<Event>, Refusal> {
-        if gap.from != self.next || gap.to < gap.from {
-            return Err(Refusal::new(
-                Code::Protocol,
-                format!("a gap from {} came where {} was expected", gap.from, self.next),
-            ));
+    fn handle_snapshot(&mut self, now: Time, snapshot: pb::Snapshot) -> Result<Vec<Event>, Refusal> {
+        let is_next = snapshot.part == self.part && snapshot.part < snapshot.parts;
+        if !is_next || snapshot.offset < self.next {
+            let words =
+                format!("part {} of a snapshot at {} came out of turn", snapshot.part, snapshot.offset);
+            return Err(Refusal::new(Code::Protocol, words));
         }
-        self.next = gap.to;
-        self.credit.skip(gap.to);
-        Ok(vec![Event::Reset(Some(gap))])
+        let is_last = snapshot.part + 1 == snapshot.parts;
+        self.credit.handle_bytes(now, snapshot.data.len() as u64);
+        self.part = if is_last { 0 } else { snapshot.part + 1 };
+        self.is_torn = !is_last;
+        if is_last {
+            self.next = snapshot.offset;
+        }
+        Ok(vec![Event::Snapshot(snapshot)])
     }
 
     fn handle_pong(&mut self, now: Time, pong: pb::Pong) -> Option<Event> {

@@ -54,7 +54,7 @@ fn a_reconnect_says_what_is_on_the_screen() {
     take(&mut viewer, attached(7, 0, 0));
     take(&mut viewer, output(0, b"hello"));
     let Some(Kind::Attach(second)) = viewer.attach().kind else { panic!("attach comes first") };
-    assert_eq!(second.resume, Some(pb::Resume { epoch: 7, offset: 5 }));
+    assert_eq!(second.resume, Some(pb::Resume { epoch: 7, offset: 5, redraw: false }));
 }
 
 #[test]
@@ -69,13 +69,40 @@ fn output_that_does_not_continue_is_refused() {
     take(&mut viewer, output(3, b"def"));
 }
 
+fn snapshot(offset: u64, part: u32, parts: u32) -> pb::ServerFrame {
+    let data = Bytes::from_static(b"drawn");
+    server(server_frame::Kind::Snapshot(pb::Snapshot { offset, part, parts, data, ..Default::default() }))
+}
+
+fn resume(viewer: &mut Viewer) -> pb::Resume {
+    let Some(Kind::Attach(attach)) = viewer.attach().kind else { panic!("attach comes first") };
+    attach.resume.expect("something is on the screen")
+}
+
 #[test]
-fn after_a_gap_the_output_goes_on_behind_it() {
+fn after_a_snapshot_the_output_goes_on_behind_it() {
     let mut viewer = viewer();
     take(&mut viewer, attached(7, 10, 0));
-    let gap = pb::Gap { from: 10, to: 500 };
-    assert_eq!(take(&mut viewer, server(server_frame::Kind::Gap(gap))), [Event::Reset(Some(gap))]);
+    take(&mut viewer, snapshot(500, 0, 2));
+    assert!(viewer.handle_frame(NOW, output(10, b"x")).is_err(), "the other half is missing");
+    assert!(viewer.handle_frame(NOW, snapshot(500, 0, 2)).is_err(), "the first half came already");
+    take(&mut viewer, snapshot(500, 1, 2));
     take(&mut viewer, output(500, b"x"));
+    assert!(viewer.handle_frame(NOW, snapshot(400, 0, 1)).is_err(), "goes back");
+}
+
+#[test]
+fn a_snapshot_that_broke_off_is_asked_for_again_until_one_is_whole() {
+    let mut viewer = viewer();
+    take(&mut viewer, attached(7, 10, 0));
+    take(&mut viewer, snapshot(500, 0, 2));
+    let torn = pb::Resume { epoch: 7, offset: 10, redraw: true };
+    assert_eq!(resume(&mut viewer), torn);
+    take(&mut viewer, attached(7, 10, 0));
+    assert_eq!(resume(&mut viewer), torn, "the next one broke off before it began");
+    take(&mut viewer, attached(7, 10, 0));
+    take(&mut viewer, snapshot(500, 0, 1));
+    assert_eq!(resume(&mut viewer), pb::Resume { epoch: 7, offset: 500, redraw: false });
 }
 
 #[test]
@@ -149,7 +176,7 @@ fn another_holder_resets_the_screen_and_names_what_is_unknown() {
     inputs(&mut viewer);
     viewer.attach();
     let events = take(&mut viewer, attached(8, 0, 0));
-    assert_eq!(events[..2], [Event::Reset(None), Event::InputUnknown { bytes: 3 }]);
+    assert_eq!(events[..2], [Event::Reset, Event::InputUnknown { bytes: 3 }]);
 }
 
 #[test]
@@ -160,7 +187,7 @@ fn keys_that_were_not_sent_are_not_for_another_shell() {
     viewer.attach();
     let refused = pb::InputRefused { from: 0, to: 2, code: Code::SessionEnded.into() };
     let events = take(&mut viewer, attached(8, 0, 0));
-    assert_eq!(events[..2], [Event::Reset(None), Event::InputRefused(refused)]);
+    assert_eq!(events[..2], [Event::Reset, Event::InputRefused(refused)]);
     take(&mut viewer, writer(1));
     assert!(inputs(&mut viewer).is_empty());
 }

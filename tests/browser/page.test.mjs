@@ -103,6 +103,74 @@ test("a second window looks on, and types after it took over", async () => {
   await page.locator(id("read-only")).waitFor();
 });
 
+/** Opens the session in one more window, which looks on. */
+async function lookOn(name) {
+  const other = await context.newPage();
+  await other.goto(installation.origin);
+  await other.locator(id("session")).filter({ hasText: name }).first().click();
+  await other.locator(id("read-only")).waitFor();
+  return other;
+}
+
+test("a window that comes later sees at once what was drawn before, in its colours and on the other screen", async () => {
+  await newSession(page, { name: "drawn" });
+  await enter(page, "clear; printf '\\033[38;2;255;120;60mwarm\\033[0m\\n'; echo re''ady");
+  await shows(page, /^ready$/m);
+  const second = await lookOn("drawn");
+  await shows(second, /^warm\nready$/m);
+  const warm = second.locator(`${id("pane")}[data-active="true"] .xterm-rows span`).filter({ hasText: /^warm$/ });
+  assert.equal(await warm.evaluate((cell) => getComputedStyle(cell).color), "rgb(255, 120, 60)");
+
+  await enter(page, "printf '\\033[?1049h\\033[2J\\033[5;1Hin fu''ll'; read x; printf '\\033[?1049l'; echo le''ft");
+  await shows(page, /^in full$/m);
+  const third = await lookOn("drawn");
+  const text = await shows(third, /^in full$/m);
+  assert.equal(text.split("\n").indexOf("in full"), 4, "where it was drawn");
+  assert.doesNotMatch(text, /warm/);
+  await enter(page, "");
+  for (const each of [page, second, third]) await shows(each, /^warm\nready\n(?:.*\n)+left$/m);
+});
+
+test("a window that was too slow for a flood is told what it lacks, and has it once somebody scrolls up or searches", async () => {
+  await newSession(page, { name: "flood" });
+  const second = await lookOn("flood");
+  const mark = second.locator(id("skipped"));
+  const flood = async (word) => {
+    const hangs = second.evaluate(() => {
+      const end = performance.now() + 5000;
+      while (performance.now() < end);
+    });
+    await enter(page, `clear; seq 1 500000; echo ${word.slice(0, 2)}''${word.slice(2)}`);
+    await shows(page, new RegExp(`^${word}$`, "m"));
+    await hangs;
+    await shows(second, new RegExp(`^${word}$`, "m"));
+    await mark.waitFor();
+  };
+  const numbers = async () => (await screen(second)).split("\n").filter((row) => /^\d+$/.test(row)).map(Number);
+
+  await flood("over");
+  await second.locator(`${id("pane")}[data-active="true"] .xterm-screen`).hover();
+  await second.mouse.wheel(0, -200);
+  await mark.waitFor({ state: "detached" });
+  const seen = await numbers();
+  assert.ok(seen.at(-1) > 499_950, `it stays where the person looked: ${seen.at(-1)}`);
+  await second.keyboard.press("Shift+PageUp");
+  await second.keyboard.press("Shift+PageUp");
+  await second.waitForFunction(
+    ([selector, last]) => [...document.querySelectorAll(selector)].every((row) => Number(row.textContent) < last),
+    [`${id("pane")}[data-active="true"] .xterm-rows > div`, seen[0]],
+  );
+  const above = await numbers();
+  assert.deepEqual(above, Array.from(above, (_, i) => above[0] + i), "no line is missing");
+
+  await flood("again");
+  await second.keyboard.press("Control+Shift+F");
+  await second.locator(id("search-field")).fill("495123");
+  await shows(second, /^495123$/m);
+  await second.locator(id("search-count")).filter({ hasText: "1 of 1" }).waitFor();
+  assert.equal(await mark.count(), 0);
+});
+
 test("whoever types chooses which of the others types next", async () => {
   await newSession(page, { name: "three" });
   const others = [];
@@ -195,7 +263,7 @@ test("a hostile program can neither script the page, nor set the clipboard, nor 
   assert.equal(opened.length, 1, "only the web link opens a page");
 });
 
-test("of all that look on only the one who types answers a program's questions, and never about the clipboard", async () => {
+test("a program's questions are answered once, however many look on, and never about the clipboard", async () => {
   await newSession(page, { name: "queries" });
   await enter(page, "echo re''ady");
   await shows(page, /^ready$/m);
@@ -210,7 +278,7 @@ test("of all that look on only the one who types answers a program's questions, 
   const text = (await shows(page, /^done$/m)).replaceAll("\n", "");
   assert.match(text, /\[\^\[\[\?[\d;]+c\^\[\[\d+;\d+R\^\[\[0n\]done/, "each answered once, and nothing else");
   await shows(second, /^done$/m);
-  assert.equal(await second.locator(id("input-notice")).count(), 0, "the other did not even try");
+  assert.equal(await second.locator(id("input-notice")).count(), 0, "no page even tried");
 });
 
 const PARTS = [

@@ -38,7 +38,7 @@ async fn every_number_is_seen_once_over_the_death_of(part: Part) -> anyhow::Resu
     }
     terminal.sees("finished").await?;
     assert_eq!(numbers(&terminal.text()), (1..=LAST).collect::<Vec<_>>(), "over {part:?}");
-    assert_eq!(terminal.gaps, [], "over {part:?}");
+    assert_eq!(terminal.skips, [], "over {part:?}");
     assert!(terminal.attachments >= 2, "the death of {part:?} was felt: {terminal:?}");
     Ok(())
 }

@@ -9,7 +9,10 @@ use chatcode_proto::{
     viewer::{Event, Viewer},
 };
 
-use crate::reference::{Id, Reference, Time, is_printed};
+use crate::{
+    reference::{Id, Reference, Time, is_printed},
+    screen::Tape,
+};
 
 /// Says what went wrong.
 pub(crate) type Checked = Result<(), String>;
@@ -51,6 +54,10 @@ pub(crate) struct Client {
     epoch: u64,
     /// The next output byte.
     pub(crate) position: u64,
+    /// What is drawn; nothing while a snapshot is not whole.
+    drawn: Option<Tape>,
+    /// A snapshot that has begun.
+    parts: Vec<u8>,
     /// Typed and never sent.
     pub(crate) typed: VecDeque<u8>,
     /// Every byte that was sent in this epoch, by its number.
@@ -79,6 +86,8 @@ impl Client {
             has_exited: false,
             epoch: 0,
             position: 0,
+            drawn: Some(Tape::default()),
+            parts: Vec::new(),
             typed: VecDeque::new(),
             wire: Vec::new(),
             next: 0,
@@ -172,7 +181,7 @@ impl Client {
             .viewer
             .handle_frame(now, frame)
             .map_err(|refusal| format!("the viewer refuses: {refusal}"))?;
-        let is_new = events.iter().any(|event| matches!(event, Event::Reset(None)));
+        let is_new = events.iter().any(|event| matches!(event, Event::Reset));
         if is_new {
             self.begin_anew(&mut events)?;
         }
@@ -235,11 +244,13 @@ impl Client {
                 self.next = attached.input_offset as usize;
                 (self.attached, self.has_exited) = (true, false);
             }
-            Event::Output(data) => self.show(now, &data)?,
-            Event::Reset(Some(gap)) => {
-                ensure!(gap.from == self.position && gap.to > gap.from, "a gap {gap:?} at {}", self.position);
-                self.position = gap.to;
+            Event::Output(data) => self.show(now, &data, holder)?,
+            Event::Snapshot(part) => self.draw(now, &part, holder)?,
+            Event::Resized(resized) => {
+                let drawn = self.drawn.as_mut().ok_or("a size comes within a snapshot")?;
+                drawn.resized(resized.winsize.unwrap_or_default());
             }
+            Event::Reset => self.drawn = Some(Tape::default()),
             Event::Presence(presence) => self.presence = presence,
             Event::Exited(exited) => {
                 ensure!(
@@ -253,24 +264,60 @@ impl Client {
             Event::InputRefused(range) => self.refused(range, holder)?,
             Event::Closing(closing) if [pb::Code::Fenced, pb::Code::Done].contains(&closing.code()) => {}
             Event::Closing(closing) => return Err(format!("an attachment is closed: {closing:?}")),
-            Event::Reset(None)
-            | Event::InputUnknown { .. }
-            | Event::Resized(_)
-            | Event::Rtt(_)
-            | Event::Titled(_) => {}
+            Event::InputUnknown { .. } | Event::Rtt(_) | Event::Titled(_) => {}
         }
         Ok(())
     }
 
-    fn show(&mut self, now: Time, data: &Bytes) -> Checked {
+    fn show(&mut self, now: Time, data: &Bytes, holder: &Reference) -> Checked {
         ensure!(!self.has_exited, "output comes after the end");
         ensure!(is_printed(self.epoch, self.position, data), "wrong output at {}", self.position);
+        let last = self.position + data.len() as u64 - 1;
+        self.is_drawn_right(holder)?;
+        ensure!(
+            Tape { bytes: last, ..holder.screen(self.position) } == holder.screen(last),
+            "a size is passed over within {}..{last}",
+            self.position
+        );
         self.position += data.len() as u64;
-        self.to_render += data.len();
+        if let Some(drawn) = &mut self.drawn {
+            drawn.bytes = self.position;
+        }
+        self.came(now, data.len());
+        Ok(())
+    }
+
+    /// The screen has all that was printed, and every size at its place.
+    fn is_drawn_right(&self, holder: &Reference) -> Checked {
+        let (drawn, right) = (self.drawn, holder.screen(self.position));
+        ensure!(drawn == Some(right), "client {} shows {drawn:?}, not {right:?}", self.id);
+        Ok(())
+    }
+
+    fn draw(&mut self, now: Time, part: &pb::Snapshot, holder: &Reference) -> Checked {
+        ensure!(!self.has_exited, "a snapshot comes after the end");
+        if part.part == 0 {
+            self.parts.clear();
+        }
+        self.drawn = None;
+        self.parts.extend_from_slice(&part.data);
+        self.came(now, part.data.len());
+        if part.part + 1 == part.parts {
+            self.position = part.offset;
+            self.drawn = Tape::read(&self.parts);
+            let is_at_its_place = self.drawn.is_some_and(|drawn| drawn.bytes == part.offset);
+            ensure!(is_at_its_place, "a snapshot at {} is {:?}", part.offset, self.drawn);
+            ensure!(part.offset <= holder.end, "a snapshot of what was not printed");
+        }
+        Ok(())
+    }
+
+    /// Bytes for the screen.
+    fn came(&mut self, now: Time, bytes: usize) {
+        self.to_render += bytes;
         if self.screen == Screen::Quick {
             self.render(now, usize::MAX);
         }
-        Ok(())
     }
 
     pub(crate) fn render(&mut self, now: Time, most: usize) {
@@ -313,6 +360,7 @@ impl Client {
             self.position,
             holder.end
         );
+        self.is_drawn_right(holder)?;
         ensure!(
             self.presence.writer == 0 || self.presence.writer != self.number || holder.writer() == Some(id),
             "wrong writer"

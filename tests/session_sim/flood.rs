@@ -10,13 +10,18 @@ use chatcode_proto::{
     viewer::{Event, Viewer},
 };
 
-use crate::reference::{Time, printed};
+use crate::{
+    reference::{Time, printed},
+    screen::Tape,
+};
 
 const STEP: Time = Time::from_micros(250);
 /// What a program prints at most, bytes in a second.
 const PRINTED_PER_SECOND: u64 = 80_000_000;
 /// No flood takes longer if the rules are right.
 const LONGEST: Time = Time::from_secs(100);
+/// What is drawn before the rules are told of it, as the page does.
+const PIECE: usize = 16 * 1024;
 const CONN: ConnId = ConnId(1);
 
 /// A way from the holder to a screen and back.
@@ -48,11 +53,13 @@ pub(crate) struct Flood {
 pub(crate) fn flood(bytes: u64, way: Way) -> Result<Flood, Refusal> {
     let winsize = pb::Winsize { rows: 24, cols: 80 };
     let config = Config { epoch: 1, log_bytes: limits::LOG_BYTES, winsize, name: "flood".to_owned() };
-    let mut session = Session::new(config);
+    let mut session = Session::new(config, Tape::default());
     let mut viewer = Viewer::new([1; 16], pb::Role::Writer, None);
     let (mut up, mut down) = (VecDeque::from([(Time::ZERO, viewer.attach())]), VecDeque::new());
     let mut result = Flood::default();
     let (mut now, mut end) = (Time::ZERO, 0);
+    // Bytes that came and are not on the screen.
+    let mut waiting = 0;
     // What the link and the screen may still take in this step.
     let mut budget = 0.0;
     let per_step = way.rate as f64 * STEP.as_secs_f64();
@@ -85,17 +92,26 @@ pub(crate) fn flood(bytes: u64, way: Way) -> Result<Flood, Refusal> {
         }
         let is_away = now.as_millis() % 300 < way.hiccup.as_millis() || result.shown >= way.stalls_after;
         budget = if is_away { 0.0 } else { (budget + per_step).min(per_step * 4.0) };
-        while budget > 0.0
-            && let Some((_, frame)) = down.pop_front_if(|(at, _): &mut (Time, pb::ServerFrame)| *at <= now)
-        {
+        while budget > 0.0 {
+            if waiting > 0 {
+                let piece = waiting.min(PIECE);
+                waiting -= piece;
+                budget -= piece as f64;
+                viewer.handle_rendered(now, piece);
+                continue;
+            }
+            let arrived = |(at, _): &mut (Time, pb::ServerFrame)| *at <= now;
+            let Some((_, frame)) = down.pop_front_if(arrived) else { break };
             for event in viewer.handle_frame(now, frame)? {
                 match event {
                     Event::Output(data) => {
-                        budget -= data.len() as f64;
+                        waiting += data.len();
                         result.shown += data.len() as u64;
-                        viewer.handle_rendered(now, data.len());
                     }
-                    Event::Reset(Some(gap)) => result.skipped += gap.to - gap.from,
+                    Event::Snapshot(part) => {
+                        waiting += part.data.len();
+                        result.skipped = part.offset - result.shown;
+                    }
                     _ => {}
                 }
             }
@@ -108,7 +124,7 @@ pub(crate) fn flood(bytes: u64, way: Way) -> Result<Flood, Refusal> {
     Ok(result)
 }
 
-fn handle(session: &mut Session, now: Time, frame: pb::ClientFrame) -> Result<(), Refusal> {
+fn handle(session: &mut Session<Tape>, now: Time, frame: pb::ClientFrame) -> Result<(), Refusal> {
     if let Some(pb::client_frame::Kind::Attach(attach)) = frame.kind {
         let who = Who { principal: "p".to_owned(), display_name: "P".to_owned(), role: pb::Role::Writer };
         session.handle_attach(now, CONN, who, pb::Session::default(), attach)

@@ -13,54 +13,10 @@ use chatcode_proto::{
 
 use crate::{
     client::{Checked, ensure},
-    reference::{Id, Reference, Time, printed, printed_byte},
+    fault::Fault,
+    reference::{Id, Reference, Time, printed},
+    screen::Tape,
 };
-
-/// A mistake that is planted into the holder or its shell.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Fault {
-    /// Input is confirmed though its last byte was not written.
-    ConfirmedBeforeWritten,
-    /// A place in another life's output counts as one in this.
-    EpochIgnored,
-    /// The first byte after the ring's end is another.
-    WrongAtTheWrap,
-    /// Input that came before is written again.
-    WrittenTwice,
-    /// A credit wakes nobody.
-    LostWakeUp,
-    /// Nobody looks at the clock for the lease.
-    StaleLease,
-    /// The PTY is held for as long as its viewer is behind.
-    HeldForEver,
-    /// A refusal gets lost.
-    RefusalLost,
-    /// What fell out of the log is left out without a word.
-    GapUnnamed,
-    /// An older attachment of the same viewer is not ended.
-    NotFenced,
-    /// A confirmation gets lost.
-    ConfirmationLost,
-    /// Another is named than the one who writes.
-    WrongWriterTold,
-}
-
-impl Fault {
-    pub(crate) const ALL: [Self; 12] = [
-        Self::ConfirmedBeforeWritten,
-        Self::EpochIgnored,
-        Self::WrongAtTheWrap,
-        Self::WrittenTwice,
-        Self::LostWakeUp,
-        Self::StaleLease,
-        Self::HeldForEver,
-        Self::RefusalLost,
-        Self::GapUnnamed,
-        Self::NotFenced,
-        Self::ConfirmationLost,
-        Self::WrongWriterTold,
-    ];
-}
 
 /// One connection; each end learns by itself that it is over.
 #[derive(Debug, Default)]
@@ -79,6 +35,7 @@ pub(crate) struct Wire {
     number: u32,
     /// How much it may be sent, and what it was sent and has not rendered.
     window: u64,
+    sent: u64,
     in_flight: VecDeque<(u64, u64)>,
     /// A wake-up for it was lost.
     sleeps: bool,
@@ -86,7 +43,7 @@ pub(crate) struct Wire {
 
 #[derive(Debug)]
 pub(crate) struct Holder {
-    pub(crate) session: Session,
+    pub(crate) session: Session<Tape>,
     pub(crate) reference: Reference,
     pub(crate) wires: BTreeMap<u32, Wire>,
     fault: Option<Fault>,
@@ -95,23 +52,20 @@ pub(crate) struct Holder {
     /// For whom, and how long since that viewer's last sign of life.
     held_by: Option<Id>,
     held_for: Time,
-    nudges: usize,
-    gaps: usize,
 }
 
 impl Holder {
     pub(crate) fn new(epoch: u64, log_bytes: usize, fault: Option<Fault>) -> Self {
         let winsize = pb::Winsize { rows: 24, cols: 80 };
+        let config = Config { epoch, log_bytes, winsize, name: "sim".to_owned() };
         Self {
-            session: Session::new(Config { epoch, log_bytes, winsize, name: "sim".to_owned() }),
+            session: Session::new(config, Tape::default()),
             reference: Reference::new(epoch, log_bytes as u64),
             wires: BTreeMap::new(),
             fault,
             held_since: None,
             held_by: None,
             held_for: Time::ZERO,
-            nudges: 0,
-            gaps: 0,
         }
     }
 
@@ -131,7 +85,7 @@ impl Holder {
         if let Some(client_frame::Kind::Credit(credit)) = &frame.kind {
             wire.sleeps = true;
             wire.allow(credit.window_bytes);
-            wire.in_flight.retain(|(end, _)| *end > credit.rendered_offset);
+            wire.in_flight.retain(|(end, _)| *end > credit.rendered_bytes);
         }
         match frame.kind.as_mut() {
             Some(client_frame::Kind::Attach(attach)) if !wire.is_attached => {
@@ -215,7 +169,8 @@ impl Holder {
             role: pb::Role::Writer.into(),
             ..pb::Attach::default()
         };
-        let beyond = pb::Resume { epoch: self.reference.epoch, offset: self.reference.end + 1 };
+        let beyond =
+            pb::Resume { epoch: self.reference.epoch, offset: self.reference.end + 1, redraw: false };
         let mut wrong = vec![
             (Code::Invalid, pb::Attach { viewer_id: Bytes::from_static(b"short"), ..good() }),
             (Code::UnsupportedVersion, pb::Attach { versions: vec![77], ..good() }),
@@ -302,8 +257,10 @@ impl Holder {
                 Action::Close { conn, refusal } if !self.has(Fault::NotFenced) => {
                     self.close(conn.0, &refusal)
                 }
-                Action::Nudge => self.nudges += 1,
-                Action::Close { .. } | Action::Resize(_) | Action::Changed => {}
+                Action::Resize(winsize) => {
+                    self.reference.sizes.push((self.reference.end, winsize));
+                }
+                Action::Close { .. } | Action::Changed => {}
             }
         }
     }
@@ -337,7 +294,10 @@ impl Holder {
         let wrap = self.reference.log_bytes;
         match &mut frame.kind {
             Some(server_frame::Kind::InputRefused(_)) if self.has(Fault::RefusalLost) => return,
-            Some(server_frame::Kind::Gap(_)) if self.has(Fault::GapUnnamed) => return,
+            Some(server_frame::Kind::Snapshot(one)) if self.has(Fault::PartLost) && one.part > 0 => return,
+            Some(server_frame::Kind::Snapshot(one)) if self.has(Fault::SnapshotMisplaced) => {
+                one.offset = one.offset.saturating_sub(1);
+            }
             Some(server_frame::Kind::InputConfirmed(_)) if self.has(Fault::ConfirmationLost) => return,
             Some(server_frame::Kind::Presence(presence)) if self.has(Fault::WrongWriterTold) => {
                 presence.writer = presence.viewers.iter().map(|viewer| viewer.viewer).max().unwrap_or(0);
@@ -356,13 +316,21 @@ impl Holder {
         match &frame.kind {
             Some(server_frame::Kind::Attached(attached)) => wire.number = attached.viewer,
             // It takes what it is sent: it has not stalled.
-            Some(server_frame::Kind::Output(_)) if self.reference.writer() == Some(wire.id) => {
+            Some(server_frame::Kind::Output(_) | server_frame::Kind::Snapshot(_))
+                if self.reference.writer() == Some(wire.id) =>
+            {
                 self.held_for = Time::ZERO;
             }
             _ => {}
         }
         wire.down_bytes += bytes_of(&frame);
-        wire.down.push_back(frame);
+        let is_size = matches!(frame.kind, Some(server_frame::Kind::Resized(_)));
+        match wire.down.back() {
+            Some(before) if is_size && self.fault == Some(Fault::SizeTooEarly) && is_output(before) => {
+                wire.down.insert(wire.down.len() - 1, frame);
+            }
+            _ => wire.down.push_back(frame),
+        }
         if wire.is_left {
             wire.down.clear();
         }
@@ -386,29 +354,17 @@ impl Holder {
                 let len = output.data.len();
                 ensure!((1..=limits::OUTPUT_BYTES).contains(&len), "an output of {len} bytes");
                 let wire = self.wires.get_mut(&conn).ok_or("no such connection")?;
-                wire.in_flight.push_back((output.offset + len as u64, len as u64));
-                // The oldest may be on the screen in part.
-                let whole: u64 = wire.in_flight.iter().skip(1).map(|(_, len)| len).sum();
+                let whole = wire.send(len);
                 ensure!(whole <= wire.window, "{whole} bytes are under way, {} may be", wire.window);
             }
-            Some(server_frame::Kind::Gap(gap)) => {
-                ensure!(
-                    gap.from < reference.log_start(),
-                    "a gap from {}, the log begins at {}",
-                    gap.from,
-                    reference.log_start()
-                );
-                ensure!(gap.to <= reference.end, "a gap beyond the end");
-                let is_start = printed_byte(reference.epoch, gap.to - 1) == b'\n';
-                let after = gap.to.max(reference.log_start());
-                let search = (reference.end - after).min(limits::LINE_START_SEARCH_BYTES as u64 / 2);
-                let has_line =
-                    printed(reference.epoch, after, search as usize).any(|piece| piece.contains(&b'\n'));
-                ensure!(
-                    is_start || !has_line || gap.to < reference.log_start(),
-                    "the gap ends within a line"
-                );
-                self.gaps += 1;
+            Some(server_frame::Kind::Snapshot(snapshot)) => {
+                let len = snapshot.data.len();
+                ensure!(len <= limits::OUTPUT_BYTES, "a part of {len} bytes");
+                ensure!(snapshot.offset <= reference.end, "a snapshot beyond the end");
+                let wire = self.wires.get_mut(&conn).ok_or("no such connection")?;
+                // It may reach beyond the window with its last byte only.
+                let whole = wire.send(len).saturating_sub(len as u64);
+                ensure!(whole <= wire.window, "{whole} bytes are under way, {} may be", wire.window);
             }
             Some(server_frame::Kind::Presence(presence)) => {
                 let writer = presence.viewers.iter().find(|viewer| viewer.viewer == presence.writer);
@@ -463,16 +419,23 @@ impl Holder {
         wire.down_bytes = wire.down_bytes.saturating_sub(bytes_of(&frame));
         Some(frame)
     }
+}
 
-    /// Gaps that were named and nudges that were given.
-    pub(crate) fn gaps_and_nudges(&self) -> (usize, usize) {
-        (self.gaps, self.nudges)
-    }
+fn is_output(frame: &pb::ServerFrame) -> bool {
+    matches!(frame.kind, Some(server_frame::Kind::Output(_)))
 }
 
 impl Wire {
     fn allow(&mut self, window: u32) {
         self.window = window.clamp(limits::WINDOW_MIN_BYTES, limits::WINDOW_MAX_BYTES).into();
+    }
+
+    /// Counts what is sent; gives what is under way for sure, since the oldest
+    /// may be on the screen in part.
+    fn send(&mut self, len: usize) -> u64 {
+        self.sent += len as u64;
+        self.in_flight.push_back((self.sent, len as u64));
+        self.in_flight.iter().skip(1).map(|(_, len)| len).sum()
     }
 
     /// A connection whose first frame is under way.
@@ -484,6 +447,7 @@ impl Wire {
 fn bytes_of(frame: &pb::ServerFrame) -> usize {
     match &frame.kind {
         Some(server_frame::Kind::Output(output)) => output.data.len() + 16,
+        Some(server_frame::Kind::Snapshot(snapshot)) => snapshot.data.len() + 16,
         _ => 32,
     }
 }

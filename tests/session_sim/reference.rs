@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use chatcode_proto::limits;
+use chatcode_proto::{limits, pb};
+
+use crate::screen::Tape;
 
 pub(crate) type Time = Duration;
 /// A client, by its place; each has a viewer id of its own.
@@ -44,11 +46,6 @@ pub(crate) fn is_printed(epoch: u64, offset: u64, bytes: &[u8]) -> bool {
     })
 }
 
-/// One byte of a life's output.
-pub(crate) fn printed_byte(epoch: u64, offset: u64) -> u8 {
-    printed(epoch, offset, 1).map(|piece| piece[0]).next().unwrap_or_default()
-}
-
 /// One viewer's input in one life of the holder.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -76,6 +73,8 @@ pub(crate) struct Reference {
     /// Accepted input that is not written, in the order of its coming: whose,
     /// and the byte.
     pub(crate) accepted: VecDeque<(Id, u8)>,
+    /// The sizes that the PTY got, each with the end of the output then.
+    pub(crate) sizes: Vec<(u64, pb::Winsize)>,
     /// Who holds the lease, and since when it is away.
     pub(crate) lease: Option<(Id, Option<Time>)>,
     pub(crate) is_exited: bool,
@@ -89,13 +88,21 @@ impl Reference {
             end: 0,
             ledgers: BTreeMap::new(),
             accepted: VecDeque::new(),
+            sizes: Vec::new(),
             lease: None,
             is_exited: false,
         }
     }
 
-    pub(crate) fn log_start(&self) -> u64 {
-        self.end.saturating_sub(self.log_bytes)
+    /// The screen before the byte at `offset` is fed to it.
+    pub(crate) fn screen(&self, offset: u64) -> Tape {
+        let mut screen = Tape::default();
+        for (at, winsize) in self.sizes.iter().take_while(|(at, _)| *at <= offset) {
+            screen.bytes = *at;
+            screen.resized(*winsize);
+        }
+        screen.bytes = offset;
+        screen
     }
 
     pub(crate) fn writer(&self) -> Option<Id> {

@@ -42,6 +42,9 @@ struct Drawn {
     next: u64,
     /// Output that is not on the screen.
     waiting: u64,
+    /// The offset, the next part and the number of parts of a snapshot that has
+    /// begun.
+    part: Option<(Json, u64, Json)>,
     /// Input below this was confirmed; below the end of what was sent the
     /// holder has what it wants.
     confirmed: u64,
@@ -58,6 +61,7 @@ impl Drawn {
             epoch: 7,
             next: 0,
             waiting: 0,
+            part: None,
             confirmed: 0,
         }
     }
@@ -105,12 +109,15 @@ impl Drawn {
             12..14 => ("take_lease", true.into()),
             14..16 => ("hand_over", self.within(0, 3).into()),
             16..17 => ("detach", true.into()),
-            17..30 if self.waiting > 0 => {
+            17..18 => ("snapshot", true.into()),
+            18..19 => ("theme", json!([self.within(0, 2), 1_u64, 2_u64])),
+            19..20 => ("history", self.within(0, 3).into()),
+            20..32 if self.waiting > 0 => {
                 let rendered = if self.chance(0.5) { self.waiting } else { self.within(1, self.waiting) };
                 self.waiting -= rendered;
                 ("rendered", rendered.into())
             }
-            17..32 if !self.is_connected => ("attach", true.into()),
+            20..33 if !self.is_connected => ("attach", true.into()),
             _ if !self.is_connected => ("attach", true.into()),
             _ => ("frame", self.frame()),
         }
@@ -122,12 +129,12 @@ impl Drawn {
         }
         let sent = self.player.input_end;
         match self.rng.random_range(0..100) {
-            0..30 => {
+            0..30 if self.part.is_none() || self.chance(0.05) => {
                 let offset = self.next + u64::from(self.chance(0.05));
                 let longest = if self.chance(0.3) { 65_536 } else { 300 };
                 one("output", json!([offset, self.within(1, longest)]))
             }
-            30..34 => one("gap", json!([self.next, self.within(self.next, self.next + 90_000)])),
+            30..34 => self.snapshot(),
             34..55 => {
                 let beyond = if self.chance(0.1) { 1000 } else { 0 };
                 one("confirmed", self.within(self.confirmed, sent + beyond))
@@ -143,8 +150,17 @@ impl Drawn {
             96..97 => one("exited", json!([self.next, self.within(0, 2)])),
             97..98 => one("closing", "draining"),
             98..99 => one("newer", true),
-            _ => one("unasked", "history"),
+            _ => one("unasked", "sealed"),
         }
+    }
+
+    /// The next part of the one that has begun, or the first of another.
+    fn snapshot(&mut self) -> Json {
+        let len = self.within(0, 300);
+        if let Some((offset, part, parts)) = self.part.clone().filter(|_| self.rng.random_bool(0.9)) {
+            return one("snapshot", json!([offset, len, part, parts]));
+        }
+        one("snapshot", json!([self.within(self.next, self.next + 90_000), len, 0_u64, self.within(1, 2)]))
     }
 
     fn attached(&mut self) -> Json {
@@ -187,7 +203,7 @@ impl Drawn {
     /// What the step has changed.
     fn heed(&mut self, step: &Map<String, Json>, has_failed: bool) {
         if step.contains_key("attach") || step.contains_key("disconnect") {
-            (self.is_connected, self.is_attached) = (step.contains_key("attach"), false);
+            (self.is_connected, self.is_attached, self.part) = (step.contains_key("attach"), false, None);
         }
         let Some(frame) = step.get("frame").filter(|_| !has_failed) else { return };
         if frame.get("attached").is_some() {
@@ -197,8 +213,13 @@ impl Drawn {
         } else if let Some([_, len]) = frame.get("output").map(Said::list) {
             self.next += len.number();
             self.waiting += len.number();
-        } else if let Some([_, to]) = frame.get("gap").map(Said::list) {
-            self.next = to.number();
+        } else if let Some([offset, len, part, parts]) = frame.get("snapshot").map(Said::list) {
+            self.waiting += len.number();
+            self.part = (part.number() + 1 < parts.number())
+                .then(|| (offset.clone(), part.number() + 1, parts.clone()));
+            if self.part.is_none() {
+                self.next = offset.number();
+            }
         } else if let Some(offset) = frame.get("confirmed") {
             self.confirmed = offset.number().min(self.player.input_end);
         }

@@ -41,6 +41,7 @@ fn the_limits_of_the_page_are_the_contracts() {
     let versions = |list: &[u32]| Json::from(list);
     let ours = [
         ("ARGUMENTS", number(limits::ARGUMENTS)),
+        ("DEFAULT_HISTORY_LINES", limits::DEFAULT_HISTORY_LINES.into()),
         ("EDGE_VERSIONS", versions(limits::EDGE_VERSIONS)),
         ("FRAME_VERSIONS", versions(limits::FRAME_VERSIONS)),
         ("HANDSHAKE_MS", millis(limits::HANDSHAKE)),

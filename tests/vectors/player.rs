@@ -80,6 +80,9 @@ impl Player {
                 "take_lease" => self.viewer.take_lease(),
                 "hand_over" => self.viewer.hand_over(value.number() as u32),
                 "detach" => self.viewer.detach(),
+                "snapshot" => self.viewer.request_snapshot(),
+                "history" => self.viewer.set_history_lines(value.number() as u32),
+                "theme" => self.viewer.set_theme(theme(value)),
                 "disconnect" => self.viewer.handle_disconnect(),
                 "wake" => self.viewer.handle_timeout(self.now),
                 other => assert!(OUTCOMES.contains(&other), "nothing is called {other}"),
@@ -113,7 +116,7 @@ impl Player {
                 one("input", json!([input.offset, shown(&input.data)]))
             }
             client_frame::Kind::Credit(credit) => {
-                one("credit", json!([credit.rendered_offset, credit.window_bytes]))
+                one("credit", json!([credit.rendered_bytes, credit.window_bytes]))
             }
             client_frame::Kind::Resize(resize) => one("resize", resize.winsize.map_or(Json::Null, size)),
             client_frame::Kind::HandOverLease(to) => one("hand_over", to.viewer),
@@ -121,6 +124,8 @@ impl Player {
                 self.pings = ping.stamp;
                 one("ping", ping.stamp)
             }
+            client_frame::Kind::SnapshotRequest(request) => one("snapshot", request.history_lines),
+            client_frame::Kind::Theme(theme) => one("theme", colours(theme)),
             client_frame::Kind::TakeLease(_) => "take_lease".into(),
             client_frame::Kind::Detach(_) => "detach".into(),
             other => panic!("a viewer never sends {other:?}"),
@@ -147,7 +152,14 @@ fn attached_with(attach: &pb::Attach) -> Json {
         put("window", attach.window_bytes.into());
     }
     if let Some(resume) = attach.resume {
-        put("resume", json!([resume.epoch, resume.offset]));
+        let place = json!([resume.epoch, resume.offset]);
+        put("resume", if resume.redraw { json!([resume.epoch, resume.offset, true]) } else { place });
+    }
+    if attach.history_lines != limits::DEFAULT_HISTORY_LINES {
+        put("history", attach.history_lines.into());
+    }
+    if let Some(theme) = attach.theme {
+        put("theme", colours(theme));
     }
     if let Some(winsize) = attach.winsize {
         put("winsize", size(winsize));
@@ -163,9 +175,11 @@ fn frame(frame: &Json) -> pb::ServerFrame {
             let [offset, text] = value.list() else { panic!("no output: {value}") };
             Kind::Output(pb::Output { offset: offset.number(), data: data(text) })
         }
-        "gap" => {
-            let (from, to) = pair(value);
-            Kind::Gap(pb::Gap { from, to })
+        "snapshot" => {
+            let [offset, text, part, parts] = value.list() else { panic!("no snapshot: {value}") };
+            let (part, parts) = (part.number() as u32, parts.number() as u32);
+            let (offset, data) = (offset.number(), data(text));
+            Kind::Snapshot(pb::Snapshot { offset, part, parts, data, ..Default::default() })
         }
         "confirmed" => Kind::InputConfirmed(pb::InputConfirmed { offset: value.number() }),
         "refused" => Kind::InputRefused(refused(value)),
@@ -188,8 +202,6 @@ fn frame(frame: &Json) -> pb::ServerFrame {
             Kind::Titled(pb::Titled { title: title.text().to_owned(), name: name.text().to_owned() })
         }
         "unasked" => match value.text() {
-            "snapshot" => Kind::Snapshot(pb::Snapshot::default()),
-            "history" => Kind::History(pb::History::default()),
             "sealed" => Kind::Sealed(pb::Sealed::default()),
             other => panic!("no frame is called {other}"),
         },
@@ -218,8 +230,11 @@ fn told(event: Event) -> Json {
     match event {
         Event::Attached(attached) => one("attached", json!([attached.viewer, role_name(attached.role())])),
         Event::Output(data) => one("output", shown(&data)),
-        Event::Reset(None) => one("reset", Json::Null),
-        Event::Reset(Some(gap)) => one("reset", json!([gap.from, gap.to])),
+        Event::Snapshot(snapshot) => {
+            let pb::Snapshot { offset, part, parts, data, .. } = snapshot;
+            one("snapshot", json!([offset, part, parts, shown(&data)]))
+        }
+        Event::Reset => one("reset", Json::Null),
         Event::Presence(presence) => {
             let viewers: Vec<Json> = presence.viewers.iter().map(|one| one.viewer.into()).collect();
             one("presence", json!([presence.writer, viewers]))
@@ -246,6 +261,16 @@ fn winsize(value: &Json) -> pb::Winsize {
 
 fn size(winsize: pb::Winsize) -> Json {
     json!([winsize.rows, winsize.cols])
+}
+
+fn theme(value: &Json) -> pb::Theme {
+    let [foreground, background, cursor] = value.list() else { panic!("no theme: {value}") };
+    let colour = |value: &Json| value.number() as u32;
+    pb::Theme { foreground: colour(foreground), background: colour(background), cursor: colour(cursor) }
+}
+
+fn colours(theme: pb::Theme) -> Json {
+    json!([theme.foreground, theme.background, theme.cursor])
 }
 
 fn role(name: &Json) -> pb::Role {

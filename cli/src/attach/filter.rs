@@ -1,7 +1,6 @@
 //! Keeps questions that programs ask a terminal (device attributes, cursor
-//! position, colours, modes) away from a terminal that must not answer them: in
-//! replayed output, and where another answers. A late answer would arrive at
-//! the shell as if somebody had typed it.
+//! position, colours, modes) away from this one: the holder answers them, once.
+//! A second answer would arrive at the shell as if somebody had typed it.
 //!
 //! Sequences are held until they are whole, so between two calls the terminal
 //! is never inside of one, except within a long string such as an image.
@@ -65,7 +64,6 @@ pub(super) struct Filter {
     /// The last bytes that passed as text.
     tail: [u8; 3],
     out: Vec<u8>,
-    may_answer: bool,
 }
 
 impl Filter {
@@ -78,14 +76,12 @@ impl Filter {
             rest: Rest::Held,
             tail: [0; 3],
             out: Vec::new(),
-            may_answer: false,
         }
     }
 
     /// The bytes for the screen. Questions stay in only if the terminal
     /// `may_answer` them; those that give away the clipboard or the title never.
-    pub(super) fn feed(&mut self, bytes: &[u8], may_answer: bool) -> Vec<u8> {
-        self.may_answer = may_answer;
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.out.reserve(bytes.len());
         let mut rest = bytes;
         while let Some(&byte) = rest.first() {
@@ -126,9 +122,6 @@ impl Filter {
 
     fn begin(&mut self, special: u8) {
         if special == ENQ {
-            if self.may_answer {
-                self.out.push(ENQ);
-            }
             return;
         }
         self.tail = [0; 3];
@@ -262,11 +255,7 @@ impl Filter {
 
     /// The sequence is whole; a question goes on only if it may be answered.
     fn release(&mut self, question: bool) {
-        let drop = self.rest == Rest::Dropped
-            || question
-                && (!self.may_answer
-                    || csi_gives_away_title(&self.held[self.introducer.min(self.held.len())..]));
-        if !drop {
+        if self.rest != Rest::Dropped && !question {
             self.out.append(&mut self.held);
         }
         self.held.clear();
@@ -281,14 +270,11 @@ impl Filter {
             Kind::Osc => {
                 let body = body.strip_suffix(&[BEL]).or(body.strip_suffix(b"\x1b\\")).unwrap_or(body);
                 let body = body.strip_suffix(&[C1, 0x9c]).unwrap_or(body);
-                osc_asks(body) && (!self.may_answer || body.starts_with(b"52;"))
+                osc_asks(body)
             }
-            Kind::Dcs => {
-                !self.may_answer && [&b"$q"[..], b"+q", b"tmux;"].iter().any(|head| body.starts_with(head))
-            }
+            Kind::Dcs => [&b"$q"[..], b"+q", b"tmux;"].iter().any(|head| body.starts_with(head)),
             Kind::Apc => {
-                !self.may_answer
-                    && body.starts_with(b"G")
+                body.starts_with(b"G")
                     && body[1..].split(|b| matches!(b, b',' | b';')).any(|part| part == b"a=q")
             }
             Kind::Other => false,
@@ -323,11 +309,6 @@ fn csi_asks(body: &[u8]) -> bool {
         | (_, Some(b'\''), b'|') => true,
         _ => false,
     }
-}
-
-/// Whether the answer would be the title, which the asker can have chosen.
-fn csi_gives_away_title(body: &[u8]) -> bool {
-    body.split_last().is_some_and(|(last, head)| *last == b't' && matches!(first_number(head), Some(20 | 21)))
 }
 
 fn first_number(parameters: &[u8]) -> Option<u32> {
@@ -393,8 +374,9 @@ mod tests {
         "\u{9d}11;?\u{9c}",
         "\x1b_Gi=31,s=1,v=1,a=q,t=d;AAAA\x1b\\",
         "\x1b]1337;ReportCellSize\x07",
+        "\x1b[21t",
+        "\x1b]52;c;?\x07",
     ];
-    const NEVER_ANSWERED: &[&str] = &["\x1b[21t", "\x1b]52;c;?\x07"];
     const HARMLESS: &[&str] = &[
         "plain",
         "ü端🙂",
@@ -417,30 +399,20 @@ mod tests {
         "\x1b[?6c",
     ];
 
-    fn fed(text: &[u8], may_answer: bool, chunk: usize) -> Vec<u8> {
+    fn fed(text: &[u8], chunk: usize) -> Vec<u8> {
         let mut filter = Filter::new();
-        let out = text.chunks(chunk).flat_map(|part| filter.feed(part, may_answer)).collect();
+        let out = text.chunks(chunk).flat_map(|part| filter.feed(part)).collect();
         assert!(filter.is_between(), "{text:?}");
         out
     }
 
     #[test]
     fn questions_are_taken_out_however_the_output_is_cut() {
-        for question in QUESTIONS.iter().chain(NEVER_ANSWERED) {
+        for question in QUESTIONS {
             let text = format!("a{question}b");
             for chunk in 1..text.len() {
-                assert_eq!(fed(text.as_bytes(), false, chunk), b"ab", "{question:?} by {chunk}");
+                assert_eq!(fed(text.as_bytes(), chunk), b"ab", "{question:?} by {chunk}");
             }
-        }
-    }
-
-    #[test]
-    fn questions_stay_for_the_terminal_that_may_answer_except_the_treacherous() {
-        for question in QUESTIONS {
-            assert_eq!(fed(question.as_bytes(), true, 1), question.as_bytes(), "{question:?}");
-        }
-        for question in NEVER_ANSWERED {
-            assert!(fed(question.as_bytes(), true, 3).is_empty(), "{question:?}");
         }
     }
 
@@ -448,7 +420,7 @@ mod tests {
     fn everything_else_passes_unchanged() {
         for text in HARMLESS {
             for chunk in 1..=text.len() {
-                assert_eq!(fed(text.as_bytes(), false, chunk), text.as_bytes(), "{text:?} by {chunk}");
+                assert_eq!(fed(text.as_bytes(), chunk), text.as_bytes(), "{text:?} by {chunk}");
             }
         }
     }
@@ -457,10 +429,10 @@ mod tests {
     fn a_long_string_passes_as_it_comes_and_is_not_between() {
         let mut filter = Filter::new();
         let image = [&b"\x1bPq"[..], &[b'~'; 3 * STRING_BYTES]].concat();
-        let mut out = filter.feed(&image, false);
+        let mut out = filter.feed(&image);
         assert_eq!(out.len(), image.len());
         assert!(!filter.is_between());
-        out.extend(filter.feed(b"\x1b\\x", false));
+        out.extend(filter.feed(b"\x1b\\x"));
         assert!(filter.is_between());
         assert_eq!(out, [&image[..], b"\x1b\\x"].concat());
     }
@@ -468,22 +440,22 @@ mod tests {
     #[test]
     fn an_endless_control_sequence_is_dropped_and_bounded() {
         let mut filter = Filter::new();
-        let out = filter.feed(&[&b"\x1b["[..], &[b'0'; 100_000], b"6nx"].concat(), false);
+        let out = filter.feed(&[&b"\x1b["[..], &[b'0'; 100_000], b"6nx"].concat());
         assert_eq!(out, b"x");
         assert!(filter.held.capacity() <= 4 * CSI_BYTES);
     }
 
     #[test]
     fn a_sequence_that_breaks_off_another_is_judged_itself() {
-        assert_eq!(fed(b"\x1b[1\x1b[6nx", false, 2), b"\x1b[1x");
-        assert_eq!(fed(b"\x1b]0;t\x1b[6nx", false, 2), b"\x1b]0;tx");
+        assert_eq!(fed(b"\x1b[1\x1b[6nx", 2), b"\x1b[1x");
+        assert_eq!(fed(b"\x1b]0;t\x1b[6nx", 2), b"\x1b]0;tx");
     }
 
     #[test]
     fn in_the_middle_of_a_character_nothing_may_be_written() {
         let mut filter = Filter::new();
         for (byte, between) in "端".bytes().zip([false, false, true]) {
-            filter.feed(&[byte], false);
+            filter.feed(&[byte]);
             assert_eq!(filter.is_between(), between);
         }
     }

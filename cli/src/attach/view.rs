@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chatcode_proto::{
     code::Refusal,
-    pb::{self, Code, QueryAnswerer, Role},
+    pb::{self, Code, Role},
     viewer::{Event, Viewer},
 };
 use tokio::time::Instant;
@@ -25,6 +25,8 @@ use crate::print::shown;
 
 /// A break that is over sooner is not worth a word.
 const SHORT_BREAK: Duration = Duration::from_secs(1);
+/// Lines above the screen that a person is shown who comes.
+const HISTORY_LINES: u32 = 1000;
 /// How long a notice stands.
 const NOTICE: Duration = Duration::from_secs(3);
 
@@ -62,10 +64,10 @@ pub(super) struct View {
     role: Role,
     escape: EscapeKey,
     filter: Filter,
-    /// The next output byte, and where the replay ends.
-    position: u64,
-    live: u64,
-    answerer: QueryAnswerer,
+    /// What is on the screen is the session's.
+    is_ours: bool,
+    /// The last snapshot was drawn for a terminal of another size.
+    is_misdrawn: bool,
     /// Our number among the viewers, and who has the keyboard.
     number: u32,
     presence: pb::Presence,
@@ -93,15 +95,16 @@ impl View {
         let signals = Signals::listen()?;
         let raw = RawMode::enter()?;
         let winsize = terminal::winsize().filter(|_| role == Role::Writer);
+        let mut viewer = Viewer::new(rand::random(), role, winsize);
+        viewer.set_history_lines(HISTORY_LINES);
         Ok(Self {
-            viewer: Viewer::new(rand::random(), role, winsize),
+            viewer,
             target: target.clone(),
             role,
             escape: EscapeKey::new(),
             filter: Filter::new(),
-            position: 0,
-            live: 0,
-            answerer: QueryAnswerer::Unspecified,
+            is_ours: false,
+            is_misdrawn: false,
             number: 0,
             presence: pb::Presence::default(),
             attachments: 0,
@@ -217,7 +220,18 @@ impl View {
         match event {
             Event::Attached(attached) => self.attached(&attached),
             Event::Output(bytes) => self.output(&bytes),
-            Event::Reset(gap) => self.reset(gap),
+            Event::Snapshot(part) => self.draw(&part),
+            Event::Reset => {
+                let emptied = self.empty();
+                let words = b"[chatcode: the session was started anew]\r\n";
+                self.write([&emptied[..], words].concat());
+                self.viewer.set_history_lines(HISTORY_LINES);
+            }
+            Event::Resized(resized) => {
+                if self.is_misdrawn && resized.winsize == terminal::winsize() {
+                    self.viewer.request_snapshot();
+                }
+            }
             Event::Presence(presence) => {
                 self.was_noticed &= presence.writer == self.presence.writer;
                 self.presence = presence;
@@ -241,7 +255,7 @@ impl View {
                     self.target.name = titled.name;
                 }
             }
-            Event::Resized(_) | Event::Rtt(_) => {}
+            Event::Rtt(_) => {}
         }
     }
 
@@ -265,41 +279,42 @@ impl View {
 
     fn attached(&mut self, attached: &pb::Attached) {
         self.erase_notice();
-        let is_first = self.attachments == 0;
         self.attachments += 1;
-        (self.position, self.live) = (attached.offset, attached.live_offset);
-        self.answerer = attached.query_answerer();
         self.number = attached.viewer;
         self.presence = pb::Presence::default();
         self.exit = None;
         self.closing = None;
-        if is_first && attached.live_offset > 0 {
-            // What comes now was made for a screen of its own.
-            self.write(CLEAR.to_vec());
-        }
     }
 
     fn output(&mut self, bytes: &[u8]) {
-        let replayed = self.live.saturating_sub(self.position).min(bytes.len() as u64);
-        let (replay, now) = bytes.split_at(usize::try_from(replayed).unwrap_or(bytes.len()));
-        self.position += bytes.len() as u64;
-        let may_answer = self.answerer == QueryAnswerer::Writer && self.is_writer();
-        let mut filtered = self.filter.feed(replay, false);
-        filtered.append(&mut self.filter.feed(now, may_answer));
-        self.screen.show(filtered, bytes.len());
+        let shown = self.filter.feed(bytes);
+        self.screen.show(shown, bytes.len());
     }
 
-    fn reset(&mut self, gap: Option<pb::Gap>) {
+    fn draw(&mut self, part: &pb::Snapshot) {
+        let mut shown = Vec::new();
+        if part.part == 0 {
+            shown = self.empty();
+            self.is_misdrawn = part.winsize != terminal::winsize();
+            // What has scrolled away is in the terminal's own history from here on.
+            self.viewer.set_history_lines(0);
+        }
+        shown.append(&mut self.filter.feed(&part.data));
+        self.screen.show(shown, part.data.len());
+    }
+
+    /// What empties the terminal, whatever it was in the middle of. What the
+    /// person had on it scrolls away rather than be lost.
+    fn empty(&mut self) -> Vec<u8> {
         self.filter.reset();
         self.notice = None;
-        let words = match gap {
-            Some(gap) => {
-                self.position = gap.to;
-                format!("[chatcode: {} bytes of output are not shown]\r\n", gap.to.saturating_sub(gap.from))
-            }
-            None => "[chatcode: the session was started anew]\r\n".to_owned(),
+        let rows = terminal::winsize().map_or(0, |size| size.rows);
+        let scrolled = if std::mem::replace(&mut self.is_ours, true) {
+            Vec::new()
+        } else {
+            format!("\x1b[{rows}H{}", "\n".repeat(rows as usize)).into_bytes()
         };
-        self.write([RESET, CLEAR, words.as_bytes()].concat());
+        [RESET, &scrolled, CLEAR].concat()
     }
 
     /// Keys for the session, or the reason why they are not.
@@ -318,10 +333,6 @@ impl View {
                 ));
             }
         }
-    }
-
-    const fn is_writer(&self) -> bool {
-        self.presence.writer != 0 && self.presence.writer == self.number
     }
 
     fn notice_once(&mut self, text: &str) {

@@ -3,6 +3,7 @@
 // contract.
 
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import headless from "@xterm/headless";
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
@@ -10,9 +11,11 @@ import { join } from "node:path";
 import { Code } from "../src/gen/chatcode/v1/code_pb";
 import { Role } from "../src/gen/chatcode/v1/grant_pb";
 import { SessionSchema, SessionState, type Session } from "../src/gen/chatcode/v1/sessions_pb";
-import { ClientFrameSchema, QueryAnswerer, ServerFrameSchema, type Attach } from "../src/gen/chatcode/v1/terminal_pb";
+import { ClientFrameSchema, ServerFrameSchema, type Attach } from "../src/gen/chatcode/v1/terminal_pb";
 
 const LOG_BYTES = 1024 * 1024;
+/** A viewer that is further behind is moved to the present. */
+const BACKLOG_BYTES = 256 * 1024;
 const OUTPUT_BYTES = 64 * 1024;
 
 export interface Peer {
@@ -27,12 +30,14 @@ interface Viewer {
   role: Role;
   peer: Peer;
   offset: number;
-  /** Output bytes that were sent and rendered; what a gap left out counts for nothing. */
+  /** Bytes of output and snapshots that were sent and rendered. */
   sent: number;
   rendered: number;
   window: number;
-  /** Where runs of output began, and what was sent before each. */
-  runs: { start: number; before: number }[];
+  /** Parts of a snapshot that are still to be sent. */
+  snapshot: Kind[];
+  /** It has asked for a snapshot with history. */
+  wished: boolean;
   size: { rows: number; cols: number } | undefined;
 }
 
@@ -44,6 +49,8 @@ export class MockSession {
   readonly #inputs = new Map<string, number>();
   readonly #shell: ChildProcessWithoutNullStreams;
   readonly #epoch = BigInt(Math.floor(Math.random() * 1e9) + 1);
+  /** Answers what programs ask. */
+  readonly #terminal = new headless.Terminal({ allowProposedApi: true });
   #log = Buffer.alloc(0);
   #base = 0;
   #numbers = 0;
@@ -70,6 +77,7 @@ export class MockSession {
     });
     const argv = command.length === 0 ? ["bash"] : command;
     this.#shell = spawn("python3", [join(import.meta.dirname, "shell.py"), "24", "80", path, ...argv]);
+    this.#terminal.onData((text) => this.#toShell("i", Buffer.from(text)));
     this.#shell.stdout.on("data", (data: Buffer) => this.#output(data));
     this.#shell.stderr.on("data", (data: Buffer) => this.#output(data));
     this.#shell.on("exit", (code) => this.#exited(code ?? 0, 0));
@@ -88,7 +96,12 @@ export class MockSession {
       case "input":
         return this.#input(viewer, Number(kind.value.offset), kind.value.data);
       case "credit":
-        return this.#credit(viewer, Number(kind.value.renderedOffset), kind.value.windowBytes);
+        viewer.rendered = Number(kind.value.renderedBytes);
+        viewer.window = kind.value.windowBytes;
+        return this.#feed(viewer);
+      case "snapshotRequest":
+        viewer.wished = true;
+        return this.#feed(viewer);
       case "resize":
         viewer.size = kind.value.winsize;
         return this.#applySize();
@@ -136,8 +149,9 @@ export class MockSession {
         other.end(Code.FENCED, "a newer attachment of this viewer took its place");
       }
     }
-    const resume = attach.resume?.epoch === this.#epoch ? Number(attach.resume.offset) : undefined;
-    const from = resume ?? (attach.resume === undefined ? 0 : this.#base);
+    const { resume } = attach;
+    const goesOn = resume?.epoch === this.#epoch && !resume.redraw && Number(resume.offset) >= this.#base;
+    const from = resume?.epoch === this.#epoch ? Number(resume.offset) : 0;
     const viewer: Viewer = {
       number: this.#numbers,
       key,
@@ -148,7 +162,8 @@ export class MockSession {
       sent: 0,
       rendered: 0,
       window: attach.windowBytes,
-      runs: [{ start: from, before: 0 }],
+      snapshot: [],
+      wished: !goesOn,
       size: attach.winsize,
     };
     this.#viewers.set(peer, viewer);
@@ -163,7 +178,6 @@ export class MockSession {
         role,
         viewer: viewer.number,
         session: this.info,
-        queryAnswerer: QueryAnswerer.WRITER,
       },
     });
     if (role === Role.WRITER && this.#writer === 0) this.#lease(viewer);
@@ -201,6 +215,7 @@ export class MockSession {
     body.writeUInt16BE(size.rows, 0);
     body.writeUInt16BE(size.cols, 2);
     this.#toShell("r", body);
+    this.#terminal.resize(size.cols, size.rows);
     for (const viewer of this.#viewers.values()) {
       this.#send(viewer, { case: "resized", value: { winsize: size, offset: BigInt(viewer.offset) } });
     }
@@ -216,6 +231,7 @@ export class MockSession {
   }
 
   #output(data: Buffer): void {
+    this.#terminal.write(data);
     this.#log = Buffer.concat([this.#log, data]);
     const over = this.#log.length - LOG_BYTES;
     if (over > 0) {
@@ -225,26 +241,42 @@ export class MockSession {
     for (const viewer of this.#viewers.values()) this.#feed(viewer);
   }
 
-  #credit(viewer: Viewer, offset: number, window: number): void {
-    const run = viewer.runs.findLast(({ start }) => start <= offset);
-    if (run === undefined) return viewer.peer.end(Code.PROTOCOL, "a credit from before the beginning");
-    viewer.rendered = run.before + offset - run.start;
-    viewer.window = window;
-    this.#feed(viewer);
+  /** The bytes again stand for a picture of the screen: all that are kept, or the last rows. */
+  #draw(viewer: Viewer, skipped: boolean): void {
+    const size = this.info.winsize ?? { rows: 24, cols: 80 };
+    let from = 0;
+    if (skipped) {
+      from = this.#log.length;
+      for (let row = 0; row < size.rows && from > 0; row += 1) from = this.#log.lastIndexOf(10, from - 2) + 1;
+    }
+    const data = this.#log.subarray(from);
+    const parts = Math.max(Math.ceil(data.length / OUTPUT_BYTES), 1);
+    viewer.snapshot = Array.from({ length: parts }, (_, part) => ({
+      case: "snapshot",
+      value: {
+        offset: BigInt(this.end),
+        part,
+        parts,
+        data: data.subarray(part * OUTPUT_BYTES, (part + 1) * OUTPUT_BYTES),
+        winsize: { rows: size.rows, cols: size.cols },
+        skipped,
+      },
+    }));
+    viewer.offset = this.end;
+    viewer.wished = false;
   }
 
   #feed(viewer: Viewer): void {
     const room = (): number => viewer.window - (viewer.sent - viewer.rendered);
-    if (viewer.offset < this.#base) {
-      if (room() < viewer.window / 2) return;
-      const to = this.#base + Math.max(this.#log.length - 64 * 1024, 0);
-      const line = this.#log.indexOf(10, to - this.#base);
-      const start = line < 0 ? to : this.#base + line + 1;
-      this.#send(viewer, { case: "gap", value: { from: BigInt(viewer.offset), to: BigInt(start) } });
-      viewer.offset = start;
-      viewer.runs.push({ start, before: viewer.sent });
+    const isBehind = viewer.offset < this.#base || this.end - viewer.offset > BACKLOG_BYTES + viewer.window;
+    if (viewer.snapshot.length === 0 && room() > viewer.window / 2 && (viewer.wished || isBehind)) this.#draw(viewer, !viewer.wished);
+    while (viewer.snapshot.length > 0 && room() > 0) {
+      const part = viewer.snapshot.shift();
+      if (part?.case !== "snapshot") return;
+      viewer.sent += part.value.data?.length ?? 0;
+      this.#send(viewer, part);
     }
-    while (viewer.offset < this.end && room() > 0) {
+    while (viewer.snapshot.length === 0 && viewer.offset >= this.#base && viewer.offset < this.end && room() > 0) {
       const at = viewer.offset - this.#base;
       const data = this.#log.subarray(at, at + Math.min(OUTPUT_BYTES, room()));
       this.#send(viewer, { case: "output", value: { offset: BigInt(viewer.offset), data } });

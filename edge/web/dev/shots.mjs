@@ -174,15 +174,26 @@ const states = {
     await shot("took");
     await other.context().close();
   },
-  async gap(page, shot) {
+  async skipped(page, shot) {
+    const other = await open();
+    await signIn(other);
+    await enter(other, "deploy");
     await signIn(page);
     await enter(page, "deploy");
-    await run(page, "clear; seq 1 400000; echo do''ne", "done");
-    await page.locator(id("tab-close")).first().click();
-    await enter(page, "deploy");
-    await visible(page, "gap").waitFor();
+    await other.keyboard.type("clear; for i in $(seq 40); do seq 1 9000; sleep 0.05; done; echo do''ne\n");
+    await page.evaluate(() => {
+      const end = performance.now() + 4000;
+      while (performance.now() < end);
+    });
+    await visible(page, "skipped").waitFor();
+    await page.locator(".pane:not([hidden]) .xterm-rows", { hasText: "done" }).waitFor();
     await page.waitForTimeout(500);
     await shot();
+    await page.locator(".xterm-screen:visible").hover();
+    await page.mouse.wheel(0, -200);
+    await visible(page, "skipped").waitFor({ state: "detached" });
+    await shot("loaded");
+    await other.context().close();
   },
   async ended(page, shot) {
     await signIn(page);

@@ -3,7 +3,11 @@
 
 use std::{io, os::fd::AsFd as _};
 
-use chatcode_proto::{limits, session::ConnId, session::Session};
+use chatcode_proto::{
+    limits,
+    session::{ConnId, Session},
+};
+use chatcode_screen::Model;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -308,7 +312,7 @@ impl Holder {
 }
 
 /// Whether a connection is to be read now.
-fn wants_to_read(session: &Session, id: u32, connection: &Connection) -> bool {
+fn wants_to_read(session: &Session<Model>, id: u32, connection: &Connection) -> bool {
     match connection.role {
         Role::New | Role::Arriving(_) | Role::Watcher { .. } => !connection.finished,
         Role::Viewer => !connection.finished && session.wants_frames_of(ConnId(id)),
@@ -318,7 +322,7 @@ fn wants_to_read(session: &Session, id: u32, connection: &Connection) -> bool {
 
 /// Makes and sends frames of one connection. A viewer's window bounds how much
 /// that can be in one turn.
-fn feed(session: &mut Session, now: Time, id: u32, connection: &mut Connection) -> io::Result<()> {
+fn feed(session: &mut Session<Model>, now: Time, id: u32, connection: &mut Connection) -> io::Result<()> {
     loop {
         while matches!(connection.role, Role::Viewer) && connection.has_room() {
             let Some(frame) = session.poll_frame(now, ConnId(id)) else { break };

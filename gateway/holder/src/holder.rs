@@ -10,6 +10,7 @@ use chatcode_proto::{
     pb::{self, Code, client_frame, server_frame},
     session::{Action, Config, ConnId, Session},
 };
+use chatcode_screen::Model;
 use prost::Message as _;
 
 use crate::{
@@ -63,7 +64,7 @@ pub(crate) struct Holder {
     pub(crate) turned: Time,
     /// The rules say that the terminal waits for its viewers.
     pub(crate) paced: bool,
-    pub(crate) session: Session,
+    pub(crate) session: Session<Model>,
     pub(crate) connections: BTreeMap<u32, Connection>,
     pub(crate) ladder: Option<Ladder>,
     /// When an ended session's holder leaves.
@@ -83,12 +84,13 @@ impl Holder {
     /// A holder whose shell has just started; the clock begins with it.
     pub(crate) fn new(spec: Spec, terminal: Terminal, door: Door, signals: Signals, log: Log) -> Self {
         let name = spec.name.clone();
-        let session = Session::new(Config {
+        let config = Config {
             epoch: spec.epoch,
             log_bytes: spec.log_bytes,
             winsize: spec.winsize,
             name: name.clone(),
-        });
+        };
+        let session = Session::new(config, Model::new(spec.winsize, spec.history_lines));
         Self {
             clock: Clock::start(),
             signals,
@@ -136,7 +138,9 @@ impl Holder {
 
     /// Writes the record; a failure is only logged.
     pub(crate) fn keep_record(&mut self) {
-        if let Err(error) = record::write(&self.spec.state_folder, self.info()) {
+        if let Err(error) =
+            record::write(&self.spec.state_folder, self.info(), self.spec.daemon_uid.is_some())
+        {
             self.log.line(&format!("the record was not written: {error}"));
         }
     }
@@ -336,7 +340,6 @@ impl Holder {
                     }
                     self.changed = true;
                 }
-                Action::Nudge => self.terminal.nudge(),
                 Action::Close { conn, refusal } => self.refuse(now, conn.0, refusal),
                 Action::Changed => self.changed = true,
             }

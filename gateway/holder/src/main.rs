@@ -82,7 +82,7 @@ fn start() -> anyhow::Result<Holder> {
         std::process::id(),
         spec.session
     ));
-    let door = Door::open(&spec.state_folder).context("the socket cannot be made")?;
+    let door = Door::open(&spec.state_folder, spec.daemon_uid).context("the socket cannot be made")?;
     std::env::set_current_dir("/")?;
     let terminal = Terminal::start(&spec)?;
 

@@ -1,5 +1,6 @@
-//! Whether the kernel killed the shell because memory ran out: the count of
-//! such kills that its memory cgroup keeps, before and after.
+//! When memory runs out: whether the kernel killed the shell for it, by the
+//! count of such kills that its memory cgroup keeps, before and after; and that
+//! it is not the holder that is killed, who has to tell.
 
 use std::{
     fs,
@@ -26,6 +27,24 @@ impl OomCount {
     pub(crate) fn has_grown(&self) -> bool {
         read(&self.file).is_some_and(|now| now > self.before)
     }
+}
+
+/// How much sooner than the holder the kernel ends what runs in its session, in
+/// thousandths of the memory there is.
+const SOONER: i32 = 100;
+const OWN_SCORE: &str = "/proc/self/oom_score_adj";
+
+/// Starts something that the kernel ends before the holder when memory runs
+/// out; as the holder where this system does not know it.
+pub(crate) fn before_the_holder<T>(start: impl FnOnce() -> T) -> T {
+    let own = fs::read_to_string(OWN_SCORE).ok().and_then(|score| score.trim().parse::<i32>().ok());
+    let Some(own) = own else { return start() };
+    // Inherited by what is started. A process may raise it and go back to where
+    // it was.
+    let _ = fs::write(OWN_SCORE, own.saturating_add(SOONER).min(1000).to_string());
+    let started = start();
+    let _ = fs::write(OWN_SCORE, own.to_string());
+    started
 }
 
 fn read(file: &Path) -> Option<u64> {

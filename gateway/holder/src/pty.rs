@@ -21,7 +21,11 @@ use rustix::{
     termios::{Winsize, tcgetpgrp, tcsetwinsize},
 };
 
-use crate::{ending::Step, memory::OomCount, spec::Spec};
+use crate::{
+    ending::Step,
+    memory::{OomCount, before_the_holder},
+    spec::Spec,
+};
 
 /// A shell could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -83,13 +87,13 @@ impl Terminal {
         fcntl_setfl(&pty, fcntl_getfl(&pty).map_err(io::Error::from)? | OFlags::NONBLOCK)
             .map_err(io::Error::from)?;
         let ooms = OomCount::begin();
-        let shell = Command::new(&spec.program)
+        let command = Command::new(&spec.program)
             .args(&spec.arguments)
             .arg0(&spec.arg0)
             .env_clear()
             .envs(&spec.environment)
-            .current_dir(&spec.folder)
-            .spawn(shell_side)
+            .current_dir(&spec.folder);
+        let shell = before_the_holder(|| command.spawn(shell_side))
             .map_err(|error| StartError::Program(spec.program.clone(), error))?;
         let leader = i32::try_from(shell.id()).ok().and_then(Pid::from_raw);
         Ok(Self { master: pty.into(), shell, leader, deserted: false, ooms })
@@ -133,14 +137,6 @@ impl Terminal {
     pub(crate) fn resize(&self, winsize: pb::Winsize) -> io::Result<()> {
         let (ws_row, ws_col) = (narrow(winsize.rows), narrow(winsize.cols));
         Ok(tcsetwinsize(&self.master, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 })?)
-    }
-
-    /// Asks the foreground program to draw its screen anew: SIGWINCH without a
-    /// change of the size.
-    pub(crate) fn nudge(&self) {
-        if let Ok(group) = tcgetpgrp(&self.master) {
-            let _ = kill_process_group(group, Signal::WINCH);
-        }
     }
 
     /// How the shell ended, once it has; never waits. The time and the

@@ -1,9 +1,9 @@
 //! What stays on disk, so that a session's end is known after its holder.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
@@ -13,13 +13,14 @@ use prost::Message as _;
 const FILE: &str = "record.pb";
 const ASIDE: &str = "record.pb.new";
 
-/// Writes the record into `folder`, 0600, aside and then renamed: a reader
+/// Writes the record into `folder`, 0600, or 0640 for the folder's group when it
+/// is `shared` with the daemon's, aside and then renamed: a reader
 /// sees the old one or the new one. Not flushed to the disk: a machine that
 /// loses power ends the session anyway.
 ///
 /// # Errors
 /// I/O errors; the old record then stands.
-pub(crate) fn write(folder: &Path, session: pb::Session) -> io::Result<()> {
+pub(crate) fn write(folder: &Path, session: pb::Session, shared: bool) -> io::Result<()> {
     let record = pb::HolderRecord { session: Some(session), pid: std::process::id() };
     let aside = folder.join(ASIDE);
     match fs::remove_file(&aside) {
@@ -27,28 +28,32 @@ pub(crate) fn write(folder: &Path, session: pb::Session) -> io::Result<()> {
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+    if shared {
+        file.set_permissions(Permissions::from_mode(0o640))?;
+    }
     file.write_all(&record.encode_to_vec())?;
     fs::rename(aside, folder.join(FILE))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
     fn the_last_record_stands_and_is_private() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in ["first", "second"] {
-            write(folder.path(), pb::Session { name: name.into(), ..Default::default() })
+            write(folder.path(), pb::Session { name: name.into(), ..Default::default() }, false)
                 .expect("is written");
         }
         let file = folder.path().join(FILE);
         let record = pb::HolderRecord::decode(&*fs::read(&file).expect("is there")).expect("is a record");
         assert_eq!(record.session.expect("has one").name, "second");
         assert_eq!(record.pid, std::process::id());
-        assert_eq!(fs::metadata(&file).expect("is there").permissions().mode() & 0o777, 0o600);
+        let mode = || fs::metadata(&file).expect("is there").permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        write(folder.path(), pb::Session::default(), true).expect("is written");
+        assert_eq!(mode(), 0o640, "the daemon's group reads it");
         assert!(!folder.path().join(ASIDE).exists());
     }
 }

@@ -35,23 +35,26 @@ const FILE: &str = "holder.sock";
 pub(crate) struct Door {
     listener: UnixListener,
     path: PathBuf,
+    daemon_uid: Option<u32>,
 }
 
 impl Door {
-    /// Binds the socket in `folder`, 0600. Changes the working folder to it: a
+    /// Binds the socket in `folder`, 0600, or 0660 when the daemon is another
+    /// user, of the folder's group. Changes the working folder to it: a
     /// relative name fits where the whole path is too long for a socket.
     ///
     /// # Errors
     /// I/O errors; a file of that name is there already.
-    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path, daemon_uid: Option<u32>) -> io::Result<Self> {
         std::env::set_current_dir(folder)?;
-        let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let mode = if daemon_uid.is_some() { 0o660 } else { 0o600 };
+        let mask = rustix::process::umask(Mode::from_raw_mode(0o777 & !mode));
         let bound = UnixListener::bind(FILE);
         rustix::process::umask(mask);
         let listener = bound?;
-        fs::set_permissions(FILE, fs::Permissions::from_mode(0o600))?;
+        fs::set_permissions(FILE, fs::Permissions::from_mode(mode))?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, path: folder.join(FILE) })
+        Ok(Self { listener, path: folder.join(FILE), daemon_uid })
     }
 
     /// The next connection that waits, and whether its user may use it; `None`
@@ -63,7 +66,7 @@ impl Door {
         match self.listener.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
-                let trusted = is_trusted(&stream);
+                let trusted = is_trusted(&stream, self.daemon_uid);
                 Ok(Some((stream, trusted)))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -84,18 +87,19 @@ impl Drop for Door {
     }
 }
 
-/// Whether the peer runs as the holder's own user, or as root, who may do all.
+/// Whether the peer runs as the holder's own user, as the daemon's, or as root,
+/// who may do all.
 #[cfg(target_os = "linux")]
-fn is_trusted(stream: &UnixStream) -> bool {
+fn is_trusted(stream: &UnixStream, daemon_uid: Option<u32>) -> bool {
     // Not rustix: the pid of a peer outside of a container is 0, which its
     // `Pid` cannot be.
     let peer = getsockopt(stream, PeerCredentials).map(|peer| Uid::from_raw(peer.uid()));
-    peer.is_ok_and(|uid| uid == Uid::effective() || uid.is_root())
+    peer.is_ok_and(|uid| uid == Uid::effective() || uid.is_root() || Some(uid.as_raw()) == daemon_uid)
 }
 
 /// Where the peer cannot be asked, the modes of folder and socket decide.
 #[cfg(not(target_os = "linux"))]
-fn is_trusted(_stream: &UnixStream) -> bool {
+fn is_trusted(_stream: &UnixStream, _daemon_uid: Option<u32>) -> bool {
     true
 }
 

@@ -34,8 +34,11 @@ pub(crate) struct Spec {
     pub(crate) created_unix_ms: u64,
     pub(crate) state_folder: PathBuf,
     pub(crate) log_bytes: usize,
+    pub(crate) history_lines: u32,
     pub(crate) epoch: u64,
     pub(crate) shown_command: Vec<String>,
+    /// The daemon's user, where it is another.
+    pub(crate) daemon_uid: Option<u32>,
 }
 
 impl Spec {
@@ -69,6 +72,9 @@ impl Spec {
         if !limits::LOG_BYTES_RANGE.contains(&log_bytes) {
             return Err(invalid("the size of the output log is out of its range"));
         }
+        if raw.history_lines > limits::HISTORY_LINES {
+            return Err(invalid("the history is longer than a session may keep"));
+        }
         if raw.epoch == 0 {
             return Err(invalid("the epoch is 0"));
         }
@@ -84,8 +90,10 @@ impl Spec {
             created_unix_ms: raw.created_unix_ms,
             state_folder: absolute("state folder", raw.state_folder)?,
             log_bytes,
+            history_lines: raw.history_lines,
             epoch: raw.epoch,
             shown_command: raw.shown_command,
+            daemon_uid: raw.daemon_uid,
         })
     }
 }
@@ -167,6 +175,7 @@ mod tests {
         type Spoil = fn(&mut pb::HolderSpec);
         let spoilt: &[Spoil] = &[
             |s| s.session = "x".into(),
+            |s| s.history_lines = limits::HISTORY_LINES + 1,
             |s| s.name = "a\u{1b}b".into(),
             |s| s.command.clear(),
             |s| s.command = vec![String::new()],

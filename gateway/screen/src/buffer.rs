@@ -69,9 +69,8 @@ impl Buffer {
 
     /// Whether nothing was done to it but to show it and to move its cursor.
     pub(crate) fn is_untouched(&self, cols: usize, rows: usize) -> bool {
-        let is_blank = |row: &Row| !row.wrapped && row.cells.iter().all(|cell| *cell == Cell::BLANK);
         let is_whole = (self.top, self.bottom) == (0, rows - 1) && self.tabs == default_tabs(cols);
-        is_whole && self.saved == Saved::default() && self.rows.iter().all(is_blank)
+        is_whole && self.saved == Saved::default() && self.rows.iter().all(Row::is_blank)
     }
 
     /// The row with the cursor.

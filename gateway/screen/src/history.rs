@@ -14,8 +14,11 @@ use crate::{
     width,
 };
 
-/// Bytes of all lines; the oldest go first.
-pub(crate) const BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of all lines for each that may be kept; beyond it the oldest go first.
+/// Lines of a log need a hundred.
+const BYTES_FOR_EACH: usize = 400;
+/// The same of a history of few lines.
+const LEAST_BYTES: usize = 1024 * 1024;
 /// Bytes of one line; a longer one goes on as another line.
 const LINE_BYTES: usize = 64 * 1024;
 /// What the books of one line cost, bytes.
@@ -98,7 +101,7 @@ impl History {
         self.spare = open.bytes;
         self.bytes += line.bytes.len() + OVERHEAD;
         self.lines.push_back(line);
-        while self.lines.len() + 1 > self.most || self.bytes > BYTES {
+        while self.lines.len() + 1 > self.most || self.bytes > (self.most * BYTES_FOR_EACH).max(LEAST_BYTES) {
             let Some(oldest) = self.lines.pop_front() else { break };
             self.bytes -= oldest.bytes.len() + OVERHEAD;
         }

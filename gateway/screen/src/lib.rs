@@ -27,12 +27,12 @@ mod snapshot;
 mod terminal;
 mod width;
 
-use chatcode_proto::pb;
+use chatcode_proto::{pb, session::Screen};
 
 pub use width::width;
 
 use parser::Parser;
-use terminal::{Terminal, columns, rows};
+use terminal::{Terminal, Theme, columns, rows};
 
 /// The screen of one session.
 ///
@@ -79,7 +79,33 @@ impl Model {
     /// The title that a program set; at most 256 characters, none of them a
     /// control character.
     #[must_use]
-    pub fn title(&self) -> String {
-        self.terminal.title.chars().filter(|c| !c.is_control()).collect()
+    pub fn title(&self) -> &str {
+        &self.terminal.title
+    }
+}
+
+impl Screen for Model {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.feed(bytes);
+    }
+
+    fn resize(&mut self, winsize: pb::Winsize) {
+        self.resize(winsize);
+    }
+
+    fn snapshot(&self, history_lines: u32) -> Vec<u8> {
+        self.snapshot(history_lines)
+    }
+
+    fn take_answers(&mut self) -> Vec<u8> {
+        self.take_answers()
+    }
+
+    fn set_theme(&mut self, theme: Option<pb::Theme>) {
+        self.terminal.theme = theme.map_or_else(Theme::default, Theme::from);
+    }
+
+    fn title(&self) -> &str {
+        self.title()
     }
 }

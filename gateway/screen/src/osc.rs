@@ -16,7 +16,10 @@ const CURSOR: u16 = 258;
 impl Terminal {
     pub(crate) fn operating_system_command(&mut self, number: u32, text: &str, bell: bool) {
         match number {
-            0 | 2 => self.title = text.chars().take(TITLE_CHARS).collect(),
+            0 | 2 => {
+                self.raw_title = text.chars().take(TITLE_CHARS).collect();
+                self.title = self.raw_title.chars().filter(|c| !c.is_control()).collect();
+            }
             4 => self.indexed_colors(text, bell),
             8 => self.hyperlink(text),
             10..=12 => self.special_colors(FOREGROUND + (number - 10) as u16, text, bell),

@@ -21,6 +21,11 @@ impl Row {
         self.wrapped = false;
     }
 
+    /// As if nothing had ever been printed to it.
+    pub(crate) fn is_blank(&self) -> bool {
+        !self.wrapped && self.cells.iter().all(|cell| *cell == Cell::BLANK)
+    }
+
     pub(crate) fn width(&self, col: usize) -> u8 {
         self.cells.get(col).map_or(0, |cell| cell.width())
     }

@@ -32,6 +32,20 @@ impl Default for Theme {
     }
 }
 
+impl From<pb::Theme> for Theme {
+    fn from(theme: pb::Theme) -> Self {
+        let rgb = |color: u32| {
+            let [_, red, green, blue] = color.to_be_bytes();
+            [red, green, blue]
+        };
+        Self {
+            foreground: rgb(theme.foreground),
+            background: rgb(theme.background),
+            cursor: rgb(theme.cursor),
+        }
+    }
+}
+
 /// The last character printed, as long as nothing but text came since: a
 /// combining character joins it, and REP repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +80,9 @@ pub(crate) struct Terminal {
     /// Mode 12, once a program has set it.
     pub(crate) blinks: Option<bool>,
     pub(crate) joint: Option<Joint>,
+    /// As a program set it.
+    pub(crate) raw_title: String,
+    /// The same without control characters.
     pub(crate) title: String,
     /// Colours that programs have set: 0 to 255, and from 256 on foreground,
     /// background, cursor.
@@ -99,6 +116,7 @@ impl Terminal {
             newline: false,
             blinks: None,
             joint: None,
+            raw_title: String::new(),
             title: String::new(),
             palette: BTreeMap::new(),
             theme: Theme::default(),

@@ -36,14 +36,14 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// Of the process at the other end of a connection, of the daemon's own
-    /// user.
+    /// Of the process at the other end of a connection, which has to be of the
+    /// user `uid`.
     ///
     /// # Errors
     /// When the kernel does not tell, or that process has ended.
-    pub(super) fn of(holder: &UnixStream) -> io::Result<Self> {
+    pub(super) fn of(holder: &UnixStream, uid: u32) -> io::Result<Self> {
         let peer = holder.peer_cred()?;
-        if peer.uid() != rustix::process::geteuid().as_raw() {
+        if peer.uid() != uid {
             return Err(io::Error::other("another user listens on its socket"));
         }
         let pid = peer.pid().and_then(Pid::from_raw);
@@ -188,11 +188,13 @@ mod tests {
         refused(kill(None, Some(&record(1))).await.expect_err("nobody listened"));
         // The test itself listens and must survive.
         let listener = std::os::unix::net::UnixListener::bind(&socket).expect("binds");
+        let uid = rustix::process::geteuid().as_raw();
         let connection = UnixStream::connect(&socket).await.expect("is taken");
-        let proof = Some(Arc::new(Proof::of(&connection).expect("lives")));
+        let proof = Some(Arc::new(Proof::of(&connection, uid).expect("lives")));
         refused(kill(proof.clone(), Some(&record(1))).await.expect_err("another process"));
         refused(kill(proof, None).await.expect_err("no record"));
+        Proof::of(&connection, uid + 1).expect_err("another user's");
         drop(listener);
-        Proof::of(&connection).expect_err("the other end is closed; its number may be another's now");
+        Proof::of(&connection, uid).expect_err("the other end is closed; its number may be another's now");
     }
 }

@@ -23,7 +23,7 @@ mod kill {
     pub(super) struct Proof;
 
     impl Proof {
-        pub(super) fn of(_: &tokio::net::UnixStream) -> io::Result<Self> {
+        pub(super) fn of(_: &tokio::net::UnixStream, _: u32) -> io::Result<Self> {
             Err(io::ErrorKind::Unsupported.into())
         }
     }

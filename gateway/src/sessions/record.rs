@@ -2,15 +2,16 @@
 //! user and may have written anything.
 
 use std::{
-    fs::{self, File},
+    fs::{self, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
     time::{Duration, SystemTime},
 };
 
 use chatcode_proto::{id::SessionId, limits, pb};
 use prost::Message as _;
+use rustix::fs::OFlags;
 
 /// The sessions that have a folder.
 pub(super) fn scan(sessions: &Path) -> io::Result<Vec<SessionId>> {
@@ -37,7 +38,11 @@ pub(super) fn read(path: &Path, id: &SessionId) -> Option<pb::Session> {
 pub(super) fn read_whole(path: &Path, id: &SessionId) -> Option<pb::HolderRecord> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(limits::HOLDER_MESSAGE_BYTES).unwrap_or(u64::MAX);
-    File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    // Neither a link nor a pipe that nobody writes to, in the record's place.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).ok()?;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+    file.take(limit).read_to_end(&mut bytes).ok()?;
     let record = pb::HolderRecord::decode(bytes.as_slice()).ok()?;
     (record.session.as_ref()?.id == id.to_string()).then_some(record)
 }
@@ -91,5 +96,9 @@ mod tests {
         assert_eq!(read(&file, &SessionId::from_random([4; 16])), None);
         fs::write(&file, b"\xff\xff\xff\xff").expect("is written");
         assert_eq!(read(&file, &id), None);
+        fs::remove_file(&file).expect("is removed");
+        let status = std::process::Command::new("mkfifo").arg(&file).status().expect("runs");
+        assert!(status.success());
+        assert_eq!(read(&file, &id), None, "a pipe that nobody writes to holds nobody up");
     }
 }

@@ -16,7 +16,7 @@ use chatcode_proto::{
     pb::{self, Code, SessionState, holder_request::Verb, sessions_watch_response::Event},
 };
 use futures_util::{StreamExt as _, stream};
-use tokio::{sync::broadcast, time::timeout};
+use tokio::{process::Child, sync::broadcast, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -99,12 +99,14 @@ impl Registry {
 
     async fn start(self: &Arc<Self>, id: SessionId, order: Order) -> Result<pb::Session, Refusal> {
         let (child, session) = self.starter.start(&self.places, id, order).await?;
-        tracing::info!(session = %id, holder = child.id(), "a session was started");
-        let mut child = child;
-        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
-            let ended = child.wait().await;
-            tracing::debug!(session = %id, ?ended, "a holder's process has ended");
-        }));
+        let (holder, holders) = (child.as_ref().and_then(Child::id), self.starter.keeping.name());
+        tracing::info!(session = %id, holders, holder, "a session was started");
+        if let Some(mut child) = child {
+            self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
+                let ended = child.wait().await;
+                tracing::debug!(session = %id, ?ended, "a holder's process has ended");
+            }));
+        }
         self.put(id, session.clone(), true);
         self.follow(id, None, false);
         Ok(session)
@@ -247,7 +249,22 @@ impl Registry {
         if living > 0 {
             tracing::info!(sessions = living, "took on the sessions that were there");
         }
+        let registry = Arc::clone(self);
+        let telling = async move { registry.tell_of_strays().await };
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(telling));
         Ok(())
+    }
+
+    /// Says which holders run that cannot be reached: their folder, or their
+    /// socket in it, was taken away.
+    async fn tell_of_strays(&self) {
+        for id in self.starter.keeping.running(&self.places.sessions).await {
+            let is_known = self.lock().get(&id).is_some_and(is_living) || self.places.socket(&id).exists();
+            if !is_known {
+                let ends_it = self.starter.keeping.stop_words(&id);
+                tracing::error!(session = %id, ends_it, "a holder runs whose socket was taken away");
+            }
+        }
     }
 
     async fn adopt_one(self: &Arc<Self>, id: SessionId) {
@@ -316,7 +333,7 @@ impl Registry {
     /// Watches a holder, whose proof is kept as soon as it can be connected to.
     async fn watch_holder(&self, id: SessionId) -> Result<HolderConnection, HolderError> {
         let stream = connect(&self.places.socket(&id)).await?;
-        match Proof::of(&stream) {
+        match Proof::of(&stream, self.starter.user.uid) {
             Ok(proof) => _ = self.proofs().insert(id, Arc::new(proof)),
             Err(error) => tracing::debug!(session = %id, %error, "it is not proven who a holder is"),
         }

@@ -1,13 +1,13 @@
 //! From an order to a running holder: the shell's folder, the session's
 //! folder, the environment, the spec.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{ffi::OsStr, fs, os::unix::fs::DirBuilderExt as _, path::Path};
 
 use chatcode_proto::{
     code::Refusal,
     id::SessionId,
     name::display_safe,
-    pb::{self, Code},
+    pb::{self, Code, holder_request::Verb},
 };
 use tokio::process::Child;
 
@@ -15,6 +15,8 @@ use super::record;
 use crate::{
     config::Places,
     grant::own_unix_ms,
+    holder_client::HolderConnection,
+    keeping::Keeping,
     shell::{environment, order::Order, user::User},
     spawn,
 };
@@ -24,15 +26,18 @@ use crate::{
 pub(crate) struct Starter {
     /// Whose shells.
     pub(crate) user: User,
+    /// Where their holders live.
+    pub(crate) keeping: Keeping,
     /// The size of each output log, bytes.
     pub(crate) log_bytes: usize,
+    pub(crate) history_lines: u32,
     /// Whether shells may use the SSH agent.
     pub(crate) pass_ssh_agent: bool,
 }
 
 impl Starter {
     /// Starts a holder for an order; leaves nothing behind when it fails, but
-    /// a folder that was made for the shell.
+    /// a folder that was made for the shell. The child is to be waited for.
     ///
     /// # Errors
     /// `SPAWN_FAILED`, `INVALID`.
@@ -41,24 +46,32 @@ impl Starter {
         places: &Places,
         id: SessionId,
         order: Order,
-    ) -> Result<(Child, pb::Session), Refusal> {
+    ) -> Result<(Option<Child>, pb::Session), Refusal> {
         let state = places.session(&id);
-        let (folder, made) = (order.folder.clone(), state.clone());
-        let prepared = tokio::task::spawn_blocking(move || prepare(Path::new(&folder), &made)).await;
-        prepared.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
+        // The spawner makes the session's folder; the shell's own is not the
+        // daemon's to make then.
+        if self.keeping.spawner().is_none() {
+            let (folder, made) = (order.folder.clone(), state.clone());
+            let prepared = tokio::task::spawn_blocking(move || prepare(Path::new(&folder), &made)).await;
+            prepared.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
+        }
         let spec = self.spec(&state, id, order);
-        let started = spawn::start(&places.holder, &spec).await;
+        let started = spawn::start(&self.keeping, places, &id, &spec).await;
         if started.is_err() {
+            // One that was only too slow.
+            let end = Verb::End(pb::HolderEnd { force: true });
+            let _ = HolderConnection::open(&places.socket(&id), end).await;
             record::remove_folder(&state);
         }
         started
     }
 
     fn spec(&self, state: &Path, id: SessionId, order: Order) -> pb::HolderSpec {
+        let is_another_user = self.keeping.spawner().is_some();
         let environment = environment::of_shell(
             &self.user,
-            std::env::vars_os(),
-            self.pass_ssh_agent,
+            std::env::vars_os().filter(|(name, _)| !is_another_user || !is_of_one_user(name)),
+            self.pass_ssh_agent && !is_another_user,
             &order.environment,
             &id,
         );
@@ -73,16 +86,28 @@ impl Starter {
             created_unix_ms: own_unix_ms(),
             state_folder: state.to_string_lossy().into_owned(),
             log_bytes: u32::try_from(self.log_bytes).unwrap_or(u32::MAX),
+            history_lines: self.history_lines,
             epoch: u64::from_ne_bytes(chatcode_certs::random::bytes()).max(1),
             shown_command: order.shown_command,
+            daemon_uid: is_another_user.then(|| rustix::process::geteuid().as_raw()),
         }
     }
 
     #[cfg(test)]
     pub(super) fn for_tests() -> Self {
-        let user = User { name: "ada".into(), home: "/".into(), shell: "/bin/sh".into() };
-        Self { user, log_bytes: chatcode_proto::limits::LOG_BYTES, pass_ssh_agent: false }
+        Self {
+            user: User { uid: 1000, name: "ada".into(), home: "/".into(), shell: "/bin/sh".into() },
+            keeping: Keeping::Detached,
+            log_bytes: chatcode_proto::limits::LOG_BYTES,
+            history_lines: chatcode_proto::limits::DEFAULT_HISTORY_LINES,
+            pass_ssh_agent: false,
+        }
     }
+}
+
+/// Whether a variable of the daemon's names folders that only its own user has.
+fn is_of_one_user(name: &OsStr) -> bool {
+    ["XDG_RUNTIME_DIR", "TMPDIR", "TMUX_TMPDIR"].iter().any(|own| name == *own)
 }
 
 /// Makes the shell's folder (0755) when it is missing, and the session's own.

@@ -58,7 +58,8 @@ mod tests {
     use super::*;
 
     fn shell(daemon: &[(&str, &str)], ssh: bool, asked: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let user = User { name: "ada".into(), home: "/home/ada".into(), shell: "/bin/bash".into() };
+        let user =
+            User { uid: 1000, name: "ada".into(), home: "/home/ada".into(), shell: "/bin/bash".into() };
         of_shell(
             &user,
             daemon.iter().map(|(n, v)| (n.into(), v.into())),

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn user() -> User {
-        User { name: "ada".into(), home: "/home/ada".into(), shell: "/bin/bash".into() }
+        User { uid: 1000, name: "ada".into(), home: "/home/ada".into(), shell: "/bin/bash".into() }
     }
 
     fn request() -> pb::SessionsCreateRequest {

@@ -1,4 +1,5 @@
-//! The user whose shells are started: the one the daemon runs as.
+//! The user whose shells are started: the one the daemon runs as, or the one
+//! that the spawner starts them for.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -9,6 +10,8 @@ const LAST_SHELL: &str = "/bin/sh";
 /// A user's name, home and login shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
+    /// The number.
+    pub(crate) uid: u32,
     /// The login name.
     pub(crate) name: String,
     /// The home folder, absolute.
@@ -27,6 +30,17 @@ impl User {
         Self::from_parts(rustix::process::getuid().as_raw(), &passwd, variable, is_program)
     }
 
+    /// A user of the password database, as it says.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let passwd = fs::read_to_string("/etc/passwd").ok()?;
+        Self::named_in(name, &passwd, |path| Path::new(path).is_file())
+    }
+
+    fn named_in(name: &str, passwd: &str, is_program: impl Fn(&str) -> bool) -> Option<Self> {
+        let row = passwd.lines().map(Row::of).find(|row| row.name == name && !name.is_empty())?;
+        Some(Self::from_parts(row.uid?, passwd, |_| None, is_program))
+    }
+
     fn from_parts(
         uid: u32,
         passwd: &str,
@@ -37,6 +51,7 @@ impl User {
         let absolute = |text: &String| text.starts_with('/') && !text.contains('\0');
         let word = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         Self {
+            uid,
             name: word(row.name).or_else(|| variable("USER")).unwrap_or_else(|| uid.to_string()),
             home: variable("HOME")
                 .filter(absolute)
@@ -111,8 +126,19 @@ mod tests {
     }
 
     #[test]
+    fn another_user_is_as_the_database_says_whatever_the_environment() {
+        let ada = User::named_in("ada", PASSWD, |path| path == "/usr/bin/zsh").expect("is there");
+        assert_eq!((ada.uid, ada.home.as_str(), ada.shell.as_str()), (1000, "/home/ada", "/usr/bin/zsh"));
+        assert_eq!(User::named_in("bob", PASSWD, |_| true), None);
+        assert_eq!(User::named_in("", PASSWD, |_| true), None);
+    }
+
+    #[test]
     fn a_user_that_nobody_knows_still_gets_a_shell() {
         let nobody = user(4242, &[], &[]);
-        assert_eq!(nobody, User { name: "4242".into(), home: "/".into(), shell: "/bin/sh".into() });
+        assert_eq!(
+            nobody,
+            User { uid: 4242, name: "4242".into(), home: "/".into(), shell: "/bin/sh".into() }
+        );
     }
 }

@@ -70,6 +70,15 @@ impl Machine {
         command
     }
 
+    /// The daemon's settings in a file, and `more` of them.
+    pub(crate) fn write_settings(&self, more: &str) -> PathBuf {
+        let file = self.folder.path().join("gateway.toml");
+        let (data, link, holder) = (self.data(), &self.address, holder());
+        fs::write(&file, format!("data_dir = {data:?}\nlink = {link:?}\nholder = {holder:?}\n{more}"))
+            .unwrap();
+        file
+    }
+
     pub(crate) fn start(&self) -> Daemon {
         Daemon::spawn(self.command())
     }
@@ -129,6 +138,12 @@ impl Daemon {
 
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         soon("the daemon's end", self.process.wait()).await.unwrap()
+    }
+
+    /// Stops it; all that it said on standard error.
+    pub(crate) async fn stop_and_read(mut self) -> String {
+        drop(self.process.stdin.take());
+        self.complaint().await.1
     }
 
     /// All that it said on standard error, once it has ended.

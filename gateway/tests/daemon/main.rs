@@ -4,6 +4,7 @@
 
 mod attaching;
 mod core;
+mod keeping;
 mod linking;
 mod machine;
 mod refusing;
@@ -11,4 +12,6 @@ mod restarting;
 mod seat;
 mod sessions;
 mod shells;
+mod spawner;
+mod systemd;
 mod tmux;

@@ -14,10 +14,10 @@ async fn every_number_is_seen_once_though_the_daemon_is_killed_while_they_are_co
     let machine = Machine::enrolled(&core);
     let daemon = machine.start();
     let mut link = core.link().await;
-    let script =
-        "i=0; while [ ! -e enough ]; do i=$((i+1)); echo $i; sleep 0.002; done; echo done $i; exec cat";
+    let script = "read go; i=0; while [ ! -e enough ]; do i=$((i+1)); echo $i; sleep 0.002; done; echo done $i; exec cat";
     let made = link.create_sh(script).await;
     let mut seat = Seat::take(link.link(), &made.id).await;
+    seat.type_text("\r").await;
     seat.until("\n50\r").await;
     daemon.kill().await;
 

@@ -17,8 +17,9 @@ pub(crate) struct Seat {
     outbox: Option<mpsc::Sender<ClientFrame>>,
     inbox: Streaming<ServerFrame>,
     pub(crate) attached: pb::Attached,
-    /// All output, from the first byte that was sent.
+    /// The last snapshot, and all output behind it.
     pub(crate) seen: Vec<u8>,
+    rendered: u64,
     next: u64,
     typed: u64,
 }
@@ -35,6 +36,7 @@ pub(crate) fn attach_frame(viewer: u8, resume: Option<pb::Resume>) -> ClientFram
         resume,
         winsize: Some(pb::Winsize { rows: 24, cols: 80 }),
         window_bytes: WINDOW,
+        history_lines: 10_000,
         ..Default::default()
     }))
 }
@@ -62,7 +64,7 @@ impl Seat {
             panic!("the first frame was not attached");
         };
         let (next, typed) = (attached.offset, attached.input_offset);
-        Ok(Self { outbox: Some(outbox), inbox, attached, seen: Vec::new(), next, typed })
+        Ok(Self { outbox: Some(outbox), inbox, attached, seen: Vec::new(), rendered: 0, next, typed })
     }
 
     pub(crate) async fn send(&self, kind: client_frame::Kind) {
@@ -84,7 +86,7 @@ impl Seat {
     pub(crate) async fn next_word(&mut self) -> Result<Option<Kind>, Status> {
         loop {
             match self.next_frame().await? {
-                Some(Kind::Output(_)) => {}
+                Some(Kind::Output(_) | Kind::Snapshot(_)) => {}
                 other => return Ok(other),
             }
         }
@@ -107,7 +109,7 @@ impl Seat {
 
     /// Where a later attachment goes on.
     pub(crate) fn place(&self) -> pb::Resume {
-        pb::Resume { epoch: self.attached.epoch, offset: self.next }
+        pb::Resume { epoch: self.attached.epoch, offset: self.next, redraw: false }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -117,16 +119,31 @@ impl Seat {
     pub(crate) async fn next_frame(&mut self) -> Result<Option<Kind>, Status> {
         let frame = soon("a frame", self.inbox.message()).await?;
         let kind = frame.and_then(|frame| frame.kind);
-        if let Some(Kind::Output(output)) = &kind {
-            assert_eq!(output.offset, self.next, "the output goes on where it was");
-            self.seen.extend_from_slice(&output.data);
-            self.next += output.data.len() as u64;
-            let credit = pb::Credit { rendered_offset: self.next, window_bytes: WINDOW };
-            if let Some(outbox) = &self.outbox {
-                let _ = outbox.send(frame_of(credit)).await;
+        match &kind {
+            Some(Kind::Output(output)) => {
+                assert_eq!(output.offset, self.next, "the output goes on where it was");
+                self.next += output.data.len() as u64;
+                self.shown(&output.data).await;
             }
+            Some(Kind::Snapshot(snapshot)) => {
+                if snapshot.part == 0 {
+                    self.seen.clear();
+                }
+                self.next = snapshot.offset;
+                self.shown(&snapshot.data).await;
+            }
+            _ => {}
         }
         Ok(kind)
+    }
+
+    async fn shown(&mut self, bytes: &[u8]) {
+        self.seen.extend_from_slice(bytes);
+        self.rendered += bytes.len() as u64;
+        let credit = pb::Credit { rendered_bytes: self.rendered, window_bytes: WINDOW };
+        if let Some(outbox) = &self.outbox {
+            let _ = outbox.send(frame_of(credit)).await;
+        }
     }
 }
 

@@ -9,13 +9,13 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use chatcode_harness::{Mesh, Page, Terminal};
-use prost::Message as _;
 use serde_json::json;
 
 use crate::{
     figures::{Row, cpu_seconds},
+    memory,
     plain::{Plain, enter, read, sees},
 };
 
@@ -125,10 +125,10 @@ pub(crate) async fn chain(mesh: &Mesh, page: &Page, text: &Text) -> anyhow::Resu
     let (cpu, began) = (cpu_seconds(&pids)?, Instant::now());
     terminal.enter(&text.command())?;
     let seen = check.clone();
-    terminal.until("the last byte", |terminal| seen.borrow().done() || !terminal.gaps.is_empty()).await?;
+    terminal.until("the last byte", |terminal| seen.borrow().done() || !terminal.skips.is_empty()).await?;
     let cpu = cpu_seconds(&pids)? - cpu;
-    if !terminal.gaps.is_empty() {
-        bail!("bytes are missing: {:?} after line {}", terminal.gaps, check.borrow().line);
+    if !terminal.skips.is_empty() {
+        bail!("bytes are missing: {:?} after line {}", terminal.skips, check.borrow().line);
     }
     let check = check.borrow();
     row("chatcode", &check, began, cpu)
@@ -150,8 +150,6 @@ fn row(system: &str, check: &Check, began: Instant, cpu: f64) -> anyhow::Result<
 
 /// The processes between the client and the shell.
 fn processes(mesh: &Mesh, terminal: &Terminal) -> anyhow::Result<Vec<u32>> {
-    let record = mesh.data_dir("gateway").join("sessions").join(&terminal.target().session).join("record.pb");
-    let record = fs::read(&record).with_context(|| format!("{}", record.display()))?;
-    let holder = chatcode_proto::pb::HolderRecord::decode(record.as_slice())?.pid;
+    let holder = memory::holder(mesh, terminal.target())?;
     Ok(vec![mesh.core.pid(), mesh.edge.pid(), mesh.gateway.pid(), holder])
 }

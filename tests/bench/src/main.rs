@@ -1,5 +1,6 @@
-//! `just bench`: what a key and a flood cost through the whole chain, beside a
-//! plain PTY and bare relays in the same run. Real processes, default settings,
+//! `just bench`: what a key, a flood, an interrupt, a reattachment and a session
+//! cost through the whole chain, beside a plain PTY and bare relays in the same
+//! run. Real processes, default settings,
 //! a real shell, and a client that does what the page does.
 //!
 //! Prints a table, and writes one JSON object per line to
@@ -8,8 +9,12 @@
 mod bulk;
 mod echo;
 mod figures;
+mod interrupt;
+mod memory;
 mod plain;
+mod reattach;
 mod relay;
+mod view;
 
 use std::path::PathBuf;
 
@@ -24,7 +29,8 @@ use relay::Relay;
 struct Args {
     #[command(subcommand)]
     relay: Option<Relay>,
-    /// Only these scenarios (echo, bulk); all when none is named.
+    /// Only these scenarios (echo, bulk, interrupt, reattach, memory); all when
+    /// none is named.
     scenarios: Vec<String>,
     /// Samples of `echo`.
     #[arg(long, default_value_t = 2000)]
@@ -61,6 +67,20 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         let text = bulk::Text::write(mesh.folder(), args.mib)?;
         report.add(bulk::plain(&text)?);
         report.add(bulk::chain(&mesh, &page, &text).await?);
+    }
+    if wants("interrupt") {
+        report.add(interrupt::plain()?);
+        report.add(interrupt::chain(&page, &gateway, false).await?);
+        report.add(interrupt::chain(&page, &gateway, true).await?);
+    }
+    if wants("reattach") {
+        reattach::chain(&page, &gateway, mesh.folder()).await?.into_iter().for_each(|row| report.add(row));
+    }
+    if wants("memory") {
+        // In a house where nothing has happened yet.
+        let mesh = Mesh::start().await?;
+        let page = mesh.page().await?;
+        memory::chain(&mesh, &page).await?.into_iter().for_each(|row| report.add(row));
     }
     report.print();
     report.write(&args.out)

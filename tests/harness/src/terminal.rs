@@ -31,11 +31,16 @@ pub struct Terminal {
     socket: Option<Socket>,
     started: Instant,
     backoff: Backoff,
-    /// Every output byte, in order; empty while `sink` takes them.
+    /// What the terminal was given since it was last emptied: a snapshot, and
+    /// every output byte behind it; empty while `sink` takes them.
     pub output: Vec<u8>,
+    /// The offset behind the last output byte.
+    pub position: u64,
     sink: Option<Sink>,
-    /// Every gap that was named.
-    pub gaps: Vec<(u64, u64)>,
+    /// How many snapshots came.
+    pub snapshots: u32,
+    /// Output that it was moved over because it was behind, from and to.
+    pub skips: Vec<(u64, u64)>,
     /// Who is here, as last told.
     pub presence: pb::Presence,
     /// This attachment's number in `presence`.
@@ -76,8 +81,10 @@ impl Terminal {
             started: Instant::now(),
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(1)),
             output: Vec::new(),
+            position: 0,
             sink: None,
-            gaps: Vec::new(),
+            snapshots: 0,
+            skips: Vec::new(),
             presence: pb::Presence::default(),
             number: 0,
             exit: None,
@@ -240,7 +247,11 @@ impl Terminal {
                 self.backoff.reset();
             }
             Event::Output(bytes) => self.print(&bytes),
-            Event::Reset(Some(gap)) => self.gaps.push((gap.from, gap.to)),
+            Event::Snapshot(part) => self.draw(&part),
+            Event::Reset => {
+                self.output.clear();
+                self.position = 0;
+            }
             Event::Presence(presence) => self.presence = presence,
             Event::Exited(exited) => self.exit = exited.exit,
             Event::InputRefused(refused) => self.refused += refused.to - refused.from,
@@ -251,11 +262,27 @@ impl Terminal {
     }
 
     fn print(&mut self, bytes: &Bytes) {
+        self.position += bytes.len() as u64;
         match &mut self.sink {
             Some(sink) => sink(bytes),
             None => self.output.extend_from_slice(bytes),
         }
         self.viewer.handle_rendered(self.started.elapsed(), bytes.len());
+    }
+
+    fn draw(&mut self, part: &pb::Snapshot) {
+        if part.part == 0 {
+            self.snapshots += 1;
+            self.output.clear();
+            if part.skipped {
+                self.skips.push((self.position, part.offset));
+            }
+        }
+        self.position = part.offset;
+        if self.sink.is_none() {
+            self.output.extend_from_slice(&part.data);
+        }
+        self.viewer.handle_rendered(self.started.elapsed(), part.data.len());
     }
 
     async fn attach(&mut self) {
@@ -287,8 +314,12 @@ impl Search {
         Self { wanted: text.as_bytes().to_vec(), looked_at: 0 }
     }
 
-    /// Whether it is in `output`, which begins as it did at the last call.
+    /// Whether it is in `output`, which begins as it did at the last call, or
+    /// anew.
     fn finds_in(&mut self, output: &[u8]) -> bool {
+        if output.len() < self.looked_at {
+            self.looked_at = 0;
+        }
         // It may have begun in what was looked at before.
         let from = self.looked_at.saturating_sub(self.wanted.len());
         self.looked_at = output.len();

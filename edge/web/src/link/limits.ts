@@ -3,6 +3,7 @@
 // From the contract's page of limits (src/limits.rs); tests/vectors/limits.json
 // holds both to the same values.
 
+export const DEFAULT_HISTORY_LINES = 10_000;
 export const INPUT_BYTES = 32 * 1024;
 export const INPUT_UNCONFIRMED_BYTES = 1024 * 1024;
 export const INPUT_IN_FLIGHT_BYTES = 128 * 1024;

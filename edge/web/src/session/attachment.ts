@@ -8,7 +8,6 @@ import { Role } from "../gen/chatcode/v1/grant_pb";
 import type { Exit } from "../gen/chatcode/v1/sessions_pb";
 import {
   ClientFrameSchema,
-  QueryAnswerer,
   ServerFrameSchema,
   type Attached,
   type ClientFrame,
@@ -21,6 +20,7 @@ import { fromError, Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
 import { Store } from "../store";
 import { Screen, type ScreenLook } from "../terminal/screen";
+import { toldTheme } from "../terminal/themes";
 import type { PasteRisk } from "../terminal/paste";
 import { bytesText } from "../words";
 import { forget, lostBytes, recall, remember } from "./remembered";
@@ -37,10 +37,7 @@ const NOTICES = 4;
 /** Something to say outside of the terminal; stays until it is read. */
 export interface Notice {
   id: number;
-  kind: "gap" | "input";
   text: string;
-  /** Of a gap: how many were skipped. */
-  bytes: number;
 }
 
 export interface AttachmentStatus {
@@ -58,6 +55,10 @@ export interface AttachmentStatus {
   /** Round trip to the holder and back. */
   rttMs: number | undefined;
   notices: readonly Notice[];
+  /** Lines that scrolled away are not here, because the page was behind. */
+  skipped: boolean;
+  /** They were asked for. */
+  asked: boolean;
   /** Bytes that wait for the line to come back. */
   kept: number;
   risk: { risk: PasteRisk; go: () => void } | undefined;
@@ -82,6 +83,8 @@ const FIRST: AttachmentStatus = {
   exited: false,
   rttMs: undefined,
   notices: [],
+  skipped: false,
+  asked: false,
   kept: 0,
   risk: undefined,
   link: undefined,
@@ -107,7 +110,6 @@ export class Attachment {
   #asked: number | undefined;
   #notices = 0;
   #visible = false;
-  #writerAnswers = false;
 
   constructor(
     rpc: Rpc,
@@ -119,6 +121,7 @@ export class Attachment {
   ) {
     this.#before = recall(session);
     this.#viewer = new Viewer(viewerId, Role.WRITER);
+    this.#viewer.setTheme(toldTheme(look.scheme));
     this.screen = new Screen(look, {
       typed: (bytes, byHand) => this.type(bytes, byHand),
       fitted: (size) => {
@@ -131,6 +134,8 @@ export class Attachment {
       riskyPaste: (risk, go) => this.status.patch({ risk: { risk, go } }),
       hovered: (link) => this.status.patch({ link }),
       searched: (found, current) => this.status.patch({ search: { found, current } }),
+      lacks: (skipped) => this.status.patch(skipped ? { skipped } : { skipped, asked: false }),
+      lookedBack: () => this.askForSkipped(),
     });
     this.line = new Line(rpc, socketUrl, { method: ATTACH, gateway, session }, {
       opened: () => this.#send(this.#viewer.attach()),
@@ -153,9 +158,30 @@ export class Attachment {
     // Reports are worth nothing later.
     if (!byHand && !viewer.isAttached) return;
     const taken = viewer.pushInput(bytes);
-    if (taken < bytes.length) this.#notice("input", `${bytesText(bytes.length - taken)} of input had no room and were not kept`);
+    if (taken < bytes.length) this.#notice(`${bytesText(bytes.length - taken)} of input had no room and were not kept`);
     this.#flush();
     this.#tellKept();
+  }
+
+  /** Asks for the lines that were skipped, once. */
+  askForSkipped(): void {
+    const { attached, skipped, asked } = this.status.get();
+    if (!attached || !skipped || asked) return;
+    this.status.patch({ asked: true });
+    this.#viewer.requestSnapshot();
+    this.#flush();
+  }
+
+  /** Searches, also in what was skipped. */
+  find(text: string, backwards: boolean, incremental: boolean): void {
+    this.askForSkipped();
+    this.screen.find(text, backwards, incremental);
+  }
+
+  setLook(look: ScreenLook): void {
+    this.screen.setLook(look);
+    this.#viewer.setTheme(toldTheme(look.scheme));
+    this.#flush();
   }
 
   takeOver(): void {
@@ -224,12 +250,14 @@ export class Attachment {
 
   #apply(event: ViewerEvent): void {
     switch (event.kind) {
-      case "output": {
-        const { data, live } = event;
-        for (let at = 0; at < data.length; at += PIECE_BYTES) this.#show(data.subarray(at, at + PIECE_BYTES), live);
-        if (!this.#visible && live) this.status.patch({ unseen: true });
+      case "output":
+        this.#show(event.data);
         break;
-      }
+      case "snapshot":
+        if (event.part === 0) this.screen.drawAnew(event.size);
+        this.#show(event.data);
+        if (event.part + 1 === event.parts) this.screen.drawn(event.skipped);
+        break;
       case "rtt":
         this.status.patch({ rttMs: smooth(this.status.get().rttMs, event.ms) });
         break;
@@ -237,11 +265,11 @@ export class Attachment {
         this.#attached(event.attached);
         break;
       case "reset":
-        this.#reset(event.gap);
+        this.screen.reset();
         break;
       case "presence":
         this.status.patch({ presence: event.presence });
-        this.#leaseChanged();
+        this.screen.setOwnSize(this.#viewer.mayType);
         break;
       case "resized":
         this.screen.resized(event.size);
@@ -256,55 +284,40 @@ export class Attachment {
       case "closing":
         throw event.refusal;
       case "input-refused":
-        this.#notice("input", `${bytesText(event.to - event.from)} of input were not taken: ${refusedBecause(event.code)}`);
+        this.#notice(`${bytesText(event.to - event.from)} of input were not taken: ${refusedBecause(event.code)}`);
         break;
       case "input-unknown":
-        this.#notice("input", `${bytesText(event.bytes)} of input were on their way when the session's holder lost track of them; nobody knows whether they arrived`);
+        this.#notice(`${bytesText(event.bytes)} of input were on their way when the session's holder lost track of them; nobody knows whether they arrived`);
         break;
     }
     this.#tellKept();
   }
 
-  #attached({ epoch, inputOffset, queryAnswerer, role, viewer, session }: Attached): void {
-    this.#writerAnswers = queryAnswerer === QueryAnswerer.WRITER;
+  #attached({ epoch, inputOffset, role, viewer, session }: Attached): void {
     this.line.stands();
     this.status.patch({ attached: true, seen: true, role, viewer, exited: false, exit: undefined });
     if (session !== undefined) this.status.patch({ name: session.name });
-    if (session?.winsize !== undefined) this.screen.resized({ rows: session.winsize.rows, cols: session.winsize.cols });
     const lost = lostBytes(this.#before, { epoch, inputOffset });
     this.#before = undefined;
-    if (lost > 0) this.#notice("input", `${bytesText(lost)} of input typed before the reload did not arrive`);
+    if (lost > 0) this.#notice(`${bytesText(lost)} of input typed before the reload did not arrive`);
   }
 
-  #show(piece: Uint8Array, live: boolean): void {
-    this.screen.write(piece, live, () => {
-      this.#viewer.handleRendered(performance.now(), piece.length);
-      this.#flush();
-    });
-  }
-
-  #reset(gap: { from: number; to: number } | undefined): void {
-    if (gap === undefined) {
-      this.screen.reset();
-      return;
+  #show(data: Uint8Array): void {
+    for (let at = 0; at < data.length; at += PIECE_BYTES) {
+      const piece = data.subarray(at, at + PIECE_BYTES);
+      this.screen.write(piece, () => {
+        this.#viewer.handleRendered(performance.now(), piece.length);
+        this.#flush();
+      });
     }
-    const bytes = gap.to - gap.from;
-    this.screen.reset(`${bytesText(bytes)} skipped`);
-    this.#gap(bytes);
-  }
-
-  #leaseChanged(): void {
-    const own = this.#viewer.holdsLease;
-    this.screen.setAnswers(own && this.#writerAnswers);
-    this.screen.setOwnSize(this.#viewer.mayType);
+    if (!this.#visible) this.status.patch({ unseen: true });
   }
 
   #closed(refusal: Refusal): void {
     this.#viewer.handleDisconnect();
     this.#asked = undefined;
     this.#disarm();
-    this.screen.setAnswers(false);
-    this.status.patch({ attached: false, rttMs: undefined });
+    this.status.patch({ attached: false, asked: false, rttMs: undefined });
     // DONE and SESSION_ENDED after the exit are the natural end of the call.
     if (refusal.code === Code.SESSION_ENDED) this.status.patch({ exited: true });
     this.#tellKept();
@@ -349,19 +362,9 @@ export class Attachment {
     this.status.patch({ kept: this.#viewer.isAttached ? 0 : this.#viewer.unconfirmed });
   }
 
-  #notice(kind: Notice["kind"], text: string, bytes = 0): void {
+  #notice(text: string): void {
     this.#notices += 1;
-    const notices = [...this.status.get().notices, { id: this.#notices, kind, text, bytes }].slice(-NOTICES);
-    this.status.patch({ notices });
-  }
-
-  /** One notice for all gaps since it was last dismissed. */
-  #gap(bytes: number): void {
-    const { notices } = this.status.get();
-    const before = notices.find(({ kind }) => kind === "gap");
-    const skipped = (before?.bytes ?? 0) + bytes;
-    this.status.patch({ notices: notices.filter((notice) => notice !== before) });
-    this.#notice("gap", `${bytesText(skipped)} of output skipped`, skipped);
+    this.status.patch({ notices: [...this.status.get().notices, { id: this.#notices, text }].slice(-NOTICES) });
   }
 
   #store(): void {

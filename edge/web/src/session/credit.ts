@@ -18,34 +18,32 @@ export class Credit {
   #waiting = 0;
   /** The same of earlier connections: rendered before, and without credit. */
   #stale = 0;
-  /** Gaps that rendering has not reached: bytes that are rendered before, counted from the gap before, and where it ends. */
-  #gaps: { before: number; to: number }[] = [];
   /** Since when something waits without a pause, as far as the sample does not have it. */
   #busySince: number | undefined;
   /** The sample that is being taken. */
   #sampleBytes = 0;
   #sampleMs = 0;
+  /** Of this connection. */
   #rendered = 0;
   #told = 0;
   #toldAt = 0;
   #window = WINDOW_MAX_BYTES;
 
-  /** A new connection: the next output has this offset. */
-  restart(offset: number): void {
-    this.#rendered = offset;
-    this.#told = offset;
+  /** A new connection. */
+  restart(): void {
+    this.#rendered = 0;
+    this.#told = 0;
     this.#stale += this.#waiting;
     this.#waiting = 0;
     this.#busySince = undefined;
-    this.#gaps = [];
   }
 
   handleRtt(ms: number): void {
     this.#rttMs = ms;
   }
 
-  /** These bytes came. */
-  handleOutput(now: number, bytes: number): void {
+  /** These bytes of output or of a snapshot came. */
+  handleBytes(now: number, bytes: number): void {
     this.#waiting += bytes;
     this.#busySince ??= now;
   }
@@ -56,17 +54,8 @@ export class Credit {
     this.#stale -= old;
     const fresh = Math.min(bytes - old, this.#waiting);
     this.#waiting -= fresh;
-    this.#advance(fresh);
+    this.#rendered += fresh;
     this.#sample(now, fresh);
-  }
-
-  /** Output that the viewer knows it will not get ends at `to`. */
-  skip(to: number): void {
-    const before = this.#waiting - this.#gaps.reduce((sum, gap) => sum + gap.before, 0);
-    const last = this.#gaps.at(-1);
-    if (last !== undefined && before === 0) last.to = to;
-    else this.#gaps.push({ before, to });
-    this.#advance(0);
   }
 
   /** The first window of an attachment. */
@@ -80,28 +69,14 @@ export class Credit {
    * smallest one and some time has passed: the holder has to see that a slow
    * viewer goes on.
    */
-  poll(now: number): { renderedOffset: number; windowBytes: number } | undefined {
+  poll(now: number): { renderedBytes: number; windowBytes: number } | undefined {
     const isLate = now >= this.#toldAt + WINDOW_SLACK_MS;
     const enough = Math.floor((isLate ? WINDOW_MIN_BYTES : this.#window) / 4);
     if (this.#rendered - this.#told < enough) return undefined;
     this.#told = this.#rendered;
     this.#toldAt = now;
     this.#window = this.#windowNow();
-    return { renderedOffset: this.#rendered, windowBytes: this.#window };
-  }
-
-  /** Moves `#rendered` on by these bytes, and over the gaps between them. */
-  #advance(bytes: number): void {
-    for (let gap = this.#gaps[0]; gap !== undefined; gap = this.#gaps[0]) {
-      const step = Math.min(bytes, gap.before);
-      gap.before -= step;
-      bytes -= step;
-      this.#rendered += step;
-      if (gap.before > 0) return;
-      this.#rendered = gap.to;
-      this.#gaps.shift();
-    }
-    this.#rendered += bytes;
+    return { renderedBytes: this.#rendered, windowBytes: this.#window };
   }
 
   /** Pauses in which nothing waits count for nothing. */

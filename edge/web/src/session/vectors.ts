@@ -8,9 +8,9 @@ import { join } from "node:path";
 import type { Code } from "../gen/chatcode/v1/code_pb";
 import { Role } from "../gen/chatcode/v1/grant_pb";
 import { ServerFrameSchema, type ClientFrame } from "../gen/chatcode/v1/terminal_pb";
-import { WINDOW_MAX_BYTES } from "../link/limits";
+import { DEFAULT_HISTORY_LINES, WINDOW_MAX_BYTES } from "../link/limits";
 import { codeFromName, codeName, Refusal } from "../link/refusal";
-import { Viewer, type ViewerEvent } from "./viewer";
+import { Viewer, type Theme, type ViewerEvent } from "./viewer";
 
 type Refused = [from: number, to: number, code: string];
 
@@ -28,7 +28,7 @@ interface AttachedFrame {
 interface Frames {
   attached: AttachedFrame;
   output: [offset: number, data: string | number];
-  gap: [from: number, to: number];
+  snapshot: [offset: number, data: string | number, part: number, parts: number];
   confirmed: number;
   refused: Refused;
   presence: [writer: number, viewers: number[]];
@@ -37,9 +37,11 @@ interface Frames {
   pong: number;
   closing: string;
   titled: [title: string, name: string];
-  unasked: "snapshot" | "history" | "sealed";
+  unasked: "sealed";
   newer: true;
 }
+
+type Colours = [foreground: number, background: number, cursor: number];
 
 type OneOf<T> = { [K in keyof T]: { [P in K]: T[K] } }[keyof T];
 
@@ -53,6 +55,9 @@ interface Deeds {
   take_lease: true;
   hand_over: number;
   detach: true;
+  snapshot: true;
+  history: number;
+  theme: Colours;
   disconnect: true;
   wake: true;
 }
@@ -106,7 +111,7 @@ export class Player {
     const sends: unknown[] = [];
     try {
       const tells = this.#act(step, outcome, sends);
-      if (tells.length > 0) outcome.tells = joined(tells);
+      if (tells.length > 0) outcome.tells = tells.map(told);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       outcome.fails = codeName(error.code);
@@ -133,6 +138,9 @@ export class Player {
     if (step.take_lease) viewer.takeLease();
     if (step.hand_over !== undefined) viewer.handOver(step.hand_over);
     if (step.detach) viewer.detach();
+    if (step.snapshot) viewer.requestSnapshot();
+    if (step.history !== undefined) viewer.setHistoryLines(step.history);
+    if (step.theme !== undefined) viewer.setTheme(theme(step.theme));
     if (step.disconnect) viewer.handleDisconnect();
     return [];
   }
@@ -144,7 +152,10 @@ function frame(frames: OneOf<Frames>): Kind {
   const one = frames as Partial<Frames>;
   if (one.attached !== undefined) return { case: "attached", value: attached(one.attached) };
   if (one.output !== undefined) return { case: "output", value: { offset: BigInt(one.output[0]), data: data(one.output[1]) } };
-  if (one.gap !== undefined) return { case: "gap", value: { from: BigInt(one.gap[0]), to: BigInt(one.gap[1]) } };
+  if (one.snapshot !== undefined) {
+    const [offset, text, part, parts] = one.snapshot;
+    return { case: "snapshot", value: { offset: BigInt(offset), data: data(text), part, parts } };
+  }
   if (one.confirmed !== undefined) return { case: "inputConfirmed", value: { offset: BigInt(one.confirmed) } };
   if (one.refused !== undefined) return { case: "inputRefused", value: refused(one.refused) };
   if (one.presence !== undefined) {
@@ -187,6 +198,14 @@ function size([rows, cols]: [rows: number, cols: number]): { rows: number; cols:
   return { rows, cols };
 }
 
+function theme([foreground, background, cursor]: Colours): Theme {
+  return { foreground, background, cursor };
+}
+
+function colours({ foreground, background, cursor }: Theme): Colours {
+  return [foreground, background, cursor];
+}
+
 /** Text, or that many letters from "a" on, over and over. */
 function data(text: string | number): Uint8Array {
   if (typeof text === "string") return new TextEncoder().encode(text);
@@ -207,27 +226,33 @@ function roleName(role: Role): string {
 function sent({ kind }: ClientFrame): unknown {
   switch (kind.case) {
     case "attach": {
-      const { role, inputSettled, windowBytes, resume, winsize } = kind.value;
+      const { role, inputSettled, windowBytes, resume, winsize, historyLines, theme: shade } = kind.value;
       return {
         attach: {
           ...(role === Role.WRITER ? {} : { role: roleName(role) }),
           ...(inputSettled === 0n ? {} : { settled: Number(inputSettled) }),
           ...(windowBytes === WINDOW_MAX_BYTES ? {} : { window: windowBytes }),
-          ...(resume === undefined ? {} : { resume: [Number(resume.epoch), Number(resume.offset)] }),
+          ...(resume === undefined ? {} : { resume: [Number(resume.epoch), Number(resume.offset), ...(resume.redraw ? [true] : [])] }),
           ...(winsize === undefined ? {} : { winsize: [winsize.rows, winsize.cols] }),
+          ...(historyLines === DEFAULT_HISTORY_LINES ? {} : { history: historyLines }),
+          ...(shade === undefined ? {} : { theme: colours(shade) }),
         },
       };
     }
     case "input":
       return { input: [Number(kind.value.offset), shown(kind.value.data)] };
     case "credit":
-      return { credit: [Number(kind.value.renderedOffset), kind.value.windowBytes] };
+      return { credit: [Number(kind.value.renderedBytes), kind.value.windowBytes] };
     case "resize":
       return { resize: [kind.value.winsize?.rows, kind.value.winsize?.cols] };
     case "handOverLease":
       return { hand_over: kind.value.viewer };
     case "ping":
       return { ping: Number(kind.value.stamp) };
+    case "snapshotRequest":
+      return { snapshot: kind.value.historyLines };
+    case "theme":
+      return { theme: colours(kind.value) };
     case "takeLease":
       return "take_lease";
     default:
@@ -235,13 +260,7 @@ function sent({ kind }: ClientFrame): unknown {
   }
 }
 
-/** Events as they are compared. What a piece of output is for the page, live or replay, is no matter of the rules. */
-function joined(events: ViewerEvent[]): unknown[] {
-  const output = events.flatMap((event) => (event.kind === "output" ? [event.data] : []));
-  if (output.length > 0) return [{ output: shown(Buffer.concat(output)) }];
-  return events.map(told);
-}
-
+/** An event as it is compared. */
 function told(event: ViewerEvent): unknown {
   switch (event.kind) {
     case "attached":
@@ -249,7 +268,9 @@ function told(event: ViewerEvent): unknown {
     case "output":
       return { output: shown(event.data) };
     case "reset":
-      return { reset: event.gap === undefined ? null : [event.gap.from, event.gap.to] };
+      return { reset: null };
+    case "snapshot":
+      return { snapshot: [event.offset, event.part, event.parts, shown(event.data)] };
     case "presence":
       return { presence: [event.presence.writer, event.presence.viewers.map(({ viewer }) => viewer)] };
     case "resized":

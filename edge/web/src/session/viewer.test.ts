@@ -18,9 +18,9 @@ function told(viewer: Viewer, kind: Shape): ViewerEvent[] {
 }
 
 /** Viewer 1 attaches to life 5 and holds the lease. */
-function attach(viewer: Viewer, { live = 0, input = 0 } = {}): void {
+function attach(viewer: Viewer, { input = 0 } = {}): void {
   viewer.attach();
-  const value = { version: 1, epoch: 5n, liveOffset: BigInt(live), inputOffset: BigInt(input), role: Role.WRITER, viewer: 1 };
+  const value = { version: 1, epoch: 5n, inputOffset: BigInt(input), role: Role.WRITER, viewer: 1 };
   told(viewer, { case: "attached", value });
   told(viewer, { case: "presence", value: { viewers: [], writer: 1 } });
 }
@@ -40,14 +40,12 @@ describe("a viewer", () => {
     expect(viewer.attach().kind).toMatchObject({ case: "attach", value: { viewerId: ID, role: Role.WRITER, versions: [1] } });
   });
 
-  it("takes output below the live offset for replay, and for live from there on, within one frame", () => {
+  it("says for which size a snapshot is, and whether lines were skipped", () => {
     const viewer = new Viewer(ID, Role.WRITER);
-    attach(viewer, { live: 3 });
-    const events = told(viewer, { case: "output", value: { offset: 0n, data: text.encode("hello") } });
-    const pieces = events.map((event) => (event.kind === "output" ? [event.data.length, event.live] : event.kind));
-    expect(pieces).toEqual([
-      [3, false],
-      [2, true],
+    attach(viewer);
+    const part = { offset: 9n, part: 0, parts: 1, data: text.encode("drawn"), winsize: { rows: 5, cols: 20 }, skipped: true };
+    expect(told(viewer, { case: "snapshot", value: part })).toEqual([
+      { kind: "snapshot", data: text.encode("drawn"), part: 0, parts: 1, offset: 9, size: { rows: 5, cols: 20 }, skipped: true },
     ]);
   });
 

@@ -14,24 +14,34 @@ import {
   type InputRefused,
   type Presence,
   type ServerFrame,
+  type Snapshot,
 } from "../gen/chatcode/v1/terminal_pb";
-import { FRAME_VERSIONS, VIEWER_PING_MS } from "../link/limits";
+import { DEFAULT_HISTORY_LINES, FRAME_VERSIONS, VIEWER_PING_MS } from "../link/limits";
 import { Refusal } from "../link/refusal";
 import { Credit } from "./credit";
-import { InputLog, type Range } from "./input";
+import { InputLog } from "./input";
 
 export interface Size {
   rows: number;
   cols: number;
 }
 
+/** Colours, each 0xRRGGBB. */
+export interface Theme {
+  foreground: number;
+  background: number;
+  cursor: number;
+}
+
 export type ViewerEvent =
   /** The attachment stands. */
   | { kind: "attached"; attached: Attached }
-  /** Bytes for the screen; `live` when a query in them is not answered yet. */
-  | { kind: "output"; data: Uint8Array; live: boolean }
-  /** The screen begins anew: behind this gap, or, without one, because the holder is another. */
-  | { kind: "reset"; gap?: Range }
+  /** Bytes for the screen. */
+  | { kind: "output"; data: Uint8Array }
+  /** A part of what the screen is to be; the first is for an empty terminal of this size. */
+  | { kind: "snapshot"; data: Uint8Array; part: number; parts: number; offset: number; size: Size | undefined; skipped: boolean }
+  /** The screen must be emptied, because the holder is another. */
+  | { kind: "reset" }
   | { kind: "presence"; presence: Presence }
   | { kind: "resized"; size: Size }
   | { kind: "titled"; title: string; name: string }
@@ -58,11 +68,17 @@ export class Viewer {
   /** Small frames that wait to be sent; each kind at most once. */
   #requests: ClientFrame[] = [];
   #size: Size | undefined;
+  #theme: Theme | undefined;
+  /** Lines that a snapshot may bring. */
+  #historyLines = DEFAULT_HISTORY_LINES;
   /** The holder's life that `#next` counts in; missing before the first attachment. */
   #epoch: bigint | undefined;
   /** The next output byte. */
   #next = 0;
-  #liveOffset = 0;
+  /** The next part of a snapshot that has begun on this connection. */
+  #part = 0;
+  /** A snapshot has begun and not ended: the screen is half of one thing and half of another. */
+  #isTorn = false;
   #number = 0;
   #mayWrite = false;
   /** Who holds the lease, 0 for nobody; missing until this connection was told. */
@@ -81,8 +97,10 @@ export class Viewer {
   /** The first frame of a connection. What a broken one had under way counts for nothing. */
   attach(): ClientFrame {
     this.handleDisconnect();
-    const resume = this.#epoch === undefined ? {} : { resume: { epoch: this.#epoch, offset: BigInt(this.#next) } };
+    const resume =
+      this.#epoch === undefined ? {} : { resume: { epoch: this.#epoch, offset: BigInt(this.#next), redraw: this.#isTorn } };
     const winsize = this.#size === undefined ? {} : { winsize: this.#size };
+    const theme = this.#theme === undefined ? {} : { theme: this.#theme };
     return frame({
       case: "attach",
       value: {
@@ -91,8 +109,10 @@ export class Viewer {
         role: this.role,
         windowBytes: this.#credit.firstWindow(),
         inputSettled: BigInt(this.#input.settled),
+        historyLines: this.#historyLines,
         ...resume,
         ...winsize,
+        ...theme,
       },
     });
   }
@@ -107,8 +127,8 @@ export class Viewer {
     switch (kind.case) {
       case "output":
         return this.#output(now, Number(kind.value.offset), kind.value.data);
-      case "gap":
-        return this.#gap(Number(kind.value.from), Number(kind.value.to));
+      case "snapshot":
+        return this.#snapshot(now, kind.value);
       case "inputConfirmed":
         this.#input.handleConfirmed(Number(kind.value.offset));
         return [];
@@ -132,7 +152,7 @@ export class Viewer {
     }
   }
 
-  /** The screen has taken the next `bytes` of output. */
+  /** The screen has taken the next of the bytes that came; those of earlier connections first. */
   handleRendered(now: number, bytes: number): void {
     this.#credit.handleRendered(now, bytes);
   }
@@ -165,7 +185,7 @@ export class Viewer {
     if (request !== undefined) return request;
     const credit = this.#credit.poll(now);
     if (credit !== undefined) {
-      return frame({ case: "credit", value: { renderedOffset: BigInt(credit.renderedOffset), windowBytes: credit.windowBytes } });
+      return frame({ case: "credit", value: { renderedBytes: BigInt(credit.renderedBytes), windowBytes: credit.windowBytes } });
     }
     if (this.#pingDue === undefined || now < this.#pingDue) return undefined;
     this.#pingDue = now + VIEWER_PING_MS;
@@ -179,6 +199,24 @@ export class Viewer {
     if (this.#size?.rows === size.rows && this.#size.cols === size.cols) return;
     this.#size = size;
     this.#request({ case: "resize", value: { winsize: size } });
+  }
+
+  /** The colours of the viewer's terminal, for programs that ask. */
+  setTheme(theme: Theme): void {
+    const { foreground, background, cursor } = this.#theme ?? {};
+    if (theme.foreground === foreground && theme.background === background && theme.cursor === cursor) return;
+    this.#theme = theme;
+    this.#request({ case: "theme", value: theme });
+  }
+
+  /** How many lines of history a snapshot may bring, from the next attachment on. */
+  setHistoryLines(lines: number): void {
+    this.#historyLines = lines;
+  }
+
+  /** Asks for a snapshot with all lines, such as those that were skipped. */
+  requestSnapshot(): void {
+    this.#request({ case: "snapshotRequest", value: { historyLines: this.#historyLines } });
   }
 
   /** Takes the lease from whoever has it. */
@@ -238,6 +276,7 @@ export class Viewer {
     let dropped: ViewerEvent[] = [];
     if (this.#epoch !== undefined && !isSame) {
       events.push({ kind: "reset" });
+      this.#isTorn = false;
       // Keys that were meant for another shell could do harm in this one.
       dropped = this.#giveBack(Code.SESSION_ENDED);
       unknown = this.#input.beginAnew();
@@ -246,14 +285,14 @@ export class Viewer {
     if (unknown > 0) events.push({ kind: "input-unknown", bytes: unknown });
     this.#epoch = attached.epoch;
     this.#next = offset;
-    this.#liveOffset = Number(attached.liveOffset);
+    this.#part = 0;
     this.#number = attached.viewer;
     this.#mayWrite = attached.role === Role.WRITER;
     // Until the presence comes, at once, nobody knows who has the lease.
     this.#writer = undefined;
     this.#isAttached = true;
     this.#hasExited = false;
-    this.#credit.restart(offset);
+    this.#credit.restart();
     this.#pingDue = now;
     return [...events, ...dropped, { kind: "attached", attached }, ...attached.refused.flatMap((range) => this.#refused(range))];
   }
@@ -264,21 +303,22 @@ export class Viewer {
   }
 
   #output(now: number, offset: number, data: Uint8Array): ViewerEvent[] {
-    if (offset !== this.#next) throw protocol(`output ${offset} came where ${this.#next} was expected`);
-    const events: ViewerEvent[] = [];
-    const replay = Math.min(Math.max(this.#liveOffset - offset, 0), data.length);
-    if (replay > 0) events.push({ kind: "output", data: data.subarray(0, replay), live: false });
-    if (replay < data.length) events.push({ kind: "output", data: data.subarray(replay), live: true });
+    if (offset !== this.#next || this.#isTorn) throw protocol(`output ${offset} came where ${this.#next} was expected`);
     this.#next += data.length;
-    this.#credit.handleOutput(now, data.length);
-    return events;
+    this.#credit.handleBytes(now, data.length);
+    return [{ kind: "output", data }];
   }
 
-  #gap(from: number, to: number): ViewerEvent[] {
-    if (from !== this.#next || to < from) throw protocol(`a gap from ${from} came where ${this.#next} was expected`);
-    this.#next = to;
-    this.#credit.skip(to);
-    return [{ kind: "reset", gap: { from, to } }];
+  #snapshot(now: number, { part, parts, data, winsize, skipped, ...snapshot }: Snapshot): ViewerEvent[] {
+    const offset = Number(snapshot.offset);
+    if (part !== this.#part || part >= parts || offset < this.#next) throw protocol(`part ${part} of a snapshot at ${offset} came out of turn`);
+    const isLast = part + 1 === parts;
+    this.#credit.handleBytes(now, data.length);
+    this.#part = isLast ? 0 : part + 1;
+    this.#isTorn = !isLast;
+    if (isLast) this.#next = offset;
+    const size = winsize === undefined ? undefined : { rows: winsize.rows, cols: winsize.cols };
+    return [{ kind: "snapshot", data, part, parts, offset, size, skipped }];
   }
 
   #pong(now: number, stamp: number): ViewerEvent[] {

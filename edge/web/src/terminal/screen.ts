@@ -9,17 +9,20 @@ import { WebLinksAddon } from "@xterm/addon-web-links";
 import { WebglAddon } from "@xterm/addon-webgl";
 import { Terminal } from "@xterm/xterm";
 
+import { DEFAULT_HISTORY_LINES } from "../link/limits";
 import type { Size } from "../session/viewer";
 import { hasGraphicsCard } from "./graphics";
 import { isWebLink, openLink } from "./links";
+import { Lookback, type LookbackEvents } from "./lookback";
 import { mend } from "./mend.mjs";
 import { cleanPaste, pasteRisk, type PasteRisk } from "./paste";
-import { guardQueries } from "./queries";
+import { Picture } from "./picture";
+import { swallowQueries } from "./queries";
 import { searchMarks, terminalTheme, type Scheme } from "./themes";
 import { WholeCharacters } from "./whole";
 
-export interface ScreenEvents {
-  /** Keys, pastes, mouse and focus reports, answers to live queries. `byHand`: somebody pressed a key. */
+export interface ScreenEvents extends LookbackEvents {
+  /** Keys, pastes, mouse and focus reports. `byHand`: somebody pressed a key. */
   typed(bytes: Uint8Array, byHand: boolean): void;
   /** The size that would fill the room there is. */
   fitted(size: Size): void;
@@ -38,7 +41,6 @@ export interface ScreenLook {
 }
 
 const FONT = '"JetBrains Mono Variable", ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
-const SCROLLBACK_LINES = 10_000;
 const SMALLEST_FONT = 7;
 const FIT_DELAY_MS = 40;
 const RESET = new TextEncoder().encode("\x1bc");
@@ -50,17 +52,18 @@ export class Screen {
   readonly #search = new SearchAddon();
   readonly #encoder = new TextEncoder();
   readonly #whole = new WholeCharacters();
-  /** For each piece that is being parsed or waits: whether its queries are live. */
-  readonly #live: boolean[] = [];
+  readonly #picture: Picture;
+  readonly #lookback: Lookback;
   #webgl: WebglAddon | undefined;
   #host: HTMLElement | undefined;
   #observer: ResizeObserver | undefined;
   #fitTimer: ReturnType<typeof setTimeout> | undefined;
-  #answers = false;
   #ownSize = true;
   #size: Size | undefined;
   #fontSize: number;
   #scheme: Scheme;
+  /** What is searched for. */
+  #sought = "";
   #held: { key: "ctrl" | "alt"; used: () => void } | undefined;
 
   constructor(
@@ -88,7 +91,7 @@ export class Screen {
       linkHandler: { ...link, allowNonHttpProtocols: false },
       macOptionClickForcesSelection: true,
       overviewRuler: { width: 10 },
-      scrollback: SCROLLBACK_LINES,
+      scrollback: DEFAULT_HISTORY_LINES,
       screenReaderMode: look.screenReader,
       theme: terminalTheme(look.scheme),
     });
@@ -99,7 +102,9 @@ export class Screen {
     terminal.loadAddon(this.#fit);
     terminal.loadAddon(this.#search);
     terminal.loadAddon(new WebLinksAddon(link.activate, { hover: link.hover, leave: link.leave }));
-    guardQueries(terminal, () => this.#answers && this.#live[0] === true);
+    swallowQueries(terminal);
+    this.#picture = new Picture(terminal);
+    this.#lookback = new Lookback(terminal, events);
     terminal.onData((text) => this.#typed(this.#encoder.encode(text), !isReport(text)));
     terminal.onBinary((text) => this.#typed(Uint8Array.from(text, (c) => c.charCodeAt(0)), false));
     terminal.onBell(() => events.rang());
@@ -112,6 +117,7 @@ export class Screen {
     this.#terminal.open(host);
     this.#terminal.attachCustomKeyEventHandler(keys);
     host.addEventListener("paste", this.#pasted, true);
+    this.#lookback.open(host);
     this.#observer = new ResizeObserver(() => this.refit());
     this.#observer.observe(host);
     this.#markSize();
@@ -119,36 +125,46 @@ export class Screen {
   }
 
   /** Bytes of the session; `done` when they are on the screen. */
-  write(data: Uint8Array, live: boolean, done: () => void): void {
-    this.#live.push(live);
-    this.#terminal.write(this.#whole.take(data), () => {
-      this.#live.shift();
-      done();
-    });
+  write(data: Uint8Array, done: () => void): void {
+    this.#terminal.write(this.#whole.take(data), done);
   }
 
-  /** An empty terminal, after all that was written; with a line of ours when something was skipped. */
-  reset(note?: string): void {
+  /** An empty terminal, after all that was written. */
+  reset(): void {
     this.#whole.clear();
-    this.#own(RESET);
-    if (note !== undefined) this.#own(this.#encoder.encode(`\x1b[2m… ${note} …\x1b[0m\r\n`));
+    this.#terminal.write(RESET, () => this.#lookback.end(false));
+  }
+
+  /** An empty terminal of this size for a snapshot that is written next; what is in view stays until `drawn`. */
+  drawAnew(size: Size | undefined): void {
+    this.#whole.clear();
+    this.#then(() => {
+      this.#lookback.begin();
+      this.#picture.hold();
+    });
+    this.#terminal.write(RESET);
+    if (size !== undefined) this.resized(size);
+  }
+
+  /** All of a snapshot was written; with `skipped` it has no history. */
+  drawn(skipped: boolean): void {
+    this.#then(() => {
+      this.#lookback.end(skipped);
+      this.#picture.release();
+      if (this.#sought === "") return;
+      this.#search.clearDecorations();
+      this.find(this.#sought, true, false);
+    });
   }
 
   /** The session's size from here on in the stream. */
   resized(size: Size): void {
-    this.#live.push(false);
-    this.#terminal.write(NOTHING, () => {
-      this.#live.shift();
+    this.#then(() => {
       this.#size = size;
       this.#terminal.resize(size.cols, size.rows);
       this.#scale();
       this.#markSize();
     });
-  }
-
-  /** Whether queries of live output are ours to answer. */
-  setAnswers(answers: boolean): void {
-    this.#answers = answers;
   }
 
   /** Whether the session follows our size, or we follow the session's. */
@@ -248,12 +264,14 @@ export class Screen {
   }
 
   find(text: string, backwards: boolean, incremental: boolean): void {
+    this.#sought = text;
     const decorations = searchMarks(this.#scheme);
     if (backwards) this.#search.findPrevious(text, { decorations });
     else this.#search.findNext(text, { decorations, incremental });
   }
 
   endFind(): void {
+    this.#sought = "";
     this.#search.clearDecorations();
     this.#terminal.focus();
   }
@@ -266,9 +284,9 @@ export class Screen {
     this.#terminal.dispose();
   }
 
-  #own(bytes: Uint8Array): void {
-    this.#live.push(false);
-    this.#terminal.write(bytes, () => this.#live.shift());
+  /** Does something after all that was written. */
+  #then(what: () => void): void {
+    this.#terminal.write(NOTHING, what);
   }
 
   #typed(bytes: Uint8Array, byHand: boolean): void {
@@ -331,10 +349,10 @@ export class Screen {
   }
 }
 
-/** Reports of the terminal's own (focus, cursor position, attributes), not keys. */
+/** Reports of the terminal's own (focus, mouse), not keys. */
 function isReport(text: string): boolean {
   // eslint-disable-next-line no-control-regex
-  return /^\x1b(?:\[[IO]|\[[?>=<][\d;]*[a-zA-Z]|\[\d+(?:;\d+)*(?:R|n|c|\$y)|\[M|\]\d+;|P)/u.test(text);
+  return /^\x1b\[(?:[IO]$|<|M)/u.test(text);
 }
 
 /** What a terminal sends for a key while Ctrl or Alt is held. */

@@ -4,6 +4,8 @@
 
 import type { ITheme } from "@xterm/xterm";
 
+import type { Theme } from "../session/viewer";
+
 export type Scheme = "dark" | "light";
 
 const DARK: ITheme = {
@@ -73,4 +75,15 @@ export function searchMarks(scheme: Scheme): { matchBackground: string; matchOve
 
 export function terminalTheme(scheme: Scheme): ITheme {
   return scheme === "dark" ? DARK : LIGHT;
+}
+
+/** The colours that programs are told. */
+export function toldTheme(scheme: Scheme): Theme {
+  const { foreground, background, cursor } = terminalTheme(scheme);
+  return { foreground: rgb(foreground), background: rgb(background), cursor: rgb(cursor) };
+}
+
+/** 0xRRGGBB of "#rrggbb". */
+function rgb(colour = "#000000"): number {
+  return Number.parseInt(colour.slice(1), 16);
 }

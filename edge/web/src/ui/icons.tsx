@@ -20,6 +20,11 @@ export const CloseIcon = (): ReactNode => (
     <path d="M4 4l8 8M12 4l-8 8" />
   </Icon>
 );
+export const EarlierIcon = (): ReactNode => (
+  <Icon>
+    <path d="M3 3h10M8 13V6.5M4.8 9.7L8 6.5l3.2 3.2" />
+  </Icon>
+);
 export const PencilIcon = (): ReactNode => (
   <Icon>
     <path d="M3 13l.6-2.8L10.9 2.9l2.2 2.2-7.3 7.3zM9.3 4.5l2.2 2.2" />

@@ -27,6 +27,7 @@ export const COMMANDS: readonly PageCommand[] = [
   { id: "next", label: "Next tab", keys: "→", code: "ArrowRight", run: (app) => app.workspace.step(1) },
   { id: "previous", label: "Previous tab", keys: "←", code: "ArrowLeft", run: (app) => app.workspace.step(-1) },
   { id: "find", label: "Search in the terminal", keys: "F", code: "KeyF", run: (app) => app.searching.set(true) },
+  { id: "earlier", label: "Load earlier output", keys: undefined, code: undefined, run: (app) => app.workspace.current()?.askForSkipped() },
   { id: "list", label: "Go to the list of sessions", keys: "L", code: "KeyL", run: focusList },
   { id: "copy", label: "Copy the selection", keys: "C", code: "KeyC", run: copySelection },
   { id: "paste", label: "Paste", keys: "V", code: undefined, run: (app) => void paste(app) },

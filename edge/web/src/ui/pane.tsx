@@ -9,7 +9,7 @@ import type { Attachment } from "../session/attachment";
 import { displaySafe, spanText } from "../words";
 import { keyOf, type Tab } from "../workspace/workspace";
 import { useApp, useStore } from "./hooks";
-import { CloseIcon } from "./icons";
+import { CloseIcon, EarlierIcon } from "./icons";
 import { KeyRow } from "./key-row";
 import { isPageKey } from "./keys";
 import { PasteQuestion } from "./paste-question";
@@ -33,6 +33,7 @@ export function TerminalPane({ tab, active }: { tab: Tab; active: boolean }): Re
     >
       <div className="pane-body">
         <TerminalHost attachment={attachment} active={active} />
+        <Skipped attachment={attachment} />
         <Notices attachment={attachment} />
         {searching && <SearchBar attachment={attachment} />}
         <LinkTarget attachment={attachment} />
@@ -62,12 +63,29 @@ function TerminalHost({ attachment, active }: { attachment: Attachment; active: 
   return <div ref={place} className="screen" data-testid="screen" data-session={attachment.session} data-attached={attached} />;
 }
 
+/** Says that the lines above are not here, and brings them. */
+function Skipped({ attachment }: { attachment: Attachment }): ReactNode {
+  const { skipped, asked, exited } = useStore(attachment.status);
+  if (!skipped) return null;
+  const load = (): void => {
+    attachment.askForSkipped();
+    attachment.screen.focus();
+  };
+  return (
+    <button type="button" className="skipped" data-testid="skipped" data-asked={asked} disabled={exited} onClick={load}>
+      <EarlierIcon />
+      <span>{asked ? "Loading earlier output…" : exited ? "Earlier output is not here" : "Earlier output is not here yet"}</span>
+      {!asked && !exited && <span className="skipped-how">Scroll up to load</span>}
+    </button>
+  );
+}
+
 function Notices({ attachment }: { attachment: Attachment }): ReactNode {
   const { notices } = useStore(attachment.status);
   return (
     <div className="notices" role="log" aria-label="Notices">
-      {notices.map(({ id, kind, text }) => (
-        <div key={id} className="notice" data-testid={kind === "gap" ? "gap" : "input-notice"}>
+      {notices.map(({ id, text }) => (
+        <div key={id} className="notice" data-testid="input-notice">
           <span>{displaySafe(text)}</span>
           <button type="button" className="icon-button" aria-label="Dismiss" onClick={() => attachment.dismiss(id)}>
             <CloseIcon />

@@ -11,7 +11,10 @@ export function SearchBar({ attachment }: { attachment: Attachment }): ReactNode
   const field = useRef<HTMLInputElement>(null);
   const [text, setText] = useState("");
   const { found, current } = useStore(attachment.status).search;
-  useEffect(() => field.current?.focus(), []);
+  useEffect(() => {
+    field.current?.focus();
+    attachment.askForSkipped();
+  }, [attachment]);
   useEffect(() => () => attachment.screen.endFind(), [attachment]);
   const close = (): void => app.searching.set(false);
   const count = text === "" ? "" : found === 0 ? "nothing" : `${current + 1} of ${found}`;
@@ -26,11 +29,11 @@ export function SearchBar({ attachment }: { attachment: Attachment }): ReactNode
         spellCheck={false}
         onChange={(event) => {
           setText(event.target.value);
-          attachment.screen.find(event.target.value, false, true);
+          attachment.find(event.target.value, false, true);
         }}
         onKeyDown={(event) => {
           if (event.key === "Escape") close();
-          if (event.key === "Enter") attachment.screen.find(text, event.shiftKey, false);
+          if (event.key === "Enter") attachment.find(text, event.shiftKey, false);
         }}
       />
       <span className="search-count" aria-live="polite" data-testid="search-count">

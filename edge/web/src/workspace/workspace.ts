@@ -43,7 +43,7 @@ export class Workspace {
     private readonly signedOut: () => void,
   ) {
     const restyle = (): void => {
-      for (const attachment of this.#attachments.values()) attachment.screen.setLook(this.#screenLook());
+      for (const attachment of this.#attachments.values()) attachment.setLook(this.#screenLook());
     };
     look.look.subscribe(restyle);
     look.scheme.subscribe(restyle);

@@ -29,12 +29,12 @@ fn every_byte_of_a_big_file_arrives_at_a_viewer_that_keeps_up() {
     let holder = plan.start();
     let mut viewer = holder.writer();
     viewer.read_to_exit();
-    assert!(viewer.gaps.is_empty(), "{:?}", viewer.gaps);
+    assert!(viewer.skips.is_empty(), "{:?}", viewer.skips);
     assert_eq!(viewer.output.len(), 200_000 * 80 + 5);
 }
 
 #[test]
-fn a_viewer_that_stalls_does_not_stop_the_program_and_its_gap_is_named() {
+fn a_viewer_that_stalls_does_not_stop_the_program_and_is_moved_to_the_present() {
     let holder = Plan::script("echo ready; read x; seq 1 2000000; echo end").start();
     let mut viewer = holder.writer();
     viewer.credits = false;
@@ -44,7 +44,7 @@ fn a_viewer_that_stalls_does_not_stop_the_program_and_its_gap_is_named() {
     // It wakes up and gives credit again.
     viewer.credits = true;
     viewer.read_to_exit();
-    assert!(!viewer.gaps.is_empty());
+    assert!(!viewer.skips.is_empty());
     assert!(viewer.text().ends_with("2000000\r\nend\r\n"));
 }
 

@@ -37,6 +37,28 @@ fn the_answer_tells_the_running_session_and_files_are_private() {
 }
 
 #[test]
+fn socket_and_record_are_for_the_folder_s_group_too_where_the_daemon_is_another_user() {
+    let mut plan = Plan::new(&["/bin/cat"]);
+    plan.spec.daemon_uid = Some(4242);
+    let holder = plan.start();
+    assert_eq!(mode(&holder.socket()), 0o660);
+    assert_eq!(mode(&holder.state().join("record.pb")), 0o640);
+    assert_eq!(mode(&holder.state().join("holder.log")), 0o600);
+}
+
+#[test]
+fn the_shell_is_ended_before_its_holder_when_memory_runs_out() {
+    let own = |pid: &str| -> Option<i32> {
+        fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).ok()?.trim().parse().ok()
+    };
+    let Some(before) = own("self") else { return eprintln!("skipped: no such score here") };
+    let holder = Plan::script("cat /proc/self/oom_score_adj; exec cat").start();
+    let mut viewer = holder.writer();
+    viewer.read_until(&format!("{}\r\n", (before + 100).min(1000)));
+    assert_eq!(own(&holder.child.id().to_string()), Some(before), "the holder is as it was");
+}
+
+#[test]
 fn the_shell_has_exactly_the_environment_of_the_spec() {
     let mut plan = Plan::new(&["/usr/bin/env"]);
     plan.spec.environment = BTreeMap::from([("ONE".into(), "1".into()), ("TWO".into(), "a b=c".into())]);

@@ -49,6 +49,7 @@ impl Plan {
             created_unix_ms: 1,
             state_folder: text(&state),
             log_bytes: u32::try_from(limits::LOG_BYTES).expect("fits"),
+            history_lines: limits::DEFAULT_HISTORY_LINES,
             epoch: EPOCH,
             ..Default::default()
         };
@@ -149,6 +150,7 @@ impl Holder {
             resume,
             winsize: Some(pb::Winsize { rows: 24, cols: 80 }),
             window_bytes: limits::WINDOW_MAX_BYTES,
+            history_lines: limits::DEFAULT_HISTORY_LINES,
             ..Default::default()
         };
         self.attach(role, attach)
@@ -169,12 +171,14 @@ impl Holder {
                 next_input: attached.input_offset,
                 attached,
                 output: Vec::new(),
-                gaps: Vec::new(),
+                drawn: Vec::new(),
+                skips: Vec::new(),
                 exit: None,
                 confirmed: 0,
                 credits: true,
                 wire,
                 rendered: 0,
+                told: 0,
             },
             other => panic!("not attached: {other:?}"),
         }
@@ -275,7 +279,10 @@ pub(crate) struct Viewer {
     /// Offset of the first byte in `output`.
     pub(crate) start: u64,
     pub(crate) output: Vec<u8>,
-    pub(crate) gaps: Vec<pb::Gap>,
+    /// The last snapshot; `output` comes behind it.
+    pub(crate) drawn: Vec<u8>,
+    /// Output that it was moved over, from and to.
+    pub(crate) skips: Vec<(u64, u64)>,
     pub(crate) exit: Option<pb::Exit>,
     /// Input that was confirmed.
     pub(crate) confirmed: u64,
@@ -283,6 +290,7 @@ pub(crate) struct Viewer {
     /// Whether it gives credit for what it gets.
     pub(crate) credits: bool,
     rendered: u64,
+    told: u64,
 }
 
 impl Viewer {
@@ -301,12 +309,7 @@ impl Viewer {
         let kind = self.wire.frame()?;
         match &kind {
             server_frame::Kind::Output(output) => self.keep(output),
-            server_frame::Kind::Gap(gap) => {
-                assert_eq!(gap.from, self.end(), "a gap begins where the output ended");
-                self.gaps.push(*gap);
-                self.output.clear();
-                (self.start, self.rendered) = (gap.to, gap.to);
-            }
+            server_frame::Kind::Snapshot(snapshot) => self.draw(snapshot),
             server_frame::Kind::InputConfirmed(confirmed) => self.confirmed = confirmed.offset,
             server_frame::Kind::Exited(exited) => {
                 assert_eq!(exited.offset, self.end(), "the end comes after the last byte");
@@ -320,10 +323,27 @@ impl Viewer {
     fn keep(&mut self, output: &pb::Output) {
         assert_eq!(output.offset, self.end(), "output is without hole or doubling");
         self.output.extend_from_slice(&output.data);
-        if self.credits && self.end() - self.rendered >= 32 * 1024 {
-            self.rendered = self.end();
-            let credit =
-                pb::Credit { rendered_offset: self.rendered, window_bytes: limits::WINDOW_MAX_BYTES };
+        self.rendered(output.data.len());
+    }
+
+    fn draw(&mut self, snapshot: &pb::Snapshot) {
+        if snapshot.part == 0 {
+            self.drawn.clear();
+            if snapshot.skipped {
+                self.skips.push((self.end(), snapshot.offset));
+            }
+            self.output.clear();
+            self.start = snapshot.offset;
+        }
+        self.drawn.extend_from_slice(&snapshot.data);
+        self.rendered(snapshot.data.len());
+    }
+
+    fn rendered(&mut self, bytes: usize) {
+        self.rendered += bytes as u64;
+        if self.credits && self.rendered - self.told >= 32 * 1024 {
+            self.told = self.rendered;
+            let credit = pb::Credit { rendered_bytes: self.told, window_bytes: limits::WINDOW_MAX_BYTES };
             // The holder may be gone by now; what it sent is still read.
             let mut framed = BytesMut::new();
             framing::put(&mut framed, &frame(client_frame::Kind::Credit(credit)));
@@ -335,8 +355,9 @@ impl Viewer {
         self.start + self.output.len() as u64
     }
 
+    /// What was drawn, and what came behind it, as text.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.output).into_owned()
+        plain(&self.drawn) + &String::from_utf8_lossy(&self.output)
     }
 
     /// Waits until the output has `wanted`.
@@ -369,8 +390,29 @@ impl Viewer {
 
     /// Where it would go on after a reconnect.
     pub(crate) fn resume(&self) -> Option<pb::Resume> {
-        Some(pb::Resume { epoch: self.attached.epoch, offset: self.end() })
+        Some(pb::Resume { epoch: self.attached.epoch, offset: self.end(), redraw: false })
     }
+}
+
+/// The text of a snapshot of plain lines: without its sequences, and with the
+/// end of the last line where the cursor stands below it.
+fn plain(snapshot: &[u8]) -> String {
+    let snapshot = String::from_utf8_lossy(snapshot);
+    let mut pieces = snapshot.split("\x1b[");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    let mut row = 0;
+    for piece in pieces {
+        let end = piece.find(|c: char| c.is_ascii_alphabetic()).expect("a whole sequence");
+        let (parameters, rest) = piece.split_at(end);
+        if rest.starts_with('H') {
+            row = parameters.split(';').next().and_then(|row| row.parse().ok()).unwrap_or(1);
+        }
+        text.push_str(&rest[1..]);
+    }
+    while text.matches("\r\n").count() + 1 < row {
+        text.push_str("\r\n");
+    }
+    text
 }
 
 pub(crate) fn frame(kind: client_frame::Kind) -> pb::ClientFrame {

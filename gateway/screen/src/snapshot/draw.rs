@@ -90,6 +90,16 @@ impl Drawing {
         self.show(Shown::default());
     }
 
+    /// Whether nothing was told to the terminal yet.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Whether a row was drawn on this screen or above it.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
     /// Another screen is drawn from its top.
     pub(super) fn begin(&mut self) {
         (self.has_begun, self.x, self.has_wrapped) = (false, 0, false);

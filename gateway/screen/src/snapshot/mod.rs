@@ -77,7 +77,11 @@ impl Terminal {
         if is_cut {
             drawing.begin_with_cut_line();
         }
-        drawing.last_rows(buffer.rows.iter().map(|row| self.drawn(row)), &self.pool);
+        // Rows that nothing was printed to are there, unless others have to
+        // scroll out.
+        let printed = buffer.rows.iter().rposition(|row| !row.is_blank()).map_or(0, |last| last + 1);
+        let count = if drawing.has_begun() { buffer.rows.len() } else { printed };
+        drawing.last_rows(buffer.rows.iter().take(count).map(|row| self.drawn(row)), &self.pool);
     }
 
     fn drawn<'a>(&self, row: &'a Row) -> (bool, &'a [Cell]) {
@@ -180,8 +184,8 @@ impl Terminal {
             }
             drawing.put_fmt(format_args!("rgb:{red:02x}/{green:02x}/{blue:02x}\x1b\\"));
         }
-        if !self.title.is_empty() {
-            drawing.put_fmt(format_args!("\x1b]2;{}\x1b\\", self.title));
+        if !self.raw_title.is_empty() {
+            drawing.put_fmt(format_args!("\x1b]2;{}\x1b\\", self.raw_title));
         }
     }
 
@@ -200,6 +204,8 @@ impl Terminal {
         let top = if self.modes.origin { buffer.top } else { 0 };
         let y = buffer.y.saturating_sub(top);
         match joint {
+            // An empty terminal has its cursor there.
+            None if drawing.is_empty() && (buffer.x, y) == (0, 0) => {}
             Some((at, _)) => drawing.go_to(at, y),
             None if is_restored => self.put_cursor_of_other(buffer, y, drawing),
             None => self.put_cursor(buffer, y, drawing),
