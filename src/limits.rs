@@ -60,6 +60,9 @@ pub const RESUME_BYTES: u64 = 256 * 1024;
 /// Output that waits for a viewer that does not write, bytes, beside its
 /// window; with more it is moved to the present.
 pub const LOOKER_BACKLOG: u64 = 256 * 1024;
+/// Output that waits for a viewer that interrupts the program, bytes; with more
+/// it is moved to the present.
+pub const INTERRUPT_BACKLOG: u64 = 16 * 1024;
 /// Lines of history that a session may keep and a snapshot may bring.
 pub const HISTORY_LINES: u32 = 200_000;
 /// Lines that a session keeps and a viewer asks for where nobody says another

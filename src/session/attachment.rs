@@ -40,6 +40,8 @@ pub(super) struct Attachment {
     resizes: VecDeque<pb::Resized>,
     /// There were more of them than are kept.
     has_lost_sizes: bool,
+    /// Who types has interrupted the program whose output waits here.
+    has_interrupted: bool,
     has_told_exit: bool,
 }
 
@@ -93,6 +95,7 @@ impl Attachment {
             wished: None,
             resizes: VecDeque::new(),
             has_lost_sizes: false,
+            has_interrupted: false,
             has_told_exit: false,
         }
     }
@@ -201,18 +204,29 @@ impl Attachment {
         self.wished = Some(lines.min(limits::HISTORY_LINES));
     }
 
+    /// The viewer has typed what interrupts a program: of the output that waits
+    /// it wants the end.
+    pub(super) fn interrupt(&mut self, log: &OutputLog) {
+        self.has_interrupted = self.backlog(log) > limits::INTERRUPT_BACKLOG;
+    }
+
     /// The snapshot that is to be begun now: one that the viewer has asked for,
-    /// or one that moves it to the present. Half of its window has to be free:
-    /// who digests slowly is not sent one after the other.
+    /// or one that moves it to the present. Half of its window has to be free,
+    /// unless it waits for the end: who digests slowly is not sent one after the
+    /// other.
     pub(super) fn due_snapshot(&self, log: &OutputLog, writer: Option<ViewerId>) -> Option<Due> {
-        if self.has_told_exit || !self.snapshot.is_empty() || self.sent - self.rendered >= self.window / 2 {
+        let free = self.window.saturating_sub(self.sent - self.rendered);
+        let is_waiting = self.has_interrupted && self.backlog(log) > limits::INTERRUPT_BACKLOG;
+        let needed = if is_waiting { 1 } else { self.window / 2 };
+        if self.has_told_exit || !self.snapshot.is_empty() || free < needed {
             return None;
         }
         if let Some(history_lines) = self.wished {
             return Some(Due { history_lines, skipped: false });
         }
         let cannot_go_on = self.cursor < log.start() || self.has_lost_sizes;
-        (cannot_go_on || self.is_behind(log, writer)).then_some(Due { history_lines: 0, skipped: true })
+        (cannot_go_on || is_waiting || self.is_behind(log, writer))
+            .then_some(Due { history_lines: 0, skipped: true })
     }
 
     /// Whether it is so far behind that it is moved to the present. The PTY
@@ -231,6 +245,7 @@ impl Attachment {
         }
         self.cursor = end;
         self.wished = None;
+        self.has_interrupted = false;
         self.resizes.clear();
         self.has_lost_sizes = false;
         let data = Bytes::from(data);
@@ -272,6 +287,7 @@ impl Attachment {
         let offset = self.cursor;
         self.cursor += data.len() as u64;
         self.sent += data.len() as u64;
+        self.has_interrupted &= self.cursor < log.end();
         // A confirmation travels with the echo rather than alone before it.
         if self.news.confirmed.is_some() {
             (self.news.confirm_at, self.news.confirm_is_due) = (None, true);

@@ -35,6 +35,10 @@ use crate::{
     pb::{self, Code, client_frame},
 };
 
+/// What a terminal makes signals of unless a program says otherwise: INTR, QUIT
+/// and SUSP of termios(3).
+const INTERRUPTS: [u8; 3] = [0x03, 0x1c, 0x1a];
+
 /// Time since the holder began.
 pub type Time = Duration;
 
@@ -385,6 +389,9 @@ impl<S: Screen> Session<S> {
         let Some(attachment) = self.attachments.get_mut(&conn) else {
             return Ok(());
         };
+        if may_type && input.data.iter().any(|byte| INTERRUPTS.contains(byte)) {
+            attachment.interrupt(&self.log);
+        }
         if let Some(range) = refused {
             if attachment.news.refused.len() >= limits::REFUSALS_UNTOLD {
                 return Err(Refusal::new(

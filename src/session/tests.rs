@@ -186,6 +186,32 @@ fn a_viewer_that_falls_out_of_the_log_is_moved_and_may_ask_for_the_lines_between
 }
 
 #[test]
+fn who_interrupts_a_flood_is_moved_to_its_end_as_soon_as_there_is_credit() {
+    let mut session = session(limits::LOG_BYTES);
+    attach_with(&mut session, A, pb::Attach { window_bytes: 0, ..first_frame(1) }).expect("is accepted");
+    frames(&mut session, NOW, A);
+    session.handle_output(NOW, &[b'x'; 60_000]);
+    frames(&mut session, NOW, A);
+    send(&mut session, A, input(0, b"a")).expect("taken");
+    send(&mut session, A, client_frame::Kind::Credit(credit(10_000))).expect("was sent");
+    let typed = frames(&mut session, NOW, A);
+    assert_eq!((snapshots(&typed).len(), output(&typed).is_empty()), (0, false), "another key moves nobody");
+    send(&mut session, A, input(1, b"\x03")).expect("taken");
+    assert_eq!(snapshots(&frames(&mut session, NOW, A)).len(), 0, "no credit");
+    session.handle_output(NOW, b"^C");
+    send(&mut session, A, client_frame::Kind::Credit(credit(10_010))).expect("was sent");
+    let moved = frames(&mut session, NOW, A);
+    assert_eq!(snapshots(&moved), [snapshot(60_002, "60002 bytes, 0 lines", true)]);
+    session.handle_output(NOW, &[b'x'; 20_000]);
+    send(&mut session, A, client_frame::Kind::Credit(credit(30_000))).expect("was sent");
+    assert_eq!(snapshots(&frames(&mut session, NOW, A)).len(), 0, "once");
+}
+
+fn credit(rendered_bytes: u64) -> pb::Credit {
+    pb::Credit { rendered_bytes, window_bytes: 0 }
+}
+
+#[test]
 fn what_a_program_asks_the_terminal_is_answered_once_and_in_its_turn() {
     let mut session = session(1024);
     session.handle_output(NOW, b"?");
