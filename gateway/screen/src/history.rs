@@ -260,7 +260,7 @@ impl<'a> Kept<'a> {
 
 /// The cells of rows of a width, for rows of another: the empty cell at the end
 /// of a row is none of the line's when a wide character did not fit there.
-fn joined(mut cells: Vec<Cell>, old: usize, new: usize) -> Vec<Cell> {
+fn joined(cells: Vec<Cell>, old: usize, new: usize) -> Vec<Cell> {
     if old == new || cells.len() <= old {
         return cells;
     }
@@ -268,11 +268,8 @@ fn joined(mut cells: Vec<Cell>, old: usize, new: usize) -> Vec<Cell> {
         let next = cells.get(at + 1).is_some_and(|next| next.width() == 2);
         next && at % old == old - 1 && !cells[at].has_content() && cells[at].width() == 1
     };
-    let left_over: Vec<usize> = (0..cells.len()).filter(|at| is_left_over(*at, &cells)).collect();
-    for at in left_over.into_iter().rev() {
-        cells.remove(at);
-    }
-    cells
+    let kept = (0..cells.len()).filter(|at| !is_left_over(*at, &cells)).map(|at| cells[at]);
+    kept.collect()
 }
 
 /// The cells of a line.
