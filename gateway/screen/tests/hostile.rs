@@ -192,3 +192,11 @@ fn a_program_that_asks_without_end_is_answered_within_bounds() {
     model.feed(b"\x1b[5n");
     assert_eq!(model.take_answers(), b"\x1b[0n", "and goes on to be answered");
 }
+
+#[test]
+fn a_wide_character_that_did_not_fit_takes_none_away_from_the_snapshot() {
+    let narrow = Winsize { rows: 1, cols: 2 };
+    let model = fed(narrow, "\u{1f600}\x1b[?7l\u{65e5}".as_bytes());
+    let restored = fed(narrow, &model.snapshot(0));
+    assert!(String::from_utf8_lossy(&restored.snapshot(0)).contains('\u{1f600}'));
+}
