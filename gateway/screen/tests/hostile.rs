@@ -200,3 +200,11 @@ fn a_wide_character_that_did_not_fit_takes_none_away_from_the_snapshot() {
     let restored = fed(narrow, &model.snapshot(0));
     assert!(String::from_utf8_lossy(&restored.snapshot(0)).contains('\u{1f600}'));
 }
+
+#[test]
+fn a_link_over_many_rows_of_wide_characters_is_told_once() {
+    let narrow = Winsize { rows: 2, cols: 3 };
+    let output = format!("\x1b]8;;http://{}\x07\u{65e5}\x1b[999b", "h".repeat(4000));
+    let snapshot = fed(narrow, output.as_bytes()).snapshot(u32::MAX);
+    assert!(snapshot.len() < 40_000, "{} bytes", snapshot.len());
+}
