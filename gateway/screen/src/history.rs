@@ -21,6 +21,9 @@ const BYTES_FOR_EACH: usize = 400;
 const LEAST_BYTES: usize = 1024 * 1024;
 /// Bytes of one line; a longer one goes on as another line.
 const LINE_BYTES: usize = 64 * 1024;
+/// The same in cells: empty ones take no bytes, and a size that changes to and
+/// fro makes more and more of them.
+const LINE_CELLS: u32 = 64 * 1024;
 /// What the books of one line cost, bytes.
 const OVERHEAD: usize = 40;
 
@@ -83,7 +86,8 @@ impl History {
         if self.most == 0 {
             return;
         }
-        let goes_on = row.wrapped && self.last.as_ref().is_some_and(|last| last.bytes.len() < LINE_BYTES);
+        let has_room = |last: &Open| last.bytes.len() < LINE_BYTES && last.cells < LINE_CELLS;
+        let goes_on = row.wrapped && self.last.as_ref().is_some_and(has_room);
         if !goes_on {
             self.close();
         }

@@ -208,3 +208,13 @@ fn a_link_over_many_rows_of_wide_characters_is_told_once() {
     let snapshot = fed(narrow, output.as_bytes()).snapshot(u32::MAX);
     assert!(snapshot.len() < 40_000, "{} bytes", snapshot.len());
 }
+
+#[test]
+fn a_long_line_does_not_grow_without_end_as_the_terminal_becomes_wider_and_narrower() {
+    let mut model = Model::new(Winsize { rows: 6, cols: 20 }, 4);
+    model.feed(b"x\x1b[65536b");
+    model.resize(Winsize { rows: 1, cols: 1000 });
+    model.resize(Winsize { rows: 1, cols: 3 });
+    let length = model.snapshot(u32::MAX).len();
+    assert!(length < 2 * 1024 * 1024, "{length} bytes");
+}
