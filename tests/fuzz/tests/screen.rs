@@ -11,6 +11,8 @@ use terminal::{Piece, WORDS};
 const HISTORY: u32 = 20;
 /// A line of the history that goes on without end is cut at this, bytes.
 const LINE_BYTES: usize = 66 * 1024;
+/// Bytes that draw the place where a row of such a line ends.
+const ROW_BYTES: usize = 32;
 /// Bytes that draw one cell at most, beside what the input brought itself:
 /// every attribute told, and 16 code points.
 const CELL_BYTES: usize = 256;
@@ -69,8 +71,8 @@ fn within_bounds(input: &[u8], first: Winsize, pieces: &[Piece<'_>], seen: &Seen
     };
     let last = pieces.iter().rev().find_map(size_of).unwrap_or(first);
     let cells = last.rows as usize * last.cols.max(2) as usize;
-    // A link of the input can be on each cell.
-    let most = (HISTORY as usize + 1) * LINE_BYTES + cells * CELL_BYTES + 8 * input.len() + 1024;
+    let line = LINE_BYTES + LINE_BYTES / last.cols.max(2) as usize * ROW_BYTES;
+    let most = (HISTORY as usize + 1) * line + cells * CELL_BYTES + 8 * input.len() + 1024;
     assert!(seen.snapshot.len() <= most, "a large snapshot: {} bytes of {most}", seen.snapshot.len());
     assert!(seen.answers.len() <= ANSWER_BYTES, "many answers: {}", seen.answers.len());
     assert!(seen.title.chars().count() <= TITLE_CHARS, "a long title: {:?}", seen.title);
