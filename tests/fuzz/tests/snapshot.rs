@@ -9,7 +9,7 @@ use chatcode_screen::Model;
 use terminal::{Piece, WORDS};
 
 const HISTORY: u32 = 10_000;
-const TARGET: Target = Target { name: "snapshot", words: WORDS, usual: 3000, case };
+const TARGET: Target = Target { name: "snapshot", words: WORDS, usual: 500, case };
 
 #[test]
 fn a_screen_that_a_snapshot_brought_back_goes_on_as_the_first_one() {
