@@ -105,6 +105,10 @@ faults COUNT="200":
 differential SEEDS="20000": web-deps
     CHATCODE_DIFFERENTIAL_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-screen --test differential -- --nocapture
 
+# Hostile bytes for screen, snapshot or frames, for this long; what goes wrong is left in tests/fuzz/corpus.
+fuzz TARGET MINUTES="10":
+    CHATCODE_FUZZ_MINUTES={{MINUTES}} cargo test --profile fuzz --locked -p chatcode-fuzz --test {{TARGET}} -- --nocapture
+
 # The gateway on a real systemd, in a container, or with --vm in an emulated machine (root and Debian's archive are needed).
 systemd *ARGS:
     cargo build --locked -p chatcode-gateway -p chatcode-holder -p chatcode-spawner

@@ -22,6 +22,10 @@ use crate::{
     session::Time,
 };
 
+/// The last number at which a holder may let input begin, far from the end of
+/// all numbers; one that forgot a viewer begins a little beyond the half.
+const LAST_INPUT: u64 = u64::MAX / 4 * 3;
+
 /// What a person is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -354,6 +358,12 @@ impl Viewer {
                 format!("frames of version {} were not offered; update the older program", attached.version),
             ));
         }
+        if attached.input_offset > LAST_INPUT {
+            return Err(Refusal::new(
+                Code::Protocol,
+                format!("nothing can be typed behind the number {}", attached.input_offset),
+            ));
+        }
         if attached.epoch == self.epoch && attached.offset != self.next {
             return Err(Refusal::new(
                 Code::Protocol,
@@ -370,8 +380,13 @@ impl Viewer {
                 format!("output {} came where {} was expected", output.offset, self.next),
             ));
         }
-        self.next += output.data.len() as u64;
-        self.credit.handle_bytes(now, output.data.len() as u64);
+        let length = output.data.len() as u64;
+        let Some(next) = self.next.checked_add(length) else {
+            let words = format!("output {} goes beyond the last number there is", output.offset);
+            return Err(Refusal::new(Code::Protocol, words));
+        };
+        self.next = next;
+        self.credit.handle_bytes(now, length);
         Ok(vec![Event::Output(output.data)])
     }
 

@@ -21,6 +21,9 @@ const BYTES_FOR_EACH: usize = 400;
 const LEAST_BYTES: usize = 1024 * 1024;
 /// Bytes of one line; a longer one goes on as another line.
 const LINE_BYTES: usize = 64 * 1024;
+/// The same in cells: empty ones take no bytes, and a size that changes to and
+/// fro makes more and more of them.
+const LINE_CELLS: u32 = 64 * 1024;
 /// What the books of one line cost, bytes.
 const OVERHEAD: usize = 40;
 
@@ -83,7 +86,8 @@ impl History {
         if self.most == 0 {
             return;
         }
-        let goes_on = row.wrapped && self.last.as_ref().is_some_and(|last| last.bytes.len() < LINE_BYTES);
+        let has_room = |last: &Open| last.bytes.len() < LINE_BYTES && last.cells < LINE_CELLS;
+        let goes_on = row.wrapped && self.last.as_ref().is_some_and(has_room);
         if !goes_on {
             self.close();
         }
@@ -260,7 +264,7 @@ impl<'a> Kept<'a> {
 
 /// The cells of rows of a width, for rows of another: the empty cell at the end
 /// of a row is none of the line's when a wide character did not fit there.
-fn joined(mut cells: Vec<Cell>, old: usize, new: usize) -> Vec<Cell> {
+fn joined(cells: Vec<Cell>, old: usize, new: usize) -> Vec<Cell> {
     if old == new || cells.len() <= old {
         return cells;
     }
@@ -268,11 +272,8 @@ fn joined(mut cells: Vec<Cell>, old: usize, new: usize) -> Vec<Cell> {
         let next = cells.get(at + 1).is_some_and(|next| next.width() == 2);
         next && at % old == old - 1 && !cells[at].has_content() && cells[at].width() == 1
     };
-    let left_over: Vec<usize> = (0..cells.len()).filter(|at| is_left_over(*at, &cells)).collect();
-    for at in left_over.into_iter().rev() {
-        cells.remove(at);
-    }
-    cells
+    let kept = (0..cells.len()).filter(|at| !is_left_over(*at, &cells)).map(|at| cells[at]);
+    kept.collect()
 }
 
 /// The cells of a line.

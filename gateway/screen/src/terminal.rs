@@ -310,21 +310,24 @@ impl Terminal {
 }
 
 /// Cuts the cells of a line into rows.
-pub(crate) fn cut(mut cells: Vec<Cell>, cols: usize) -> VecDeque<Row> {
-    let mut rows = VecDeque::new();
+pub(crate) fn cut(cells: Vec<Cell>, cols: usize) -> VecDeque<Row> {
+    let mut rows = VecDeque::with_capacity(cells.len() / cols + 1);
+    let mut rest = &cells[..];
     loop {
-        let mut length = cells.len().min(cols);
+        let mut length = rest.len().min(cols);
         // A wide character stays whole.
-        if cells.len() > cols && cells[cols - 1].width() == 2 {
+        if rest.len() > cols && rest[cols - 1].width() == 2 {
             length = cols - 1;
         }
-        let rest = cells.split_off(length);
+        let (first, behind) = rest.split_at(length);
+        let mut cells = Vec::with_capacity(cols);
+        cells.extend_from_slice(first);
         cells.resize(cols, Cell::BLANK);
         rows.push_back(Row { cells, wrapped: !rows.is_empty() });
-        if rest.is_empty() {
+        if behind.is_empty() {
             return rows;
         }
-        cells = rest;
+        rest = behind;
     }
 }
 
@@ -334,4 +337,19 @@ pub(crate) fn columns(winsize: pb::Winsize) -> usize {
 
 pub(crate) fn rows(winsize: pb::Winsize) -> usize {
     (winsize.rows as usize).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_takes_no_more_memory_as_rows_than_its_cells() {
+        let line = vec![Cell::of(u32::from(b'y'), 1, Look::default()); 10_000];
+        let rows = cut(line, 2);
+        assert_eq!(rows.len(), 5_000);
+        assert!(rows.iter().skip(1).all(|row| row.wrapped));
+        let kept: usize = rows.iter().map(|row| row.cells.capacity()).sum();
+        assert!(kept <= 20_000, "room for {kept} cells");
+    }
 }

@@ -192,3 +192,29 @@ fn a_program_that_asks_without_end_is_answered_within_bounds() {
     model.feed(b"\x1b[5n");
     assert_eq!(model.take_answers(), b"\x1b[0n", "and goes on to be answered");
 }
+
+#[test]
+fn a_wide_character_that_did_not_fit_takes_none_away_from_the_snapshot() {
+    let narrow = Winsize { rows: 1, cols: 2 };
+    let model = fed(narrow, "\u{1f600}\x1b[?7l\u{65e5}".as_bytes());
+    let restored = fed(narrow, &model.snapshot(0));
+    assert!(String::from_utf8_lossy(&restored.snapshot(0)).contains('\u{1f600}'));
+}
+
+#[test]
+fn a_link_over_many_rows_of_wide_characters_is_told_once() {
+    let narrow = Winsize { rows: 2, cols: 3 };
+    let output = format!("\x1b]8;;http://{}\x07\u{65e5}\x1b[999b", "h".repeat(4000));
+    let snapshot = fed(narrow, output.as_bytes()).snapshot(u32::MAX);
+    assert!(snapshot.len() < 40_000, "{} bytes", snapshot.len());
+}
+
+#[test]
+fn a_long_line_does_not_grow_without_end_as_the_terminal_becomes_wider_and_narrower() {
+    let mut model = Model::new(Winsize { rows: 6, cols: 20 }, 4);
+    model.feed(b"x\x1b[65536b");
+    model.resize(Winsize { rows: 1, cols: 1000 });
+    model.resize(Winsize { rows: 1, cols: 3 });
+    let length = model.snapshot(u32::MAX).len();
+    assert!(length < 2 * 1024 * 1024, "{length} bytes");
+}

@@ -176,7 +176,10 @@ impl Drawing {
 
     fn row(&mut self, wrapped: bool, cells: &[Cell], next: Option<&[Cell]>, pool: &Pool) {
         if self.has_wrapped {
-            self.plain();
+            // Of a look, only the background comes where something is erased.
+            if self.shown.as_ref().is_none_or(Shown::has_back) {
+                self.plain();
+            }
             // EL ends the wrapping of a row, ECH does not.
             match wrapped {
                 true => _ = write!(self.out, "\r\x1b[{}X", self.cols),

@@ -271,8 +271,10 @@ impl Terminal {
         let Joint { width, typed } = self.joint?;
         let buffer = self.shown();
         if width == 2 && !self.modes.wrap && buffer.x + 1 == self.cols {
-            // It did not fit, and was not printed then either.
-            return Some((buffer.x, typed.to_string()));
+            // It did not fit, and was not printed then either. Behind the first
+            // half of another it cannot be tried again: that one would go.
+            let is_free = buffer.rows[buffer.y].width(buffer.x - 1) < 2;
+            return is_free.then(|| (buffer.x, typed.to_string()));
         }
         let at = buffer.x.checked_sub(usize::from(width))?;
         let cell = *buffer.rows[buffer.y].cells.get(at)?;
