@@ -68,6 +68,11 @@ pub const DEFAULT_HISTORY_LINES: u32 = 10_000;
 /// A snapshot, bytes; a larger one brings fewer lines of history. The screen
 /// alone always comes whole.
 pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
+/// While output goes on, a holder saves the screen at most this often; so much
+/// of it is lost with the machine's power.
+pub const SCREEN_SAVE: Duration = Duration::from_secs(30);
+/// Bytes of a saved screen's file; a larger one is not read.
+pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 16 * 1024 * 1024;
 /// Sizes that a viewer has still to be told; one that would have to be told
 /// more is drawn anew.
 pub const RESIZES_UNTOLD: usize = 64;

@@ -53,6 +53,7 @@ impl Holder {
         if self.signals.told_to_end() {
             self.note("told to end");
             self.hurried = true;
+            self.keep_screen(now);
             self.end(now, false);
         }
         if self.signals.child_changed() {
@@ -93,6 +94,8 @@ impl Holder {
         self.exit = Some(reaped.exit);
         self.session.handle_exit(now, reaped.exit);
         self.leaves = Some(if self.hurried { now } else { now + limits::LINGER });
+        // Whoever reads the end in the record finds the screen.
+        self.keep_screen(now);
         self.keep_record();
         self.changed = true;
     }

@@ -11,6 +11,7 @@ mod detach;
 mod ending;
 mod event_loop;
 mod holder;
+mod last_screen;
 mod life;
 mod log;
 mod memory;

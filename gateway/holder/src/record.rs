@@ -8,10 +8,9 @@ use std::{
 };
 
 use chatcode_proto::pb;
-use prost::Message as _;
+use prost::Message;
 
 const FILE: &str = "record.pb";
-const ASIDE: &str = "record.pb.new";
 
 /// Writes the record into `folder`, 0600, or 0640 for the folder's group when it
 /// is `shared` with the daemon's, aside and then renamed: a reader
@@ -22,7 +21,15 @@ const ASIDE: &str = "record.pb.new";
 /// I/O errors; the old record then stands.
 pub(crate) fn write(folder: &Path, session: pb::Session, shared: bool) -> io::Result<()> {
     let record = pb::HolderRecord { session: Some(session), pid: std::process::id() };
-    let aside = folder.join(ASIDE);
+    put(folder, FILE, &record, shared)
+}
+
+/// Writes a message into the file `name` as [`write`] does.
+///
+/// # Errors
+/// I/O errors; the old file then stands.
+pub(crate) fn put(folder: &Path, name: &str, message: &impl Message, shared: bool) -> io::Result<()> {
+    let aside = folder.join(format!("{name}.new"));
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -31,8 +38,8 @@ pub(crate) fn write(folder: &Path, session: pb::Session, shared: bool) -> io::Re
     if shared {
         file.set_permissions(Permissions::from_mode(0o640))?;
     }
-    file.write_all(&record.encode_to_vec())?;
-    fs::rename(aside, folder.join(FILE))
+    file.write_all(&message.encode_to_vec())?;
+    fs::rename(aside, folder.join(name))
 }
 
 #[cfg(test)]
@@ -54,6 +61,6 @@ mod tests {
         assert_eq!(mode(), 0o600);
         write(folder.path(), pb::Session::default(), true).expect("is written");
         assert_eq!(mode(), 0o640, "the daemon's group reads it");
-        assert!(!folder.path().join(ASIDE).exists());
+        assert!(!folder.path().join("record.pb.new").exists());
     }
 }
