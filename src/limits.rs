@@ -73,6 +73,9 @@ pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
 pub const SCREEN_SAVE: Duration = Duration::from_secs(30);
 /// Bytes of a saved screen's file; a larger one is not read.
 pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 16 * 1024 * 1024;
+/// Saved screens that one gateway shows at once, each in memory as a whole; one
+/// more is refused with `LIMIT`.
+pub const SAVED_SCREENS_SHOWN: usize = 8;
 /// Sizes that a viewer has still to be told; one that would have to be told
 /// more is drawn anew.
 pub const RESIZES_UNTOLD: usize = 64;

@@ -168,6 +168,11 @@ impl Places {
         self.session(id).join("holder.sock")
     }
 
+    /// The last screen that a session's holder saved.
+    pub(crate) fn screen(&self, id: &SessionId) -> PathBuf {
+        self.session(id).join("screen.pb")
+    }
+
     /// What a session's holder keeps on disk.
     pub(crate) fn record(&self, id: &SessionId) -> PathBuf {
         self.session(id).join("record.pb")

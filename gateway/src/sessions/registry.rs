@@ -16,7 +16,11 @@ use chatcode_proto::{
     pb::{self, Code, SessionState, holder_request::Verb, sessions_watch_response::Event},
 };
 use futures_util::{StreamExt as _, stream};
-use tokio::{process::Child, sync::broadcast, time::timeout};
+use tokio::{
+    process::Child,
+    sync::{Semaphore, broadcast},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -28,6 +32,7 @@ use super::{
 use crate::{
     config::Places,
     holder_client::{HolderConnection, HolderError, connect},
+    last_screen::Saved,
     shell::order::Order,
 };
 
@@ -43,6 +48,8 @@ pub(crate) struct Registry {
     proofs: Mutex<HashMap<SessionId, Arc<Proof>>>,
     starter: Starter,
     places: Places,
+    /// Places for viewers of saved screens.
+    screens_shown: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -55,6 +62,7 @@ impl Registry {
             proofs: Mutex::default(),
             starter,
             places,
+            screens_shown: Arc::new(Semaphore::new(limits::SAVED_SCREENS_SHOWN)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
@@ -213,6 +221,26 @@ impl Registry {
             Err(HolderError::Gone) => Err(self.why_gone(&id)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The last screen of a session that has ended and whose holder is gone;
+    /// `None` when none was saved.
+    ///
+    /// # Errors
+    /// `LIMIT`.
+    pub(crate) async fn last_screen(&self, id: SessionId) -> Result<Option<Saved>, Refusal> {
+        let session = self.get(&id)?;
+        let place = Arc::clone(&self.screens_shown).try_acquire_owned().map_err(|_| {
+            let most = limits::SAVED_SCREENS_SHOWN;
+            Refusal::new(
+                Code::Limit,
+                format!("{most} ended sessions of this machine are being looked at; try again soon"),
+            )
+        })?;
+        let path = self.places.screen(&id);
+        let reading = tokio::task::spawn_blocking(move || record::read_screen(&path)).await;
+        let screen = reading.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?;
+        Ok(screen.map(|screen| Saved { screen, session, place }))
     }
 
     /// What a vanished holder means for who asks.

@@ -1,0 +1,64 @@
+//! What is left of a session when its holder is gone.
+
+use chatcode_proto::pb::{self, Code, SessionState, server_frame::Kind};
+use prost::Message as _;
+
+use crate::{
+    core::{TestCore, code, eventually},
+    machine::Machine,
+    seat::Seat,
+};
+
+/// Reads to the end of the call, which is well; what `exited` said.
+async fn read_to_exit(seat: &mut Seat) -> pb::Exited {
+    let mut exited = None;
+    while let Some(word) = seat.next_word().await.unwrap() {
+        if let Kind::Exited(last) = word {
+            exited = Some(last);
+        }
+    }
+    exited.expect("the exit is told")
+}
+
+#[tokio::test]
+async fn the_last_screen_and_the_exit_of_an_ended_session_are_shown_without_its_holder() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let link = core.link().await;
+    let made = link.create_sh("seq 1000 1100; echo last words; exit 3").await;
+    link.state(&made.id, SessionState::Exited).await;
+    machine.kill_holder(&made.id);
+    eventually("no holder", async || machine.holder_pid(&made.id).is_none().then_some(())).await;
+
+    let mut seat = Seat::take(link.link(), &made.id).await;
+    assert_eq!((seat.attached.role(), seat.attached.epoch), (pb::Role::Viewer, made.epoch));
+    assert_eq!(seat.attached.session.as_ref().unwrap().state(), SessionState::Exited);
+    let exited = read_to_exit(&mut seat).await;
+    assert_eq!((exited.exit.unwrap().code, exited.offset), (3, seat.attached.offset));
+    assert!(seat.text().contains("1000") && seat.text().contains("last words"), "{}", seat.text());
+}
+
+#[tokio::test]
+async fn the_saved_screen_of_a_lost_session_is_shown_and_without_one_it_is_told_that_it_is_lost() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let link = core.link().await;
+    let made = link.create_sh("exec cat").await;
+    machine.kill_holder(&made.id);
+    link.state(&made.id, SessionState::Lost).await;
+    let refused = Seat::resume(link.link(), &made.id, pb::Role::Writer, 1, None).await.map(|_| ());
+    assert_eq!(code(&refused.unwrap_err()), Code::SessionEnded);
+
+    let screen = pb::HolderScreen {
+        winsize: Some(pb::Winsize { rows: 24, cols: 80 }),
+        epoch: made.epoch,
+        snapshot: "half a line".into(),
+        ..Default::default()
+    };
+    std::fs::write(machine.session_folder(&made.id).join("screen.pb"), screen.encode_to_vec()).unwrap();
+    let mut seat = Seat::take(link.link(), &made.id).await;
+    assert_eq!(read_to_exit(&mut seat).await.exit, None, "nobody knows how it ended");
+    assert_eq!(seat.text(), "half a line");
+}
