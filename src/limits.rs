@@ -545,6 +545,7 @@ mod tests {
             }),
             viewers: u32::MAX,
             epoch: u64::MAX,
+            lost_reason: i32::MAX,
         }
     }
 

@@ -8,7 +8,7 @@ use chatcode_process::exit::{self, Exit};
 use chatcode_proto::{
     limits,
     pb::{
-        Code, FleetWatchRequest, Gateway, GatewaySession, LinkState, Session, SessionState,
+        Code, FleetWatchRequest, Gateway, GatewaySession, LinkState, LostReason, Session, SessionState,
         fleet_watch_response::Event,
     },
 };
@@ -158,7 +158,14 @@ pub(crate) fn session_state(session: &Session) -> String {
         (SessionState::Unspecified, _) => "unknown".to_owned(),
         (SessionState::Running, _) => "running".to_owned(),
         (SessionState::Ending, _) => "ending".to_owned(),
-        (SessionState::Lost, _) => "lost".to_owned(),
+        (SessionState::Lost, _) => match session.lost_reason() {
+            LostReason::MachineRestarted => "lost, the machine was restarted".to_owned(),
+            LostReason::HolderVanished => "lost, its holder vanished".to_owned(),
+            LostReason::Unspecified => "lost".to_owned(),
+        },
+        (SessionState::Exited, _) if session.lost_reason() == LostReason::MachineRestarted => {
+            "ended by the machine's restart".to_owned()
+        }
         (SessionState::Exited, None) => "exited".to_owned(),
         (SessionState::Exited, Some(exit)) => format!("exited, {}", exit_words(exit)),
     }

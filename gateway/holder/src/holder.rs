@@ -136,14 +136,14 @@ impl Holder {
             exit: self.exit,
             viewers: self.session.viewers(),
             epoch: self.spec.epoch,
+            lost_reason: pb::LostReason::Unspecified.into(),
         }
     }
 
     /// Writes the record; a failure is only logged.
     pub(crate) fn keep_record(&mut self) {
-        if let Err(error) =
-            record::write(&self.spec.state_folder, self.info(), self.spec.daemon_uid.is_some())
-        {
+        let (folder, shared) = (&self.spec.state_folder, self.spec.daemon_uid.is_some());
+        if let Err(error) = record::write(folder, self.info(), self.hurried, shared) {
             self.log.line(&format!("the record was not written: {error}"));
         }
     }

@@ -1,6 +1,7 @@
 //! The machine's sessions, and the service `Sessions` that a core calls on its
 //! link.
 
+mod fate;
 #[cfg(target_os = "linux")]
 mod kill;
 mod record;

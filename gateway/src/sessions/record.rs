@@ -104,7 +104,7 @@ mod tests {
         let (file, id) = (folder.path().join("record.pb"), SessionId::from_random([3; 16]));
         assert_eq!(read(&file, &id), None);
         let session = pb::Session { id: id.to_string(), ..Default::default() };
-        let record = pb::HolderRecord { session: Some(session.clone()), pid: 1 };
+        let record = pb::HolderRecord { session: Some(session.clone()), pid: 1, ..Default::default() };
         fs::write(&file, record.encode_to_vec()).expect("is written");
         assert_eq!(read(&file, &id), Some(session));
         assert_eq!(read(&file, &SessionId::from_random([4; 16])), None);

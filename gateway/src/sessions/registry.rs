@@ -13,7 +13,7 @@ use chatcode_proto::{
     code::Refusal,
     id::SessionId,
     limits,
-    pb::{self, Code, SessionState, holder_request::Verb, sessions_watch_response::Event},
+    pb::{self, Code, holder_request::Verb, sessions_watch_response::Event},
 };
 use futures_util::{StreamExt as _, stream};
 use tokio::{
@@ -24,6 +24,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    fate,
     kill::{self, Proof},
     record,
     start::Starter,
@@ -44,10 +45,12 @@ const ADOPT_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Registry {
     table: Mutex<Table>,
+    /// Names the machine's life; empty where nothing does.
+    pub(super) boot_id: String,
     /// Who the holders are that are followed.
     proofs: Mutex<HashMap<SessionId, Arc<Proof>>>,
     starter: Starter,
-    places: Places,
+    pub(super) places: Places,
     /// Places for viewers of saved screens.
     screens_shown: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -59,6 +62,7 @@ impl Registry {
     pub(crate) fn new(places: Places, starter: Starter) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(Table::new()),
+            boot_id: fate::boot_id(),
             proofs: Mutex::default(),
             starter,
             places,
@@ -243,20 +247,6 @@ impl Registry {
         Ok(screen.map(|screen| Saved { screen, session, place }))
     }
 
-    /// What a vanished holder means for who asks.
-    fn why_gone(&self, id: &SessionId) -> Refusal {
-        let state = self.lock().get(id).map(pb::Session::state);
-        let (code, words) = match state {
-            Some(SessionState::Exited) => (Code::SessionEnded, "the session has ended; start another"),
-            Some(SessionState::Lost) => {
-                (Code::SessionEnded, "the session was lost when its holder or the machine was stopped")
-            }
-            Some(_) => (Code::HolderUnreachable, "the session's holder does not answer; try again"),
-            None => (Code::UnknownSession, "this machine has no such session"),
-        };
-        Refusal::new(code, words)
-    }
-
     /// The picture for a new watcher, and what happens after it.
     pub(super) fn picture(&self) -> (Vec<pb::Session>, broadcast::Receiver<Event>) {
         self.lock().picture()
@@ -375,27 +365,6 @@ impl Registry {
         Ok(())
     }
 
-    /// Nobody listens on the socket: takes in what became of the session.
-    /// `false`: the holder may be starting right now; look again.
-    fn conclude(&self, id: SessionId, is_new: bool) -> bool {
-        let folder = self.places.session(&id);
-        let kept = record::read(&self.places.record(&id), &id);
-        let known = self.lock().get(&id).cloned();
-        match (kept, known) {
-            (_, Some(known)) if !is_living(&known) => {}
-            // The record was written at the exit, with the viewers of that moment.
-            (Some(kept), _) if !is_living(&kept) => self.put(id, pb::Session { viewers: 0, ..kept }, is_new),
-            (Some(last), _) | (None, Some(last)) => {
-                tracing::warn!(session = %id, "the holder vanished; the session is lost");
-                let lost = pb::Session { state: SessionState::Lost.into(), viewers: 0, ..last };
-                self.put(id, lost, is_new);
-            }
-            (None, None) if folder.exists() && record::age(&folder) < limits::HOLDER_START => return false,
-            (None, None) => record::remove_folder(&folder),
-        }
-        true
-    }
-
     /// Takes in what is known of a session now, and forgets the oldest ended
     /// ones beyond the limit.
     pub(super) fn put(&self, id: SessionId, session: pb::Session, is_new: bool) {
@@ -456,7 +425,7 @@ impl Registry {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
         // No code panics while it holds the lock half way through a change.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

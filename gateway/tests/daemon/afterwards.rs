@@ -1,6 +1,6 @@
 //! What is left of a session when its holder is gone.
 
-use chatcode_proto::pb::{self, Code, SessionState, server_frame::Kind};
+use chatcode_proto::pb::{self, Code, LostReason, SessionState, server_frame::Kind};
 use prost::Message as _;
 
 use crate::{
@@ -8,6 +8,15 @@ use crate::{
     machine::Machine,
     seat::Seat,
 };
+
+/// Makes the record of a session one of the machine's life before.
+fn reboot(machine: &Machine, id: &str) {
+    let file = machine.session_folder(id).join("record.pb");
+    let mut record = pb::HolderRecord::decode(&*std::fs::read(&file).unwrap()).unwrap();
+    assert!(!record.boot_id.is_empty());
+    record.boot_id = "another".into();
+    std::fs::write(&file, record.encode_to_vec()).unwrap();
+}
 
 /// Reads to the end of the call, which is well; what `exited` said.
 async fn read_to_exit(seat: &mut Seat) -> pb::Exited {
@@ -61,4 +70,36 @@ async fn the_saved_screen_of_a_lost_session_is_shown_and_without_one_it_is_told_
     let mut seat = Seat::take(link.link(), &made.id).await;
     assert_eq!(read_to_exit(&mut seat).await.exit, None, "nobody knows how it ended");
     assert_eq!(seat.text(), "half a line");
+}
+
+#[tokio::test]
+async fn a_lost_session_says_whether_its_holder_vanished_or_the_machine_was_restarted() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let daemon = machine.start();
+    let link = core.link().await;
+    let [killed, rebooted, stopped] = [
+        link.create_sh("exec cat").await,
+        link.create_sh("exec cat").await,
+        link.create_sh("exec cat").await,
+    ];
+    machine.kill_holder(&killed.id);
+    let lost = link.state(&killed.id, SessionState::Lost).await;
+    assert_eq!(lost.lost_reason(), LostReason::HolderVanished);
+
+    daemon.kill().await;
+    machine.kill_holder(&rebooted.id);
+    let holder = machine.holder_pid(&stopped.id).unwrap();
+    rustix::process::kill_process(holder, rustix::process::Signal::TERM).unwrap();
+    eventually("its end", async || machine.holder_pid(&stopped.id).is_none().then_some(())).await;
+    reboot(&machine, &rebooted.id);
+    reboot(&machine, &stopped.id);
+    let _daemon = machine.start();
+    let link = core.link().await;
+    let lost = link.state(&rebooted.id, SessionState::Lost).await;
+    assert_eq!(lost.lost_reason(), LostReason::MachineRestarted);
+    let ended = link.state(&stopped.id, SessionState::Exited).await;
+    assert_eq!(ended.lost_reason(), LostReason::MachineRestarted, "the shutdown ended it");
+    let lost = link.state(&killed.id, SessionState::Lost).await;
+    assert_eq!(lost.lost_reason(), LostReason::HolderVanished);
 }
