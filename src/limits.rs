@@ -140,6 +140,16 @@ pub const HOLDER_CONNECTIONS: usize = VIEWERS_PER_SESSION + 16;
 /// only when less is waiting.
 pub const HOLDER_SEND_BYTES: usize = 128 * 1024;
 
+// --- restarts of a session ---
+
+/// The first and the longest pause before a session is started again; each
+/// restart within [`RESTARTS_WITHIN`] doubles it.
+pub const RESTART_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Restarts of one session within [`RESTARTS_WITHIN`]; then it stays ended.
+pub const RESTARTS: usize = 5;
+/// The time in which restarts are counted.
+pub const RESTARTS_WITHIN: Duration = Duration::from_secs(10 * 60);
+
 // --- a machine ---
 
 /// Living sessions of one gateway; one more is refused with `LIMIT`.
@@ -181,6 +191,9 @@ pub const SHOWN_COMMAND_BYTES: usize = 1024;
 /// Bytes of the folder that is shown to people; of a longer one the end is
 /// shown. The shell starts in it all the same.
 pub const SHOWN_FOLDER_BYTES: usize = 1024;
+/// Bytes of the resume command that is shown to people, as
+/// [`SHOWN_COMMAND_BYTES`].
+pub const SHOWN_RESUME_BYTES: usize = 128;
 /// Bytes of one session as it is told at most, encoded; a gateway at its limits
 /// lists all of them in one answer.
 pub const SESSION_BYTES: usize = 3 * 1024;
@@ -546,6 +559,10 @@ mod tests {
             viewers: u32::MAX,
             epoch: u64::MAX,
             lost_reason: i32::MAX,
+            restart: i32::MAX,
+            resume_command: vec!["x".repeat(SHOWN_RESUME_BYTES)],
+            restarts: u32::MAX,
+            restarts_over: true,
         }
     }
 

@@ -168,6 +168,11 @@ impl Places {
         self.session(id).join("holder.sock")
     }
 
+    /// What a session is started again with; missing when it is not.
+    pub(crate) fn spec(&self, id: &SessionId) -> PathBuf {
+        self.session(id).join("spec.pb")
+    }
+
     /// The last screen that a session's holder saved.
     pub(crate) fn screen(&self, id: &SessionId) -> PathBuf {
         self.session(id).join("screen.pb")

@@ -137,6 +137,10 @@ impl Holder {
             viewers: self.session.viewers(),
             epoch: self.spec.epoch,
             lost_reason: pb::LostReason::Unspecified.into(),
+            restart: self.spec.restart.into(),
+            resume_command: self.spec.shown_resume_command.clone(),
+            restarts: self.spec.restarts,
+            restarts_over: false,
         }
     }
 
@@ -257,6 +261,7 @@ impl Holder {
                 Role::Leaving
             }
             Request::End(force) => {
+                self.give_up_restarts();
                 self.end(now, force);
                 Role::Leaving
             }

@@ -6,6 +6,7 @@ use crate::{
     clock::unix_ms,
     ending::{Ladder, Step, Time},
     holder::{Holder, Line, Reaped},
+    record,
 };
 
 impl Holder {
@@ -32,6 +33,20 @@ impl Holder {
         }
         self.climb(now);
         self.changed = true;
+    }
+
+    /// A person ends the session, so nobody starts it again. One that has ended
+    /// by itself may be: this is how the daemon sends its holder away.
+    pub(crate) fn give_up_restarts(&mut self) {
+        if self.exit.is_some() || self.spec.restart == pb::RestartPolicy::Unspecified {
+            return;
+        }
+        self.spec.restart = pb::RestartPolicy::Unspecified;
+        // Known at once: the end may take time, and a crash may come before.
+        self.keep_record();
+        if let Err(error) = record::forget_spec(&self.spec.state_folder) {
+            self.note(&format!("the order for a restart was not removed: {error}"));
+        }
     }
 
     /// Takes the step of the ladder that is due.

@@ -11,6 +11,7 @@ use chatcode_proto::pb;
 use prost::Message;
 
 const FILE: &str = "record.pb";
+const SPEC: &str = "spec.pb";
 
 /// Writes the record into `folder`, 0600, or 0640 for the folder's group when it
 /// is `shared` with the daemon's, aside and then renamed: a reader
@@ -25,6 +26,22 @@ pub(crate) fn write(folder: &Path, session: pb::Session, stopped: bool, shared: 
     let boot_id = boot_id.trim().to_owned();
     let record = pb::HolderRecord { session: Some(session), pid: std::process::id(), boot_id, stopped };
     put(folder, FILE, &record, shared)
+}
+
+/// Keeps what the session is started again with, as [`write`] does.
+///
+/// # Errors
+/// I/O errors.
+pub(crate) fn keep_spec(folder: &Path, spec: &pb::HolderSpec) -> io::Result<()> {
+    put(folder, SPEC, spec, spec.daemon_uid.is_some())
+}
+
+/// Nobody starts the session again.
+///
+/// # Errors
+/// I/O errors.
+pub(crate) fn forget_spec(folder: &Path) -> io::Result<()> {
+    fs::remove_file(folder.join(SPEC))
 }
 
 /// Writes a message into the file `name` as [`write`] does.

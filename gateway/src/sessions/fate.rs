@@ -4,7 +4,7 @@ use chatcode_proto::{
     code::Refusal,
     id::SessionId,
     limits,
-    pb::{self, Code, LostReason, SessionState},
+    pb::{self, Code, LostReason, RestartPolicy, SessionState},
 };
 
 use super::{record, registry::Registry, table::is_living};
@@ -28,6 +28,12 @@ impl Registry {
         let record = record::read_whole(&self.places.record(&id), &id);
         let restarted = record.as_ref().is_some_and(|record| self.is_of_another_boot(record));
         let was_stopped = record.as_ref().is_some_and(|record| record.stopped);
+        let has_order = self.places.spec(&id).exists();
+        let over = |mut session: pb::Session, reason: LostReason| {
+            session.lost_reason = reason.into();
+            session.restarts_over = !has_order && session.restart() != RestartPolicy::Unspecified;
+            pb::Session { viewers: 0, ..session }
+        };
         let known = self.lock().get(&id).cloned();
         match (record.and_then(|record| record.session), known) {
             (_, Some(known)) if !is_living(&known) => {}
@@ -38,14 +44,14 @@ impl Registry {
                     LostReason::Unspecified
                 };
                 // The record was written at the exit, with the viewers of that moment.
-                self.put(id, pb::Session { viewers: 0, lost_reason: reason.into(), ..kept }, is_new);
+                self.put(id, over(kept, reason), is_new);
             }
             (Some(last), _) | (None, Some(last)) => {
                 let reason =
                     if restarted { LostReason::MachineRestarted } else { LostReason::HolderVanished };
                 tracing::warn!(session = %id, ?reason, "the holder is gone; the session is lost");
                 let state = SessionState::Lost.into();
-                self.put(id, pb::Session { state, viewers: 0, lost_reason: reason.into(), ..last }, is_new);
+                self.put(id, over(pb::Session { state, ..last }, reason), is_new);
             }
             (None, None) if folder.exists() && record::age(&folder) < limits::HOLDER_START => return false,
             (None, None) => record::remove_folder(&folder),

@@ -6,6 +6,7 @@ mod fate;
 mod kill;
 mod record;
 mod registry;
+mod restart;
 mod start;
 mod table;
 mod watch;

@@ -50,6 +50,12 @@ pub(super) fn read_screen(path: &Path) -> Option<pb::HolderScreen> {
     (screen.epoch != 0 && screen.winsize.is_some()).then_some(screen)
 }
 
+/// What a session is started again with; `None` when it is not.
+pub(super) fn read_spec(path: &Path, id: &SessionId) -> Option<pb::HolderSpec> {
+    let spec = pb::HolderSpec::decode(read_file(path, limits::HOLDER_MESSAGE_BYTES)?.as_slice()).ok()?;
+    (spec.session == id.to_string()).then_some(spec)
+}
+
 fn read_file(path: &Path, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);

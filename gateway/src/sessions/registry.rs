@@ -19,6 +19,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::{
     process::Child,
     sync::{Semaphore, broadcast},
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -49,7 +50,7 @@ pub(crate) struct Registry {
     pub(super) boot_id: String,
     /// Who the holders are that are followed.
     proofs: Mutex<HashMap<SessionId, Arc<Proof>>>,
-    starter: Starter,
+    pub(super) starter: Starter,
     pub(super) places: Places,
     /// Places for viewers of saved screens.
     screens_shown: Arc<Semaphore>,
@@ -111,6 +112,12 @@ impl Registry {
 
     async fn start(self: &Arc<Self>, id: SessionId, order: Order) -> Result<pb::Session, Refusal> {
         let (child, session) = self.starter.start(&self.places, id, order).await?;
+        self.began(id, child, session.clone());
+        Ok(session)
+    }
+
+    /// Takes in a session whose holder was started just now.
+    pub(super) fn began(self: &Arc<Self>, id: SessionId, child: Option<Child>, session: pb::Session) {
         let (holder, holders) = (child.as_ref().and_then(Child::id), self.starter.keeping.name());
         tracing::info!(session = %id, holders, holder, "a session was started");
         if let Some(mut child) = child {
@@ -119,9 +126,21 @@ impl Registry {
                 tracing::debug!(session = %id, ?ended, "a holder's process has ended");
             }));
         }
-        self.put(id, session.clone(), true);
+        self.put(id, session, true);
         self.follow(id, None, false);
-        Ok(session)
+    }
+
+    /// Runs a task that [`Registry::close`] waits for.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(task)
+    }
+
+    /// Runs a task that ends with [`Registry::close`] wherever it is.
+    pub(super) fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
     }
 
     /// All sessions, oldest first.
@@ -186,6 +205,8 @@ impl Registry {
         let proof = self.proofs().get(&id).cloned();
         kill::kill(proof, record.as_ref()).await?;
         tracing::warn!(session = %id, "a holder that did not answer was killed, with its shell");
+        // Before its end is known, which a restart would follow.
+        self.give_up(&id);
         self.conclude(id, false);
         Ok(())
     }
@@ -293,7 +314,9 @@ impl Registry {
                 self.follow(id, Some(connection), false);
             }
             Err(HolderError::Gone) => {
-                if !self.conclude(id, true) {
+                if self.conclude(id, true) {
+                    self.bring_back(id);
+                } else {
                     self.follow(id, None, true);
                 }
             }
@@ -314,6 +337,7 @@ impl Registry {
         let following = async move {
             registry.followed(id, connection, is_new).await;
             registry.proofs().remove(&id);
+            registry.bring_back(id);
         };
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(following));
     }
@@ -329,6 +353,9 @@ impl Registry {
             match opened {
                 Ok(mut watched) => {
                     self.put(id, watched.session.clone(), std::mem::take(&mut is_new));
+                    if !is_living(&watched.session) {
+                        self.dismiss(id).await;
+                    }
                     let begun = Instant::now();
                     let ended = self.listen(id, &mut watched).await;
                     let lasted = begun.elapsed() > first;
@@ -360,7 +387,11 @@ impl Registry {
 
     async fn listen(&self, id: SessionId, watched: &mut HolderConnection) -> Result<(), HolderError> {
         while let Some(session) = watched.next_event().await? {
+            let has_ended = !is_living(&session);
             self.put(id, session, false);
+            if has_ended {
+                self.dismiss(id).await;
+            }
         }
         Ok(())
     }

@@ -9,15 +9,6 @@ use crate::{
     seat::Seat,
 };
 
-/// Makes the record of a session one of the machine's life before.
-fn reboot(machine: &Machine, id: &str) {
-    let file = machine.session_folder(id).join("record.pb");
-    let mut record = pb::HolderRecord::decode(&*std::fs::read(&file).unwrap()).unwrap();
-    assert!(!record.boot_id.is_empty());
-    record.boot_id = "another".into();
-    std::fs::write(&file, record.encode_to_vec()).unwrap();
-}
-
 /// Reads to the end of the call, which is well; what `exited` said.
 async fn read_to_exit(seat: &mut Seat) -> pb::Exited {
     let mut exited = None;
@@ -92,8 +83,8 @@ async fn a_lost_session_says_whether_its_holder_vanished_or_the_machine_was_rest
     let holder = machine.holder_pid(&stopped.id).unwrap();
     rustix::process::kill_process(holder, rustix::process::Signal::TERM).unwrap();
     eventually("its end", async || machine.holder_pid(&stopped.id).is_none().then_some(())).await;
-    reboot(&machine, &rebooted.id);
-    reboot(&machine, &stopped.id);
+    machine.reboot(&rebooted.id);
+    machine.reboot(&stopped.id);
     let _daemon = machine.start();
     let link = core.link().await;
     let lost = link.state(&rebooted.id, SessionState::Lost).await;

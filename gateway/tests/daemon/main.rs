@@ -10,6 +10,7 @@ mod linking;
 mod machine;
 mod refusing;
 mod restarting;
+mod restarts;
 mod seat;
 mod sessions;
 mod shells;

@@ -52,3 +52,22 @@ fn a_holder_that_is_told_to_end_saves_the_screen_before_the_shell_has_ended() {
     assert!(shows(&screen, "still here"));
     assert_eq!(holder.record().session.expect("is kept").state(), pb::SessionState::Running);
 }
+
+#[test]
+fn what_a_session_is_started_again_with_is_on_disk_private_and_only_with_a_policy_until_it_is_ended() {
+    let file = |holder: &Holder| holder.state().join("spec.pb");
+    let without = Plan::script("exec cat").start();
+    assert!(!file(&without).exists());
+    let mut plan = Plan::script("exec cat");
+    plan.spec.restart = pb::RestartPolicy::OnCrash.into();
+    let order = plan.spec.clone();
+    let holder = plan.start();
+    let kept = fs::read(file(&holder)).expect("is kept");
+    assert_eq!(pb::HolderSpec::decode(&*kept).expect("is an order"), order);
+    let mode = fs::metadata(file(&holder)).expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let answer = holder.end(false);
+    assert_eq!(answer.session.expect("is told").restart(), pb::RestartPolicy::Unspecified);
+    assert!(!file(&holder).exists());
+    assert_eq!(holder.record().session.expect("is kept").restart(), pb::RestartPolicy::Unspecified);
+}
