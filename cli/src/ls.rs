@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chatcode_proto::pb::{Gateway, LostReason, Session};
+use chatcode_proto::pb::{Gateway, LostReason, RestartPolicy, Session};
 use serde::Serialize;
 
 use crate::{
@@ -50,6 +50,9 @@ struct SessionRow<'a> {
     exit_code: Option<i32>,
     exit_signal: Option<i32>,
     lost_reason: Option<&'static str>,
+    restart: &'static str,
+    restarts: u32,
+    restarts_over: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,6 +124,13 @@ fn session_row<'a>(fleet: &'a Fleet, gateway: &'a str, session: &'a Session) -> 
             LostReason::HolderVanished => Some("holder_vanished"),
             LostReason::MachineRestarted => Some("machine_restarted"),
         },
+        restart: match session.restart() {
+            RestartPolicy::Unspecified => "never",
+            RestartPolicy::OnCrash => "on-crash",
+            RestartPolicy::OnBoot => "on-boot",
+        },
+        restarts: session.restarts,
+        restarts_over: session.restarts_over,
     }
 }
 

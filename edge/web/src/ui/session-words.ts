@@ -19,6 +19,10 @@ export function exitText(exit: Exit | undefined): string {
 
 /** What became of a session that is over. */
 export function endText(session: Session): string {
+  return session.restartsOver ? `${causeText(session)}; not started again` : causeText(session);
+}
+
+function causeText(session: Session): string {
   const restarted = session.lostReason === LostReason.MACHINE_RESTARTED;
   if (session.state === SessionState.LOST) return restarted ? "lost: the machine was restarted" : "lost: its holder vanished";
   return restarted ? "ended by the machine's restart" : exitText(session.exit);
@@ -41,7 +45,8 @@ export function sessionDetail(session: Session): string {
     default: {
       const command = session.command.length === 0 ? "shell" : commandText(session.command);
       const folder = folderText(session.folder);
-      return folder === "" ? command : `${command} in ${folder}`;
+      const place = folder === "" ? command : `${command} in ${folder}`;
+      return session.restarts === 0 ? place : `${place}, restarted ${session.restarts === 1 ? "once" : `${session.restarts} times`}`;
     }
   }
 }
