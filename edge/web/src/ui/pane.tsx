@@ -109,11 +109,16 @@ function overText(session: Session | undefined, exit: Exit | undefined): string 
 function Ended({ attachment, tab }: { attachment: Attachment; tab: Tab }): ReactNode {
   const app = useApp();
   useStore(app.fleet.state);
-  const { exited, exit } = useStore(attachment.status);
+  const { exited, exit, epoch } = useStore(attachment.status);
   const { phase, refusal } = useStore(attachment.line.state);
   const session = app.fleet.session(tab.gateway, tab.session);
   const gone = phase === "ended" && (refusal?.code === Code.UNKNOWN_SESSION || refusal?.code === Code.UNKNOWN_GATEWAY);
   const over = exited || session?.state === SessionState.EXITED || session?.state === SessionState.LOST;
+  // Started again under its id: this terminal goes on with it. Another epoch tells it from news that are late.
+  const isBack = exited && phase === "ended" && session !== undefined && !isOver(session) && session.epoch !== epoch;
+  useEffect(() => {
+    if (isBack) attachment.again();
+  }, [isBack, attachment]);
   if (!over && !gone) return null;
   const how = exit ?? session?.exit;
   const words = gone && !over ? "This session is not known any more" : overText(session, how);
