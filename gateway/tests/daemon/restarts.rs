@@ -7,34 +7,10 @@ use prost::Message as _;
 use rustix::process::{Signal, kill_process};
 
 use crate::{
-    core::{LiveLink, TestCore, eventually, now_ms},
+    core::{TestCore, eventually, now_ms},
     machine::Machine,
     seat::Seat,
 };
-
-const RESUMES: &str = "echo resumed; exec cat";
-
-fn sh(script: &str) -> Vec<String> {
-    ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
-}
-
-async fn create(link: &LiveLink, restart: RestartPolicy, script: &str) -> pb::Session {
-    let request = pb::SessionsCreateRequest {
-        command: sh(script),
-        restart: restart.into(),
-        resume_command: sh(RESUMES),
-        ..Default::default()
-    };
-    link.create(request).await.unwrap()
-}
-
-async fn restarted(link: &LiveLink, id: &str, times: u32) -> pb::Session {
-    eventually("a restart", async || {
-        let session = link.get(id).await.ok()?;
-        (session.state() == SessionState::Running && session.restarts == times).then_some(session)
-    })
-    .await
-}
 
 fn spec(machine: &Machine, id: &str) -> PathBuf {
     machine.session_folder(id).join("spec.pb")
@@ -46,17 +22,17 @@ async fn a_shell_that_crashed_is_started_again_with_the_resume_command_under_its
     let machine = Machine::enrolled(&core);
     let _daemon = machine.start();
     let link = core.link().await;
-    let made = create(&link, RestartPolicy::OnCrash, "read go; kill -9 $$").await;
+    let made = link.create_restarting(RestartPolicy::OnCrash, "read go; kill -9 $$").await;
     assert_eq!((made.restart(), made.resume_command.len()), (RestartPolicy::OnCrash, 1));
     let mut seat = Seat::take(link.link(), &made.id).await;
     seat.type_text("\r").await;
-    let again = restarted(&link, &made.id, 1).await;
+    let again = link.restarted(&made.id, 1).await;
     assert_eq!((&again.name, &again.command), (&made.name, &made.command));
     assert_ne!(again.epoch, made.epoch, "its output begins anew");
     let mut seat = Seat::take(link.link(), &made.id).await;
     seat.until("resumed").await;
     machine.kill_holder(&made.id);
-    restarted(&link, &made.id, 2).await;
+    link.restarted(&made.id, 2).await;
     assert_eq!(link.list().await.len(), 1);
 }
 
@@ -66,9 +42,9 @@ async fn after_a_restart_of_the_machine_those_with_the_policy_are_back_and_the_o
     let machine = Machine::enrolled(&core);
     let daemon = machine.start();
     let link = core.link().await;
-    let back = create(&link, RestartPolicy::OnBoot, "exec cat").await;
-    let shut_down = create(&link, RestartPolicy::OnBoot, "exec cat").await;
-    let only_crashes = create(&link, RestartPolicy::OnCrash, "exec cat").await;
+    let back = link.create_restarting(RestartPolicy::OnBoot, "exec cat").await;
+    let shut_down = link.create_restarting(RestartPolicy::OnBoot, "exec cat").await;
+    let only_crashes = link.create_restarting(RestartPolicy::OnCrash, "exec cat").await;
     let never = link.create_sh("exec cat").await;
     daemon.kill().await;
     kill_process(machine.holder_pid(&shut_down.id).unwrap(), Signal::TERM).unwrap();
@@ -83,7 +59,7 @@ async fn after_a_restart_of_the_machine_those_with_the_policy_are_back_and_the_o
     let _daemon = machine.start();
     let link = core.link().await;
     for session in [&back, &shut_down] {
-        restarted(&link, &session.id, 1).await;
+        link.restarted(&session.id, 1).await;
         Seat::take(link.link(), &session.id).await.until("resumed").await;
     }
     for session in [&only_crashes, &never] {
@@ -98,7 +74,7 @@ async fn an_end_by_a_person_and_an_exit_code_are_never_followed_by_a_restart() {
     let machine = Machine::enrolled(&core);
     let _daemon = machine.start();
     let link = core.link().await;
-    let ended = create(&link, RestartPolicy::OnBoot, "exec cat").await;
+    let ended = link.create_restarting(RestartPolicy::OnBoot, "exec cat").await;
     assert!(spec(&machine, &ended.id).exists());
     link.end_session(&ended.id, false).await.unwrap();
     let over = link.state(&ended.id, SessionState::Exited).await;
@@ -106,13 +82,13 @@ async fn an_end_by_a_person_and_an_exit_code_are_never_followed_by_a_restart() {
     assert_eq!(over.restart(), RestartPolicy::Unspecified);
     assert!(!spec(&machine, &ended.id).exists(), "nothing is left to start it with");
 
-    let hangs = create(&link, RestartPolicy::OnBoot, "exec cat").await;
+    let hangs = link.create_restarting(RestartPolicy::OnBoot, "exec cat").await;
     kill_process(machine.holder_pid(&hangs.id).unwrap(), Signal::STOP).unwrap();
     link.end_session(&hangs.id, true).await.unwrap();
     let lost = link.state(&hangs.id, SessionState::Lost).await;
     assert!(lost.restarts_over && !spec(&machine, &hangs.id).exists());
 
-    let exits = create(&link, RestartPolicy::OnBoot, "exit 1").await;
+    let exits = link.create_restarting(RestartPolicy::OnBoot, "exit 1").await;
     let over = link.state(&exits.id, SessionState::Exited).await;
     assert!(!over.restarts_over);
     // Its holder lingers, while one that is started again is sent away.
@@ -125,7 +101,7 @@ async fn a_session_that_was_started_again_too_often_stays_ended_and_says_so_also
     let machine = Machine::enrolled(&core);
     let daemon = machine.start();
     let link = core.link().await;
-    let made = create(&link, RestartPolicy::OnCrash, "exec cat").await;
+    let made = link.create_restarting(RestartPolicy::OnCrash, "exec cat").await;
     let file = spec(&machine, &made.id);
     let mut order = pb::HolderSpec::decode(&*std::fs::read(&file).unwrap()).unwrap();
     order.restarted_unix_ms = vec![now_ms(); 5];
