@@ -146,8 +146,14 @@ impl Holder {
 
     /// Writes the record; a failure is only logged.
     pub(crate) fn keep_record(&mut self) {
-        let (folder, shared) = (&self.spec.state_folder, self.spec.daemon_uid.is_some());
-        if let Err(error) = record::write(folder, self.info(), self.hurried, shared) {
+        let record = pb::HolderRecord {
+            session: Some(self.info()),
+            pid: std::process::id(),
+            boot_id: self.spec.boot_id.clone(),
+            stopped: self.hurried,
+        };
+        let shared = self.spec.daemon_uid.is_some();
+        if let Err(error) = record::write(&self.spec.state_folder, &record, shared) {
             self.log.line(&format!("the record was not written: {error}"));
         }
     }

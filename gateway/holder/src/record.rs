@@ -20,12 +20,8 @@ const SPEC: &str = "spec.pb";
 ///
 /// # Errors
 /// I/O errors; the old record then stands.
-pub(crate) fn write(folder: &Path, session: pb::Session, stopped: bool, shared: bool) -> io::Result<()> {
-    // Other systems than Linux have none.
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let boot_id = boot_id.trim().to_owned();
-    let record = pb::HolderRecord { session: Some(session), pid: std::process::id(), boot_id, stopped };
-    put(folder, FILE, &record, shared)
+pub(crate) fn write(folder: &Path, record: &pb::HolderRecord, shared: bool) -> io::Result<()> {
+    put(folder, FILE, record, shared)
 }
 
 /// Keeps what the session is started again with, as [`write`] does.
@@ -69,18 +65,16 @@ mod tests {
     #[test]
     fn the_last_record_stands_and_is_private() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["first", "second"] {
-            write(folder.path(), pb::Session { name: name.into(), ..Default::default() }, true, false)
-                .expect("is written");
+        for pid in [1, 2] {
+            let record = pb::HolderRecord { pid, ..Default::default() };
+            write(folder.path(), &record, false).expect("is written");
         }
         let file = folder.path().join(FILE);
         let record = pb::HolderRecord::decode(&*fs::read(&file).expect("is there")).expect("is a record");
-        assert_eq!(record.session.expect("has one").name, "second");
-        assert_eq!((record.pid, record.stopped), (std::process::id(), true));
-        assert_eq!(record.boot_id.is_empty(), !cfg!(target_os = "linux"));
+        assert_eq!(record.pid, 2);
         let mode = || fs::metadata(&file).expect("is there").permissions().mode() & 0o777;
         assert_eq!(mode(), 0o600);
-        write(folder.path(), pb::Session::default(), false, true).expect("is written");
+        write(folder.path(), &record, true).expect("is written");
         assert_eq!(mode(), 0o640, "the daemon's group reads it");
         assert!(!folder.path().join("record.pb.new").exists());
     }

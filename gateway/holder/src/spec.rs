@@ -42,6 +42,7 @@ pub(crate) struct Spec {
     pub(crate) restart: pb::RestartPolicy,
     pub(crate) shown_resume_command: Vec<String>,
     pub(crate) restarts: u32,
+    pub(crate) boot_id: String,
 }
 
 impl Spec {
@@ -101,6 +102,7 @@ impl Spec {
             restart,
             shown_resume_command: raw.shown_resume_command,
             restarts: raw.restarts,
+            boot_id: raw.boot_id,
         })
     }
 }

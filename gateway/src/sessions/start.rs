@@ -12,7 +12,7 @@ use chatcode_proto::{
 };
 use tokio::process::Child;
 
-use super::record;
+use super::{fate, record};
 use crate::{
     config::Places,
     grant::own_unix_ms,
@@ -96,6 +96,7 @@ impl Starter {
             shown_resume_command: order.shown_resume_command,
             restarts: 0,
             restarted_unix_ms: Vec::new(),
+            boot_id: fate::boot_id(),
         }
     }
 
@@ -152,6 +153,7 @@ impl Starter {
             history_lines: self.history_lines,
             epoch: new_epoch(),
             daemon_uid: self.daemon_uid(),
+            boot_id: fate::boot_id(),
             restarts: last.restarts.saturating_add(1),
             restarted_unix_ms: tried[older..].iter().copied().chain([now]).collect(),
             ..spec
