@@ -71,6 +71,14 @@ pub const DEFAULT_HISTORY_LINES: u32 = 10_000;
 /// A snapshot, bytes; a larger one brings fewer lines of history. The screen
 /// alone always comes whole.
 pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
+/// While output goes on, a holder saves the screen at most this often; so much
+/// of it is lost with the machine's power.
+pub const SCREEN_SAVE: Duration = Duration::from_secs(30);
+/// Bytes of a saved screen's file; a larger one is not read.
+pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 16 * 1024 * 1024;
+/// Saved screens that one gateway shows at once, each in memory as a whole; one
+/// more is refused with `LIMIT`.
+pub const SAVED_SCREENS_SHOWN: usize = 8;
 /// Sizes that a viewer has still to be told; one that would have to be told
 /// more is drawn anew.
 pub const RESIZES_UNTOLD: usize = 64;
@@ -135,6 +143,16 @@ pub const HOLDER_CONNECTIONS: usize = VIEWERS_PER_SESSION + 16;
 /// only when less is waiting.
 pub const HOLDER_SEND_BYTES: usize = 128 * 1024;
 
+// --- restarts of a session ---
+
+/// The first and the longest pause before a session is started again; each
+/// restart within [`RESTARTS_WITHIN`] doubles it.
+pub const RESTART_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Restarts of one session within [`RESTARTS_WITHIN`]; then it stays ended.
+pub const RESTARTS: usize = 5;
+/// The time in which restarts are counted.
+pub const RESTARTS_WITHIN: Duration = Duration::from_secs(10 * 60);
+
 // --- a machine ---
 
 /// Living sessions of one gateway; one more is refused with `LIMIT`.
@@ -176,6 +194,9 @@ pub const SHOWN_COMMAND_BYTES: usize = 1024;
 /// Bytes of the folder that is shown to people; of a longer one the end is
 /// shown. The shell starts in it all the same.
 pub const SHOWN_FOLDER_BYTES: usize = 1024;
+/// Bytes of the resume command that is shown to people, as
+/// [`SHOWN_COMMAND_BYTES`].
+pub const SHOWN_RESUME_BYTES: usize = 128;
 /// Bytes of one session as it is told at most, encoded; a gateway at its limits
 /// lists all of them in one answer.
 pub const SESSION_BYTES: usize = 3 * 1024;
@@ -540,6 +561,11 @@ mod tests {
             }),
             viewers: u32::MAX,
             epoch: u64::MAX,
+            lost_reason: i32::MAX,
+            restart: i32::MAX,
+            resume_command: vec!["x".repeat(SHOWN_RESUME_BYTES)],
+            restarts: u32::MAX,
+            restarts_over: true,
         }
     }
 

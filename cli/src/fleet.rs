@@ -8,7 +8,7 @@ use chatcode_process::exit::{self, Exit};
 use chatcode_proto::{
     limits,
     pb::{
-        Code, FleetWatchRequest, Gateway, GatewaySession, LinkState, Session, SessionState,
+        Code, FleetWatchRequest, Gateway, GatewaySession, LinkState, LostReason, Session, SessionState,
         fleet_watch_response::Event,
     },
 };
@@ -152,13 +152,31 @@ pub(crate) fn link_state(gateway: &Gateway) -> &'static str {
     }
 }
 
-/// The state of a session in a few words: with its exit code or signal.
+/// The state of a session in a few words: with its exit code or signal, and
+/// what its restart policy did.
 pub(crate) fn session_state(session: &Session) -> String {
+    let state = state_words(session);
+    match (session.restarts_over, session.restarts) {
+        (true, _) => format!("{state}; not started again"),
+        (false, 0) => state,
+        (false, 1) => format!("{state}; restarted once"),
+        (false, times) => format!("{state}; restarted {times} times"),
+    }
+}
+
+fn state_words(session: &Session) -> String {
     match (session.state(), &session.exit) {
         (SessionState::Unspecified, _) => "unknown".to_owned(),
         (SessionState::Running, _) => "running".to_owned(),
         (SessionState::Ending, _) => "ending".to_owned(),
-        (SessionState::Lost, _) => "lost".to_owned(),
+        (SessionState::Lost, _) => match session.lost_reason() {
+            LostReason::MachineRestarted => "lost, the machine was restarted".to_owned(),
+            LostReason::HolderVanished => "lost, its holder vanished".to_owned(),
+            LostReason::Unspecified => "lost".to_owned(),
+        },
+        (SessionState::Exited, _) if session.lost_reason() == LostReason::MachineRestarted => {
+            "ended by the machine's restart".to_owned()
+        }
         (SessionState::Exited, None) => "exited".to_owned(),
         (SessionState::Exited, Some(exit)) => format!("exited, {}", exit_words(exit)),
     }
@@ -209,6 +227,29 @@ mod tests {
                 session("3333", "old", SessionState::Lost),
             ],
         }
+    }
+
+    #[test]
+    fn the_state_of_a_session_says_what_happened_and_what_its_policy_did() {
+        let words = |session: Session| session_state(&session);
+        let lost = |reason: LostReason| Session {
+            state: SessionState::Lost.into(),
+            lost_reason: reason.into(),
+            ..Session::default()
+        };
+        assert_eq!(words(lost(LostReason::HolderVanished)), "lost, its holder vanished");
+        assert_eq!(words(lost(LostReason::MachineRestarted)), "lost, the machine was restarted");
+        let killed = Session {
+            state: SessionState::Exited.into(),
+            exit: Some(chatcode_proto::pb::Exit { signal: 9, ..Default::default() }),
+            ..Session::default()
+        };
+        let over = Session { restarts: 5, restarts_over: true, ..killed.clone() };
+        assert_eq!(words(over), "exited, signal 9; not started again");
+        let shut_down = Session { lost_reason: LostReason::MachineRestarted.into(), ..killed };
+        assert_eq!(words(shut_down), "ended by the machine's restart");
+        let back = Session { state: SessionState::Running.into(), restarts: 1, ..Session::default() };
+        assert_eq!(words(back), "running; restarted once");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chatcode_proto::pb::{Gateway, Session};
+use chatcode_proto::pb::{Gateway, LostReason, RestartPolicy, Session};
 use serde::Serialize;
 
 use crate::{
@@ -49,6 +49,10 @@ struct SessionRow<'a> {
     viewers: u32,
     exit_code: Option<i32>,
     exit_signal: Option<i32>,
+    lost_reason: Option<&'static str>,
+    restart: &'static str,
+    restarts: u32,
+    restarts_over: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -115,6 +119,18 @@ fn session_row<'a>(fleet: &'a Fleet, gateway: &'a str, session: &'a Session) -> 
         viewers: session.viewers,
         exit_code: exit.filter(|exit| exit.signal == 0).map(|exit| exit.code),
         exit_signal: exit.filter(|exit| exit.signal != 0).map(|exit| exit.signal),
+        lost_reason: match session.lost_reason() {
+            LostReason::Unspecified => None,
+            LostReason::HolderVanished => Some("holder_vanished"),
+            LostReason::MachineRestarted => Some("machine_restarted"),
+        },
+        restart: match session.restart() {
+            RestartPolicy::Unspecified => "never",
+            RestartPolicy::OnCrash => "on-crash",
+            RestartPolicy::OnBoot => "on-boot",
+        },
+        restarts: session.restarts,
+        restarts_over: session.restarts_over,
     }
 }
 

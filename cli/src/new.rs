@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use chatcode_process::exit::{self, Exit};
 use chatcode_proto::{
     id::SessionId,
-    pb::{Gateway, Role, SessionsCreateRequest, SessionsListTmuxRequest},
+    pb::{Gateway, RestartPolicy, Role, SessionsCreateRequest, SessionsListTmuxRequest},
 };
 
 use crate::{
@@ -34,12 +35,41 @@ pub(crate) struct New {
     /// Open this session of the machine's own tmux instead of a command.
     #[arg(long, value_name = "NAME", conflicts_with = "command")]
     tmux: Option<String>,
+    /// Start it again when its shell crashed (a signal, out of memory, its
+    /// holder vanished), or after the machine was restarted, too.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
+    restart: Restart,
+    /// What a restart runs instead of the command; all words up to `--`.
+    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
+    resume: Vec<String>,
     /// Print one line of JSON.
     #[arg(long, conflicts_with = "attach")]
     json: bool,
     /// The command and its arguments; left out: the login shell.
     #[arg(last = true)]
     command: Vec<String>,
+}
+
+/// When a session is started again.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Restart {
+    /// Never.
+    #[default]
+    Never,
+    /// After a crash.
+    OnCrash,
+    /// After a crash, and after a restart of the machine.
+    OnBoot,
+}
+
+impl From<Restart> for RestartPolicy {
+    fn from(restart: Restart) -> Self {
+        match restart {
+            Restart::Never => Self::Unspecified,
+            Restart::OnCrash => Self::OnCrash,
+            Restart::OnBoot => Self::OnBoot,
+        }
+    }
 }
 
 /// The line of `--json`.
@@ -55,7 +85,12 @@ impl New {
     ///
     /// # Errors
     /// When the machine is not known or refuses.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, data_dir: &Path) -> anyhow::Result<()> {
+        self.part_resume();
+        if !self.resume.is_empty() && matches!(self.restart, Restart::Never) {
+            let words = "--resume needs --restart on-crash or --restart on-boot before it";
+            return Err(anyhow::anyhow!(words).context(Exit(exit::USAGE)));
+        }
         let client = Client::open(&data_dir.join("cli"))?;
         let fleet = Fleet::ask(&client).await?;
         let home = Addresses::load(&data_dir.join("up")).gateway;
@@ -80,6 +115,8 @@ impl New {
             winsize: winsize(),
             // A lost answer would not leave a second shell behind.
             session: SessionId::from_random(rand::random()).to_string(),
+            restart: RestartPolicy::from(self.restart).into(),
+            resume_command: self.resume.clone(),
             ..SessionsCreateRequest::default()
         };
         let call = client.sessions().create(target(unary(request), &gateway.id, "")?).await;
@@ -101,6 +138,16 @@ impl New {
     }
 }
 
+impl New {
+    /// Parts the resume command from the command behind its `--`, which the
+    /// resume command takes too, since its own words may begin with hyphens.
+    fn part_resume(&mut self) {
+        if let Some(at) = self.resume.iter().position(|word| word == "--") {
+            self.command = self.resume.split_off(at).split_off(1);
+        }
+    }
+}
+
 /// The command that opens a session of the machine's tmux.
 async fn tmux_command(client: &Client, gateway: &Gateway, wanted: &str) -> anyhow::Result<Vec<String>> {
     let request = target(unary(SessionsListTmuxRequest {}), &gateway.id, "")?;
@@ -113,4 +160,30 @@ async fn tmux_command(client: &Client, gateway: &Gateway, wanted: &str) -> anyho
     let found =
         found.with_context(|| format!("the machine's tmux has no session {}; {known}", shown(wanted)))?;
     Ok(found.command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        new: New,
+    }
+
+    #[test]
+    fn a_resume_command_may_have_options_and_ends_where_the_command_begins() {
+        let line = "new --restart on-boot --resume claude --continue -- claude --model x";
+        let mut new = Line::try_parse_from(line.split(' ')).expect("is fine").new;
+        new.part_resume();
+        assert_eq!(new.resume, ["claude", "--continue"]);
+        assert_eq!(new.command, ["claude", "--model", "x"]);
+        let line = "new --restart on-crash -- top";
+        let mut new = Line::try_parse_from(line.split(' ')).expect("is fine").new;
+        new.part_resume();
+        assert!(new.resume.is_empty() && new.command == ["top"]);
+    }
 }

@@ -168,6 +168,16 @@ impl Places {
         self.session(id).join("holder.sock")
     }
 
+    /// What a session is started again with; missing when it is not.
+    pub(crate) fn spec(&self, id: &SessionId) -> PathBuf {
+        self.session(id).join("spec.pb")
+    }
+
+    /// The last screen that a session's holder saved.
+    pub(crate) fn screen(&self, id: &SessionId) -> PathBuf {
+        self.session(id).join("screen.pb")
+    }
+
     /// What a session's holder keeps on disk.
     pub(crate) fn record(&self, id: &SessionId) -> PathBuf {
         self.session(id).join("record.pb")

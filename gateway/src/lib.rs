@@ -16,6 +16,7 @@ mod grant;
 mod holder_client;
 mod host;
 mod keeping;
+mod last_screen;
 mod link;
 mod lock;
 mod serve;

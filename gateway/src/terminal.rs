@@ -21,7 +21,7 @@ use chatcode_proto::{
     framing, limits, metadata,
     pb::{self, Code, holder_request::Verb, server_frame::Kind},
 };
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, future::Either, stream::BoxStream};
 use prost::Message as _;
 use tokio::{
     io::AsyncWriteExt as _,
@@ -40,6 +40,7 @@ use tonic::{
 
 use crate::{
     grant::{self, CoreClock},
+    last_screen,
     sessions::Registry,
 };
 
@@ -50,6 +51,9 @@ const READ_BYTES: usize = 8 * 1024;
 /// and wire type of `exited` and `closing` in `ServerFrame`.
 const EXITED: u8 = 9 << 3 | 2;
 const CLOSING: u8 = 11 << 3 | 2;
+
+/// From a holder, or from what one left behind.
+type Answer = Either<Attachment, BoxStream<'static, Result<Bytes, Status>>>;
 
 /// The service, for one link.
 #[derive(Clone, Debug)]
@@ -91,8 +95,8 @@ impl tower::Service<http::Request<Body>> for Terminal {
 
 impl StreamingService<Bytes> for Terminal {
     type Response = Bytes;
-    type ResponseStream = Attachment;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Attachment>, Status>> + Send>>;
+    type ResponseStream = Answer;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Status>> + Send>>;
 
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
         let terminal = self.clone();
@@ -101,7 +105,7 @@ impl StreamingService<Bytes> for Terminal {
 }
 
 impl Terminal {
-    async fn attach(&self, request: Request<Streaming<Bytes>>) -> Result<Attachment, Refusal> {
+    async fn attach(&self, request: Request<Streaming<Bytes>>) -> Result<Answer, Refusal> {
         let (id, grant) = grant::of_session(request.metadata(), self.clock)?;
         let (call, principal) = (grant.request_id.clone(), grant.principal.clone());
         let attach = pb::HolderAttach {
@@ -113,19 +117,29 @@ impl Terminal {
             display_name: grant.display_name,
             request_id: grant.request_id,
         };
-        let connection = self.registry.connect(id, Verb::Attach(attach)).await?;
+        let display_name = attach.display_name.clone();
+        let connection = match self.registry.connect(id, Verb::Attach(attach)).await {
+            Err(ended) if ended.code == Code::SessionEnded => {
+                let saved = self.registry.last_screen(id).await?.ok_or(ended)?;
+                tracing::debug!(%call, %principal, session = %id, "shows the last screen");
+                let frames =
+                    last_screen::show(saved, display_name, request.into_inner(), self.draining.clone());
+                return Ok(Either::Right(frames.boxed()));
+            }
+            connected => connected?,
+        };
         tracing::debug!(%call, %principal, session = %id, "attach");
         let (socket, buffer) = connection.into_parts();
         let (from_holder, to_holder) = socket.into_split();
         let carry = tokio::spawn(carry(request.into_inner(), to_holder));
-        Ok(Attachment {
+        Ok(Either::Left(Attachment {
             from_holder,
             buffer,
             carry: Some(AbortOnDropHandle::new(carry)),
             draining: Box::pin(self.draining.clone().cancelled_owned()),
             last: Last::Other,
             over: false,
-        })
+        }))
     }
 }
 

@@ -337,6 +337,19 @@ impl<S: Screen> Session<S> {
         self.winsize
     }
 
+    /// Where the output ends.
+    #[must_use]
+    pub fn output_end(&self) -> u64 {
+        self.log.end()
+    }
+
+    /// A snapshot at the present end of the output, with all the history that
+    /// it may have: at most [`limits::SNAPSHOT_BYTES`].
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        bounded_snapshot(&self.screen, limits::HISTORY_LINES)
+    }
+
     /// The session's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -114,11 +114,12 @@ export async function signIn(page, url) {
 }
 
 /** Starts a session from the page and waits for its prompt. */
-export async function newSession(page, { name = "", folder = "", command = "" } = {}) {
+export async function newSession(page, { name = "", folder = "", command = "", restart = "never" } = {}) {
   await page.locator(id("new-session")).first().click();
   await page.locator(id("new-session-folder")).fill(folder);
   await page.locator(id("new-session-command")).fill(command);
   await page.locator(id("new-session-name")).fill(name);
+  await page.locator(id("new-session-restart")).selectOption({ label: restart });
   await page.locator(id("new-session-create")).click();
   // Until the form is gone the terminal in front is still the one before.
   await page.locator(id("new-session-form")).waitFor({ state: "detached" });

@@ -220,6 +220,16 @@ test("when a shell has ended its last line is in view", async () => {
   await shows(page, /^100$/m);
 });
 
+test("a shell that crashed is started again, and its tab goes on with it", async () => {
+  await newSession(page, { name: "again", restart: "after a crash" });
+  await enter(page, "kill -9 $$");
+  await page.locator(`${id("session")}[data-current="true"] .session-detail`, { hasText: "restarted once" }).waitFor();
+  await page.locator(id("exited")).waitFor({ state: "detached" });
+  await page.locator(`${id("pane")}[data-active="true"] ${id("screen")}[data-attached="true"]`).waitFor();
+  await enter(page, "echo back=$((40 + 2))");
+  await shows(page, "back=42");
+});
+
 test("what is pasted arrives as it was, and what is selected is copied", async () => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: installation.origin });
   await newSession(page, { name: "clipboard", command: "cat" });

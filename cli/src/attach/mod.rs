@@ -89,7 +89,7 @@ pub(crate) async fn attach(client: &Client, target: Target, role: Role) -> anyho
     }
     let mut view = View::open(&target, role)?;
     let end = stay(client, &mut view).await;
-    let name = shown(view.name());
+    let (name, state) = (shown(view.name()), view.state_words());
     // The terminal is as it was from here on.
     drop(view);
     match end {
@@ -97,7 +97,7 @@ pub(crate) async fn attach(client: &Client, target: Target, role: Role) -> anyho
             let id: String = target.session.chars().take(8).collect();
             say(&format!("\nchatcode: left {name}; it goes on, `chatcode attach {}` comes back", shown(&id)));
         }
-        End::Exited(None) => say(&format!("chatcode: {name} has ended")),
+        End::Exited(None) => say(&format!("chatcode: {name} is over: {state}")),
         End::Exited(Some(exit)) => return exited(&name, &exit),
         End::Refused(refusal) => return Err(refused(&refusal)),
     }

@@ -21,7 +21,7 @@ use super::{
     signals::{News, Signals},
     terminal::{self, CLEAR, RESET, RawMode},
 };
-use crate::print::shown;
+use crate::{fleet::session_state, print::shown};
 
 /// A break that is over sooner is not worth a word.
 const SHORT_BREAK: Duration = Duration::from_secs(1);
@@ -75,6 +75,8 @@ pub(super) struct View {
     was_noticed: bool,
     has_typed: bool,
     exit: Option<Option<pb::Exit>>,
+    /// The session as the last attachment told of it.
+    session: Option<pb::Session>,
     closing: Option<Refusal>,
     notice: Option<(Notice, Instant)>,
     began: Instant,
@@ -111,6 +113,7 @@ impl View {
             was_noticed: false,
             has_typed: false,
             exit: None,
+            session: None,
             closing: None,
             notice: None,
             began: Instant::now(),
@@ -215,10 +218,19 @@ impl View {
         None
     }
 
+    /// What became of a session that has ended nobody knows how, in words.
+    pub(super) fn state_words(&self) -> String {
+        let over = self.session.as_ref().filter(|session| session.state() != pb::SessionState::Running);
+        over.map_or_else(|| "ended".to_owned(), session_state)
+    }
+
     /// Shows what a frame led to.
     pub(super) fn show(&mut self, event: Event) {
         match event {
-            Event::Attached(attached) => self.attached(&attached),
+            Event::Attached(attached) => {
+                self.attached(&attached);
+                self.session = attached.session;
+            }
             Event::Output(bytes) => self.output(&bytes),
             Event::Snapshot(part) => self.draw(&part),
             Event::Reset => {

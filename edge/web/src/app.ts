@@ -3,7 +3,7 @@
 import { AccountKeeper } from "./account/account";
 import { Fleet } from "./fleet/fleet";
 import { Code } from "./gen/chatcode/v1/code_pb";
-import type { Session } from "./gen/chatcode/v1/sessions_pb";
+import type { RestartPolicy, Session } from "./gen/chatcode/v1/sessions_pb";
 import type { LineState } from "./link/line";
 import { explain } from "./link/refusal";
 import { createRpc, target, type Rpc } from "./link/rpc";
@@ -25,6 +25,16 @@ export type Overlay =
   | { kind: "end-session"; tab: Tab; name: string }
   | { kind: "palette" }
   | { kind: "keys" };
+
+/** A session that a person asks for. */
+export interface Wish {
+  id: string;
+  name: string;
+  folder: string;
+  command: string[];
+  restart: RestartPolicy;
+  resumeCommand: string[];
+}
 
 export class App {
   readonly rpc: Rpc = createRpc(location.origin);
@@ -48,11 +58,8 @@ export class App {
     this.fleet.line.state.subscribe(() => this.#fleetLine(this.fleet.line.state.get()));
   }
 
-  async createSession(gateway: string, wish: { id: string; name: string; folder: string; command: string[] }): Promise<void> {
-    const { session } = await this.rpc.sessions.create(
-      { name: wish.name, folder: wish.folder, command: wish.command, session: wish.id },
-      target(gateway),
-    );
+  async createSession(gateway: string, { id, ...wish }: Wish): Promise<void> {
+    const { session } = await this.rpc.sessions.create({ ...wish, session: id }, target(gateway));
     if (session === undefined) return;
     this.fleet.learn(gateway, session);
     await this.workspace.open(gateway, session.id);

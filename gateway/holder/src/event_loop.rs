@@ -80,6 +80,7 @@ impl Holder {
             self.read_output(now, chunk);
         }
         self.conclude(now);
+        self.keep_screen_in_time(now);
         if self.session.next_timeout().is_some_and(|due| due <= now) {
             self.session.handle_timeout(now);
         }
@@ -287,6 +288,7 @@ impl Holder {
             self.reaped.as_ref().map(|reaped| reaped.until),
             self.leaves.filter(|_| !self.is_climbing()),
             self.door_rests,
+            self.screen_due(),
             look,
         ];
         let deadlines = self.connections.values().map(|connection| connection.deadline);

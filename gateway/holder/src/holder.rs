@@ -18,6 +18,7 @@ use crate::{
     connection::{Connection, Role},
     detach,
     ending::{Ladder, Time},
+    last_screen::Saver,
     log::Log,
     pty::Terminal,
     record,
@@ -70,7 +71,8 @@ pub(crate) struct Holder {
     /// When an ended session's holder leaves.
     pub(crate) leaves: Option<Time>,
     log: Log,
-    spec: Spec,
+    pub(crate) spec: Spec,
+    pub(crate) saver: Saver,
     pub(crate) name: String,
     last_connection: u32,
     pub(crate) reaped: Option<Reaped>,
@@ -105,6 +107,7 @@ impl Holder {
             ladder: None,
             leaves: None,
             log,
+            saver: Saver::new(),
             spec,
             name,
             last_connection: 0,
@@ -133,14 +136,24 @@ impl Holder {
             exit: self.exit,
             viewers: self.session.viewers(),
             epoch: self.spec.epoch,
+            lost_reason: pb::LostReason::Unspecified.into(),
+            restart: self.spec.restart.into(),
+            resume_command: self.spec.shown_resume_command.clone(),
+            restarts: self.spec.restarts,
+            restarts_over: false,
         }
     }
 
     /// Writes the record; a failure is only logged.
     pub(crate) fn keep_record(&mut self) {
-        if let Err(error) =
-            record::write(&self.spec.state_folder, self.info(), self.spec.daemon_uid.is_some())
-        {
+        let record = pb::HolderRecord {
+            session: Some(self.info()),
+            pid: std::process::id(),
+            boot_id: self.spec.boot_id.clone(),
+            stopped: self.hurried,
+        };
+        let shared = self.spec.daemon_uid.is_some();
+        if let Err(error) = record::write(&self.spec.state_folder, &record, shared) {
             self.log.line(&format!("the record was not written: {error}"));
         }
     }
@@ -254,6 +267,7 @@ impl Holder {
                 Role::Leaving
             }
             Request::End(force) => {
+                self.give_up_restarts();
                 self.end(now, force);
                 Role::Leaving
             }

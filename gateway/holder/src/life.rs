@@ -6,6 +6,7 @@ use crate::{
     clock::unix_ms,
     ending::{Ladder, Step, Time},
     holder::{Holder, Line, Reaped},
+    record,
 };
 
 impl Holder {
@@ -34,6 +35,20 @@ impl Holder {
         self.changed = true;
     }
 
+    /// A person ends the session, so nobody starts it again. One that has ended
+    /// by itself may be: this is how the daemon sends its holder away.
+    pub(crate) fn give_up_restarts(&mut self) {
+        if self.exit.is_some() || self.spec.restart == pb::RestartPolicy::Unspecified {
+            return;
+        }
+        self.spec.restart = pb::RestartPolicy::Unspecified;
+        // Known at once: the end may take time, and a crash may come before.
+        self.keep_record();
+        if let Err(error) = record::forget_spec(&self.spec.state_folder) {
+            self.note(&format!("the order for a restart was not removed: {error}"));
+        }
+    }
+
     /// Takes the step of the ladder that is due.
     pub(crate) fn climb(&mut self, now: Time) {
         let shell_lives = self.reaped.is_none() && self.exit.is_none();
@@ -53,6 +68,7 @@ impl Holder {
         if self.signals.told_to_end() {
             self.note("told to end");
             self.hurried = true;
+            self.keep_screen(now);
             self.end(now, false);
         }
         if self.signals.child_changed() {
@@ -93,6 +109,8 @@ impl Holder {
         self.exit = Some(reaped.exit);
         self.session.handle_exit(now, reaped.exit);
         self.leaves = Some(if self.hurried { now } else { now + limits::LINGER });
+        // Whoever reads the end in the record finds the screen.
+        self.keep_screen(now);
         self.keep_record();
         self.changed = true;
     }

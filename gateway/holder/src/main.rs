@@ -11,6 +11,7 @@ mod detach;
 mod ending;
 mod event_loop;
 mod holder;
+mod last_screen;
 mod life;
 mod log;
 mod memory;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
 fn start() -> anyhow::Result<Holder> {
     let signals = Signals::install().context("signals cannot be handled")?;
     let spec = spec::read(&mut io::stdin().lock()).context("no spec came on the standard input")?;
+    let order = (spec.restart() != pb::RestartPolicy::Unspecified).then(|| spec.clone());
     let spec = Spec::check(spec)?;
     detach::leave_stdin()?;
     detach::leave_session().context("no session of its own can be made")?;
@@ -85,6 +87,11 @@ fn start() -> anyhow::Result<Holder> {
     let door = Door::open(&spec.state_folder, spec.daemon_uid).context("the socket cannot be made")?;
     std::env::set_current_dir("/")?;
     let terminal = Terminal::start(&spec)?;
+    if let Some(order) = order
+        && let Err(error) = record::keep_spec(&spec.state_folder, &order)
+    {
+        log.line(&format!("the session will not be started again: {error}"));
+    }
 
     let mut holder = Holder::new(spec, terminal, door, signals, log);
     holder.keep_record();

@@ -8,10 +8,10 @@ use std::{
 };
 
 use chatcode_proto::pb;
-use prost::Message as _;
+use prost::Message;
 
 const FILE: &str = "record.pb";
-const ASIDE: &str = "record.pb.new";
+const SPEC: &str = "spec.pb";
 
 /// Writes the record into `folder`, 0600, or 0640 for the folder's group when it
 /// is `shared` with the daemon's, aside and then renamed: a reader
@@ -20,9 +20,32 @@ const ASIDE: &str = "record.pb.new";
 ///
 /// # Errors
 /// I/O errors; the old record then stands.
-pub(crate) fn write(folder: &Path, session: pb::Session, shared: bool) -> io::Result<()> {
-    let record = pb::HolderRecord { session: Some(session), pid: std::process::id() };
-    let aside = folder.join(ASIDE);
+pub(crate) fn write(folder: &Path, record: &pb::HolderRecord, shared: bool) -> io::Result<()> {
+    put(folder, FILE, record, shared)
+}
+
+/// Keeps what the session is started again with, as [`write`] does.
+///
+/// # Errors
+/// I/O errors.
+pub(crate) fn keep_spec(folder: &Path, spec: &pb::HolderSpec) -> io::Result<()> {
+    put(folder, SPEC, spec, spec.daemon_uid.is_some())
+}
+
+/// Nobody starts the session again.
+///
+/// # Errors
+/// I/O errors.
+pub(crate) fn forget_spec(folder: &Path) -> io::Result<()> {
+    fs::remove_file(folder.join(SPEC))
+}
+
+/// Writes a message into the file `name` as [`write`] does.
+///
+/// # Errors
+/// I/O errors; the old file then stands.
+pub(crate) fn put(folder: &Path, name: &str, message: &impl Message, shared: bool) -> io::Result<()> {
+    let aside = folder.join(format!("{name}.new"));
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -31,8 +54,8 @@ pub(crate) fn write(folder: &Path, session: pb::Session, shared: bool) -> io::Re
     if shared {
         file.set_permissions(Permissions::from_mode(0o640))?;
     }
-    file.write_all(&record.encode_to_vec())?;
-    fs::rename(aside, folder.join(FILE))
+    file.write_all(&message.encode_to_vec())?;
+    fs::rename(aside, folder.join(name))
 }
 
 #[cfg(test)]
@@ -42,18 +65,17 @@ mod tests {
     #[test]
     fn the_last_record_stands_and_is_private() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["first", "second"] {
-            write(folder.path(), pb::Session { name: name.into(), ..Default::default() }, false)
-                .expect("is written");
+        for pid in [1, 2] {
+            let record = pb::HolderRecord { pid, ..Default::default() };
+            write(folder.path(), &record, false).expect("is written");
         }
         let file = folder.path().join(FILE);
         let record = pb::HolderRecord::decode(&*fs::read(&file).expect("is there")).expect("is a record");
-        assert_eq!(record.session.expect("has one").name, "second");
-        assert_eq!(record.pid, std::process::id());
+        assert_eq!(record.pid, 2);
         let mode = || fs::metadata(&file).expect("is there").permissions().mode() & 0o777;
         assert_eq!(mode(), 0o600);
-        write(folder.path(), pb::Session::default(), true).expect("is written");
+        write(folder.path(), &record, true).expect("is written");
         assert_eq!(mode(), 0o640, "the daemon's group reads it");
-        assert!(!folder.path().join(ASIDE).exists());
+        assert!(!folder.path().join("record.pb.new").exists());
     }
 }

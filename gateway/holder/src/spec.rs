@@ -39,6 +39,10 @@ pub(crate) struct Spec {
     pub(crate) shown_command: Vec<String>,
     /// The daemon's user, where it is another.
     pub(crate) daemon_uid: Option<u32>,
+    pub(crate) restart: pb::RestartPolicy,
+    pub(crate) shown_resume_command: Vec<String>,
+    pub(crate) restarts: u32,
+    pub(crate) boot_id: String,
 }
 
 impl Spec {
@@ -47,6 +51,7 @@ impl Spec {
     /// # Errors
     /// `INVALID`, with the field that is wrong.
     pub(crate) fn check(raw: pb::HolderSpec) -> Result<Self, Refusal> {
+        let restart = raw.restart();
         let session = raw.session.parse().map_err(|_| invalid("the session id is not a UUID"))?;
         name::check("name", &raw.name, limits::SESSION_NAME_CHARS)?;
         let mut command = raw.command.into_iter();
@@ -94,6 +99,10 @@ impl Spec {
             epoch: raw.epoch,
             shown_command: raw.shown_command,
             daemon_uid: raw.daemon_uid,
+            restart,
+            shown_resume_command: raw.shown_resume_command,
+            restarts: raw.restarts,
+            boot_id: raw.boot_id,
         })
     }
 }

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn record(pid: u32) -> pb::HolderRecord {
-        pb::HolderRecord { session: None, pid }
+        pb::HolderRecord { pid, ..Default::default() }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The machine's sessions, and the service `Sessions` that a core calls on its
 //! link.
 
+mod fate;
 #[cfg(target_os = "linux")]
 mod kill;
 mod record;
 mod registry;
+mod restart;
 mod start;
 mod table;
 mod watch;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use chatcode_proto::{id::SessionId, limits, pb};
 use prost::Message as _;
 use rustix::fs::OFlags;
@@ -36,15 +37,34 @@ pub(super) fn read(path: &Path, id: &SessionId) -> Option<pb::Session> {
 
 /// The same with the holder's process; `session` is set.
 pub(super) fn read_whole(path: &Path, id: &SessionId) -> Option<pb::HolderRecord> {
+    let bytes = read_file(path, limits::HOLDER_MESSAGE_BYTES)?;
+    let record = pb::HolderRecord::decode(bytes.as_slice()).ok()?;
+    (record.session.as_ref()?.id == id.to_string()).then_some(record)
+}
+
+/// The screen that a holder saved; `None` when there is nothing that can be
+/// read as such.
+pub(super) fn read_screen(path: &Path) -> Option<pb::HolderScreen> {
+    let bytes = Bytes::from(read_file(path, limits::SCREEN_FILE_BYTES)?);
+    let screen = pb::HolderScreen::decode(bytes).ok()?;
+    (screen.epoch != 0 && screen.winsize.is_some()).then_some(screen)
+}
+
+/// What a session is started again with; `None` when it is not.
+pub(super) fn read_spec(path: &Path, id: &SessionId) -> Option<pb::HolderSpec> {
+    let spec = pb::HolderSpec::decode(read_file(path, limits::HOLDER_MESSAGE_BYTES)?.as_slice()).ok()?;
+    (spec.session == id.to_string()).then_some(spec)
+}
+
+fn read_file(path: &Path, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let limit = u64::try_from(limits::HOLDER_MESSAGE_BYTES).unwrap_or(u64::MAX);
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     // Neither a link nor a pipe that nobody writes to, in the record's place.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).ok()?;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
     file.take(limit).read_to_end(&mut bytes).ok()?;
-    let record = pb::HolderRecord::decode(bytes.as_slice()).ok()?;
-    (record.session.as_ref()?.id == id.to_string()).then_some(record)
+    Some(bytes)
 }
 
 /// Makes the folder of a new session, 0700; its parent exists.
@@ -90,7 +110,7 @@ mod tests {
         let (file, id) = (folder.path().join("record.pb"), SessionId::from_random([3; 16]));
         assert_eq!(read(&file, &id), None);
         let session = pb::Session { id: id.to_string(), ..Default::default() };
-        let record = pb::HolderRecord { session: Some(session.clone()), pid: 1 };
+        let record = pb::HolderRecord { session: Some(session.clone()), pid: 1, ..Default::default() };
         fs::write(&file, record.encode_to_vec()).expect("is written");
         assert_eq!(read(&file, &id), Some(session));
         assert_eq!(read(&file, &SessionId::from_random([4; 16])), None);

@@ -13,13 +13,19 @@ use chatcode_proto::{
     code::Refusal,
     id::SessionId,
     limits,
-    pb::{self, Code, SessionState, holder_request::Verb, sessions_watch_response::Event},
+    pb::{self, Code, holder_request::Verb, sessions_watch_response::Event},
 };
 use futures_util::{StreamExt as _, stream};
-use tokio::{process::Child, sync::broadcast, time::timeout};
+use tokio::{
+    process::Child,
+    sync::{Semaphore, broadcast},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    fate,
     kill::{self, Proof},
     record,
     start::Starter,
@@ -28,6 +34,7 @@ use super::{
 use crate::{
     config::Places,
     holder_client::{HolderConnection, HolderError, connect},
+    last_screen::Saved,
     shell::order::Order,
 };
 
@@ -39,10 +46,14 @@ const ADOPT_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Registry {
     table: Mutex<Table>,
+    /// Names the machine's life; empty where nothing does.
+    pub(super) boot_id: String,
     /// Who the holders are that are followed.
     proofs: Mutex<HashMap<SessionId, Arc<Proof>>>,
-    starter: Starter,
-    places: Places,
+    pub(super) starter: Starter,
+    pub(super) places: Places,
+    /// Places for viewers of saved screens.
+    screens_shown: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -52,9 +63,11 @@ impl Registry {
     pub(crate) fn new(places: Places, starter: Starter) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(Table::new()),
+            boot_id: fate::boot_id(),
             proofs: Mutex::default(),
             starter,
             places,
+            screens_shown: Arc::new(Semaphore::new(limits::SAVED_SCREENS_SHOWN)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
@@ -99,6 +112,12 @@ impl Registry {
 
     async fn start(self: &Arc<Self>, id: SessionId, order: Order) -> Result<pb::Session, Refusal> {
         let (child, session) = self.starter.start(&self.places, id, order).await?;
+        self.began(id, child, session.clone());
+        Ok(session)
+    }
+
+    /// Takes in a session whose holder was started just now.
+    pub(super) fn began(self: &Arc<Self>, id: SessionId, child: Option<Child>, session: pb::Session) {
         let (holder, holders) = (child.as_ref().and_then(Child::id), self.starter.keeping.name());
         tracing::info!(session = %id, holders, holder, "a session was started");
         if let Some(mut child) = child {
@@ -107,9 +126,21 @@ impl Registry {
                 tracing::debug!(session = %id, ?ended, "a holder's process has ended");
             }));
         }
-        self.put(id, session.clone(), true);
+        self.put(id, session, true);
         self.follow(id, None, false);
-        Ok(session)
+    }
+
+    /// Runs a task that [`Registry::close`] waits for.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(task)
+    }
+
+    /// Runs a task that ends with [`Registry::close`] wherever it is.
+    pub(super) fn spawn_until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
     }
 
     /// All sessions, oldest first.
@@ -174,6 +205,8 @@ impl Registry {
         let proof = self.proofs().get(&id).cloned();
         kill::kill(proof, record.as_ref()).await?;
         tracing::warn!(session = %id, "a holder that did not answer was killed, with its shell");
+        // Before its end is known, which a restart would follow.
+        self.give_up(&id);
         self.conclude(id, false);
         Ok(())
     }
@@ -215,18 +248,24 @@ impl Registry {
         }
     }
 
-    /// What a vanished holder means for who asks.
-    fn why_gone(&self, id: &SessionId) -> Refusal {
-        let state = self.lock().get(id).map(pb::Session::state);
-        let (code, words) = match state {
-            Some(SessionState::Exited) => (Code::SessionEnded, "the session has ended; start another"),
-            Some(SessionState::Lost) => {
-                (Code::SessionEnded, "the session was lost when its holder or the machine was stopped")
-            }
-            Some(_) => (Code::HolderUnreachable, "the session's holder does not answer; try again"),
-            None => (Code::UnknownSession, "this machine has no such session"),
-        };
-        Refusal::new(code, words)
+    /// The last screen of a session that has ended and whose holder is gone;
+    /// `None` when none was saved.
+    ///
+    /// # Errors
+    /// `LIMIT`.
+    pub(crate) async fn last_screen(&self, id: SessionId) -> Result<Option<Saved>, Refusal> {
+        let session = self.get(&id)?;
+        let place = Arc::clone(&self.screens_shown).try_acquire_owned().map_err(|_| {
+            let most = limits::SAVED_SCREENS_SHOWN;
+            Refusal::new(
+                Code::Limit,
+                format!("{most} ended sessions of this machine are being looked at; try again soon"),
+            )
+        })?;
+        let path = self.places.screen(&id);
+        let reading = tokio::task::spawn_blocking(move || record::read_screen(&path)).await;
+        let screen = reading.map_err(|error| Refusal::new(Code::Internal, error.to_string()))?;
+        Ok(screen.map(|screen| Saved { screen, session, place }))
     }
 
     /// The picture for a new watcher, and what happens after it.
@@ -275,7 +314,9 @@ impl Registry {
                 self.follow(id, Some(connection), false);
             }
             Err(HolderError::Gone) => {
-                if !self.conclude(id, true) {
+                if self.conclude(id, true) {
+                    self.bring_back(id);
+                } else {
                     self.follow(id, None, true);
                 }
             }
@@ -296,6 +337,7 @@ impl Registry {
         let following = async move {
             registry.followed(id, connection, is_new).await;
             registry.proofs().remove(&id);
+            registry.bring_back(id);
         };
         self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(following));
     }
@@ -311,6 +353,9 @@ impl Registry {
             match opened {
                 Ok(mut watched) => {
                     self.put(id, watched.session.clone(), std::mem::take(&mut is_new));
+                    if !is_living(&watched.session) {
+                        self.dismiss(id).await;
+                    }
                     let begun = Instant::now();
                     let ended = self.listen(id, &mut watched).await;
                     let lasted = begun.elapsed() > first;
@@ -342,30 +387,13 @@ impl Registry {
 
     async fn listen(&self, id: SessionId, watched: &mut HolderConnection) -> Result<(), HolderError> {
         while let Some(session) = watched.next_event().await? {
+            let has_ended = !is_living(&session);
             self.put(id, session, false);
+            if has_ended {
+                self.dismiss(id).await;
+            }
         }
         Ok(())
-    }
-
-    /// Nobody listens on the socket: takes in what became of the session.
-    /// `false`: the holder may be starting right now; look again.
-    fn conclude(&self, id: SessionId, is_new: bool) -> bool {
-        let folder = self.places.session(&id);
-        let kept = record::read(&self.places.record(&id), &id);
-        let known = self.lock().get(&id).cloned();
-        match (kept, known) {
-            (_, Some(known)) if !is_living(&known) => {}
-            // The record was written at the exit, with the viewers of that moment.
-            (Some(kept), _) if !is_living(&kept) => self.put(id, pb::Session { viewers: 0, ..kept }, is_new),
-            (Some(last), _) | (None, Some(last)) => {
-                tracing::warn!(session = %id, "the holder vanished; the session is lost");
-                let lost = pb::Session { state: SessionState::Lost.into(), viewers: 0, ..last };
-                self.put(id, lost, is_new);
-            }
-            (None, None) if folder.exists() && record::age(&folder) < limits::HOLDER_START => return false,
-            (None, None) => record::remove_folder(&folder),
-        }
-        true
     }
 
     /// Takes in what is known of a session now, and forgets the oldest ended
@@ -428,7 +456,7 @@ impl Registry {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
         // No code panics while it holds the lock half way through a change.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,12 +6,13 @@ use std::{ffi::OsStr, fs, os::unix::fs::DirBuilderExt as _, path::Path};
 use chatcode_proto::{
     code::Refusal,
     id::SessionId,
+    limits,
     name::display_safe,
     pb::{self, Code, holder_request::Verb},
 };
 use tokio::process::Child;
 
-use super::record;
+use super::{fate, record};
 use crate::{
     config::Places,
     grant::own_unix_ms,
@@ -87,10 +88,81 @@ impl Starter {
             state_folder: state.to_string_lossy().into_owned(),
             log_bytes: u32::try_from(self.log_bytes).unwrap_or(u32::MAX),
             history_lines: self.history_lines,
-            epoch: u64::from_ne_bytes(chatcode_certs::random::bytes()).max(1),
+            epoch: new_epoch(),
             shown_command: order.shown_command,
-            daemon_uid: is_another_user.then(|| rustix::process::geteuid().as_raw()),
+            daemon_uid: self.daemon_uid(),
+            restart: order.restart.into(),
+            resume_command: order.resume_command,
+            shown_resume_command: order.shown_resume_command,
+            restarts: 0,
+            restarted_unix_ms: Vec::new(),
+            boot_id: fate::boot_id(),
         }
+    }
+
+    /// Starts the holder of a session anew, whose last one is gone, with what it
+    /// was started with and in the same folder; `last` is what is known of it,
+    /// `tried` the times of earlier restarts.
+    ///
+    /// # Errors
+    /// `SPAWN_FAILED`, `INVALID`.
+    pub(super) async fn start_again(
+        &self,
+        places: &Places,
+        id: SessionId,
+        spec: pb::HolderSpec,
+        last: &pb::Session,
+        tried: &[u64],
+    ) -> Result<(Option<Child>, pb::Session), Refusal> {
+        let spec = self.spec_again(&places.session(&id), spec, last, tried);
+        if self.keeping.spawner().is_none() {
+            let folder = spec.folder.clone();
+            let prepared = tokio::task::spawn_blocking(move || prepare_shell(Path::new(&folder))).await;
+            prepared.map_err(|error| Refusal::new(Code::Internal, error.to_string()))??;
+        }
+        // A holder that was killed has left it behind.
+        let _ = fs::remove_file(places.socket(&id));
+        let started = spawn::start(&self.keeping, places, &id, &spec).await;
+        if started.is_err() {
+            // One that was only too slow.
+            let end = Verb::End(pb::HolderEnd { force: true });
+            let _ = HolderConnection::open(&places.socket(&id), end).await;
+        }
+        started
+    }
+
+    fn spec_again(
+        &self,
+        state: &Path,
+        spec: pb::HolderSpec,
+        last: &pb::Session,
+        tried: &[u64],
+    ) -> pb::HolderSpec {
+        let resumes = !spec.resume_command.is_empty();
+        let now = own_unix_ms();
+        let older = tried.len().saturating_sub(limits::RESTARTS - 1);
+        pb::HolderSpec {
+            name: last.name.clone(),
+            winsize: last.winsize,
+            command: if resumes { spec.resume_command.clone() } else { spec.command },
+            arg0: if resumes { String::new() } else { spec.arg0 },
+            // The file lies where shells can write: what is the daemon's to say
+            // is said anew.
+            state_folder: state.to_string_lossy().into_owned(),
+            log_bytes: u32::try_from(self.log_bytes).unwrap_or(u32::MAX),
+            history_lines: self.history_lines,
+            epoch: new_epoch(),
+            daemon_uid: self.daemon_uid(),
+            boot_id: fate::boot_id(),
+            restarts: last.restarts.saturating_add(1),
+            restarted_unix_ms: tried[older..].iter().copied().chain([now]).collect(),
+            ..spec
+        }
+    }
+
+    /// The daemon's user, where it is not the holder's.
+    fn daemon_uid(&self) -> Option<u32> {
+        self.keeping.spawner().is_some().then(|| rustix::process::geteuid().as_raw())
     }
 
     #[cfg(test)]
@@ -98,11 +170,15 @@ impl Starter {
         Self {
             user: User { uid: 1000, name: "ada".into(), home: "/".into(), shell: "/bin/sh".into() },
             keeping: Keeping::Detached,
-            log_bytes: chatcode_proto::limits::LOG_BYTES,
-            history_lines: chatcode_proto::limits::DEFAULT_HISTORY_LINES,
+            log_bytes: limits::LOG_BYTES,
+            history_lines: limits::DEFAULT_HISTORY_LINES,
             pass_ssh_agent: false,
         }
     }
+}
+
+fn new_epoch() -> u64 {
+    u64::from_ne_bytes(chatcode_certs::random::bytes()).max(1)
 }
 
 /// Whether a variable of the daemon's names folders that only its own user has.
@@ -112,13 +188,18 @@ fn is_of_one_user(name: &OsStr) -> bool {
 
 /// Makes the shell's folder (0755) when it is missing, and the session's own.
 fn prepare(folder: &Path, state: &Path) -> Result<(), Refusal> {
-    let shown = || display_safe(&folder.to_string_lossy(), 120);
-    let failed = |words: String| Refusal::new(Code::SpawnFailed, words);
+    prepare_shell(folder)?;
+    record::make_folder(state).map_err(|error| {
+        Refusal::new(Code::SpawnFailed, format!("the session's own folder could not be made ({error})"))
+    })
+}
+
+fn prepare_shell(folder: &Path) -> Result<(), Refusal> {
     fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|error| {
-        failed(format!("the folder {} could not be made ({error}); choose another", shown()))
-    })?;
-    record::make_folder(state)
-        .map_err(|error| failed(format!("the session's own folder could not be made ({error})")))
+        let shown = display_safe(&folder.to_string_lossy(), 120);
+        let words = format!("the folder {shown} could not be made ({error}); choose another");
+        Refusal::new(Code::SpawnFailed, words)
+    })
 }
 
 #[cfg(test)]

@@ -66,8 +66,7 @@ impl Table {
         if let Some(starting) = self.starting.get(&id) {
             return Claim::Starting(starting.clone());
         }
-        let living = self.sessions.values().filter(|session| is_living(session)).count();
-        if living + self.starting.len() >= limits::SESSIONS_PER_GATEWAY {
+        if self.is_full() {
             return Claim::Full;
         }
         let (claim, starting) = watch::channel(());
@@ -75,13 +74,20 @@ impl Table {
         Claim::Taken(claim)
     }
 
-    /// Takes in what is known of a session now. What has ended never comes
-    /// back to life; a session that was forgotten stays so unless `is_new`.
+    /// Whether there are as many living sessions as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        let living = self.sessions.values().filter(|session| is_living(session)).count();
+        let starting = self.starting.values().filter(|starting| starting.has_changed().is_ok()).count();
+        living + starting >= limits::SESSIONS_PER_GATEWAY
+    }
+
+    /// Takes in what is known of a session now. What has ended does not come
+    /// back to life, and what was forgotten stays so, unless its holder `is_new`.
     pub(super) fn put(&mut self, id: SessionId, mut session: pb::Session, is_new: bool) {
         session.folder = name::end_of(&session.folder, limits::SHOWN_FOLDER_BYTES);
         let news = match self.sessions.get(&id) {
             None => is_new,
-            Some(known) => *known != session && (is_living(known) || !is_living(&session)),
+            Some(known) => *known != session && (is_living(known) || !is_living(&session) || is_new),
         };
         if !news {
             return;

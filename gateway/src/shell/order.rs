@@ -36,6 +36,12 @@ pub(crate) struct Order {
     pub(crate) environment: BTreeMap<String, String>,
     /// The first size, within the limits.
     pub(crate) winsize: pb::Winsize,
+    /// When it is started again.
+    pub(crate) restart: pb::RestartPolicy,
+    /// What a restart runs; empty: the command.
+    pub(crate) resume_command: Vec<String>,
+    /// The same as people see it.
+    pub(crate) shown_resume_command: Vec<String>,
 }
 
 /// Checks a request and fills in what it leaves open for `user`.
@@ -48,6 +54,12 @@ pub(crate) fn check(request: pb::SessionsCreateRequest, user: &User) -> Result<O
         text => Some(text.parse().map_err(|error| invalid(format!("the session's id is {error}")))?),
     };
     check_command(&request.command)?;
+    let restart = pb::RestartPolicy::try_from(request.restart)
+        .map_err(|_| invalid("the restart policy is not known here; update the gateway"))?;
+    if !request.resume_command.is_empty() && restart == pb::RestartPolicy::Unspecified {
+        return Err(invalid("a resume command needs a restart policy; choose one or leave it out"));
+    }
+    check_command(&request.resume_command)?;
     check_environment(&request.environment)?;
     let name = if request.name.is_empty() {
         default_name(&request.command, user)
@@ -60,11 +72,14 @@ pub(crate) fn check(request: pb::SessionsCreateRequest, user: &User) -> Result<O
         id,
         name,
         arg0: if login { user.login_arg0() } else { String::new() },
-        shown_command: shown(&request.command),
+        shown_command: shown(&request.command, limits::SHOWN_COMMAND_BYTES),
         command: if login { vec![user.shell.clone()] } else { request.command },
         folder: folder(&request.folder, &user.home)?,
         environment: request.environment,
         winsize: winsize(request.winsize),
+        restart,
+        shown_resume_command: shown_resume(&request.resume_command),
+        resume_command: request.resume_command,
     })
 }
 
@@ -166,8 +181,8 @@ fn default_name(command: &[String], user: &User) -> String {
 }
 
 /// The command without what makes it longer than a list can bear.
-fn shown(command: &[String]) -> Vec<String> {
-    let mut left = limits::SHOWN_COMMAND_BYTES - CUT.len();
+fn shown(command: &[String], most: usize) -> Vec<String> {
+    let mut left = most - CUT.len();
     let mut shown = Vec::new();
     for argument in command {
         if argument.len() > left {
@@ -179,6 +194,13 @@ fn shown(command: &[String]) -> Vec<String> {
         shown.push(argument.clone());
     }
     shown
+}
+
+/// The same of a resume command: one text, since many empty arguments are long
+/// in a list, too.
+fn shown_resume(command: &[String]) -> Vec<String> {
+    let text = command.join(" ");
+    if text.is_empty() { Vec::new() } else { shown(&[text], limits::SHOWN_RESUME_BYTES) }
 }
 
 #[cfg(test)]
@@ -247,6 +269,23 @@ mod tests {
         refused(pb::SessionsCreateRequest { command: vec!["a\0b".into()], ..request() });
         refused(pb::SessionsCreateRequest { command: vec!["x".into(); 65], ..request() });
         refused(pb::SessionsCreateRequest { command: vec!["x".repeat(4097)], ..request() });
+    }
+
+    #[test]
+    fn a_resume_command_is_checked_as_a_command_shown_cut_and_needs_a_policy() {
+        let restart = pb::RestartPolicy::OnBoot.into();
+        let resume_command = vec!["claude".to_owned(), "x".repeat(500)];
+        let asked = pb::SessionsCreateRequest { restart, resume_command, ..request() };
+        let order = check(asked.clone(), &user()).expect("is fine");
+        assert_eq!(
+            (order.restart, order.resume_command),
+            (pb::RestartPolicy::OnBoot, asked.resume_command.clone())
+        );
+        let shown = order.shown_resume_command.concat();
+        assert!(shown.len() <= limits::SHOWN_RESUME_BYTES && shown.starts_with("claude x"), "{shown}");
+        refused(pb::SessionsCreateRequest { restart: 0, ..asked.clone() });
+        refused(pb::SessionsCreateRequest { restart: 99, ..asked.clone() });
+        refused(pb::SessionsCreateRequest { resume_command: vec![String::new()], ..asked });
     }
 
     #[test]

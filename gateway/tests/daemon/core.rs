@@ -224,6 +224,26 @@ impl LiveLink {
         self.create(pb::SessionsCreateRequest { command, ..Default::default() }).await.unwrap()
     }
 
+    /// The same with a restart policy; started again it says "resumed", and then
+    /// what is typed.
+    pub(crate) async fn create_restarting(&self, restart: pb::RestartPolicy, script: &str) -> pb::Session {
+        let sh = |script: &str| ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        let (command, resume_command) = (sh(script), sh("echo resumed; exec cat"));
+        let restart = restart.into();
+        let request = pb::SessionsCreateRequest { command, restart, resume_command, ..Default::default() };
+        self.create(request).await.unwrap()
+    }
+
+    /// Waits until the session runs that was started again so often.
+    pub(crate) async fn restarted(&self, id: &str, times: u32) -> pb::Session {
+        eventually("a restart", async || {
+            let session = self.get(id).await.ok()?;
+            let is_back = session.state() == pb::SessionState::Running && session.restarts == times;
+            is_back.then_some(session)
+        })
+        .await
+    }
+
     pub(crate) async fn create(&self, request: pb::SessionsCreateRequest) -> Result<pb::Session, Status> {
         let response = self.sessions().create(on_gateway(request)).await?;
         Ok(response.into_inner().session.unwrap())

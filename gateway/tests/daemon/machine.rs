@@ -8,6 +8,8 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
+use chatcode_proto::pb;
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines},
@@ -87,6 +89,15 @@ impl Machine {
     pub(crate) fn holder_pid(&self, id: &str) -> Option<rustix::process::Pid> {
         let socket = UnixStream::connect(self.session_folder(id).join("holder.sock")).ok()?;
         Some(rustix::net::sockopt::socket_peercred(socket).ok()?.pid)
+    }
+
+    /// Makes the record of a session one of the machine's life before.
+    pub(crate) fn reboot(&self, id: &str) {
+        let file = self.session_folder(id).join("record.pb");
+        let mut record = pb::HolderRecord::decode(&*fs::read(&file).unwrap()).unwrap();
+        assert!(!record.boot_id.is_empty());
+        record.boot_id = "another".into();
+        fs::write(&file, record.encode_to_vec()).unwrap();
     }
 
     pub(crate) fn kill_holder(&self, id: &str) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod afterwards;
 mod attaching;
 mod core;
 mod keeping;
@@ -9,6 +10,7 @@ mod linking;
 mod machine;
 mod refusing;
 mod restarting;
+mod restarts;
 mod seat;
 mod sessions;
 mod shells;

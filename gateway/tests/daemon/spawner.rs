@@ -137,6 +137,29 @@ async fn a_shell_is_the_session_user_s_outlives_the_daemon_and_cannot_read_its_k
 
 #[tokio::test]
 #[ignore = "needs a systemd of its own: just systemd"]
+async fn a_session_of_another_user_is_started_again_in_its_folder_and_its_last_screen_can_be_read() {
+    let core = TestCore::start();
+    let link = install(&core).await;
+    let made = link.create_restarting(pb::RestartPolicy::OnCrash, "exec cat").await;
+    rustix::process::kill_process(holder(&made.id).expect("listens"), Signal::KILL).unwrap();
+    link.restarted(&made.id, 1).await;
+    Seat::take(link.link(), &made.id).await.until("resumed").await;
+    let again = holder(&made.id).expect("listens");
+    assert_eq!(fs::metadata(format!("/proc/{}", again.as_raw_nonzero())).unwrap().uid(), ADA);
+    link.end_session(&made.id, true).await.unwrap();
+    link.state(&made.id, SessionState::Exited).await;
+    let file = fs::metadata(folder(&made.id).join("screen.pb")).unwrap();
+    assert_eq!((file.uid(), file.mode() & 0o777), (ADA, 0o640), "for the daemon's group, too");
+    rustix::process::kill_process(again, Signal::KILL).unwrap();
+    eventually("no holder", async || holder(&made.id).is_none().then_some(())).await;
+    let mut seat = Seat::take(link.link(), &made.id).await;
+    assert_eq!(seat.attached.role(), Role::Viewer);
+    seat.until("resumed").await;
+    link.end_session(&made.id, true).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a systemd of its own: just systemd"]
 async fn a_start_that_fails_says_why_and_leaves_no_folder_and_no_service() {
     let core = TestCore::start();
     let link = install(&core).await;

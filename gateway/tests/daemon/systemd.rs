@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use chatcode_proto::pb::{Role, SessionState};
+use chatcode_proto::pb::{RestartPolicy, Role, SessionState};
 use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
@@ -158,6 +158,30 @@ async fn sessions_outlive_kill_restart_and_stop_of_the_daemon_s_whole_service() 
         place = seat.place();
     }
     assert_eq!(property(&unit(&made.id), "ActiveState").await, "active");
+    link.end_session(&made.id, true).await.unwrap();
+    link.state(&made.id, SessionState::Exited).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a systemd of its own: just systemd"]
+async fn a_session_is_started_again_as_a_service_of_its_name_but_not_after_a_stop_of_that() {
+    let core = TestCore::start();
+    let (service, link) = Service::start(&core, LIMITS).await;
+    let made = link.create_restarting(RestartPolicy::OnBoot, "exec cat").await;
+    rustix::process::kill_process(service.holder(&made.id).expect("listens"), Signal::KILL).unwrap();
+    link.restarted(&made.id, 1).await;
+    Seat::take(link.link(), &made.id).await.until("resumed").await;
+    let holder = service.holder(&made.id).expect("listens");
+    assert!(cgroup(holder).contains(&unit(&made.id)), "{}", cgroup(holder));
+    systemctl(&["stop", &unit(&made.id)]).await;
+    link.state(&made.id, SessionState::Exited).await;
+    systemctl(&["restart", "chatcode-gateway"]).await;
+    let link = core.link().await;
+    assert_eq!(link.state(&made.id, SessionState::Exited).await.restarts, 1);
+    service.machine.reboot(&made.id);
+    systemctl(&["restart", "chatcode-gateway"]).await;
+    let link = core.link().await;
+    link.restarted(&made.id, 2).await;
     link.end_session(&made.id, true).await.unwrap();
     link.state(&made.id, SessionState::Exited).await;
 }

@@ -52,6 +52,8 @@ export interface AttachmentStatus {
   name: string;
   exit: Exit | undefined;
   exited: boolean;
+  /** The life of the holder that was attached to last; 0n: none. */
+  epoch: bigint;
   /** Round trip to the holder and back. */
   rttMs: number | undefined;
   notices: readonly Notice[];
@@ -81,6 +83,7 @@ const FIRST: AttachmentStatus = {
   name: "",
   exit: undefined,
   exited: false,
+  epoch: 0n,
   rttMs: undefined,
   notices: [],
   skipped: false,
@@ -295,7 +298,7 @@ export class Attachment {
 
   #attached({ epoch, inputOffset, role, viewer, session }: Attached): void {
     this.line.stands();
-    this.status.patch({ attached: true, seen: true, role, viewer, exited: false, exit: undefined });
+    this.status.patch({ attached: true, seen: true, role, viewer, epoch, exited: false, exit: undefined });
     if (session !== undefined) this.status.patch({ name: session.name });
     const lost = lostBytes(this.#before, { epoch, inputOffset });
     this.#before = undefined;

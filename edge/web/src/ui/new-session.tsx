@@ -3,7 +3,8 @@
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
-import type { TmuxSession } from "../gen/chatcode/v1/sessions_pb";
+import { RestartPolicy, type TmuxSession } from "../gen/chatcode/v1/sessions_pb";
+import type { Wish } from "../app";
 import { ARGUMENTS, SESSION_NAME_CHARS } from "../link/limits";
 import { explain } from "../link/refusal";
 import { target } from "../link/rpc";
@@ -25,21 +26,25 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
   const [folder, setFolder] = useState(() => localStorage.getItem(LAST_KEY) ?? "");
   const [command, setCommand] = useState("");
   const [name, setName] = useState("");
+  const [restart, setRestart] = useState(RestartPolicy.UNSPECIFIED);
+  const [resume, setResume] = useState("");
   const [busy, setBusy] = useState(false);
   const [refused, setRefused] = useState<string>();
   // One id per form: pressing the button again after a lost answer makes no second session.
   const [id] = useState(() => crypto.randomUUID());
 
-  const start = async (wish: { name: string; folder: string; command: string[] }): Promise<void> => {
+  const start = async (wish: Omit<Wish, "id">): Promise<boolean> => {
     setBusy(true);
     setRefused(undefined);
     try {
       await app.createSession(where, { id, ...wish });
       app.listOpen.set(false);
       close();
+      return true;
     } catch (error) {
       setRefused(explain(error));
       setBusy(false);
+      return false;
     }
   };
 
@@ -48,8 +53,11 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
     const words = commandWords(command);
     if (words === undefined) return setRefused("A quote in the command is not closed.");
     if (words.length > ARGUMENTS) return setRefused(`The command has more than ${ARGUMENTS} words.`);
-    localStorage.setItem(LAST_KEY, folder.trim());
-    await start({ name: name.trim(), folder: folder.trim(), command: words });
+    const resumeCommand = restart === RestartPolicy.UNSPECIFIED ? [] : commandWords(resume);
+    if (resumeCommand === undefined) return setRefused("A quote in the command for a restart is not closed.");
+    if (resumeCommand.length > ARGUMENTS) return setRefused(`The command for a restart has more than ${ARGUMENTS} words.`);
+    const made = await start({ name: name.trim(), folder: folder.trim(), command: words, restart, resumeCommand });
+    if (made) localStorage.setItem(LAST_KEY, folder.trim());
   };
 
   return (
@@ -111,7 +119,37 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
             onChange={(event) => setName(event.target.value)}
           />
         </label>
-        <TmuxSessions gateway={where} busy={busy} open={({ name, command }) => void start({ name, folder: "", command })} />
+        <label className="field">
+          <span>Start it again</span>
+          <select
+            value={restart}
+            data-testid="new-session-restart"
+            onChange={(event) => setRestart(Number(event.target.value) as RestartPolicy)}
+          >
+            <option value={RestartPolicy.UNSPECIFIED}>never</option>
+            <option value={RestartPolicy.ON_CRASH}>after a crash</option>
+            <option value={RestartPolicy.ON_BOOT}>after a crash and a restart of the machine</option>
+          </select>
+        </label>
+        {restart !== RestartPolicy.UNSPECIFIED && (
+          <label className="field">
+            <span>Command then</span>
+            <input
+              className="mono"
+              value={resume}
+              placeholder="the same"
+              data-testid="new-session-resume"
+              spellCheck={false}
+              autoCapitalize="off"
+              onChange={(event) => setResume(event.target.value)}
+            />
+          </label>
+        )}
+        <TmuxSessions
+          gateway={where}
+          busy={busy}
+          open={({ name, command }) => void start({ name, folder: "", command, restart: RestartPolicy.UNSPECIFIED, resumeCommand: [] })}
+        />
         {refused !== undefined && (
           <p className="refused" role="alert" data-testid="new-session-refused">
             {displaySafe(refused)}

@@ -4,7 +4,7 @@
 import { useEffect, useRef, type ReactNode } from "react";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
-import { SessionState } from "../gen/chatcode/v1/sessions_pb";
+import { SessionState, type Exit, type Session } from "../gen/chatcode/v1/sessions_pb";
 import type { Attachment } from "../session/attachment";
 import { displaySafe, spanText } from "../words";
 import { keyOf, type Tab } from "../workspace/workspace";
@@ -14,7 +14,7 @@ import { KeyRow } from "./key-row";
 import { isPageKey } from "./keys";
 import { PasteQuestion } from "./paste-question";
 import { SearchBar } from "./search-bar";
-import { exitText } from "./session-words";
+import { endText, exitText, isOver } from "./session-words";
 
 export function TerminalPane({ tab, active }: { tab: Tab; active: boolean }): ReactNode {
   const app = useApp();
@@ -101,17 +101,27 @@ function LinkTarget({ attachment }: { attachment: Attachment }): ReactNode {
   return link === undefined ? null : <div className="link-target">{displaySafe(link)}</div>;
 }
 
+function overText(session: Session | undefined, exit: Exit | undefined): string {
+  if (session === undefined || !isOver(session)) return `The shell ${exitText(exit)}`;
+  return session.state === SessionState.LOST ? `The session is ${endText(session)}` : `The shell ${endText(session)}`;
+}
+
 function Ended({ attachment, tab }: { attachment: Attachment; tab: Tab }): ReactNode {
   const app = useApp();
   useStore(app.fleet.state);
-  const { exited, exit } = useStore(attachment.status);
+  const { exited, exit, epoch } = useStore(attachment.status);
   const { phase, refusal } = useStore(attachment.line.state);
   const session = app.fleet.session(tab.gateway, tab.session);
   const gone = phase === "ended" && (refusal?.code === Code.UNKNOWN_SESSION || refusal?.code === Code.UNKNOWN_GATEWAY);
   const over = exited || session?.state === SessionState.EXITED || session?.state === SessionState.LOST;
+  // Started again under its id: this terminal goes on with it. Another epoch tells it from news that are late.
+  const isBack = exited && phase === "ended" && session !== undefined && !isOver(session) && session.epoch !== epoch;
+  useEffect(() => {
+    if (isBack) attachment.again();
+  }, [isBack, attachment]);
   if (!over && !gone) return null;
   const how = exit ?? session?.exit;
-  const words = gone && !over ? "This session is not known any more" : session?.state === SessionState.LOST ? "The session was lost: its holder vanished" : `The shell ${exitText(how)}`;
+  const words = gone && !over ? "This session is not known any more" : overText(session, how);
   const span = how === undefined || how.durationMs === 0n ? "" : ` after ${spanText(Number(how.durationMs))}`;
   return (
     <div className="ended" role="status" data-testid="exited" data-code={how?.code} data-signal={how?.signal}>

@@ -1,7 +1,7 @@
 // What is said of a session and a machine.
 
 import { LinkState, type Gateway } from "../gen/chatcode/v1/fleet_pb";
-import { SessionState, type Exit, type Session } from "../gen/chatcode/v1/sessions_pb";
+import { LostReason, SessionState, type Exit, type Session } from "../gen/chatcode/v1/sessions_pb";
 import { commandText, displaySafe, spanText } from "../words";
 
 const SIGNALS: Record<number, string> = { 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE", 15: "TERM" };
@@ -17,6 +17,17 @@ export function exitText(exit: Exit | undefined): string {
   return exit.code === 0 ? "ended" : `ended with ${exit.code}`;
 }
 
+/** What became of a session that is over. */
+export function endText(session: Session): string {
+  return session.restartsOver ? `${causeText(session)}; not started again` : causeText(session);
+}
+
+function causeText(session: Session): string {
+  const restarted = session.lostReason === LostReason.MACHINE_RESTARTED;
+  if (session.state === SessionState.LOST) return restarted ? "lost: the machine was restarted" : "lost: its holder vanished";
+  return restarted ? "ended by the machine's restart" : exitText(session.exit);
+}
+
 /** "ok", "bad" or "lost": how an end is coloured. */
 export function exitTone(session: Session): string {
   if (session.state === SessionState.LOST) return "lost";
@@ -27,15 +38,15 @@ export function exitTone(session: Session): string {
 export function sessionDetail(session: Session): string {
   switch (session.state) {
     case SessionState.EXITED:
-      return exitText(session.exit);
     case SessionState.LOST:
-      return "lost: its holder vanished";
+      return endText(session);
     case SessionState.ENDING:
       return "ending…";
     default: {
       const command = session.command.length === 0 ? "shell" : commandText(session.command);
       const folder = folderText(session.folder);
-      return folder === "" ? command : `${command} in ${folder}`;
+      const place = folder === "" ? command : `${command} in ${folder}`;
+      return session.restarts === 0 ? place : `${place}, restarted ${session.restarts === 1 ? "once" : `${session.restarts} times`}`;
     }
   }
 }

@@ -4,6 +4,7 @@
 mod cgroup;
 mod ending;
 mod hostile;
+mod last_screen;
 mod output;
 mod starting;
 mod support;

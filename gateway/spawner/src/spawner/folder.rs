@@ -7,6 +7,7 @@ use chatcode_proto::{code::Refusal, id::SessionId, pb::Code};
 use nix::unistd::{Gid, User};
 use rustix::{
     fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, openat},
+    io::Errno,
     process::{Gid as RawGid, Uid as RawUid, geteuid},
 };
 
@@ -33,8 +34,18 @@ fn make_for(sessions: &Path, session: &SessionId, owner: u32, group: u32) -> io:
     let folder = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
     let parent = openat(CWD, sessions, folder, Mode::empty())?;
     let name = session.to_string();
-    mkdirat(&parent, &name, Mode::from_raw_mode(0o700))?;
+    let is_there = match mkdirat(&parent, &name, Mode::from_raw_mode(0o700)) {
+        Ok(()) => false,
+        Err(Errno::EXIST) => true,
+        Err(error) => return Err(error.into()),
+    };
     let made = openat(&parent, &name, folder, Mode::empty())?;
+    if is_there {
+        // Of a session that is started again: used only if it is as it was made.
+        let stat = fstat(&made)?;
+        let is_ours = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777) == (owner, group, MODE);
+        return if is_ours { Ok(()) } else { Err(Errno::EXIST.into()) };
+    }
     // The daemon may have put another folder in its place, but none of root's.
     if fstat(&made)?.st_uid != geteuid().as_raw() {
         return Err(io::Error::other("another folder took its place"));
@@ -68,6 +79,19 @@ mod tests {
         make_for(sessions.path(), &SESSION, owner, group).expect("is made");
         let made = fs::metadata(sessions.path().join(SESSION.to_string())).expect("is there");
         assert_eq!((made.mode() & 0o7777, made.uid(), made.gid()), (MODE, owner, group));
+    }
+
+    #[test]
+    fn the_folder_of_a_session_that_is_started_again_is_used_only_as_it_was_made() {
+        let sessions = tempfile::tempdir().expect("a folder");
+        let (owner, group) = own();
+        make_for(sessions.path(), &SESSION, owner, group).expect("is made");
+        make_for(sessions.path(), &SESSION, owner, group).expect("is the same");
+        make_for(sessions.path(), &SESSION, owner + 1, group).expect_err("is another user's");
+        let folder = sessions.path().join(SESSION.to_string());
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o2777))
+            .expect("is changed");
+        make_for(sessions.path(), &SESSION, owner, group).expect_err("is open to others");
     }
 
     #[test]

@@ -1,0 +1,100 @@
+//! When the screen is written to disk, so that it can be read after the holder.
+
+use chatcode_proto::{limits, pb};
+
+use crate::{clock::unix_ms, ending::Time, holder::Holder, record};
+
+const FILE: &str = "screen.pb";
+
+/// What a save would have: where the output ends, and the size.
+type State = (u64, pb::Winsize);
+
+/// Decides when the screen is saved while the session goes on. Pure.
+#[derive(Debug)]
+pub(crate) struct Saver {
+    saved: Option<State>,
+    /// Not before.
+    rests_until: Time,
+}
+
+impl Saver {
+    /// Nothing was saved yet.
+    pub(crate) const fn new() -> Self {
+        Self { saved: None, rests_until: limits::SCREEN_SAVE }
+    }
+
+    /// When the screen has to be saved; `None` while the last save shows it.
+    pub(crate) fn due(&self, state: State) -> Option<Time> {
+        let is_empty = self.saved.is_none() && state.0 == 0;
+        (!is_empty && self.is_news(state)).then_some(self.rests_until)
+    }
+
+    /// Whether the last save shows something else.
+    pub(crate) fn is_news(&self, state: State) -> bool {
+        self.saved != Some(state)
+    }
+
+    /// It was tried; one that failed is tried again when more has changed.
+    pub(crate) fn saved(&mut self, now: Time, state: State) {
+        self.saved = Some(state);
+        self.rests_until = now + limits::SCREEN_SAVE;
+    }
+}
+
+impl Holder {
+    fn screen_state(&self) -> State {
+        (self.session.output_end(), self.session.winsize())
+    }
+
+    /// When the screen has to be saved.
+    pub(crate) fn screen_due(&self) -> Option<Time> {
+        self.saver.due(self.screen_state())
+    }
+
+    /// Saves the screen if that is due.
+    pub(crate) fn keep_screen_in_time(&mut self, now: Time) {
+        if self.screen_due().is_some_and(|due| due <= now) {
+            self.keep_screen(now);
+        }
+    }
+
+    /// Saves the screen if it has changed; a failure is only logged.
+    pub(crate) fn keep_screen(&mut self, now: Time) {
+        if !self.saver.is_news(self.screen_state()) {
+            return;
+        }
+        let screen = pb::HolderScreen {
+            winsize: Some(self.session.winsize()),
+            offset: self.session.output_end(),
+            epoch: self.spec.epoch,
+            snapshot: self.session.snapshot().into(),
+            saved_unix_ms: unix_ms(),
+        };
+        let written = record::put(&self.spec.state_folder, FILE, &screen, self.spec.daemon_uid.is_some());
+        if let Err(error) = written {
+            self.note(&format!("the screen was not saved: {error}"));
+        }
+        self.saver.saved(now, self.screen_state());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: pb::Winsize = pb::Winsize { rows: 24, cols: 80 };
+    const REST: Time = limits::SCREEN_SAVE;
+
+    #[test]
+    fn a_screen_is_saved_when_it_has_changed_and_the_last_time_is_long_ago() {
+        let mut saver = Saver::new();
+        assert_eq!(saver.due((0, SIZE)), None, "nothing was printed");
+        assert!(saver.is_news((0, SIZE)), "at the end an empty one is saved too");
+        assert_eq!(saver.due((9, SIZE)), Some(REST));
+        saver.saved(REST, (9, SIZE));
+        assert_eq!(saver.due((9, SIZE)), None, "it is on disk");
+        assert_eq!(saver.due((10, SIZE)), Some(REST * 2));
+        let other = pb::Winsize { rows: 25, ..SIZE };
+        assert_eq!(saver.due((9, other)), Some(REST * 2), "another size is another screen");
+    }
+}

@@ -1,0 +1,73 @@
+//! What can be read of a session when its holder is gone.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
+
+use chatcode_proto::pb;
+use prost::Message as _;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{EPOCH, Holder, Plan};
+
+fn saved(holder: &Holder) -> Option<pb::HolderScreen> {
+    let bytes = fs::read(holder.state().join("screen.pb")).ok()?;
+    Some(pb::HolderScreen::decode(&*bytes).expect("is a screen"))
+}
+
+fn shows(screen: &pb::HolderScreen, words: &str) -> bool {
+    String::from_utf8_lossy(&screen.snapshot).contains(words)
+}
+
+#[test]
+fn the_screen_of_an_ended_shell_is_on_disk_with_its_history_and_private() {
+    let holder = Plan::script("seq 1000 1100; echo last words").start();
+    holder.wait_exit();
+    let screen = saved(&holder).expect("is saved before the end is told");
+    assert!(shows(&screen, "last words") && shows(&screen, "1000"), "with what has scrolled away");
+    assert_eq!((screen.epoch, screen.winsize), (EPOCH, Some(pb::Winsize { rows: 24, cols: 80 })));
+    assert!(screen.offset > 0 && screen.saved_unix_ms > 1_600_000_000_000);
+    let mode = fs::metadata(holder.state().join("screen.pb")).expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!holder.state().join("screen.pb.new").exists());
+}
+
+#[test]
+fn a_holder_that_is_told_to_end_saves_the_screen_before_the_shell_has_ended() {
+    let holder = Plan::script("trap '' HUP TERM; echo still here; while :; do sleep 1; done").start();
+    let mut viewer = holder.writer();
+    viewer.read_until("still here");
+    let pid = Pid::from_raw(holder.child.id().try_into().expect("fits")).expect("is one");
+    kill_process(pid, Signal::TERM).expect("lives");
+    let until = Instant::now() + Duration::from_secs(20);
+    let screen = loop {
+        assert!(Instant::now() < until, "nothing is saved");
+        if let Some(screen) = saved(&holder) {
+            break screen;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(shows(&screen, "still here"));
+    assert_eq!(holder.record().session.expect("is kept").state(), pb::SessionState::Running);
+}
+
+#[test]
+fn what_a_session_is_started_again_with_is_on_disk_private_and_only_with_a_policy_until_it_is_ended() {
+    let file = |holder: &Holder| holder.state().join("spec.pb");
+    let without = Plan::script("exec cat").start();
+    assert!(!file(&without).exists());
+    let mut plan = Plan::script("exec cat");
+    plan.spec.restart = pb::RestartPolicy::OnCrash.into();
+    let order = plan.spec.clone();
+    let holder = plan.start();
+    let kept = fs::read(file(&holder)).expect("is kept");
+    assert_eq!(pb::HolderSpec::decode(&*kept).expect("is an order"), order);
+    let mode = fs::metadata(file(&holder)).expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let answer = holder.end(false);
+    assert_eq!(answer.session.expect("is told").restart(), pb::RestartPolicy::Unspecified);
+    assert!(!file(&holder).exists());
+    assert_eq!(holder.record().session.expect("is kept").restart(), pb::RestartPolicy::Unspecified);
+}
