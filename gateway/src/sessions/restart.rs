@@ -18,9 +18,13 @@ impl Registry {
     /// is to be started again needs its place, so it is sent away.
     pub(super) async fn dismiss(&self, id: SessionId) {
         let Some(spec) = record::read_spec(&self.places.spec(&id), &id) else { return };
-        if matches!(self.judge(&id, &spec, &spec.restarted_unix_ms), Verdict::After(_)) {
-            let leave = Verb::End(pb::HolderEnd { force: false });
-            let _ = HolderConnection::open(&self.places.socket(&id), leave).await;
+        match self.judge(&id, &spec, &spec.restarted_unix_ms) {
+            Verdict::Stays => {}
+            Verdict::TooOften => self.stays_ended(&id),
+            Verdict::After(_) => {
+                let leave = Verb::End(pb::HolderEnd { force: false });
+                let _ = HolderConnection::open(&self.places.socket(&id), leave).await;
+            }
         }
     }
 
@@ -40,11 +44,7 @@ impl Registry {
             let tried = [&spec.restarted_unix_ms[..], &failed].concat();
             match self.judge(&id, &spec, &tried) {
                 Verdict::Stays => return,
-                Verdict::TooOften => {
-                    let (times, within) = (limits::RESTARTS, limits::RESTARTS_WITHIN);
-                    tracing::warn!(session = %id, times, ?within, "a session was started again too often and stays ended");
-                    return self.give_up(&id);
-                }
+                Verdict::TooOften => return self.stays_ended(&id),
                 Verdict::After(pause) => tokio::time::sleep(pause).await,
             }
             // A start is not left half way when the daemon stops.
@@ -105,6 +105,12 @@ impl Registry {
         tracing::info!(session = %id, restarts = session.restarts, "a session was started again");
         self.began(id, child, session);
         Ok(())
+    }
+
+    fn stays_ended(&self, id: &SessionId) {
+        let (times, within) = (limits::RESTARTS, limits::RESTARTS_WITHIN);
+        tracing::warn!(session = %id, times, ?within, "a session was started again too often and stays ended");
+        self.give_up(id);
     }
 
     /// Nothing starts this session again; it says so when it has ended.

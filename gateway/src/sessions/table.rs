@@ -85,6 +85,10 @@ impl Table {
     /// back to life, and what was forgotten stays so, unless its holder `is_new`.
     pub(super) fn put(&mut self, id: SessionId, mut session: pb::Session, is_new: bool) {
         session.folder = name::end_of(&session.folder, limits::SHOWN_FOLDER_BYTES);
+        if !is_living(&session) && self.sessions.get(&id).is_some_and(|known| known.restarts_over) {
+            // A holder that lingers does not know it.
+            session.restarts_over = true;
+        }
         let news = match self.sessions.get(&id) {
             None => is_new,
             Some(known) => *known != session && (is_living(known) || !is_living(&session) || is_new),

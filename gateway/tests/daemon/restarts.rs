@@ -109,6 +109,14 @@ async fn a_session_that_was_started_again_too_often_stays_ended_and_says_so_also
     machine.kill_holder(&made.id);
     eventually("its word", async || link.get(&made.id).await.ok().filter(|session| session.restarts_over))
         .await;
+    let crashes = link.create_restarting(RestartPolicy::OnCrash, "read go; kill -9 $$").await;
+    order.session.clone_from(&crashes.id);
+    std::fs::write(spec(&machine, &crashes.id), order.encode_to_vec()).unwrap();
+    let mut seat = Seat::take(link.link(), &crashes.id).await;
+    seat.type_text("\r").await;
+    eventually("its word", async || link.get(&crashes.id).await.ok().filter(|session| session.restarts_over))
+        .await;
+    assert!(machine.holder_pid(&crashes.id).is_some(), "its holder lingers for late viewers");
     daemon.kill().await;
     let _daemon = machine.start();
     let link = core.link().await;
