@@ -48,8 +48,8 @@ pub const PACE_BACKLOG: Duration = Duration::from_millis(50);
 
 // --- a session and its holder ---
 
-/// Bytes of output that a holder keeps. A viewer that falls out of it gets a
-/// gap.
+/// Bytes of output that a holder keeps. A viewer that falls out of it is drawn
+/// anew.
 pub const LOG_BYTES: usize = 1024 * 1024;
 /// Bounds of the configured log size, bytes; outside of them the daemon
 /// refuses to start.

@@ -169,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_viewer_that_was_moved_over_a_gap_has_not_caught_up_before_it_renders() {
+    fn a_viewer_that_was_moved_to_the_present_has_not_caught_up_before_it_renders() {
         let mut pace = Pace::default();
         assert!(!pace.may_read(at(0), HOLD_MIN, LOG));
         assert!(pace.may_read(at(50), HOLD_MIN, LOG));
         pace.handle_fell_out();
         assert!(pace.may_read(at(60), 0, LOG));
-        assert!(pace.may_read(at(61), HOLD_MIN, LOG), "else it would hold once for every gap");
+        assert!(pace.may_read(at(61), HOLD_MIN, LOG), "else it would hold once for every move");
         pace.handle_rendered(at(62), 1, true);
         assert!(pace.may_read(at(63), 0, LOG));
         assert!(!pace.may_read(at(64), HOLD_MIN, LOG));

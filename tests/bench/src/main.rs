@@ -14,6 +14,7 @@ mod memory;
 mod plain;
 mod reattach;
 mod relay;
+mod revival;
 mod view;
 
 use std::path::PathBuf;
@@ -29,8 +30,8 @@ use relay::Relay;
 struct Args {
     #[command(subcommand)]
     relay: Option<Relay>,
-    /// Only these scenarios (echo, bulk, interrupt, reattach, memory); all when
-    /// none is named.
+    /// Only these scenarios (echo, bulk, interrupt, reattach, revival, memory);
+    /// all when none is named.
     scenarios: Vec<String>,
     /// Samples of `echo`.
     #[arg(long, default_value_t = 2000)]
@@ -75,6 +76,11 @@ async fn measure(args: Args) -> anyhow::Result<()> {
     }
     if wants("reattach") {
         reattach::chain(&page, &gateway, mesh.folder()).await?.into_iter().for_each(|row| report.add(row));
+    }
+    if wants("revival") {
+        let mut mesh = Mesh::start().await?;
+        let page = mesh.page().await?;
+        revival::chain(&mut mesh, &page).await?.into_iter().for_each(|row| report.add(row));
     }
     if wants("memory") {
         // In a house where nothing has happened yet.
