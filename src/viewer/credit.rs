@@ -106,6 +106,13 @@ impl Credit {
         self.window
     }
 
+    /// When [`Self::poll`] gives a credit that it does not give yet, if nothing
+    /// more is rendered.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        let is_little = self.rendered - self.told < u64::from(limits::WINDOW_MIN_BYTES / 4);
+        (!is_little).then(|| self.told_at + limits::WINDOW_SLACK)
+    }
+
     /// A credit, once a quarter of the window was rendered, or a quarter of the
     /// smallest one and some time has passed: the holder has to see that a slow
     /// viewer goes on.
@@ -195,6 +202,19 @@ mod tests {
         assert_eq!(credit.poll(at(30)), None);
         credit.handle_rendered(at(30), 1);
         assert!(credit.poll(at(30)).is_some());
+    }
+
+    #[test]
+    fn what_is_not_said_at_once_is_said_in_time_without_another_byte() {
+        let mut credit = Credit::new();
+        let little = u64::from(limits::WINDOW_MIN_BYTES / 4);
+        credit.handle_bytes(at(0), 3 * little);
+        credit.handle_rendered(at(30), little);
+        assert!(credit.poll(at(30)).is_some());
+        credit.handle_rendered(at(31), little);
+        assert_eq!((credit.poll(at(31)), credit.next_timeout()), (None, Some(at(50))));
+        assert!(credit.poll(at(50)).is_some());
+        assert_eq!(credit.next_timeout(), None);
     }
 
     #[test]

@@ -296,8 +296,9 @@ impl Viewer {
 
     /// When [`Self::handle_timeout`] has to be called and frames are due.
     #[must_use]
-    pub const fn next_timeout(&self) -> Option<Time> {
-        self.ping_due
+    pub fn next_timeout(&self) -> Option<Time> {
+        let credit = self.credit.next_timeout().filter(|_| self.is_attached);
+        [self.ping_due, credit].into_iter().flatten().min()
     }
 
     /// Time has passed; [`Self::poll_frame`] tells what is due.

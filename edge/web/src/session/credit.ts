@@ -64,6 +64,12 @@ export class Credit {
     return this.#window;
   }
 
+  /** When `poll` gives a credit that it does not give yet, if nothing more is rendered. */
+  get nextTimeout(): number | undefined {
+    const isLittle = this.#rendered - this.#told < WINDOW_MIN_BYTES / 4;
+    return isLittle ? undefined : this.#toldAt + WINDOW_SLACK_MS;
+  }
+
   /**
    * A credit, once a quarter of the window was rendered, or a quarter of the
    * smallest one and some time has passed: the holder has to see that a slow

@@ -236,7 +236,9 @@ export class Viewer {
 
   /** When frames are due without anything else happening. */
   get nextTimeout(): number | undefined {
-    return this.#pingDue;
+    const credit = this.#isAttached ? this.#credit.nextTimeout : undefined;
+    const due = Math.min(this.#pingDue ?? Infinity, credit ?? Infinity);
+    return due === Infinity ? undefined : due;
   }
 
   /** False when the holder would refuse what is typed; true as long as that is not known. */
