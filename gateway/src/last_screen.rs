@@ -1,7 +1,7 @@
 //! `Terminal.Attach` of a session whose holder is gone: what it kept of its
 //! screen on disk, then the end. Nobody can type.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use chatcode_proto::{
@@ -9,6 +9,7 @@ use chatcode_proto::{
     id::ViewerId,
     limits, negotiate,
     pb::{self, Code, client_frame, server_frame::Kind},
+    session::{clamp_window, parts},
 };
 use futures_util::{Stream, stream};
 use prost::Message as _;
@@ -98,7 +99,7 @@ fn decoded(frame: Bytes) -> Result<Option<client_frame::Kind>, Refusal> {
 enum Step {
     First,
     Presence,
-    Part(usize),
+    Parts,
     Over,
 }
 
@@ -117,14 +118,18 @@ struct Rules {
     session: pb::Session,
     display_name: String,
     step: Step,
+    /// Parts that are still to be sent.
+    parts: VecDeque<pb::Snapshot>,
     sent: u64,
     rendered: u64,
     window: u64,
 }
 
 impl Rules {
-    const fn new(screen: pb::HolderScreen, session: pb::Session, display_name: String) -> Self {
-        Self { screen, session, display_name, step: Step::First, sent: 0, rendered: 0, window: 0 }
+    fn new(mut screen: pb::HolderScreen, session: pb::Session, display_name: String) -> Self {
+        let snapshot = std::mem::take(&mut screen.snapshot);
+        let parts = parts(snapshot, screen.offset, screen.winsize, false).collect();
+        Self { screen, session, display_name, step: Step::First, parts, sent: 0, rendered: 0, window: 0 }
     }
 
     /// The first frame is judged as the holder would.
@@ -186,44 +191,27 @@ impl Rules {
         match self.step {
             Step::First | Step::Over => Next::Over,
             Step::Presence => {
-                self.step = Step::Part(0);
+                self.step = Step::Parts;
                 let display_name = self.display_name.clone();
                 let me = pb::Viewer { viewer: 1, display_name, role: pb::Role::Viewer.into() };
                 Next::Frame(Kind::Presence(pb::Presence { viewers: vec![me], writer: 0 }))
             }
-            Step::Part(part) if part >= self.parts() => {
-                self.step = Step::Over;
-                Next::Frame(Kind::Exited(pb::Exited { offset: self.screen.offset, exit: self.session.exit }))
+            Step::Parts if !self.parts.is_empty() && self.sent - self.rendered >= self.window => {
+                Next::WaitsForCredit
             }
-            Step::Part(_) if self.sent - self.rendered >= self.window => Next::WaitsForCredit,
-            Step::Part(part) => {
-                self.step = Step::Part(part + 1);
-                Next::Frame(Kind::Snapshot(self.part(part)))
-            }
+            Step::Parts => match self.parts.pop_front() {
+                Some(part) => {
+                    self.sent += part.data.len() as u64;
+                    Next::Frame(Kind::Snapshot(part))
+                }
+                None => {
+                    self.step = Step::Over;
+                    let (offset, exit) = (self.screen.offset, self.session.exit);
+                    Next::Frame(Kind::Exited(pb::Exited { offset, exit }))
+                }
+            },
         }
     }
-
-    fn parts(&self) -> usize {
-        self.screen.snapshot.len().div_ceil(limits::OUTPUT_BYTES).max(1)
-    }
-
-    fn part(&mut self, part: usize) -> pb::Snapshot {
-        let from = part * limits::OUTPUT_BYTES;
-        let to = (from + limits::OUTPUT_BYTES).min(self.screen.snapshot.len());
-        self.sent += (to - from) as u64;
-        pb::Snapshot {
-            offset: self.screen.offset,
-            part: u32::try_from(part).unwrap_or(u32::MAX),
-            parts: u32::try_from(self.parts()).unwrap_or(u32::MAX),
-            data: self.screen.snapshot.slice(from..to),
-            winsize: self.screen.winsize,
-            skipped: false,
-        }
-    }
-}
-
-fn clamp_window(bytes: u32) -> u64 {
-    u64::from(bytes.clamp(limits::WINDOW_MIN_BYTES, limits::WINDOW_MAX_BYTES))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Time, log::OutputLog, pace::Pace};
+use super::{Time, clamp_window, log::OutputLog, pace::Pace, parts};
 use crate::{
     code::Refusal,
     id::ViewerId,
@@ -248,22 +248,7 @@ impl Attachment {
         self.has_interrupted = false;
         self.resizes.clear();
         self.has_lost_sizes = false;
-        let data = Bytes::from(data);
-        let parts = data.len().div_ceil(limits::OUTPUT_BYTES).max(1);
-        self.snapshot = (0..parts)
-            .map(|part| {
-                let from = part * limits::OUTPUT_BYTES;
-                let to = (from + limits::OUTPUT_BYTES).min(data.len());
-                pb::Snapshot {
-                    offset: end,
-                    part: part as u32,
-                    parts: parts as u32,
-                    data: data.slice(from..to),
-                    winsize: Some(winsize),
-                    skipped,
-                }
-            })
-            .collect();
+        self.snapshot = parts(Bytes::from(data), end, Some(winsize), skipped).collect();
     }
 
     /// Whether a part of a snapshot may be sent now; it may reach beyond the
@@ -355,10 +340,6 @@ pub(super) struct Told<'a> {
     pub(super) name: &'a str,
     pub(super) title: &'a str,
     pub(super) exit: Option<&'a pb::Exit>,
-}
-
-fn clamp_window(bytes: u32) -> u64 {
-    u64::from(bytes.clamp(limits::WINDOW_MIN_BYTES, limits::WINDOW_MAX_BYTES))
 }
 
 #[cfg(test)]

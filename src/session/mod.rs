@@ -11,6 +11,7 @@ mod input;
 mod lease;
 pub mod log;
 mod pace;
+mod parts;
 mod screen;
 mod seldom;
 mod welcome;
@@ -27,6 +28,7 @@ use lease::Lease;
 use log::OutputLog;
 use seldom::Seldom;
 
+pub use parts::{clamp_window, parts};
 pub use screen::Screen;
 
 use crate::{
