@@ -160,7 +160,6 @@ impl View {
     }
 
     async fn turn(&mut self) -> anyhow::Result<()> {
-        self.draw();
         while let Some(frame) = self.viewer.poll_frame(self.began.elapsed()) {
             self.socket.feed(Message::Binary(frame.encode_to_vec().into())).await?;
         }
