@@ -110,10 +110,9 @@ impl Cell {
         if self.content & COMBINED == 0 { self.content & CODE } else { 0 }
     }
 
-    /// Its only character, if that is printable ASCII.
-    pub(crate) fn ascii(self) -> Option<u8> {
-        let code = self.content & !(1 << WIDTH);
-        u8::try_from(code).ok().filter(|byte| matches!(byte, 0x20..=0x7E))
+    /// Whether its only character is printable ASCII.
+    pub(crate) const fn is_ascii(self) -> bool {
+        matches!(self.content & !(1 << WIDTH), 0x20..=0x7E)
     }
 
     /// The second half of a wide character.

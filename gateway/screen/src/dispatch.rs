@@ -4,7 +4,7 @@ use crate::{
     charset::designated,
     modes::{Mouse, MouseEncoding},
     params::Params,
-    parser::Actions,
+    parser::{Actions, Passed},
     terminal::Terminal,
 };
 
@@ -14,6 +14,10 @@ const SPACE: u32 = b' ' as u32;
 const APOSTROPHE: u32 = b'\'' as u32;
 
 impl Actions for Terminal {
+    fn pass_lines(&mut self, text: &[u8]) -> Passed {
+        self.pass_lines(text)
+    }
+
     fn print_ascii(&mut self, text: &[u8]) {
         self.print_ascii(text);
     }

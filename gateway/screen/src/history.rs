@@ -97,6 +97,21 @@ impl History {
         open.push(row, pool);
     }
 
+    /// Takes a line of printable ASCII without any look, which may go on.
+    pub(crate) fn push_plain(&mut self, text: &[u8], cols: usize) {
+        if self.most == 0 {
+            return;
+        }
+        self.close();
+        let mut open = Open::with(std::mem::take(&mut self.spare));
+        open.bytes.extend_from_slice(text);
+        (open.cells, open.cols) = (text.len() as u32, cols as u16);
+        if text.len() < cols {
+            open.blank(cols - text.len());
+        }
+        self.last = Some(open);
+    }
+
     /// The newest line will not go on.
     fn close(&mut self) {
         let Some(mut open) = self.last.take() else { return };
@@ -165,10 +180,8 @@ impl Open {
             if cell.look != self.look && !cell.is_half() {
                 self.put_look(cell.look, pool);
             }
-            let before = self.bytes.len();
-            let plain = cells.iter().map_while(|cell| cell.ascii().filter(|_| cell.look == self.look));
-            self.bytes.extend(plain);
-            let run = self.bytes.len() - before;
+            let run = cells.iter().take_while(|cell| cell.is_ascii() && cell.look == self.look).count();
+            self.bytes.extend(cells[..run].iter().map(|cell| cell.code() as u8));
             self.cells += run as u32;
             if run == 0 {
                 self.put(cell, pool);

@@ -19,6 +19,7 @@ mod modes;
 mod osc;
 mod params;
 mod parser;
+mod pass;
 mod pool;
 mod resize;
 mod row;

@@ -10,6 +10,8 @@ use crate::params::Params;
 
 /// What a parser does with what it has read.
 pub(crate) trait Actions {
+    /// Text of which many whole lines may go through the screen at once.
+    fn pass_lines(&mut self, text: &[u8]) -> Passed;
     /// Printable ASCII, at least one byte.
     fn print_ascii(&mut self, text: &[u8]);
     /// One printable character.
@@ -27,6 +29,15 @@ pub(crate) trait Actions {
     fn dcs(&mut self, collected: u32, last: u8, text: &str);
     /// A sequence was cancelled or has ended without an action.
     fn end(&mut self);
+}
+
+/// What [`Actions::pass_lines`] has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Passed {
+    /// Bytes that are done with.
+    pub(crate) taken: usize,
+    /// Bytes behind those in which nothing is to be gained by asking again.
+    pub(crate) left: usize,
 }
 
 /// Bytes of one OSC or DCS that are looked at; a longer one has no effect.
@@ -115,10 +126,17 @@ impl Parser {
     }
 
     pub(crate) fn feed(&mut self, mut bytes: &[u8], to: &mut impl Actions) {
+        // Lines are passed where no more than this is left.
+        let mut pass_at = bytes.len();
         while let Some(&first) = bytes.first() {
             if self.partial_len == 0 && first < 0x80 {
                 if self.state == State::Ground && is_printable(first) {
-                    let run = bytes.iter().position(|byte| !is_printable(*byte)).unwrap_or(bytes.len());
+                    if bytes.len() <= pass_at {
+                        let passed = to.pass_lines(bytes);
+                        bytes = &bytes[passed.taken..];
+                        pass_at = bytes.len() - passed.left;
+                    }
+                    let run = printable_run(bytes);
                     to.print_ascii(&bytes[..run]);
                     bytes = &bytes[run..];
                 } else {
@@ -382,4 +400,12 @@ fn whole(bytes: &[u8]) -> Option<(char, usize)> {
 
 const fn is_printable(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7E)
+}
+
+/// How many bytes at the beginning are printable ASCII.
+pub(crate) fn printable_run(bytes: &[u8]) -> usize {
+    // Without a branch for each byte the compiler looks at many at once.
+    let whole = |chunk: &&[u8; 16]| chunk.iter().fold(true, |all, byte| all & is_printable(*byte));
+    let run = bytes.as_chunks().0.iter().take_while(whole).count() * 16;
+    run + bytes[run..].iter().take_while(|byte| is_printable(**byte)).count()
 }

@@ -298,14 +298,20 @@ impl Terminal {
         let Some(mut row) = buffer.rows.remove(buffer.top) else { return };
         if is_normal && buffer.top == 0 {
             self.history.push(&row, &self.pool);
-            if self.above < self.most_above {
-                self.above += 1;
-                buffer.saved.y -= 1;
-            }
         }
         row.reset(cols, fill);
         row.wrapped = wrapped;
         buffer.rows.insert(buffer.bottom, row);
+        if is_normal && buffer.top == 0 {
+            self.rise(1);
+        }
+    }
+
+    /// So many rows have gone from the screen into the history.
+    pub(crate) fn rise(&mut self, rows: usize) {
+        let rows = rows.min(self.most_above - self.above);
+        self.above += rows;
+        self.normal.saved.y -= rows as i64;
     }
 }
 

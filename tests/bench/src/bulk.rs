@@ -53,6 +53,17 @@ fn line(number: usize) -> Vec<u8> {
     format!("{number:0LINE$}\r\n").into_bytes()
 }
 
+/// The next number in the same digits; cheap, because the client shares the machine with what is measured.
+fn count_up(digits: &mut [u8]) {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
+    }
+}
+
 /// Follows the output byte by byte: what comes before the first line is the
 /// shell's own.
 struct Check {
@@ -80,7 +91,7 @@ impl Check {
             if self.column == self.expected.len() {
                 self.line += 1;
                 self.column = 0;
-                self.expected = line(self.line);
+                count_up(&mut self.expected[..LINE]);
             }
         }
     }
