@@ -69,6 +69,26 @@ test("after a reload the same shell is there with all that it printed", async ()
   await shows(page, /^still-here$/m);
 });
 
+test("a program that wants keys told apart gets Shift+Enter as such, also after a reload, and nobody does after it", async () => {
+  await newSession(page, { name: "keys" });
+  const told = "do read -rsd u keys; echo told-$i-${keys#?}; done";
+  await enter(page, `stty -echo -icanon; printf '\\033[>1u'; echo re''ady; for i in 1 2 3 4; ${told}; printf '\\033[<u'; echo o''ver; read -rsn1 key; echo "last-<$key>"; stty sane`);
+  await shows(page, /^ready$/m);
+  await page.keyboard.press("Shift+Enter");
+  await shows(page, /^told-1-\[13;2$/m);
+  await page.reload();
+  await shows(page, /^told-1-\[13;2$/m);
+  await page.keyboard.press("Shift+Enter");
+  await shows(page, /^told-2-\[13;2$/m);
+  await page.keyboard.press("Control+i");
+  await shows(page, /^told-3-\[105;5$/m);
+  await page.keyboard.press("Escape");
+  await shows(page, /^told-4-\[27$/m);
+  await shows(page, /^over$/m);
+  await page.keyboard.press("Shift+Enter");
+  await shows(page, /^last-<>$/m);
+});
+
 test("a full-screen program fills the screen, follows its size, and leaves no trace", async () => {
   await newSession(page, { name: "full" });
   await enter(page, "seq 1 200 > many; echo mar''ker; less many");

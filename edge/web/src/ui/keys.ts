@@ -2,6 +2,7 @@
 // Shift), which no program in a terminal gets to see anyway.
 
 import type { App } from "../app";
+import { isMac } from "../platform";
 import { inView } from "../workspace/workspace";
 
 export interface PageCommand {
@@ -72,10 +73,6 @@ export function isPageKey(event: KeyboardEvent): boolean {
 
 export function keysText(keys: string): string {
   return isMac() ? `⌘⇧${keys}` : `Ctrl+Shift+${keys}`;
-}
-
-function isMac(): boolean {
-  return /Mac|iPhone|iPad/u.test(navigator.userAgent);
 }
 
 function focusList(app: App): void {
