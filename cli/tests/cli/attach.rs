@@ -26,6 +26,10 @@ fn a_session_is_typed_into_and_the_terminal_comes_back_as_it_was() {
     pty.shows("\x1b[>1u");
     pty.shows("keys-?1");
     assert!(!pty.text().contains("\x1b[?u"), "the holder answers, not this terminal: {:?}", pty.text());
+    let copies = "printf '\\e]52;c;aGk=\\a'; echo copied-$((1 + 1))\r";
+    pty.types(copies);
+    pty.shows("copied-2");
+    assert!(!pty.text().contains("\x1b]52;"), "its clipboard is not written: {:?}", pty.text());
     pty.types("\r~?");
     pty.shows("this help");
     pty.types("~.");
@@ -37,6 +41,12 @@ fn a_session_is_typed_into_and_the_terminal_comes_back_as_it_was() {
     assert!(after.contains("\x1b[?2004l\x1b[?2031l\x1b[<99u\x1b[=0u"), "{after:?}");
     assert_eq!(format!("{before:?}"), format!("{:?}", pty.modes()), "its modes are back");
     assert_eq!(folder.session()["state"], "running");
+
+    let mut attach = pty.run(&folder.chatcode(&["attach", "--clipboard", "work"]));
+    pty.types(copies);
+    pty.shows("\x1b]52;c;aGk=\x07");
+    pty.types("\r~.");
+    assert_eq!(attach.wait().expect("ends").code(), Some(0));
 }
 
 #[test]

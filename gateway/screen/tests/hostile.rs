@@ -194,6 +194,13 @@ fn a_program_that_asks_without_end_is_answered_within_bounds() {
 }
 
 #[test]
+fn what_a_program_puts_on_the_clipboard_is_in_no_snapshot() {
+    let model = fed(SMALL, b"before\x1b]52;c;c2VjcmV0\x07after\x1b]52;c;c2VjcmV0\x1b\\");
+    let snapshot = String::from_utf8_lossy(&model.snapshot(0)).into_owned();
+    assert!(snapshot.contains("beforeafter") && !snapshot.contains("52;"), "{snapshot:?}");
+}
+
+#[test]
 fn a_program_that_asks_how_keys_are_told_gets_the_flags_of_its_screen() {
     let mut model = Model::new(SMALL, 0);
     let mut asked = |output: &str| {

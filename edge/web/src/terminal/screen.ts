@@ -30,6 +30,8 @@ export interface ScreenEvents extends LookbackEvents {
   /** The size that would fill the room there is. */
   fitted(size: Size): void;
   rang(): void;
+  /** A program asks for the clipboard or sets it: the data of an OSC 52. */
+  clipboard(data: string): void;
   /** A paste that would run lines at once; call `go` to let it happen. */
   riskyPaste(risk: PasteRisk, go: () => void): void;
   /** The target of the link under the pointer. */
@@ -108,6 +110,10 @@ export class Screen {
     terminal.loadAddon(this.#search);
     terminal.loadAddon(new WebLinksAddon(link.activate, { hover: link.hover, leave: link.leave }));
     swallowQueries(terminal);
+    terminal.parser.registerOscHandler(52, (data) => {
+      events.clipboard(data);
+      return true;
+    });
     this.#keyFlags = new KeyFlags(terminal);
     this.#picture = new Picture(terminal);
     this.#lookback = new Lookback(terminal, events);
