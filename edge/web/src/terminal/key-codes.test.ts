@@ -231,6 +231,11 @@ describe("all keys as escape codes", () => {
     expect(released("Shift", ALL_KEYS | EVENT_TYPES, { code: "ShiftLeft", shiftKey: false })).toBe("CSI 57441;1:3u");
   });
 
+  it("a character that AltGr or Option writes is a key of its own", () => {
+    expect(pressed("Ctrl+Alt+@", ALL_KEYS, { code: "KeyQ", on: ["AltGraph"] })).toBe("CSI 64u");
+    expect(pressed("Alt+å", ALL_KEYS | TEXT, { code: "KeyA" }, true)).toBe("CSI 229;;229u");
+  });
+
   it("locks that are on are told", () => {
     expect(pressed("A", ALL_KEYS, { on: ["CapsLock"] })).toBe("CSI 97;65u");
     expect(pressed("ArrowUp", ALL_KEYS, { on: ["NumLock"] })).toBe("CSI 1;129A");
