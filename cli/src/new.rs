@@ -128,7 +128,7 @@ impl New {
         if self.attach {
             let target =
                 attach::Target { gateway: gateway.id.clone(), session: session.id, name: session.name };
-            return attach::attach(&client, target, Role::Writer).await;
+            return attach::attach(&client, target, Role::Writer, false).await;
         }
         if self.json {
             let made = Made { session: &session.id, name: &session.name, gateway: &gateway.id };

@@ -69,6 +69,30 @@ test("after a reload the same shell is there with all that it printed", async ()
   await shows(page, /^still-here$/m);
 });
 
+test("a program that wants keys told apart gets Shift+Enter as such, also after a reload, and nobody does after it", async () => {
+  await newSession(page, { name: "keys" });
+  const told = "do read -rsd u keys; echo told-$i-${keys#?}; done";
+  await enter(page, `stty -echo -icanon; printf '\\033[>1u'; echo re''ady; for i in 1 2 3 4; ${told}; printf '\\033[<u'; echo o''ver; read -rsn1 key; echo "last-<$key>"; stty sane`);
+  await shows(page, /^ready$/m);
+  await page.keyboard.press("Shift+Enter");
+  await shows(page, /^told-1-\[13;2$/m);
+  await page.keyboard.press("Control+Shift+P");
+  await page.locator(id("palette")).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator(id("palette")).waitFor({ state: "detached" });
+  await page.reload();
+  await shows(page, /^told-1-\[13;2$/m);
+  await page.keyboard.press("Shift+Enter");
+  await shows(page, /^told-2-\[13;2$/m);
+  await page.keyboard.press("Control+i");
+  await shows(page, /^told-3-\[105;5$/m);
+  await page.keyboard.press("Escape");
+  await shows(page, /^told-4-\[27$/m);
+  await shows(page, /^over$/m);
+  await page.keyboard.press("Shift+Enter");
+  await shows(page, /^last-<>$/m);
+});
+
 test("a full-screen program fills the screen, follows its size, and leaves no trace", async () => {
   await newSession(page, { name: "full" });
   await enter(page, "seq 1 200 > many; echo mar''ker; less many");
@@ -271,6 +295,56 @@ test("a hostile program can neither script the page, nor set the clipboard, nor 
   await clickOn("good-link");
   await good;
   assert.equal(opened.length, 1, "only the web link opens a page");
+});
+
+/** Does what the palette calls so. */
+async function command(name) {
+  await page.keyboard.press("Control+Shift+P");
+  await page.locator(id("palette")).waitFor();
+  await page.keyboard.type(name);
+  await page.keyboard.press("Enter");
+  await page.locator(id("palette")).waitFor({ state: "detached" });
+}
+
+test("a program writes the clipboard only as the person lets it, and never by what it printed before", async () => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: installation.origin });
+  const offer = page.locator(id("clipboard-offer"));
+  const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
+  const holds = (text) => page.waitForFunction(async (wanted) => (await navigator.clipboard.readText()) === wanted, text);
+  const copies = async (...texts) => {
+    const sequences = texts.map((text) => `\\033]52;c;${Buffer.from(text).toString("base64")}\\007`);
+    await enter(page, `clear; printf '${sequences.join("")}'; echo do''ne`);
+    await shows(page, /^done$/m);
+  };
+  await newSession(page, { name: "writer" });
+  await page.evaluate(() => navigator.clipboard.writeText("mine"));
+  await copies("unwanted");
+  assert.deepEqual([await clipboard(), await offer.count()], ["mine", 0]);
+
+  await command("clipboard: ask");
+  await copies("an older one", "two\nlines");
+  assert.match(await offer.innerText(), /writer[^]*9 characters[^]*two ↵ lines/);
+  assert.equal(await clipboard(), "mine");
+  await page.locator(id("clipboard-copy")).click();
+  await holds("two\nlines");
+  await offer.waitFor({ state: "detached" });
+  await copies("by keyboard");
+  await offer.waitFor();
+  await command("copy what the program offers");
+  await holds("by keyboard");
+  await offer.waitFor({ state: "detached" });
+
+  await command("clipboard: always");
+  await copies("at once");
+  await holds("at once");
+  await page.evaluate(() => navigator.clipboard.writeText("mine"));
+  // A write that is not there yet is lost in a reload.
+  await holds("mine");
+  await page.reload();
+  await shows(page, /^done$/m);
+  assert.equal(await clipboard(), "mine");
+  await copies("the choice is kept");
+  await holds("the choice is kept");
 });
 
 test("a program's questions are answered once, however many look on, and never about the clipboard", async () => {

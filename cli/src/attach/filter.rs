@@ -1,6 +1,7 @@
 //! Keeps questions that programs ask a terminal (device attributes, cursor
 //! position, colours, modes) away from this one: the holder answers them, once.
-//! A second answer would arrive at the shell as if somebody had typed it.
+//! A second answer would arrive at the shell as if somebody had typed it. What
+//! writes the clipboard stays out too, unless the person wants it.
 //!
 //! Sequences are held until they are whole, so between two calls the terminal
 //! is never inside of one, except within a long string such as an image.
@@ -64,11 +65,13 @@ pub(super) struct Filter {
     /// The last bytes that passed as text.
     tail: [u8; 3],
     out: Vec<u8>,
+    /// Programs may write the clipboard.
+    clipboard: bool,
 }
 
 impl Filter {
     /// Before the first byte.
-    pub(super) const fn new() -> Self {
+    pub(super) const fn new(clipboard: bool) -> Self {
         Self {
             state: State::Ground,
             held: Vec::new(),
@@ -76,11 +79,11 @@ impl Filter {
             rest: Rest::Held,
             tail: [0; 3],
             out: Vec::new(),
+            clipboard,
         }
     }
 
-    /// The bytes for the screen. Questions stay in only if the terminal
-    /// `may_answer` them; those that give away the clipboard or the title never.
+    /// The bytes for the screen, without questions.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.out.reserve(bytes.len());
         let mut rest = bytes;
@@ -109,7 +112,7 @@ impl Filter {
 
     /// Forgets a sequence that was begun: the output goes on elsewhere.
     pub(super) fn reset(&mut self) {
-        *self = Self::new();
+        *self = Self::new(self.clipboard);
     }
 
     fn text(&mut self, text: &[u8]) {
@@ -270,7 +273,7 @@ impl Filter {
             Kind::Osc => {
                 let body = body.strip_suffix(&[BEL]).or(body.strip_suffix(b"\x1b\\")).unwrap_or(body);
                 let body = body.strip_suffix(&[C1, 0x9c]).unwrap_or(body);
-                osc_asks(body)
+                osc_asks(body) || (!self.clipboard && osc_sets_clipboard(body))
             }
             Kind::Dcs => [&b"$q"[..], b"+q", b"tmux;"].iter().any(|head| body.starts_with(head)),
             Kind::Apc => {
@@ -322,11 +325,18 @@ fn osc_asks(body: &[u8]) -> bool {
     match parts.next() {
         // Titles, folder, link, notification, prompt marks: free text.
         Some(b"0" | b"1" | b"2" | b"7" | b"8" | b"9" | b"133" | b"777") => false,
+        // kitty's clipboard answers whatever is asked of it.
+        Some(b"5522") => true,
         Some(b"1337") => parts.next().is_some_and(|verb| {
             [&b"Report"[..], b"Request", b"Capabilities"].iter().any(|head| verb.starts_with(head))
         }),
         _ => parts.any(|part| part == b"?" || part.ends_with(b"=?")),
     }
+}
+
+/// Whether an OSC string writes the clipboard, also as only iTerm2 knows it.
+fn osc_sets_clipboard(body: &[u8]) -> bool {
+    [&b"52;"[..], b"1337;Copy"].iter().any(|head| body.starts_with(head))
 }
 
 /// Whether text that ends so is in the middle of a UTF-8 character.
@@ -376,6 +386,7 @@ mod tests {
         "\x1b]1337;ReportCellSize\x07",
         "\x1b[21t",
         "\x1b]52;c;?\x07",
+        "\x1b]5522;type=write\x1b\\",
     ];
     const HARMLESS: &[&str] = &[
         "plain",
@@ -388,7 +399,6 @@ mod tests {
         "\x1b[>1u",
         "\x1b]0;what?;?\x07",
         "\x1b]8;;http://x/?a=?\x1b\\link\x1b]8;;\x1b\\",
-        "\x1b]52;c;aGk=\x07",
         "\x1b(B",
         "\x1b7\x1b8",
         "\x1bP0;1q#0~\x1b\\",
@@ -399,8 +409,19 @@ mod tests {
         "\x1b[?6c",
     ];
 
+    const CLIPBOARD: &[&str] = &[
+        "\x1b]52;c;aGk=\x07",
+        "\x1b]52;;aGk=\x1b\\",
+        "\u{9d}52;c;aGk=\u{9c}",
+        "\x1b]1337;Copy=:aGk=\x07",
+        "\x1b]1337;CopyToClipboard=\x07",
+    ];
+
     fn fed(text: &[u8], chunk: usize) -> Vec<u8> {
-        let mut filter = Filter::new();
+        fed_to(Filter::new(false), text, chunk)
+    }
+
+    fn fed_to(mut filter: Filter, text: &[u8], chunk: usize) -> Vec<u8> {
         let out = text.chunks(chunk).flat_map(|part| filter.feed(part)).collect();
         assert!(filter.is_between(), "{text:?}");
         out
@@ -417,6 +438,22 @@ mod tests {
     }
 
     #[test]
+    fn the_clipboard_is_written_only_where_the_person_wants_it() {
+        for writes in CLIPBOARD {
+            let text = format!("a{writes}b");
+            for chunk in 1..text.len() {
+                assert_eq!(fed(text.as_bytes(), chunk), b"ab", "{writes:?} by {chunk}");
+                let let_through = fed_to(Filter::new(true), text.as_bytes(), chunk);
+                assert_eq!(let_through, text.as_bytes(), "{writes:?} by {chunk}");
+            }
+        }
+        let long = format!("a\x1b]52;c;{}\x07b", "QUFB".repeat(STRING_BYTES));
+        assert_eq!(fed(long.as_bytes(), 1000), b"ab");
+        assert_eq!(fed_to(Filter::new(true), long.as_bytes(), 1000), long.as_bytes());
+        assert_eq!(fed_to(Filter::new(true), b"a\x1b]52;c;?\x07b", 3), b"ab", "it is never read");
+    }
+
+    #[test]
     fn everything_else_passes_unchanged() {
         for text in HARMLESS {
             for chunk in 1..=text.len() {
@@ -427,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_long_string_passes_as_it_comes_and_is_not_between() {
-        let mut filter = Filter::new();
+        let mut filter = Filter::new(false);
         let image = [&b"\x1bPq"[..], &[b'~'; 3 * STRING_BYTES]].concat();
         let mut out = filter.feed(&image);
         assert_eq!(out.len(), image.len());
@@ -439,7 +476,7 @@ mod tests {
 
     #[test]
     fn an_endless_control_sequence_is_dropped_and_bounded() {
-        let mut filter = Filter::new();
+        let mut filter = Filter::new(false);
         let out = filter.feed(&[&b"\x1b["[..], &[b'0'; 100_000], b"6nx"].concat());
         assert_eq!(out, b"x");
         assert!(filter.held.capacity() <= 4 * CSI_BYTES);
@@ -453,7 +490,7 @@ mod tests {
 
     #[test]
     fn in_the_middle_of_a_character_nothing_may_be_written() {
-        let mut filter = Filter::new();
+        let mut filter = Filter::new(false);
         for (byte, between) in "端".bytes().zip([false, false, true]) {
             filter.feed(&[byte]);
             assert_eq!(filter.is_between(), between);

@@ -47,6 +47,9 @@ pub(crate) struct Attach {
     /// Look, and do not type.
     #[arg(long, short)]
     read_only: bool,
+    /// Let programs write this terminal's clipboard (OSC 52).
+    #[arg(long)]
+    clipboard: bool,
 }
 
 /// The session that is attached to.
@@ -72,22 +75,28 @@ impl Attach {
         let (gateway, session) = fleet.session(&self.session, self.gateway.as_deref())?;
         let target =
             Target { gateway: gateway.clone(), session: session.id.clone(), name: session.name.clone() };
-        attach(&client, target, if self.read_only { Role::Viewer } else { Role::Writer }).await
+        let role = if self.read_only { Role::Viewer } else { Role::Writer };
+        attach(&client, target, role, self.clipboard).await
     }
 }
 
 /// Attaches this terminal to a session until the person leaves or the shell
-/// ends.
+/// ends. `clipboard`: programs may write that of the terminal.
 ///
 /// # Errors
 /// When this is no terminal, when attaching is refused, and when the shell
 /// failed, with its exit code.
-pub(crate) async fn attach(client: &Client, target: Target, role: Role) -> anyhow::Result<()> {
+pub(crate) async fn attach(
+    client: &Client,
+    target: Target,
+    role: Role,
+    clipboard: bool,
+) -> anyhow::Result<()> {
     if !terminal::is_interactive() {
         return Err(anyhow::anyhow!("attach needs a terminal on standard input and output")
             .context(Exit(exit::USAGE)));
     }
-    let mut view = View::open(&target, role)?;
+    let mut view = View::open(&target, role, clipboard)?;
     let end = stay(client, &mut view).await;
     let (name, state) = (shown(view.name()), view.state_words());
     // The terminal is as it was from here on.

@@ -13,10 +13,12 @@ use rustix::{
 /// strings, synchronized output and the alternate screen; the whole screen
 /// scrolls; mouse, focus, paste and key modes off; cursor shown in its own shape;
 /// plain text. The cursor is saved before what would move it: leaving an
-/// alternate screen that was never entered, and setting the margins.
-pub(super) const RESET: &[u8] = b"\x1b\\\x1b[?2026l\x1b7\x1b[?1049l\x1b7\x1b[r\x1b8\
+/// alternate screen that was never entered, and setting the margins. Each screen
+/// has key modes of its own, so the alternate one is visited for them.
+pub(super) const RESET: &[u8] = b"\x1b\\\x1b[?2026l\x1b7\x1b[?1049l\x1b7\
+\x1b[?47h\x1b[<99u\x1b[=0u\x1b[?47l\x1b[r\x1b8\
 \x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1016l\
-\x1b[?2004l\x1b[?2031l\x1b[<99u\x1b[>4;0m\x1b[?1l\x1b>\x1b[?7h\x1b[4l\x1b[?25h\x1b[0 q\x1b(B\x0f\x1b[0m";
+\x1b[?2004l\x1b[?2031l\x1b[<99u\x1b[=0u\x1b[>4;0m\x1b[?1l\x1b>\x1b[?7h\x1b[4l\x1b[?25h\x1b[0 q\x1b(B\x0f\x1b[0m";
 
 /// Clears the screen after [`RESET`], for output that goes on elsewhere.
 pub(super) const CLEAR: &[u8] = b"\x1b[H\x1b[2J";

@@ -90,10 +90,11 @@ pub(super) struct View {
 
 impl View {
     /// Makes the terminal raw and begins to listen to keys and signals.
+    /// `clipboard`: programs may write that of the terminal.
     ///
     /// # Errors
     /// When the system refuses.
-    pub(super) fn open(target: &Target, role: Role) -> anyhow::Result<Self> {
+    pub(super) fn open(target: &Target, role: Role, clipboard: bool) -> anyhow::Result<Self> {
         let signals = Signals::listen()?;
         let raw = RawMode::enter()?;
         let winsize = terminal::winsize().filter(|_| role == Role::Writer);
@@ -104,7 +105,7 @@ impl View {
             target: target.clone(),
             role,
             escape: EscapeKey::new(),
-            filter: Filter::new(),
+            filter: Filter::new(clipboard),
             is_ours: false,
             is_misdrawn: false,
             number: 0,

@@ -22,14 +22,31 @@ fn a_session_is_typed_into_and_the_terminal_comes_back_as_it_was() {
     pty.resize(25, 90);
     pty.types("while ! stty size | grep -q '25 90'; do sleep 0.05; done; echo resized-$((1 + 1))\r");
     pty.shows("resized-2");
+    pty.types("printf '\\e[>1u\\e[?u'; read -rsd u keys; echo keys-${keys#??}\r");
+    pty.shows("\x1b[>1u");
+    pty.shows("keys-?1");
+    assert!(!pty.text().contains("\x1b[?u"), "the holder answers, not this terminal: {:?}", pty.text());
+    let copies = "printf '\\e]52;c;aGk=\\a'; echo copied-$((1 + 1))\r";
+    pty.types(copies);
+    pty.shows("copied-2");
+    assert!(!pty.text().contains("\x1b]52;"), "its clipboard is not written: {:?}", pty.text());
     pty.types("\r~?");
     pty.shows("this help");
     pty.types("~.");
     assert_eq!(attach.wait().expect("ends").code(), Some(0));
     pty.shows("left work");
-    pty.shows("\x1b[?1049l");
+    let text = pty.text();
+    let (_, after) = text.rsplit_once("\x1b[>1u").expect("was shown");
+    assert!(after.contains("\x1b[?1049l\x1b7\x1b[?47h\x1b[<99u\x1b[=0u\x1b[?47l"), "{after:?}");
+    assert!(after.contains("\x1b[?2004l\x1b[?2031l\x1b[<99u\x1b[=0u"), "{after:?}");
     assert_eq!(format!("{before:?}"), format!("{:?}", pty.modes()), "its modes are back");
     assert_eq!(folder.session()["state"], "running");
+
+    let mut attach = pty.run(&folder.chatcode(&["attach", "--clipboard", "work"]));
+    pty.types(copies);
+    pty.shows("\x1b]52;c;aGk=\x07");
+    pty.types("\r~.");
+    assert_eq!(attach.wait().expect("ends").code(), Some(0));
 }
 
 #[test]

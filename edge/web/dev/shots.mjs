@@ -53,6 +53,22 @@ const colours =
   "clear; for i in 0 1 2 3 4 5 6 7; do printf '\\033[3%sm colour %s \\033[0m\\033[9%sm bright %s \\033[0m\\033[4%sm   \\033[0m\\n' $i $i $i $i $i; done; " +
   "printf '\\033[1mbold\\033[0m \\033[3mitalic\\033[0m \\033[4munder\\033[0m \\033[2mdim\\033[0m \\033[7minverse\\033[0m\\n'; echo '┌──────┐'; echo '│ 箱 ü │'; echo '└──────┘'; ls -la --color=always / | head -12; echo https://example.org/; echo do''ne";
 
+async function offerClipboard(page, shot) {
+  await signIn(page);
+  if (await page.locator(id("list-toggle")).isVisible()) await page.locator(id("list-toggle")).click();
+  await enter(page, "claude");
+  await page.keyboard.press("Control+Shift+P");
+  await page.keyboard.type("clipboard");
+  await page.waitForTimeout(300);
+  await shot("settings");
+  await page.keyboard.type(": ask");
+  await page.keyboard.press("Enter");
+  await run(page, "clear; printf '\\033]52;c;'; printf 'git fetch origin\\ngit switch --detach origin/a-branch-with-a-long-name # and so on' | base64 -w 0; printf '\\007'; echo do''ne", "done");
+  await visible(page, "clipboard-offer").waitFor();
+  await page.waitForTimeout(300);
+  await shot();
+}
+
 const states = {
   async signedOut(page, shot) {
     await page.goto(origin);
@@ -120,6 +136,12 @@ const states = {
     });
     await page.waitForSelector(id("paste-question"));
     await shot();
+  },
+  async clipboard(page, shot) {
+    await offerClipboard(page, shot);
+  },
+  async clipboardPhone(page, shot) {
+    await offerClipboard(page, shot);
   },
   async machineDown(page, shot) {
     await signIn(page);
@@ -342,7 +364,7 @@ let failed = 0;
 for (const [name, state] of Object.entries(states)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   for (const [look, options] of Object.entries(looks)) {
-    const page = await open({ ...options, ...(name === "phone" ? phone : {}) });
+    const page = await open({ ...options, ...(name.toLowerCase().endsWith("phone") ? phone : {}) });
     const shot = (extra) => page.screenshot({ path: join(web, "shots", `${[name, extra, look].filter(Boolean).join("-")}.png`) });
     try {
       await state(page, shot);

@@ -49,6 +49,10 @@ impl Terminal {
             (0x3E, b'q') if first <= 0 => {
                 self.answer(concat!("\x1bP>|chatcode ", env!("CARGO_PKG_VERSION"), "\x1b\\"));
             }
+            (PRIVATE, b'u') => {
+                let flags = self.key_flags().now();
+                self.answer(&format!("\x1b[?{flags}u"));
+            }
             (DOLLAR, b'p') => {
                 let mode = self.ansi_mode(first) as u8;
                 self.answer(&format!("\x1b[{first};{mode}$y"));

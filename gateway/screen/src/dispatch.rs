@@ -12,6 +12,9 @@ use crate::{
 const PRIVATE: u32 = b'?' as u32;
 const SPACE: u32 = b' ' as u32;
 const APOSTROPHE: u32 = b'\'' as u32;
+const LESS: u32 = b'<' as u32;
+const EQUAL: u32 = b'=' as u32;
+const GREATER: u32 = b'>' as u32;
 
 impl Actions for Terminal {
     fn pass_lines(&mut self, text: &[u8]) -> Passed {
@@ -58,6 +61,9 @@ impl Actions for Terminal {
             (APOSTROPHE, b'}') => self.shift_columns(self.shown().x, count, true),
             (APOSTROPHE, b'~') => self.shift_columns(self.shown().x, count, false),
             (SPACE, b'q') => self.set_cursor_style(params.first()),
+            (GREATER, b'u') => self.key_flags().push(params),
+            (LESS, b'u') => self.key_flags().pop(count),
+            (EQUAL, b'u') => self.key_flags().set(params),
             (0x21, b'p') => self.soft_reset(),
             (0x22, b'q') => self.protect(params.first()),
             _ => self.answer_csi(params, collected, last),

@@ -15,6 +15,7 @@ mod cursor;
 mod dispatch;
 mod erase;
 mod history;
+mod key_flags;
 mod modes;
 mod osc;
 mod params;

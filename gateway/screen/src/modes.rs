@@ -1,5 +1,7 @@
 //! The modes of a terminal.
 
+use crate::key_flags::KeyFlags;
+
 /// Which mouse events a program wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mouse {
@@ -57,6 +59,9 @@ pub(crate) struct Modes {
     /// As DECSCUSR sets it: block, underline, bar; `None`: the user's own.
     pub(crate) cursor_shape: Option<u8>,
     pub(crate) cursor_blinks: Option<bool>,
+    /// Of the normal screen.
+    pub(crate) key_flags: KeyFlags,
+    pub(crate) alternate_key_flags: KeyFlags,
 }
 
 impl Default for Modes {
@@ -73,6 +78,8 @@ impl Default for Modes {
             wrap: true,
             cursor_shape: None,
             cursor_blinks: None,
+            key_flags: KeyFlags::default(),
+            alternate_key_flags: KeyFlags::default(),
         }
     }
 }

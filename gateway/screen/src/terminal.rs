@@ -9,6 +9,7 @@ use crate::{
     cell::{Cell, Look, back},
     charset::{Charsets, mapped},
     history::History,
+    key_flags::KeyFlags,
     modes::{Modes, Mouse, MouseEncoding},
     pool::{Extra, Pool},
     row::Row,
@@ -144,6 +145,11 @@ impl Terminal {
 
     pub(crate) fn shown(&self) -> &Buffer {
         if self.shows_alternate { &self.alternate } else { &self.normal }
+    }
+
+    /// How keys are told on the screen that is shown.
+    pub(crate) fn key_flags(&mut self) -> &mut KeyFlags {
+        if self.shows_alternate { &mut self.modes.alternate_key_flags } else { &mut self.modes.key_flags }
     }
 
     /// How the next character looks.

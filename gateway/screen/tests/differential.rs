@@ -100,6 +100,16 @@ fn a_stream_with_sizes_in_between_can_be_cut_anywhere() {
     });
 }
 
+#[test]
+fn how_keys_are_told_comes_back_on_both_screens() {
+    generated(4, 0, |random, campaign, name| {
+        let pieces = random.within(1, 60);
+        let items = generate::key_flags(random, pieces);
+        let case = Case { cols: 12, rows: 4, history: 5, chunk: usize::MAX, cut: 0, items };
+        cut_somewhere(random, campaign, name, &case, CUTS);
+    });
+}
+
 fn cut_somewhere(random: &mut Random, campaign: &mut Campaign, name: &str, case: &Case, cuts: usize) {
     for _ in 0..cuts {
         let cut = random.within(0, case.items.len());

@@ -194,6 +194,51 @@ fn a_program_that_asks_without_end_is_answered_within_bounds() {
 }
 
 #[test]
+fn what_a_program_puts_on_the_clipboard_is_in_no_snapshot() {
+    let model = fed(SMALL, b"before\x1b]52;c;c2VjcmV0\x07after\x1b]52;c;c2VjcmV0\x1b\\");
+    let snapshot = String::from_utf8_lossy(&model.snapshot(0)).into_owned();
+    assert!(snapshot.contains("beforeafter") && !snapshot.contains("52;"), "{snapshot:?}");
+}
+
+#[test]
+fn a_program_that_asks_how_keys_are_told_gets_the_flags_of_its_screen() {
+    let mut model = Model::new(SMALL, 0);
+    let mut asked = |output: &str| {
+        model.feed(format!("{output}\x1b[?u").as_bytes());
+        String::from_utf8_lossy(&model.take_answers()).into_owned()
+    };
+    for (output, flags) in [
+        ("", 0),
+        ("\x1b[>1u", 1),
+        ("\x1b[=6;2u", 7),
+        ("\x1b[=2;3u", 5),
+        ("\x1b[=9;4u", 5),
+        ("\x1b[?1049h", 0),
+        ("\x1b[>255u", 31),
+        ("\x1b[?1049l", 5),
+        ("\x1b[>8u", 8),
+        ("\x1b[<u", 5),
+        ("\x1b[?1049h\x1b[?1049h", 31),
+        ("\x1b[<9u", 0),
+        ("\x1b[?1049l\x1b[?1049l", 5),
+        ("\x1b[!p", 0),
+        ("\x1b[=3u", 3),
+        ("\x1bc", 0),
+    ] {
+        assert_eq!(asked(output), format!("\x1b[?{flags}u"), "after {output:?}");
+    }
+}
+
+#[test]
+fn flags_that_are_pushed_without_end_take_no_memory_and_the_newest_count() {
+    let mut model = fed(SMALL, &b"\x1b[>1u".repeat(100_000));
+    let snapshot = model.snapshot(0);
+    assert_eq!(String::from_utf8_lossy(&snapshot).matches("\x1b[>1u").count(), 16);
+    model.feed(b"\x1b[>3u\x1b[<15u\x1b[?u\x1b[<u\x1b[?u");
+    assert_eq!(model.take_answers(), b"\x1b[?1u\x1b[?0u");
+}
+
+#[test]
 fn a_wide_character_that_did_not_fit_takes_none_away_from_the_snapshot() {
     let narrow = Winsize { rows: 1, cols: 2 };
     let model = fed(narrow, "\u{1f600}\x1b[?7l\u{65e5}".as_bytes());

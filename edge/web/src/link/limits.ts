@@ -26,6 +26,9 @@ export const ARGUMENTS = 64;
 
 // The page's own.
 
+/** What a program writes to the clipboard at once; more is ignored. */
+export const CLIPBOARD_BYTES = 256 * 1024;
+
 /** A watch that is silent for three of its signs of life is dead. */
 export const WATCH_SILENCE_MS = 35_000;
 /** The page asks the edge this often how far it is. */

@@ -19,6 +19,7 @@ import { Line, wakeOnReturn } from "../link/line";
 import { fromError, Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
 import { Store } from "../store";
+import { ProgramsClipboard, type ClipboardPolicy } from "../terminal/clipboard";
 import { Screen, type ScreenLook } from "../terminal/screen";
 import { toldTheme } from "../terminal/themes";
 import type { PasteRisk } from "../terminal/paste";
@@ -65,6 +66,8 @@ export interface AttachmentStatus {
   kept: number;
   risk: { risk: PasteRisk; go: () => void } | undefined;
   link: string | undefined;
+  /** What a program would put on the clipboard; the person decides. */
+  offered: string | undefined;
   search: { found: number; current: number };
   /** Counts keys that did nothing because somebody else types. */
   refusedKeys: number;
@@ -91,6 +94,7 @@ const FIRST: AttachmentStatus = {
   kept: 0,
   risk: undefined,
   link: undefined,
+  offered: undefined,
   search: { found: 0, current: -1 },
   refusedKeys: 0,
   rang: false,
@@ -121,10 +125,17 @@ export class Attachment {
     readonly session: string,
     viewerId: Uint8Array,
     look: ScreenLook,
+    clipboardPolicy: () => ClipboardPolicy,
   ) {
     this.#before = recall(session);
     this.#viewer = new Viewer(viewerId, Role.WRITER);
     this.#viewer.setTheme(toldTheme(look.scheme));
+    const clipboard = new ProgramsClipboard({
+      policy: clipboardPolicy,
+      isInView: () => this.#visible,
+      write: async (text) => navigator.clipboard.writeText(text),
+      ask: (offered) => this.status.patch({ offered }),
+    });
     this.screen = new Screen(look, {
       typed: (bytes, byHand) => this.type(bytes, byHand),
       fitted: (size) => {
@@ -134,6 +145,7 @@ export class Attachment {
         if (this.line.state.get().phase === "idle") this.line.start();
       },
       rang: () => this.status.patch({ rang: !this.#visible }),
+      clipboard: (data) => clipboard.set(data),
       riskyPaste: (risk, go) => this.status.patch({ risk: { risk, go } }),
       hovered: (link) => this.status.patch({ link }),
       searched: (found, current) => this.status.patch({ search: { found, current } }),
@@ -205,6 +217,12 @@ export class Attachment {
 
   dismiss(id: number): void {
     this.status.patch({ notices: this.status.get().notices.filter((notice) => notice.id !== id) });
+  }
+
+  /** The person has decided on it. */
+  dismissOffered(): void {
+    this.status.patch({ offered: undefined });
+    this.screen.focus();
   }
 
   dismissRisk(): void {

@@ -30,11 +30,10 @@ const STRINGS = [
   { intermediates: "+", final: "q" },
 ];
 
-/** Keeps the terminal from answering, and from the clipboard. */
+/** Keeps the terminal from answering. */
 export function swallowQueries({ parser }: Terminal): void {
   const swallow = (): boolean => true;
   for (const query of QUERIES) parser.registerCsiHandler(query, swallow);
   for (const query of STRINGS) parser.registerDcsHandler(query, swallow);
   for (const osc of COLOURS) parser.registerOscHandler(osc, (data) => data.includes("?"));
-  parser.registerOscHandler(52, swallow);
 }

@@ -10,8 +10,11 @@ import { WebglAddon } from "@xterm/addon-webgl";
 import { Terminal } from "@xterm/xterm";
 
 import { DEFAULT_HISTORY_LINES } from "../link/limits";
+import { isMac } from "../platform";
 import type { Size } from "../session/viewer";
 import { hasGraphicsCard } from "./graphics";
+import { buttonCode, KeyCodes, withHeld } from "./key-codes";
+import { KeyFlags } from "./key-flags.mjs";
 import { isWebLink, openLink } from "./links";
 import { Lookback, type LookbackEvents } from "./lookback";
 import { mend } from "./mend.mjs";
@@ -27,6 +30,8 @@ export interface ScreenEvents extends LookbackEvents {
   /** The size that would fill the room there is. */
   fitted(size: Size): void;
   rang(): void;
+  /** A program asks for the clipboard or sets it: the data of an OSC 52. */
+  clipboard(data: string): void;
   /** A paste that would run lines at once; call `go` to let it happen. */
   riskyPaste(risk: PasteRisk, go: () => void): void;
   /** The target of the link under the pointer. */
@@ -52,6 +57,8 @@ export class Screen {
   readonly #search = new SearchAddon();
   readonly #encoder = new TextEncoder();
   readonly #whole = new WholeCharacters();
+  readonly #keyCodes = new KeyCodes(isMac());
+  readonly #keyFlags: KeyFlags;
   readonly #picture: Picture;
   readonly #lookback: Lookback;
   #webgl: WebglAddon | undefined;
@@ -103,10 +110,15 @@ export class Screen {
     terminal.loadAddon(this.#search);
     terminal.loadAddon(new WebLinksAddon(link.activate, { hover: link.hover, leave: link.leave }));
     swallowQueries(terminal);
+    terminal.parser.registerOscHandler(52, (data) => {
+      events.clipboard(data);
+      return true;
+    });
+    this.#keyFlags = new KeyFlags(terminal);
     this.#picture = new Picture(terminal);
     this.#lookback = new Lookback(terminal, events);
-    terminal.onData((text) => this.#typed(this.#encoder.encode(text), !isReport(text)));
-    terminal.onBinary((text) => this.#typed(Uint8Array.from(text, (c) => c.charCodeAt(0)), false));
+    terminal.onData((text) => this.#typed(text));
+    terminal.onBinary((text) => events.typed(Uint8Array.from(text, (c) => c.charCodeAt(0)), false));
     terminal.onBell(() => events.rang());
     this.#search.onDidChangeResults(({ resultCount, resultIndex }) => events.searched(resultCount, resultIndex));
   }
@@ -115,7 +127,7 @@ export class Screen {
   open(host: HTMLElement, keys: (event: KeyboardEvent) => boolean): void {
     this.#host = host;
     this.#terminal.open(host);
-    this.#terminal.attachCustomKeyEventHandler(keys);
+    this.#terminal.attachCustomKeyEventHandler((event) => keys(event) && this.#pressed(event));
     host.addEventListener("paste", this.#pasted, true);
     this.#lookback.open(host);
     this.#observer = new ResizeObserver(() => this.refit());
@@ -227,7 +239,7 @@ export class Screen {
 
   /** Types for a person who has no such key. */
   press(text: string): void {
-    this.#terminal.input(text, true);
+    this.#terminal.input(buttonCode(text, this.#keyFlags.now), true);
   }
 
   /** The next key is pressed as if this one were held; `used` when it was. */
@@ -289,15 +301,24 @@ export class Screen {
     this.#terminal.write(NOTHING, what);
   }
 
-  #typed(bytes: Uint8Array, byHand: boolean): void {
-    const held = this.#held;
-    if (held === undefined || !byHand) {
-      this.events.typed(bytes, byHand);
-      return;
-    }
-    this.#held = undefined;
-    this.events.typed(withHeld(held.key, bytes), byHand);
-    held.used();
+  /** Tells a key as the program wants it; true when xterm.js is to do so. */
+  #pressed(event: KeyboardEvent): boolean {
+    const text = this.#keyCodes.encode(event, this.#keyFlags.now);
+    if (text === undefined) return true;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.type === "keydown") this.#terminal.input(text, true);
+    else this.events.typed(this.#encoder.encode(text), false);
+    return false;
+  }
+
+  #typed(text: string): void {
+    const byHand = !isReport(text);
+    const held = byHand ? this.#held : undefined;
+    this.#held = byHand ? undefined : this.#held;
+    const told = held === undefined ? text : withHeld(held.key, text, this.#keyFlags.now);
+    this.events.typed(this.#encoder.encode(told), byHand);
+    held?.used();
   }
 
   readonly #pasted = (event: ClipboardEvent): void => {
@@ -353,14 +374,4 @@ export class Screen {
 function isReport(text: string): boolean {
   // eslint-disable-next-line no-control-regex
   return /^\x1b\[(?:[IO]$|<|M)/u.test(text);
-}
-
-/** What a terminal sends for a key while Ctrl or Alt is held. */
-function withHeld(key: "ctrl" | "alt", bytes: Uint8Array): Uint8Array {
-  if (key === "alt") return Uint8Array.of(0x1b, ...bytes);
-  const [code] = bytes;
-  if (bytes.length !== 1 || code === undefined) return bytes;
-  if (code === 0x20) return Uint8Array.of(0);
-  const upper = code >= 0x61 && code <= 0x7a ? code - 0x20 : code;
-  return upper >= 0x40 && upper <= 0x5f ? Uint8Array.of(upper & 0x1f) : bytes;
 }

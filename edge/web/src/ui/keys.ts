@@ -2,6 +2,9 @@
 // Shift), which no program in a terminal gets to see anyway.
 
 import type { App } from "../app";
+import { isMac } from "../platform";
+import type { Attachment } from "../session/attachment";
+import { CLIPBOARD_POLICIES } from "../terminal/clipboard";
 import { inView } from "../workspace/workspace";
 
 export interface PageCommand {
@@ -11,6 +14,8 @@ export interface PageCommand {
   /** As `KeyboardEvent.code`. */
   code: string | undefined;
   run: (app: App) => void;
+  /** Whether it is a choice, and the one in force. */
+  isSet?: (app: App) => boolean;
 }
 
 const zoom = (app: App, by: number): void => app.look.set({ fontSize: app.look.look.get().fontSize + by });
@@ -31,6 +36,7 @@ export const COMMANDS: readonly PageCommand[] = [
   { id: "list", label: "Go to the list of sessions", keys: "L", code: "KeyL", run: focusList },
   { id: "copy", label: "Copy the selection", keys: "C", code: "KeyC", run: copySelection },
   { id: "paste", label: "Paste", keys: "V", code: undefined, run: (app) => void paste(app) },
+  { id: "copy-offered", label: "Copy what the program offers", keys: undefined, code: undefined, run: (app) => copyOffered(app, app.workspace.current()) },
   { id: "left", label: "Move this tab to the left", keys: undefined, code: undefined, run: (app) => app.workspace.shift(-1) },
   { id: "right", label: "Move this tab to the right", keys: undefined, code: undefined, run: (app) => app.workspace.shift(1) },
   { id: "notices", label: "Dismiss the notices", keys: undefined, code: undefined, run: dismissNotices },
@@ -50,6 +56,14 @@ export const COMMANDS: readonly PageCommand[] = [
     code: undefined,
     run: (app) => app.look.set({ screenReader: !app.look.look.get().screenReader }),
   },
+  ...CLIPBOARD_POLICIES.map((clipboard) => ({
+    id: `clipboard-${clipboard}`,
+    label: `Programs may write the clipboard: ${clipboard}`,
+    keys: undefined,
+    code: undefined,
+    run: (app: App) => app.look.set({ clipboard }),
+    isSet: (app: App) => app.look.look.get().clipboard === clipboard,
+  })),
   { id: "keys", label: "Show all keys", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "keys" }) },
   { id: "sign-out", label: "Sign out", keys: undefined, code: undefined, run: (app) => void app.signOut() },
 ];
@@ -74,10 +88,6 @@ export function keysText(keys: string): string {
   return isMac() ? `⌘⇧${keys}` : `Ctrl+Shift+${keys}`;
 }
 
-function isMac(): boolean {
-  return /Mac|iPhone|iPad/u.test(navigator.userAgent);
-}
-
 function focusList(app: App): void {
   app.listOpen.set(true);
   requestAnimationFrame(() => {
@@ -95,6 +105,18 @@ function copySelection(app: App): void {
     .catch(() => app.failure.set({ text: "The browser did not let the page write to the clipboard. Press Ctrl+C (or Command+C) instead." }));
 }
 
+/** Puts on the clipboard what a program would. */
+export function copyOffered(app: App, attachment: Attachment | undefined): void {
+  const offered = attachment?.status.get().offered;
+  if (attachment === undefined || offered === undefined) return;
+  navigator.clipboard.writeText(offered).then(
+    () => {
+      if (attachment.status.get().offered === offered) attachment.dismissOffered();
+    },
+    () => app.failure.set({ text: "The browser did not let the page write to the clipboard." }),
+  );
+}
+
 async function paste(app: App): Promise<void> {
   try {
     app.workspace.current()?.screen.paste(await navigator.clipboard.readText());
@@ -107,6 +129,7 @@ function dismissNotices(app: App): void {
   app.failure.set(undefined);
   const attachment = app.workspace.current();
   for (const { id } of attachment?.status.get().notices ?? []) attachment?.dismiss(id);
+  attachment?.dismissOffered();
 }
 
 function connectNow(app: App): void {

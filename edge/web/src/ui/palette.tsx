@@ -33,7 +33,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
   );
   const commands: Item[] = COMMANDS.filter(({ id }) => id !== "palette").map((command) => ({
     id: command.id,
-    label: command.label,
+    label: command.isSet?.(app) === true ? `${command.label} (as it is)` : command.label,
     detail: command.keys === undefined ? "" : keysText(command.keys),
     command: true,
     run: () => command.run(app),

@@ -8,6 +8,7 @@ import { SessionState, type Exit, type Session } from "../gen/chatcode/v1/sessio
 import type { Attachment } from "../session/attachment";
 import { displaySafe, spanText } from "../words";
 import { keyOf, type Tab } from "../workspace/workspace";
+import { ClipboardOffer } from "./clipboard-offer";
 import { useApp, useStore } from "./hooks";
 import { CloseIcon, EarlierIcon } from "./icons";
 import { KeyRow } from "./key-row";
@@ -92,6 +93,7 @@ function Notices({ attachment }: { attachment: Attachment }): ReactNode {
           </button>
         </div>
       ))}
+      <ClipboardOffer attachment={attachment} />
     </div>
   );
 }

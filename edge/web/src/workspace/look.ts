@@ -1,6 +1,7 @@
-// How the page looks, remembered on this device.
+// How the page looks and what it lets programs do, remembered on this device.
 
 import { Store } from "../store";
+import { CLIPBOARD_POLICIES, type ClipboardPolicy } from "../terminal/clipboard";
 import type { Scheme } from "../terminal/themes";
 
 export type SchemeChoice = "auto" | Scheme;
@@ -9,10 +10,12 @@ export interface Look {
   choice: SchemeChoice;
   fontSize: number;
   screenReader: boolean;
+  /** Whether programs may write the clipboard. */
+  clipboard: ClipboardPolicy;
 }
 
 const KEY = "chatcode.look";
-const FIRST: Look = { choice: "auto", fontSize: 14, screenReader: false };
+const FIRST: Look = { choice: "auto", fontSize: 14, screenReader: false, clipboard: "never" };
 const FONT_SIZES = { smallest: 9, largest: 28 };
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -59,6 +62,7 @@ function read(): Look {
       choice: stored.choice === "dark" || stored.choice === "light" ? stored.choice : "auto",
       fontSize: typeof stored.fontSize === "number" ? stored.fontSize : FIRST.fontSize,
       screenReader: stored.screenReader === true,
+      clipboard: CLIPBOARD_POLICIES.find((policy) => policy === stored.clipboard) ?? FIRST.clipboard,
     };
   } catch {
     return FIRST;

@@ -5,6 +5,7 @@ import type { Rpc } from "../link/rpc";
 import { Attachment } from "../session/attachment";
 import { viewerId } from "../session/viewer-id";
 import { Store } from "../store";
+import type { ClipboardPolicy } from "../terminal/clipboard";
 import type { LookKeeper } from "./look";
 
 export interface Tab {
@@ -116,7 +117,8 @@ export class Workspace {
     if (known !== undefined) return known;
     const id = this.#ids.get(tab.session);
     if (id === undefined) throw new Error("a tab that was not prepared");
-    const made = new Attachment(this.rpc, this.socketUrl, tab.gateway, tab.session, id, this.#screenLook());
+    const clipboardPolicy = (): ClipboardPolicy => this.look.look.get().clipboard;
+    const made = new Attachment(this.rpc, this.socketUrl, tab.gateway, tab.session, id, this.#screenLook(), clipboardPolicy);
     this.#attachments.set(keyOf(tab), made);
     made.line.state.subscribe(() => {
       const { phase, refusal } = made.line.state.get();

@@ -13,6 +13,7 @@ use crate::{
     buffer::{Buffer, Saved, default_tabs},
     cell::{Cell, Look, back, front},
     charset::{Charset, mapped},
+    key_flags::KeyFlags,
     osc::FOREGROUND,
     pool::Pool,
     row::Row,
@@ -27,6 +28,7 @@ impl Terminal {
         let mut drawing = Drawing::new(self.cols);
         self.draw_normal(history_lines, &mut drawing);
         self.restore_buffer(&self.normal, &mut drawing);
+        put_key_flags(&self.modes.key_flags, &mut drawing);
         if self.shows_alternate {
             self.put_cursor(&self.normal, self.normal.y, &mut drawing);
             drawing.plain();
@@ -38,6 +40,7 @@ impl Terminal {
                 self.draw_screen(&self.alternate, is_cut, &mut drawing);
             }
             self.restore_buffer(&self.alternate, &mut drawing);
+            put_key_flags(&self.modes.alternate_key_flags, &mut drawing);
         } else {
             self.restore_hidden_alternate(&mut drawing);
         }
@@ -134,12 +137,16 @@ impl Terminal {
     }
 
     /// The alternate screen keeps nothing while it is hidden but what was
-    /// saved there.
+    /// saved there, and how keys are told.
     fn restore_hidden_alternate(&self, drawing: &mut Drawing) {
         drawing.plain();
-        if self.alternate.saved != Saved::default() {
+        let (saved, key_flags) = (self.alternate.saved, &self.modes.alternate_key_flags);
+        if saved != Saved::default() || !key_flags.all().is_empty() {
             drawing.put(b"\x1b[?47h");
-            self.restore_saved(self.alternate.saved, false, drawing);
+            if saved != Saved::default() {
+                self.restore_saved(saved, false, drawing);
+            }
+            put_key_flags(key_flags, drawing);
             drawing.put(b"\x1b[?47l");
         }
     }
@@ -355,6 +362,13 @@ impl Terminal {
         }
         let shift: &[u8] = [&b""[..], b"\x0E", b"\x1bn", b"\x1bo"][self.charsets.level];
         drawing.put(shift);
+    }
+}
+
+/// The flags of the screen that is shown.
+fn put_key_flags(key_flags: &KeyFlags, drawing: &mut Drawing) {
+    for flags in key_flags.all() {
+        drawing.put_fmt(format_args!("\x1b[>{flags}u"));
     }
 }
 

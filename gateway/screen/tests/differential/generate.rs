@@ -4,7 +4,7 @@
 use crate::{
     case::Item,
     random::Random,
-    words::{ALTERNATES, C1, CHARSETS, CONTROLS, ESCAPES, MODES, PRIVATE_MODES, TEXTS},
+    words::{ALTERNATES, C1, CHARSETS, CONTROLS, ESCAPES, KEY_FLAGS, MODES, PRIVATE_MODES, TEXTS},
 };
 
 /// A length that moves at most this far is drawn often: it stays in small screens.
@@ -25,6 +25,17 @@ pub(crate) fn stream(random: &mut Random, pieces: usize, resizes: usize) -> Vec<
         items.extend(piece(random).into_iter().map(Item::Byte));
     }
     items
+}
+
+/// A stream of what changes how keys are told, on both screens.
+pub(crate) fn key_flags(random: &mut Random, pieces: usize) -> Vec<Item> {
+    let piece = |_| match random.below(8) {
+        0 => plain(random),
+        1 | 2 => random.pick(ALTERNATES).as_bytes().to_vec(),
+        3 => random.pick(&["\x1b7", "\x1b8", "\x1b[!p", "\x1bc", "\x1b[4;9H"]).as_bytes().to_vec(),
+        _ => random.pick(KEY_FLAGS).as_bytes().to_vec(),
+    };
+    (0..pieces).flat_map(piece).map(Item::Byte).collect()
 }
 
 pub(crate) fn small_size(random: &mut Random) -> (u32, u32) {

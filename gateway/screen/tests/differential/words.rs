@@ -114,6 +114,25 @@ pub(crate) const ALTERNATES: &[&str] = &[
     "\x1b[?1049l",
 ];
 
+/// How keys are told (kitty keyboard protocol).
+pub(crate) const KEY_FLAGS: &[&str] = &[
+    "\x1b[>1u",
+    "\x1b[>31u",
+    "\x1b[>u",
+    "\x1b[>255;7u",
+    "\x1b[>2:4u",
+    "\x1b[<u",
+    "\x1b[<2u",
+    "\x1b[<99u",
+    "\x1b[=1u",
+    "\x1b[=5;1u",
+    "\x1b[=2;2u",
+    "\x1b[=3;3u",
+    "\x1b[=8;4u",
+    "\x1b[=;0u",
+    "\x1b[=u",
+];
+
 /// Each changes an empty screen of 12 columns and 4 rows in one way.
 pub(crate) const CHANGES: &[&str] = &[
     "a",
@@ -167,6 +186,9 @@ pub(crate) const CHANGES: &[&str] = &[
     "\x1b[?1049h",
     "\x1b[?2004h",
     "\x1b[?2026h",
+    "\x1b[>1u",
+    "\x1b[=0u",
+    "\x1b[?47h\x1b[>4u\x1b[?47l",
     "\x1b[4 q",
     "\x1b[5 q",
     "\x1b(0",

@@ -42,6 +42,7 @@ export function differences(a, b, { equalHistory, resized }, isAtCut) {
   compareBesides(found, "normal", left, right, buffers.normal, others.normal, resized);
   compareBesides(found, "alternate", left, right, buffers.alt, others.alt, resized);
   compareModes(found, left, right);
+  found.check("how keys are told", a.keyFlags.stacks, b.keyFlags.stacks);
   compareCharsets(found, left._charsetService, right._charsetService);
   const [pen, other] = [penOf(left), penOf(right)];
   if (isForgotten(pen.link, other.link, isAtCut)) delete pen.link, delete other.link;

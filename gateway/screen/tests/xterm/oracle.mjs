@@ -15,6 +15,7 @@ import { createInterface } from "node:readline";
 
 import { beyondReach, differences } from "./compare.mjs";
 import { Terminal, Unicode11Addon } from "./library.mjs";
+import { KeyFlags } from "../../../../edge/web/src/terminal/key-flags.mjs";
 import { mend } from "../../../../edge/web/src/terminal/mend.mjs";
 
 /** More at once would be cut by xterm.js itself, also within a character. */
@@ -38,6 +39,7 @@ class Fed {
       scrollback,
     });
     mend(this.terminal);
+    this.keyFlags = new KeyFlags(this.terminal);
     this.terminal.loadAddon(new Unicode11Addon());
     this.terminal.unicode.activeVersion = "11";
   }
