@@ -401,13 +401,33 @@ pub const PERSON_IDLE: Duration = Duration::from_secs(12 * 3600);
 pub const PERSON_SESSION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Life of a grant that goes with a call; streams are judged anew by the core.
 pub const GRANT: Duration = Duration::from_secs(60);
-/// Life of a member's certificate as enrollment gives it. A member that does
-/// not renew by then has to be enrolled anew.
+/// Life of a gateway's certificate, unless the core's settings say otherwise; it
+/// is renewed over the link long before.
+pub const GATEWAY_CERTIFICATE: Duration = Duration::from_secs(24 * 3600);
+/// What the settings may say, seconds. Below five minutes is for tests: a
+/// gateway that is away for so long needs its durable key to come back.
+pub const GATEWAY_CERTIFICATE_RANGE: std::ops::RangeInclusive<u64> = 5..=7 * 24 * 3600;
+/// A gateway asks for a new certificate when this part of the old one's life is
+/// over, less up to [`RENEW_SPREAD`] of it by chance.
+pub const RENEW_AT: f64 = 2.0 / 3.0;
+/// See [`RENEW_AT`].
+pub const RENEW_SPREAD: f64 = 0.1;
+/// It asks again after this part of the life, until it is answered.
+pub const RENEW_AGAIN: f64 = 1.0 / 30.0;
+/// It looks at the clock at least this often, because clocks jump and machines
+/// sleep.
+pub const RENEW_LOOK: Duration = Duration::from_secs(30);
+/// Revivals in a minute of one gateway; more is `RATE_LIMITED`.
+pub const REVIVALS_PER_MINUTE: u32 = 4;
+/// Bytes of the proof of a revival.
+pub const PROOF_BYTES: usize = 128;
+/// Life of an edge's or administrator's certificate as enrollment gives it. Who
+/// does not renew by then has to be enrolled anew.
 pub const MEMBER_CERTIFICATE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Life of the core's own certificate; a new one is made at every start.
 pub const CORE_CERTIFICATE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Renewals in a minute of one gateway; more is ignored.
-pub const RENEWALS_PER_MINUTE: u32 = 4;
+pub const RENEWALS_PER_MINUTE: u32 = 30;
 /// Running calls of people are judged anew at least this often: one whose
 /// session ended is cut.
 pub const JUDGE: Duration = Duration::from_secs(30);

@@ -133,8 +133,9 @@ impl Authority {
         }
         Ok(Self {
             root_pin: peer::spki_sha256(&root).ok_or_else(|| damaged(ROOT))?,
-            intermediate_not_after_unix_s: peer::not_after_unix_s(&intermediate)
-                .ok_or_else(|| damaged(INTERMEDIATE))?,
+            intermediate_not_after_unix_s: peer::validity_unix_s(&intermediate)
+                .ok_or_else(|| damaged(INTERMEDIATE))?
+                .end,
             trust_domain,
             root,
             intermediate,

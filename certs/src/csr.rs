@@ -74,6 +74,11 @@ impl RequestKey {
         Sha256::digest(self.key.subject_public_key_info()).into()
     }
 
+    /// The key itself, as an uncompressed point.
+    pub(crate) fn point(&self) -> &[u8] {
+        self.key.der_bytes()
+    }
+
     pub(crate) const fn public_key(&self) -> &SubjectPublicKeyInfo {
         &self.key
     }

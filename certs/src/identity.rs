@@ -1,6 +1,6 @@
 //! One's own certificate, key and trusted roots, in memory and in a folder.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use rustls_pki_types::{CertificateDer, UnixTime};
 
@@ -39,6 +39,9 @@ pub enum IdentityError {
     /// The certificate is for another key.
     #[error("the certificate is not for this key")]
     ForeignKey,
+    /// A renewed certificate names another member.
+    #[error("the new certificate is for somebody else")]
+    SomebodyElse,
     /// No or too many certificates or roots.
     #[error("the chain has 1 to {CHAIN_MAX} certificates and there are 1 or {ROOTS_MAX} roots")]
     Count,
@@ -104,10 +107,29 @@ impl Identity {
         &self.me.serial
     }
 
-    /// When my certificate ends, in seconds since 1970 (UTC).
+    /// When my certificate begins and ends, in seconds since 1970 (UTC).
     #[must_use]
-    pub fn not_after_unix_s(&self) -> u64 {
-        self.chain.first().and_then(peer::not_after_unix_s).unwrap_or(0)
+    pub fn validity_unix_s(&self) -> Range<u64> {
+        self.chain.first().and_then(peer::validity_unix_s).unwrap_or_default()
+    }
+
+    /// The same member with a new key and its certificate: a renewal.
+    ///
+    /// # Errors
+    /// As [`Self::new`] and [`Self::verify`], and when the certificate is for
+    /// somebody else.
+    pub fn renewed(
+        &self,
+        key: Key,
+        chain: Vec<CertificateDer<'static>>,
+        roots: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, IdentityError> {
+        let renewed = Self::new(key, chain, roots)?;
+        renewed.verify()?;
+        if renewed.name() != self.name() || renewed.trust_domain() != self.trust_domain() {
+            return Err(IdentityError::SomebodyElse);
+        }
+        Ok(renewed)
     }
 
     /// My chain, leaf first, without the root.

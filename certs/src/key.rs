@@ -20,6 +20,9 @@ pub enum KeyError {
     /// The library could not make a key.
     #[error("could not make a key")]
     Generate,
+    /// The library could not sign with it.
+    #[error("could not sign")]
+    Sign,
     /// What was read is not a P-256 key in PKCS #8.
     #[error("not a P-256 private key in PKCS #8")]
     Unreadable,

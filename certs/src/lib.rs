@@ -6,7 +6,8 @@
 //! - [`Authority`]: the CA of one installation; signs names that it chose.
 //! - [`MemberName`], [`TrustDomain`], [`Peer`]: who a certificate names, read
 //!   strictly and in one place.
-//! - [`Identity`]: one's own certificate, key and trusted roots.
+//! - [`Identity`]: one's own certificate, key and trusted roots; [`MachineKey`]: what brings it back
+//!   when it has ended.
 //! - [`tls`]: all TLS configs; nobody else builds one.
 //! - [`JoinToken`], [`secret`]: what is shown once and kept as a hash.
 //! - [`files`]: private files and folders, refused when others may read them.
@@ -18,6 +19,7 @@ pub mod csr;
 pub mod files;
 mod identity;
 mod key;
+mod machine;
 mod member;
 mod peer;
 mod pem;
@@ -29,6 +31,7 @@ mod token;
 pub use authority::{Authority, AuthorityError, Issued};
 pub use identity::{Identity, IdentityError};
 pub use key::{Key, KeyError};
+pub use machine::{MachineKey, MachinePublicKey};
 pub use member::{InvalidMemberName, InvalidTrustDomain, MemberName, Serial, TrustDomain};
 pub use peer::{Peer, PeerError};
 pub use token::{InvalidJoinToken, JoinToken};

@@ -1,5 +1,7 @@
 //! Who a verified certificate names, read strictly.
 
+use std::ops::Range;
+
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use x509_parser::{
@@ -7,6 +9,7 @@ use x509_parser::{
     extensions::{GeneralName, ParsedExtension},
     oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME,
     prelude::FromDer as _,
+    time::ASN1Time,
 };
 
 use crate::{MemberName, Serial, TrustDomain};
@@ -24,6 +27,8 @@ pub struct Peer {
     pub spki_sha256: [u8; 32],
     /// The installation that it belongs to.
     pub trust_domain: TrustDomain,
+    /// When its certificate ends, in seconds since 1970 (UTC).
+    pub not_after_unix_s: u64,
 }
 
 /// Why a certificate names nobody.
@@ -66,6 +71,7 @@ impl Peer {
             serial: Serial::from_bytes(certificate.tbs_certificate.raw_serial()),
             spki_sha256: Sha256::digest(certificate.tbs_certificate.subject_pki.raw).into(),
             trust_domain,
+            not_after_unix_s: unix_s(certificate.validity().not_after),
         })
     }
 }
@@ -98,9 +104,15 @@ pub(crate) fn spki_sha256(der: &CertificateDer<'_>) -> Option<[u8; 32]> {
     rest.is_empty().then(|| Sha256::digest(certificate.tbs_certificate.subject_pki.raw).into())
 }
 
-/// When a certificate ends, in seconds since 1970; `None` when it cannot be
-/// read.
-pub(crate) fn not_after_unix_s(der: &CertificateDer<'_>) -> Option<u64> {
+/// When a certificate begins and ends, in seconds since 1970; `None` when it
+/// cannot be read.
+pub(crate) fn validity_unix_s(der: &CertificateDer<'_>) -> Option<Range<u64>> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    u64::try_from(certificate.validity().not_after.timestamp()).ok()
+    let validity = certificate.validity();
+    Some(unix_s(validity.not_before)..unix_s(validity.not_after))
+}
+
+/// A time before 1970 is taken for that.
+fn unix_s(time: ASN1Time) -> u64 {
+    u64::try_from(time.timestamp()).unwrap_or(0)
 }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, RootCertStore, ServerConfig,
-    client::Resumption,
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig,
+    client::{Resumption, WantsClientCert},
     crypto::{CryptoProvider, aws_lc_rs},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::TLS13,
@@ -140,18 +140,38 @@ fn member_listener(
 /// # Errors
 /// When the identity cannot be used.
 pub fn core_client(identity: &Identity, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = provider();
-    let verifier =
-        CoreVerifier::new(root_store(identity.roots())?, provider.clone(), identity.trust_domain().clone())
-            .map_err(TlsError::Verifier)?;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+    let mut config = core_client_builder(identity)?
         .with_client_auth_cert(identity.chain().to_vec(), identity.key().to_rustls())?;
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// A member whose certificate has ended: shows none, and takes only a core of
+/// its own installation, by the name `core.<trust domain>`. HTTP/2, never
+/// resumes.
+///
+/// # Errors
+/// When the roots cannot be used.
+pub fn nameless_client(identity: &Identity) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = core_client_builder(identity)?.with_no_client_auth();
+    config.alpn_protocols = vec![H2_ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// Takes only a core of the identity's installation.
+fn core_client_builder(
+    identity: &Identity,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let provider = provider();
+    let verifier =
+        CoreVerifier::new(root_store(identity.roots())?, provider.clone(), identity.trust_domain().clone())
+            .map_err(TlsError::Verifier)?;
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier)))
 }
 
 /// One who knows only the pin of a join token: takes only a core whose chain

@@ -118,7 +118,7 @@ async fn join(dir: &Path, core: &str, name: &str) -> anyhow::Result<()> {
         .read_to_string(&mut text)
         .context("the join token on standard input")?;
     let token: JoinToken = text.trim().parse().context(Exit(exit::USAGE))?;
-    let (identity, response) = enroll::enroll(core, &token, name)
+    let (identity, response) = enroll::enroll(core, &token, name, None)
         .await
         .map_err(|error| refused(&chatcode_proto::code::Refusal::new(error.code(), error.to_string())))?;
     identity.save(dir)?;

@@ -25,6 +25,10 @@ pub struct Config {
     /// Enrollments in a minute from one address.
     #[serde(default = "enroll_per_minute")]
     pub enroll_per_minute: u32,
+    /// Life of a gateway's certificate, seconds; within
+    /// [`limits::GATEWAY_CERTIFICATE_RANGE`].
+    #[serde(default = "gateway_certificate_s")]
+    pub gateway_certificate_s: u64,
 }
 
 impl Config {
@@ -36,12 +40,17 @@ impl Config {
             listen: any_port(),
             link: any_port(),
             enroll_per_minute: enroll_per_minute(),
+            gateway_certificate_s: gateway_certificate_s(),
         }
     }
 }
 
 const fn any_port() -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
+}
+
+const fn gateway_certificate_s() -> u64 {
+    limits::GATEWAY_CERTIFICATE.as_secs()
 }
 
 const fn enroll_per_minute() -> u32 {

@@ -90,6 +90,13 @@ pub enum BuildError {
     /// No core was ever started on the folder.
     #[error("{0} is no folder of a core; name that of `chatcode-core run` with --data-dir")]
     NoCore(PathBuf),
+    /// A setting is out of bounds.
+    #[error(
+        "gateway_certificate_s is {0}, and may be {least} to {most} seconds",
+        least = limits::GATEWAY_CERTIFICATE_RANGE.start(),
+        most = limits::GATEWAY_CERTIFICATE_RANGE.end()
+    )]
+    CertificateLife(u64),
     /// The CA cannot be used.
     #[error("the CA cannot be used")]
     Authority(#[from] AuthorityError),
@@ -146,6 +153,9 @@ impl Core {
     /// read are refused.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         tls::install_provider();
+        if !limits::GATEWAY_CERTIFICATE_RANGE.contains(&config.gateway_certificate_s) {
+            return Err(BuildError::CertificateLife(config.gateway_certificate_s));
+        }
         files::private_dir(&config.data_dir)?;
         let lock = take(&config.data_dir)?;
         let (store, authority) = open(&config.data_dir).await?;
@@ -313,7 +323,7 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
     let audit = AuditServer::new(AuditService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
     let enrollment = EnrollmentServer::new(EnrollmentService::new(Arc::clone(shared)))
-        .max_decoding_message_size(2 * limits::CSR_BYTES);
+        .max_decoding_message_size(3 * limits::CSR_BYTES);
     let fleet = FleetServer::new(FleetService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
 

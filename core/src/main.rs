@@ -60,6 +60,10 @@ struct Run {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<SocketAddr>,
+    /// Life of a gateway's certificate, such as 24h; 5m to 168h.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "gateway_certificate_s", skip_serializing_if = "Option::is_none")]
+    gateway_certificate: Option<u32>,
     /// Stop when standard input ends.
     #[arg(long)]
     #[serde(skip)]

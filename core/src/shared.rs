@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU16, AtomicU32, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use chatcode_certs::Authority;
@@ -49,6 +49,8 @@ pub struct Shared {
     pub stop: CancellationToken,
     /// Work that must come to its end although its caller went away.
     pub tasks: TaskTracker,
+    /// Life of a gateway's certificate.
+    pub gateway_certificate: Duration,
     /// When the core started, milliseconds since 1970.
     pub started_unix_ms: u64,
     /// The same, for measuring.
@@ -67,6 +69,8 @@ pub struct Rates {
     pub tickets: PerMinute<String>,
     /// Renewals, by gateway.
     pub renew: PerMinute<GatewayId>,
+    /// Revivals, by gateway.
+    pub revive: PerMinute<GatewayId>,
     /// Refusals of unknown callers in the audit, by address.
     pub refusals: PerMinute<IpAddr>,
     /// Alarms about an identity that is in use twice, by gateway.
@@ -88,12 +92,14 @@ impl Shared {
                 sign_in: PerMinute::new("wrong sign-ins through this edge", limits::SIGN_IN_PER_MINUTE),
                 tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
                 renew: PerMinute::new("renewals", limits::RENEWALS_PER_MINUTE),
+                revive: PerMinute::new("revivals of this machine", limits::REVIVALS_PER_MINUTE),
                 refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),
                 duplicates: PerMinute::new("alarms", 1),
             },
             calls: Count::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            gateway_certificate: Duration::from_secs(config.gateway_certificate_s),
             started_unix_ms: clock::unix_ms(),
             started: Instant::now(),
             link_port: AtomicU16::new(0),

@@ -1,7 +1,7 @@
 //! Enrollment of this machine: once, with a join token.
 
 use chatcode_certs::{
-    Identity, IdentityError, InvalidJoinToken, JoinToken, MemberName,
+    Identity, IdentityError, InvalidJoinToken, JoinToken, KeyError, MachineKey, MemberName,
     files::{self, FilesError},
 };
 use chatcode_link::enroll::{self, CoreAddress, CoreAddressError, EnrollError};
@@ -47,6 +47,9 @@ pub enum EnrollmentError {
     /// The folder could not be made private.
     #[error("the data folder cannot be used")]
     Files(#[from] FilesError),
+    /// The durable key of the machine could not be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The identity could not be kept.
     #[error("the identity could not be kept")]
     Identity(#[from] IdentityError),
@@ -80,11 +83,13 @@ pub async fn enroll(
         return Err(EnrollmentError::Enrolled(identity.name().id().into()));
     }
     let token = read_token(input).await?;
-    let (identity, response) = enroll::enroll(core, &token, wished_name).await?;
+    let machine = MachineKey::generate()?;
+    let (identity, response) = enroll::enroll(core, &token, wished_name, Some(&machine)).await?;
     let MemberName::Gateway(id) = *identity.name() else {
         return Err(EnrollmentError::OtherKind(identity.name().kind()));
     };
     let address = CoreAddress::of(core, &response)?;
+    machine.save(&home)?;
     identity.save(&home)?;
     address.save(&home)?;
     Ok(id.into())

@@ -33,7 +33,8 @@ impl CoreClock {
         Self { unix_ms, at: Instant::now() }
     }
 
-    fn unix_ms(self) -> u64 {
+    /// Now, in milliseconds since 1970 (UTC).
+    pub(crate) fn unix_ms(self) -> u64 {
         let passed = u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.unix_ms.saturating_add(passed)
     }

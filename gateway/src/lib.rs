@@ -29,7 +29,7 @@ mod tmux;
 use std::{io, path::PathBuf, sync::Arc};
 
 use chatcode_certs::{
-    Identity, IdentityError, MemberName,
+    Identity, IdentityError, MachineKey, MemberName,
     files::{self, FilesError},
     tls,
 };
@@ -45,7 +45,7 @@ pub use crate::{
 };
 use crate::{
     keeping::{Keeping, Surroundings},
-    link::{DialError, Keeper},
+    link::{DialError, Keeper, Me},
     lock::DataLock,
     sessions::{Registry, Starter},
     shell::user::User,
@@ -124,9 +124,14 @@ impl Gateway {
         let lock = DataLock::take(&places.data)?;
         let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
         let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
-        let address = match &config.link {
-            Some(link) => link.clone(),
-            None => CoreAddress::load(&home)?.ok_or(BuildError::NoAddress)?.link,
+        let address = CoreAddress::load(&home)?;
+        let link = config.link.clone().or_else(|| address.as_ref().map(|address| address.link.clone()));
+        let me = Me {
+            identity,
+            machine: MachineKey::load(&home)?,
+            home,
+            link: link.ok_or(BuildError::NoAddress)?,
+            core: address.map(|address| address.grpc),
         };
         let own = User::current();
         let keeping = Keeping::choose(config, &Surroundings::of_this_process(&own.name))?;
@@ -140,7 +145,7 @@ impl Gateway {
             pass_ssh_agent: config.pass_ssh_agent,
         };
         let registry = Registry::new(places, starter);
-        let keeper = Keeper::new(&identity, id.into(), address, Arc::clone(&registry), user)?;
+        let keeper = Keeper::new(me, id.into(), Arc::clone(&registry), user)?;
         Ok(Self { id: id.into(), registry, keeper, _lock: lock })
     }
 

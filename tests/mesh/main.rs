@@ -6,5 +6,6 @@ mod faults;
 mod link;
 mod reflect;
 mod refuse;
+mod renew;
 mod silence;
 mod survive;

@@ -221,8 +221,8 @@ async fn a_join_token_enrolls_once_and_a_sign_in_link_signs_in_once() -> anyhow:
     let request = pb::FleetCreateTokenRequest::default();
     let token = mesh.fleet()?.create_token(request).await?.into_inner().token;
     let token: JoinToken = token.parse()?;
-    chatcode_link::enroll::enroll(mesh.grpc_address(), &token, "one").await?;
-    let again = chatcode_link::enroll::enroll(mesh.grpc_address(), &token, "two").await;
+    chatcode_link::enroll::enroll(mesh.grpc_address(), &token, "one", None).await?;
+    let again = chatcode_link::enroll::enroll(mesh.grpc_address(), &token, "two", None).await;
     assert!(format!("{:?}", again.err()).to_lowercase().contains("token"), "the second key is refused");
 
     let url = mesh.login_url().await?;

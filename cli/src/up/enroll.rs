@@ -59,8 +59,9 @@ pub(super) async fn admin(
         Some(identity) if is_current(&identity, installation) => identity,
         _ => {
             let token: JoinToken = token(places, "admin").await?.trim().parse()?;
-            let (identity, _) =
-                enroll::enroll(core, &token, "cli").await.context("the command line was not enrolled")?;
+            let (identity, _) = enroll::enroll(core, &token, "cli", None)
+                .await
+                .context("the command line was not enrolled")?;
             identity.save(&dir)?;
             identity
         }
@@ -82,5 +83,5 @@ fn is_enrolled(dir: &Path, installation: &str) -> bool {
 /// Whether a certificate is still good, and of this installation: a core whose
 /// folder was removed is another one.
 fn is_current(identity: &Identity, installation: &str) -> bool {
-    identity.trust_domain().installation() == installation && identity.not_after_unix_s() > now_ms() / 1000
+    identity.trust_domain().installation() == installation && identity.validity_unix_s().end > now_ms() / 1000
 }

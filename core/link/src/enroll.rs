@@ -4,7 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use chatcode_certs::{
-    Identity, IdentityError, JoinToken, Key, KeyError, MemberName,
+    Identity, IdentityError, JoinToken, Key, KeyError, MachineKey, MemberName,
     csr::{self, RequestError},
     files::{self, FilesError},
     tls,
@@ -14,7 +14,7 @@ use chatcode_proto::{
     code::Refusal,
     limits,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, MemberKind,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest, MemberKind,
         enrollment_client::EnrollmentClient,
     },
 };
@@ -75,7 +75,8 @@ impl EnrollError {
 /// Enrolls at the core at `core` (`host:port` of its gRPC listener), wishing
 /// this name (empty: the core makes one). The core proves by the token's pin
 /// that it made the token before the secret is sent. A lost answer is asked for
-/// again with the same key. Nothing is kept: save the identity.
+/// again with the same key. With a durable key of the machine it can be revived
+/// later, by [`revive`]. Nothing is kept: save the identity and that key.
 ///
 /// # Errors
 /// When the core is not reached, is another one, refuses, or its answer does
@@ -84,6 +85,7 @@ pub async fn enroll(
     core: &str,
     token: &JoinToken,
     name: &str,
+    machine: Option<&MachineKey>,
 ) -> Result<(Identity, EnrollmentEnrollResponse), EnrollError> {
     split(core).ok_or_else(|| EnrollError::Address(core.to_owned()))?;
     let key = Key::generate()?;
@@ -92,10 +94,38 @@ pub async fn enroll(
         token_secret: token.secret().expose_bytes().to_vec().into(),
         csr: csr::create(&key)?.into(),
         name: name.to_owned(),
+        machine_csr: machine.map(MachineKey::request).transpose()?.unwrap_or_default().into(),
     };
     let response = ask(core, token, request).await?;
     let identity = accept(key, token, &response)?;
     Ok((identity, response))
+}
+
+/// A new certificate for a member whose last one has ended: asked for at the
+/// core at `core` (`host:port` of its gRPC listener) without a certificate, and
+/// proven by the durable key. Tried once. Nothing is kept.
+///
+/// # Errors
+/// As [`enroll`]; `REVOKED` when there is no way back.
+pub async fn revive(core: &str, ended: &Identity, machine: &MachineKey) -> Result<Identity, EnrollError> {
+    let key = Key::generate()?;
+    let csr = csr::create(&key)?;
+    let proof = machine.sign(&csr)?;
+    let member = ended.name().id().to_string();
+    let request = EnrollmentReviveRequest { member, csr: csr.into(), proof: proof.into() };
+    let tls = tls::nameless_client(ended).map_err(|error| EnrollError::Answer(error.to_string()))?;
+    let channel = tcp::channel(core, tls, &ended.trust_domain().core_dns());
+    let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
+    let mut call = tonic::Request::new(request);
+    call.set_timeout(limits::UNARY_DEADLINE);
+    let response = client.revive(call).await.map_err(|status| judge(core, &status))?.into_inner();
+    Ok(ended.renewed(key, certificates(&response.chain), certificates(&response.roots))?)
+}
+
+/// Certificates as they travelled.
+#[must_use]
+pub fn certificates(list: &[bytes::Bytes]) -> Vec<CertificateDer<'static>> {
+    list.iter().map(|der| CertificateDer::from(der.to_vec())).collect()
 }
 
 async fn ask(
@@ -142,8 +172,6 @@ fn judge(core: &str, status: &Status) -> EnrollError {
 
 /// The identity in an answer, if all of it fits together and to the token.
 fn accept(key: Key, token: &JoinToken, response: &EnrollmentEnrollResponse) -> Result<Identity, EnrollError> {
-    let certificates =
-        |list: &[bytes::Bytes]| list.iter().map(|der| CertificateDer::from(der.to_vec())).collect();
     let identity = Identity::new(key, certificates(&response.chain), certificates(&response.roots))?;
     identity.verify()?;
     let wrong = |what: &str| Err(EnrollError::Answer(what.to_owned()));

@@ -16,14 +16,18 @@ use chatcode_proto::{
         gateway_control, link_server,
     },
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument as _;
 
 use crate::{
-    caller, clock, fleet::registry::LiveLink, links::heart::Heart, shared::Shared, store::audit::Entry,
+    caller, clock,
+    fleet::registry::LiveLink,
+    links::{Admitted, heart::Heart},
+    shared::Shared,
+    store::audit::Entry,
 };
 
 /// Optional abilities of this core's links; none so far.
@@ -37,18 +41,21 @@ pub(super) struct Control {
     link: Link,
     gateway: GatewayId,
     name: String,
+    certificate_ends: Instant,
     called: AtomicBool,
     greeted: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Control {
-    pub(super) fn new(shared: Arc<Shared>, link: Link, gateway: GatewayId, name: String) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, link: Link, who: Admitted) -> Self {
+        let Admitted { gateway, name, certificate_ends } = who;
         Self {
             shared,
             link,
             gateway,
             name,
+            certificate_ends,
             called: AtomicBool::new(false),
             greeted: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -126,7 +133,13 @@ impl Control {
         self.greeted.cancel();
         tracing::info!(epoch = live.epoch, "link up");
 
-        let heart = Heart::new(Arc::clone(&self.shared), live, outbound, self.link.remote_address());
+        let heart = Heart::new(
+            Arc::clone(&self.shared),
+            live,
+            outbound,
+            self.link.remote_address(),
+            self.certificate_ends,
+        );
         self.tasks.spawn(heart.beat(inbound, orders).in_current_span());
         Ok(ReceiverStream::new(outgoing))
     }

@@ -21,8 +21,9 @@ use crate::{
     clock,
     fleet::registry::{LiveLink, Order},
     links::mirror,
+    services::certify::{certify, to_bytes},
     shared::Shared,
-    store::{audit::Entry, members::NewCertificate},
+    store::audit::Entry,
 };
 
 /// Keeps one live link and writes it off at its end.
@@ -34,6 +35,8 @@ pub(super) struct Heart {
     number: u64,
     last_rtt_us: u64,
     heard: Instant,
+    /// When the gateway's certificate ends: the link does not outlive it.
+    certificate_ends: Instant,
 }
 
 impl Heart {
@@ -42,8 +45,10 @@ impl Heart {
         live: Arc<LiveLink>,
         outbound: mpsc::Sender<Result<CoreControl, Status>>,
         address: SocketAddr,
+        certificate_ends: Instant,
     ) -> Self {
-        Self { shared, live, outbound, address, number: 0, last_rtt_us: 0, heard: Instant::now() }
+        let heard = Instant::now();
+        Self { shared, live, outbound, address, number: 0, last_rtt_us: 0, heard, certificate_ends }
     }
 
     /// Beats until the link ends.
@@ -97,6 +102,10 @@ impl Heart {
                 () = tokio::time::sleep_until(self.heard + limits::LINK_SILENCE) => {
                     tracing::warn!("the gateway is silent");
                     return Code::Timeout;
+                }
+                () = tokio::time::sleep_until(self.certificate_ends) => {
+                    tracing::warn!("the gateway's certificate has ended, and it asked for no other");
+                    return Code::Unauthenticated;
                 }
                 _ = beats.tick() => self.send_beat(),
                 message = inbound.message() => match message {
@@ -176,30 +185,24 @@ impl Heart {
     }
 
     /// A new certificate of the same identity, for a new key.
-    async fn renew(&self, request: &RenewRequest) {
+    async fn renew(&mut self, request: &RenewRequest) {
         let gateway = self.live.gateway;
         if self.shared.rates.renew.check(&gateway).is_err() {
             return;
         }
         let Ok(key) = csr::verify(&request.csr) else { return };
-        let member = MemberName::Gateway(gateway.into());
-        let issued = match self.shared.authority.issue(&member, &key, limits::MEMBER_CERTIFICATE) {
-            Ok(issued) => issued,
+        let (issued, certificate) = match certify(&self.shared, &MemberName::Gateway(gateway.into()), &key) {
+            Ok(certified) => certified,
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
                 return;
             }
         };
-        let certificate = NewCertificate {
-            member: gateway.into(),
-            serial: issued.serial,
-            spki: issued.spki_sha256,
-            not_after_ms: issued.not_after_unix_s.saturating_mul(1000),
-        };
         match self.shared.store.add_certificate(&certificate, &self.act("link.renew", Code::Done)).await {
             Ok(true) => {
-                let chain = issued.chain.iter().map(|der| bytes::Bytes::copy_from_slice(der)).collect();
-                self.send(core_control::Kind::Renewed(Renewed { chain }));
+                self.certificate_ends = clock::instant(issued.not_after_unix_s);
+                let roots = to_bytes(&self.shared.authority.roots());
+                self.send(core_control::Kind::Renewed(Renewed { chain: to_bytes(&issued.chain), roots }));
             }
             Ok(false) => {}
             Err(error) => {

@@ -14,7 +14,7 @@ use chatcode_proto::{
     limits,
     pb::{Code, link_server::LinkServer},
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::ServiceBuilder;
@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 
 use crate::{
     caller::{self, Standing},
+    clock,
     gate::coded,
     links::control::Control,
     listener::standing,
@@ -97,9 +98,9 @@ async fn take(shared: Arc<Shared>, incoming: Incoming) {
     let address = incoming.remote_address();
     match incoming.finish().await {
         Ok(link) => match admit(&shared, &link).await {
-            Ok((gateway, name)) => {
-                let span = tracing::info_span!("link", %gateway, peer = %address);
-                run(shared, link, gateway, name).instrument(span).await;
+            Ok(who) => {
+                let span = tracing::info_span!("link", gateway = %who.gateway, peer = %address);
+                run(shared, link, who).instrument(span).await;
             }
             Err(code) => {
                 tracing::warn!(peer = %address, code = code.name(), "a link is refused");
@@ -113,11 +114,21 @@ async fn take(shared: Arc<Shared>, incoming: Incoming) {
     }
 }
 
+/// The gateway behind a link.
+struct Admitted {
+    gateway: GatewayId,
+    name: String,
+    certificate_ends: Instant,
+}
+
 /// The gateway behind a link, when the allow-list has its certificate now.
-async fn admit(shared: &Shared, link: &Link) -> Result<(GatewayId, String), Code> {
+async fn admit(shared: &Shared, link: &Link) -> Result<Admitted, Code> {
     let peer = Peer::from_chain(&link.peer_chain()).map_err(|_| Code::Unauthenticated)?;
     match standing(shared, &peer).await {
-        Ok(Standing::Member(MemberName::Gateway(id), name)) => Ok((id.into(), name)),
+        Ok(Standing::Member(MemberName::Gateway(id), name)) => {
+            let certificate_ends = clock::instant(peer.not_after_unix_s);
+            Ok(Admitted { gateway: id.into(), name, certificate_ends })
+        }
         Ok(_) => Err(Code::Revoked),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the allow-list cannot be read");
@@ -128,8 +139,8 @@ async fn admit(shared: &Shared, link: &Link) -> Result<(GatewayId, String), Code
 
 /// Serves the streams that the gateway opens; a gateway that does not say
 /// Hello in time is sent away.
-async fn run(shared: Arc<Shared>, link: Link, gateway: GatewayId, name: String) {
-    let control = Control::new(shared, link.clone(), gateway, name);
+async fn run(shared: Arc<Shared>, link: Link, who: Admitted) {
+    let control = Control::new(shared, link.clone(), who);
     let greeted = control.greeted();
     let tasks = control.tasks();
     let service = LinkServer::new(control)

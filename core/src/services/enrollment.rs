@@ -3,15 +3,17 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use chatcode_certs::{Authority, AuthorityError, JoinToken, MemberName, csr, random, secret};
+use chatcode_certs::{
+    Authority, AuthorityError, JoinToken, MachinePublicKey, MemberName, csr, random, secret,
+};
 use chatcode_link::subscriber;
 use chatcode_proto::{
     code::Refusal,
     id::{GatewayId, MemberId},
     limits, name,
     pb::{
-        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, LinkState, MemberKind,
-        enrollment_server::Enrollment,
+        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest,
+        EnrollmentReviveResponse, LinkState, MemberKind, enrollment_server::Enrollment,
     },
 };
 use prost::Message as _;
@@ -20,11 +22,15 @@ use tonic::{Request, Response, Status};
 use crate::{
     caller::CallInfo,
     clock,
+    services::{
+        certify::{certify, to_bytes},
+        revival,
+    },
     shared::Shared,
     store::{
         Store, StoreError,
         audit::Entry,
-        members::{NewCertificate, NewMember, NewToken, Redeemed, ShownToken, kind_text},
+        members::{NewMember, NewToken, Redeemed, ShownToken, kind_text},
     },
 };
 
@@ -52,8 +58,8 @@ impl EnrollmentService {
     ) -> Result<EnrollmentEnrollResponse, EnrollFault> {
         let store = &self.shared.store;
         let act = Entry { request_id, peer: peer.to_string(), ..Entry::new("anonymous", ACTION) };
-        let key = match csr::verify(&request.csr) {
-            Ok(key) => key,
+        let asked = match Asked::read(request) {
+            Ok(asked) => asked,
             Err(error) => {
                 let detail = format!("bad request: {error}");
                 store.audit(&Entry { result: Code::BadToken, detail, ..act }).await?;
@@ -63,10 +69,10 @@ impl EnrollmentService {
         let shown = ShownToken {
             id: &request.token_id,
             secret_hash: secret::hash(&request.token_secret),
-            spki: key.spki_sha256(),
+            spki: asked.key.spki_sha256(),
         };
         let redeemed =
-            store.redeem(&shown, &act, |kind, named| self.make(kind, named, &request.name, &key)).await?;
+            store.redeem(&shown, &act, |kind, named| self.make(kind, named, &request.name, &asked)).await?;
         let answer = match redeemed {
             Redeemed::Refused(_) => return Err(EnrollFault::BadToken),
             Redeemed::New(answer) | Redeemed::Again(answer) => answer,
@@ -85,7 +91,7 @@ impl EnrollmentService {
         kind: MemberKind,
         named: &str,
         wish: &str,
-        key: &csr::RequestKey,
+        asked: &Asked,
     ) -> Result<NewMember, EnrollFault> {
         let id = MemberId::from_random(random::bytes());
         let (member, kind, word) = match kind {
@@ -104,23 +110,18 @@ impl EnrollmentService {
             return Err(EnrollFault::Full);
         }
         let authority = &self.shared.authority;
-        let issued = authority.issue(&member, key, limits::MEMBER_CERTIFICATE)?;
+        let (issued, certificate) = certify(&self.shared, &member, &asked.key)?;
         let answer = EnrollmentEnrollResponse {
             member: id.to_string(),
             kind: kind.into(),
-            chain: issued.chain.iter().map(|der| bytes::Bytes::copy_from_slice(der)).collect(),
-            roots: authority.roots().iter().map(|der| bytes::Bytes::copy_from_slice(der)).collect(),
+            chain: to_bytes(&issued.chain),
+            roots: to_bytes(&authority.roots()),
             trust_domain: authority.trust_domain().to_string(),
             link_port: 0,
             name: name.clone(),
         };
-        let certificate = NewCertificate {
-            member: id,
-            serial: issued.serial,
-            spki: issued.spki_sha256,
-            not_after_ms: issued.not_after_unix_s.saturating_mul(1000),
-        };
-        Ok(NewMember { name, certificate, answer: answer.encode_to_vec() })
+        let machine_key = asked.machine_key.clone().filter(|_| kind == MemberKind::Gateway);
+        Ok(NewMember { name, certificate, machine_key, answer: answer.encode_to_vec() })
     }
 
     /// A new gateway appears in the fleet.
@@ -157,6 +158,31 @@ impl Enrollment for EnrollmentService {
             Ok(answer) => Ok(Response::new(answer)),
             Err(fault) => Err(Refusal::from(fault).into()),
         }
+    }
+
+    async fn revive(
+        &self,
+        request: Request<EnrollmentReviveRequest>,
+    ) -> Result<Response<EnrollmentReviveResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let peer = info.peer.address;
+        self.shared.rates.enroll.check(&subscriber(peer.ip()))?;
+        let act = info.act("gateway.revived");
+        Ok(Response::new(revival::revive(&self.shared, request.get_ref(), act).await?))
+    }
+}
+
+/// The keys of a request, each of which was proven to be in its hands.
+struct Asked {
+    key: csr::RequestKey,
+    machine_key: Option<MachinePublicKey>,
+}
+
+impl Asked {
+    fn read(request: &EnrollmentEnrollRequest) -> Result<Self, csr::RequestError> {
+        let machine = Some(&request.machine_csr).filter(|csr| !csr.is_empty());
+        let machine = machine.map(|csr| csr::verify(csr)).transpose()?;
+        Ok(Self { key: csr::verify(&request.csr)?, machine_key: machine.as_ref().map(MachinePublicKey::of) })
     }
 }
 

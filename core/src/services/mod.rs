@@ -4,5 +4,7 @@
 pub mod accounts;
 pub mod admin;
 pub mod audit;
+pub mod certify;
 pub mod enrollment;
 pub mod fleet;
+pub mod revival;

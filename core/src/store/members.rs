@@ -1,6 +1,6 @@
 //! Members, the allow-list of their certificates, and join tokens.
 
-use chatcode_certs::{Serial, secret};
+use chatcode_certs::{MachinePublicKey, Serial, secret};
 use chatcode_proto::{
     id::MemberId,
     limits,
@@ -69,8 +69,19 @@ pub struct NewMember {
     pub name: String,
     /// Its first certificate.
     pub certificate: NewCertificate,
+    /// The durable key of its machine.
+    pub machine_key: Option<MachinePublicKey>,
     /// The encoded answer, for the same key that asks again.
     pub answer: Vec<u8>,
+}
+
+/// A gateway that may be revived.
+#[derive(Clone, Debug)]
+pub struct Revivable {
+    /// The durable key of its machine.
+    pub key: MachinePublicKey,
+    /// It was revoked since.
+    pub is_revoked: bool,
 }
 
 /// Why a join token was refused. Told to the audit, never to the caller.
@@ -229,6 +240,25 @@ impl Store {
         Ok(true)
     }
 
+    /// What a gateway may be revived by; `None` when there is no such gateway, or
+    /// it has no durable key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revivable(&self, gateway: MemberId) -> Result<Option<Revivable>, StoreError> {
+        let row: Option<(Vec<u8>, Option<i64>)> = sqlx::query_as(
+            "SELECT machine_key, revoked_ms FROM members
+             WHERE id = $1 AND kind = 'gateway' AND machine_key IS NOT NULL",
+        )
+        .bind(gateway.to_string())
+        .fetch_optional(&self.read)
+        .await?;
+        Ok(row.map(|(key, revoked)| Revivable {
+            key: MachinePublicKey::from_bytes(key),
+            is_revoked: revoked.is_some(),
+        }))
+    }
+
     /// The member that may use this certificate now: the serial is on the
     /// allow-list, for this member and this key, and neither it nor the member
     /// is revoked.
@@ -339,11 +369,12 @@ async fn claim(tx: &mut Tx, token: &ShownToken<'_>, now: u64) -> Result<Claim, S
 }
 
 async fn add_member(tx: &mut Tx, kind: MemberKind, member: &NewMember, now: u64) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO members (id, kind, name, enrolled_ms) VALUES ($1, $2, $3, $4)")
+    sqlx::query("INSERT INTO members (id, kind, name, enrolled_ms, machine_key) VALUES ($1, $2, $3, $4, $5)")
         .bind(member.certificate.member.to_string())
         .bind(kind_text(kind))
         .bind(&member.name)
         .bind(to_row(now))
+        .bind(member.machine_key.as_ref().map(MachinePublicKey::as_bytes))
         .execute(&mut **tx)
         .await?;
     put_certificate(tx, &member.certificate).await

@@ -26,7 +26,10 @@ use sqlx::{
 };
 
 /// Every migration, oldest first; one that was released is never changed.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "begin", include_str!("../../migrations/0001_begin.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "begin", include_str!("../../migrations/0001_begin.sql")),
+    (2, "machine keys", include_str!("../../migrations/0002_machine_keys.sql")),
+];
 
 /// How long a statement waits for another process that writes, such as
 /// `chatcode-core token` beside a running core.

@@ -278,7 +278,7 @@ async fn the_largest_fleet_is_listed_by_pages_watched_whole_and_takes_no_more_ma
     assert_eq!(told, limits::GATEWAYS, "then `synced`");
 
     let token = core.token(MemberKind::Gateway).await;
-    let refused = enroll::enroll(&core.bound.grpc.to_string(), &token, "one more").await.unwrap_err();
+    let refused = enroll::enroll(&core.bound.grpc.to_string(), &token, "one more", None).await.unwrap_err();
     assert_eq!(refused.code(), Code::Limit, "{refused}");
     core.enroll(MemberKind::Admin, "another operator").await;
 }

@@ -41,7 +41,12 @@ impl TestCore {
     }
 
     pub(crate) async fn start_in(folder: TempDir) -> Self {
-        let core = Core::build(config(folder.path())).await.unwrap();
+        let config = config(folder.path());
+        Self::start_as(folder, config).await
+    }
+
+    pub(crate) async fn start_as(folder: TempDir, config: Config) -> Self {
+        let core = Core::build(config).await.unwrap();
         let (bound, shared, stop) = (core.bound().clone(), core.shared().clone(), CancellationToken::new());
         let running = tokio::spawn(core.run(stop.clone()));
         Self { folder, bound, shared, stop, running }
@@ -62,7 +67,7 @@ impl TestCore {
 
     pub(crate) async fn enroll(&self, kind: MemberKind, name: &str) -> Identity {
         let token = self.token(kind).await;
-        enroll::enroll(&self.bound.grpc.to_string(), &token, name).await.unwrap().0
+        enroll::enroll(&self.bound.grpc.to_string(), &token, name, None).await.unwrap().0
     }
 
     /// A connection of its own with this identity.

@@ -29,6 +29,7 @@ fn request(token: &JoinToken, key: &Key) -> EnrollmentEnrollRequest {
         token_secret: token.secret().expose_bytes().to_vec().into(),
         csr: csr::create(key).unwrap().into(),
         name: "machine".to_owned(),
+        ..Default::default()
     }
 }
 
@@ -41,7 +42,8 @@ async fn ask(core: &TestCore, request: EnrollmentEnrollRequest) -> Result<Enroll
 async fn a_token_enrolls_one_machine_and_shows_it_in_the_fleet() {
     let core = TestCore::start().await;
     let token = core.token(MemberKind::Gateway).await;
-    let (identity, answer) = enroll::enroll(&core.bound.grpc.to_string(), &token, "machine").await.unwrap();
+    let (identity, answer) =
+        enroll::enroll(&core.bound.grpc.to_string(), &token, "machine", None).await.unwrap();
     assert_eq!(answer.link_port, u32::from(core.bound.link.port()));
 
     let all =

@@ -9,4 +9,5 @@ mod gateway;
 mod keeping;
 mod linking;
 mod passing;
+mod revival;
 mod signing_in;

@@ -102,7 +102,11 @@ mod tests {
             lines(0, 100),
             lines(0, 20) + "\r\n\r\n" + &lines(20, 40) + "end",
             lines(0, 20) + "\x1b[1mbold\x1b[m\r\n" + &lines(20, 60),
-            lines(0, 9) + "exactly twenty chars\r\n" + &lines(0, 9) + "more than twenty chars\r\n" + &lines(0, 30),
+            lines(0, 9)
+                + "exactly twenty chars\r\n"
+                + &lines(0, 9)
+                + "more than twenty chars\r\n"
+                + &lines(0, 30),
             lines(0, 30).replace("\r\n", "\n"),
             lines(0, 12) + "e\u{301}\r\n" + &lines(0, 12) + "\u{301}",
         ];

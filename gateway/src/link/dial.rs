@@ -25,35 +25,30 @@ pub enum DialError {
 #[derive(Debug)]
 pub(super) struct Route {
     address: String,
-    server_name: String,
-    tls: Arc<rustls::ClientConfig>,
-    identity: Identity,
 }
 
 impl Route {
-    /// The way to the core at `address` (host and UDP port), who must be the
-    /// core of the identity's trust domain.
-    pub(super) fn new(identity: &Identity, address: String) -> Result<Self, TlsError> {
-        Ok(Self {
-            address,
-            server_name: identity.trust_domain().core_dns(),
-            tls: tls::core_client(identity, &[tls::LINK_ALPN])?,
-            identity: identity.clone(),
-        })
+    /// The way to the core at `address` (host and UDP port).
+    pub(super) const fn new(address: String) -> Self {
+        Self { address }
     }
 
-    /// Looks the name up and tries each address, until one answers.
+    /// Looks the name up and tries each address, until one answers that is the
+    /// core of the identity's trust domain.
     ///
     /// # Errors
     /// Why the last one did not.
-    pub(super) async fn dial(&self, dialer: &LinkDialer) -> Result<Link, Refusal> {
+    pub(super) async fn dial(&self, dialer: &LinkDialer, identity: &Identity) -> Result<Link, Refusal> {
+        let tls = tls::core_client(identity, &[tls::LINK_ALPN])
+            .map_err(|error| self.refusal(Code::Internal, &error.to_string()))?;
+        let server_name = identity.trust_domain().core_dns();
         let mut problem = self.refusal(Code::CoreUnreachable, "its name has no address");
         for address in self.look_up().await? {
-            match dialer.dial(address, &self.server_name, Arc::clone(&self.tls)).await {
+            match dialer.dial(address, &server_name, Arc::clone(&tls)).await {
                 Ok(link) => return Ok(link),
                 Err(error) => {
                     tracing::debug!(%address, %error, "no link");
-                    problem = self.judge(&error);
+                    problem = self.refusal(error.code(), &error.to_string());
                 }
             }
         }
@@ -66,14 +61,6 @@ impl Route {
             Ok(Err(error)) => Err(self.refusal(Code::CoreUnreachable, &error.to_string())),
             Err(_) => Err(self.refusal(Code::CoreUnreachable, "its name was not found in time")),
         }
-    }
-
-    fn judge(&self, error: &LinkError) -> Refusal {
-        let code = error.code();
-        if code == Code::Unauthenticated && self.identity.verify().is_err() {
-            return self.refusal(code, "this gateway's certificate has ended; enroll the machine anew");
-        }
-        self.refusal(code, &error.to_string())
     }
 
     fn refusal(&self, code: Code, why: &str) -> Refusal {

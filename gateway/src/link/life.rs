@@ -24,7 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Streaming;
 
-use super::end::Outcome;
+use super::{credentials::Credentials, end::Outcome};
 use crate::{grant::CoreClock, host, serve, sessions::Registry, shell::user::User};
 
 /// The shortest silence that a core may ask a gateway to give up after: it
@@ -81,6 +81,7 @@ impl Life<'_> {
     pub(super) async fn live(
         self,
         greeting: &mut Greeting,
+        credentials: &mut Credentials,
         stop: &CancellationToken,
         on_welcome: impl FnOnce(GatewayId),
     ) -> Outcome {
@@ -102,9 +103,10 @@ impl Life<'_> {
             core = %self.link.remote_address(),
             "link up"
         );
-        let services = self.serve(CoreClock::told(welcome.server_unix_ms));
+        let clock = CoreClock::told(welcome.server_unix_ms);
+        let services = self.serve(clock);
         on_welcome(self.gateway);
-        self.keep(control, services, silence(&welcome), stop).await
+        self.keep(control, services, silence(&welcome), (credentials, clock), stop).await
     }
 
     /// From the Hello to the Welcome, within [`limits::HELLO`].
@@ -156,12 +158,14 @@ impl Life<'_> {
         Services { server: AbortOnDropHandle::new(tokio::spawn(serving)), draining }
     }
 
-    /// Echoes heartbeats and obeys orders until the link ends.
+    /// Echoes heartbeats, renews the certificate and obeys orders until the link
+    /// ends.
     async fn keep(
         self,
         mut control: Control,
         mut services: Services,
         silence: Duration,
+        (credentials, clock): (&mut Credentials, CoreClock),
         stop: &CancellationToken,
     ) -> Outcome {
         loop {
@@ -171,6 +175,13 @@ impl Life<'_> {
                 () = stop.cancelled() => {
                     self.leave(control, services, Code::Done, "the gateway stops").await;
                     return Outcome::Stopped;
+                }
+                request = credentials.renewal(clock) => {
+                    let request = GatewayControl { kind: Some(FromGateway::RenewRequest(request)) };
+                    if control.outbox.try_send(request).is_err() {
+                        return self.give_up(Code::Timeout, "the link takes no messages");
+                    }
+                    continue;
                 }
                 _ = &mut services.server => Err(self.give_up(Code::Internal, "the services of the link ended")),
             };
@@ -193,8 +204,9 @@ impl Life<'_> {
                 Ok(Some(FromCore::Welcome(_))) => {
                     return self.give_up(Code::Protocol, "the core sent a second Welcome");
                 }
-                // Nothing was asked for; a kind of a later version.
-                Ok(Some(FromCore::Renewed(_)) | None) => {}
+                Ok(Some(FromCore::Renewed(renewed))) => credentials.take(&renewed).await,
+                // A kind of a later version.
+                Ok(None) => {}
             }
         }
     }

@@ -1,19 +1,21 @@
 //! The gateway's one link to the core: dialled, kept, dialled anew for as long
 //! as the daemon lives or until the core says never again.
 
+mod credentials;
 mod dial;
 mod end;
 mod life;
+mod renewal;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use chatcode_certs::{Identity, random};
-use chatcode_link::LinkDialer;
+use chatcode_certs::{Identity, MachineKey, random, tls};
+use chatcode_link::{Link, LinkDialer};
 use chatcode_proto::{backoff::Backoff, code::Refusal, id::GatewayId, limits, name::display_safe, pb::Code};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::{dial::Route, end::Outcome, life::Greeting};
+use self::{credentials::Credentials, dial::Route, end::Outcome, life::Greeting};
 use crate::{sessions::Registry, shell::user::User};
 
 pub(crate) use self::dial::DialError;
@@ -25,11 +27,26 @@ pub(crate) use self::dial::DialError;
 )]
 pub struct Revoked(pub String);
 
+/// What a daemon knows of itself and of its core.
+#[derive(Debug)]
+pub(crate) struct Me {
+    pub(crate) identity: Identity,
+    /// The durable key of the machine.
+    pub(crate) machine: Option<MachineKey>,
+    /// Where both are kept.
+    pub(crate) home: PathBuf,
+    /// The core's links: host and UDP port.
+    pub(crate) link: String,
+    /// Its gRPC listener: host and TCP port.
+    pub(crate) core: Option<String>,
+}
+
 /// Keeps the link.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     dialer: LinkDialer,
     route: Route,
+    credentials: Credentials,
     greeting: Greeting,
     registry: Arc<Registry>,
     user: User,
@@ -37,21 +54,22 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// A keeper that has not dialled yet; `address` is host and UDP port. Must
-    /// be called inside a tokio runtime.
+    /// A keeper that has not dialled yet. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// No UDP port, or an identity that no TLS can be made of.
     pub(crate) fn new(
-        identity: &Identity,
+        me: Me,
         gateway: GatewayId,
-        address: String,
         registry: Arc<Registry>,
         user: User,
     ) -> Result<Self, DialError> {
+        // Whether it can be used at all is known at once.
+        tls::core_client(&me.identity, &[tls::LINK_ALPN])?;
         Ok(Self {
             dialer: LinkDialer::bind()?,
-            route: Route::new(identity, address)?,
+            route: Route::new(me.link),
+            credentials: Credentials::new(me.identity, me.machine, me.home, me.core),
             greeting: Greeting { instance: random::bytes(), user: user.name.clone(), epoch: 0 },
             registry,
             user,
@@ -99,14 +117,30 @@ impl Keeper {
 
     /// One link from dialling to its end.
     async fn once(&mut self, stop: &CancellationToken, on_welcome: impl FnOnce(GatewayId)) -> Outcome {
-        let link = match stop.run_until_cancelled(self.route.dial(&self.dialer)).await {
+        let link = match stop.run_until_cancelled(self.dial()).await {
             None => return Outcome::Stopped,
             Some(Ok(link)) => link,
             Some(Err(refusal)) => return Outcome::of(refusal),
         };
         life::Life { link, registry: &self.registry, user: &self.user, gateway: self.gateway }
-            .live(&mut self.greeting, stop, on_welcome)
+            .live(&mut self.greeting, &mut self.credentials, stop, on_welcome)
             .await
+    }
+
+    /// A link, if need be with a revived certificate.
+    async fn dial(&mut self) -> Result<Link, Refusal> {
+        if self.credentials.has_ended() {
+            self.credentials.revive().await?;
+        }
+        match self.route.dial(&self.dialer, self.credentials.identity()).await {
+            // It may have ended by the core's clock only.
+            Err(refusal) if refusal.code == Code::Unauthenticated => {
+                tracing::warn!("{}", refusal.message);
+                self.credentials.revive().await?;
+                self.route.dial(&self.dialer, self.credentials.identity()).await
+            }
+            dialled => dialled,
+        }
     }
 }
 

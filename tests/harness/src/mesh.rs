@@ -6,7 +6,8 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::Context as _;
 use chatcode_certs::{Identity, JoinToken};
 use chatcode_proto::pb::{
-    self, accounts_client::AccountsClient, fleet_client::FleetClient, sessions_client::SessionsClient,
+    self, accounts_client::AccountsClient, audit_client::AuditClient, fleet_client::FleetClient,
+    sessions_client::SessionsClient,
 };
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -22,6 +23,7 @@ use crate::{
 pub struct Mesh {
     /// The core.
     pub core: Proc,
+    core_args: Vec<String>,
     /// The edge.
     pub edge: Proc,
     /// The gateway.
@@ -43,9 +45,18 @@ impl Mesh {
     /// # Errors
     /// When one of them does not come up; the error holds its log.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with more arguments for the core.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(core_args: &[&str]) -> anyhow::Result<Self> {
         chatcode_certs::tls::install_provider();
         let folder = tempfile::Builder::new().prefix("cc").tempdir()?;
-        let core = start_core(&folder, "127.0.0.1:0", "127.0.0.1:0").await?;
+        let core_args: Vec<_> = core_args.iter().map(|&arg| arg.to_owned()).collect();
+        let core = start_core(&folder, "127.0.0.1:0", "127.0.0.1:0", &core_args).await?;
         let (grpc, link) = (core.word("grpc")?, core.word("link")?);
         for role in ["edge", "gateway"] {
             let token = bootstrap_token(&folder, role).await?;
@@ -54,13 +65,25 @@ impl Mesh {
             proc::run(&format!("chatcode-{role}"), &args, &token).await?;
         }
         let token: JoinToken = bootstrap_token(&folder, "admin").await?.trim().parse()?;
-        let (admin, _) = chatcode_link::enroll::enroll(&grpc, &token, "test").await?;
+        let (admin, _) = chatcode_link::enroll::enroll(&grpc, &token, "test", None).await?;
         let edge = start_edge(&folder, &grpc, "127.0.0.1:0").await?;
         let listen = edge.word("listen")?;
         let gateway = start_gateway(&folder, &link).await?;
         let (edge_core, gateway_link) = (grpc.clone(), link.clone());
         let admin = Arc::new(admin);
-        Ok(Self { core, edge, gateway, admin, grpc, link, edge_core, gateway_link, listen, folder })
+        Ok(Self {
+            core,
+            core_args,
+            edge,
+            gateway,
+            admin,
+            grpc,
+            link,
+            edge_core,
+            gateway_link,
+            listen,
+            folder,
+        })
     }
 
     /// The address of the core's gRPC listener.
@@ -164,13 +187,30 @@ impl Mesh {
         .await
     }
 
+    /// The newest rows of the audit, newest first.
+    ///
+    /// # Errors
+    /// When the core refuses.
+    pub async fn audit(&self) -> anyhow::Result<Vec<pb::AuditRow>> {
+        let mut audit = AuditClient::new(self.channel()?);
+        Ok(audit.list(pb::AuditListRequest::default()).await?.into_inner().rows)
+    }
+
+    /// The identity of the gateway as it is on the disk.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn gateway_identity(&self) -> anyhow::Result<Identity> {
+        Identity::load(&self.data_dir("gateway").join("identity"))?.context("the gateway has an identity")
+    }
+
     /// `kill -9` of the core, and a new one on the same ports.
     ///
     /// # Errors
     /// When the new one does not come up.
     pub async fn replace_core(&mut self) -> anyhow::Result<()> {
         self.core.kill().await?;
-        self.core = start_core(&self.folder, &self.grpc, &self.link).await?;
+        self.core = start_core(&self.folder, &self.grpc, &self.link, &self.core_args).await?;
         Ok(())
     }
 
@@ -248,9 +288,10 @@ async fn bootstrap_token(folder: &TempDir, kind: &str) -> anyhow::Result<String>
     proc::run("chatcode-core", &args, "").await.with_context(|| format!("a join token for {kind}"))
 }
 
-async fn start_core(folder: &TempDir, grpc: &str, link: &str) -> anyhow::Result<Proc> {
+async fn start_core(folder: &TempDir, grpc: &str, link: &str, more: &[String]) -> anyhow::Result<Proc> {
     let (data, log) = (data_dir(folder, "core"), folder.path().join("core.log"));
-    let args = ["run", "--data-dir", &data, "--listen", grpc, "--link", link, "--exit-with-stdin"];
+    let mut args = vec!["run", "--data-dir", &data, "--listen", grpc, "--link", link, "--exit-with-stdin"];
+    args.extend(more.iter().map(String::as_str));
     Proc::start("chatcode-core", &args, &log).await
 }
 

@@ -9,16 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chatcode_certs::{Authority, JoinToken, MemberName, Peer, csr, tls};
+use chatcode_certs::{Authority, JoinToken, MachineKey, MemberName, Peer, csr, tls};
 use chatcode_link::{
-    enroll::{EnrollError, enroll},
+    enroll::{EnrollError, enroll, revive},
     exit, serve,
     tcp::{self, TcpPeer},
 };
 use chatcode_proto::{
     code::Refusal,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, MemberKind,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest,
+        EnrollmentReviveResponse, MemberKind,
         enrollment_client::EnrollmentClient,
         enrollment_server::{Enrollment, EnrollmentServer},
     },
@@ -82,6 +83,20 @@ impl Enrollment for Core {
             name: request.name,
         }))
     }
+
+    async fn revive(
+        &self,
+        request: Request<EnrollmentReviveRequest>,
+    ) -> Result<Response<EnrollmentReviveResponse>, Status> {
+        let request = request.into_inner();
+        let asked = request.member.parse().unwrap();
+        let member = if self.answer == Answer::ForSomebodyElse { id() } else { asked };
+        let key = csr::verify(&request.csr).unwrap();
+        let issued = self.ca.issue(&MemberName::Gateway(member), &key, HOUR).unwrap();
+        let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
+        let roots = self.ca.roots().iter().map(|der| der.to_vec().into()).collect();
+        Ok(Response::new(EnrollmentReviveResponse { chain, roots }))
+    }
 }
 
 struct Serving {
@@ -119,7 +134,7 @@ async fn a_machine_enrolls_with_a_token_and_a_key_of_its_own() {
     let (world, core) = core(Answer::Good).await;
     let token = JoinToken::generate(core.pin);
     let (identity, response) =
-        timeout(SOON, enroll(&core.address.to_string(), &token, "laptop")).await.unwrap().unwrap();
+        timeout(SOON, enroll(&core.address.to_string(), &token, "laptop", None)).await.unwrap().unwrap();
     assert_eq!(response.name, "laptop");
     assert_eq!(identity.name().id().to_string(), response.member);
     assert_eq!(identity.trust_domain(), world.ca.trust_domain());
@@ -140,7 +155,8 @@ async fn a_machine_enrolls_with_a_token_and_a_key_of_its_own() {
 async fn another_core_is_noticed_before_the_secret_is_sent() {
     let (_world, core) = core(Answer::Good).await;
     let token = JoinToken::generate([1; 32]);
-    let error = timeout(SOON, enroll(&core.address.to_string(), &token, "")).await.unwrap().unwrap_err();
+    let error =
+        timeout(SOON, enroll(&core.address.to_string(), &token, "", None)).await.unwrap().unwrap_err();
     assert!(matches!(error, EnrollError::WrongCore), "{error}");
     assert_eq!(core.asked.load(Ordering::SeqCst), 0);
 }
@@ -149,7 +165,7 @@ async fn another_core_is_noticed_before_the_secret_is_sent() {
 async fn a_lost_answer_is_asked_for_again() {
     let (_world, core) = core(Answer::LoseFirst).await;
     let token = JoinToken::generate(core.pin);
-    timeout(SOON, enroll(&core.address.to_string(), &token, "")).await.unwrap().unwrap();
+    timeout(SOON, enroll(&core.address.to_string(), &token, "", None)).await.unwrap().unwrap();
     assert_eq!(core.asked.load(Ordering::SeqCst), 2);
 }
 
@@ -157,7 +173,8 @@ async fn a_lost_answer_is_asked_for_again() {
 async fn a_refusal_is_told_and_not_tried_again() {
     let (_world, core) = core(Answer::Refuse).await;
     let token = JoinToken::generate(core.pin);
-    let error = timeout(SOON, enroll(&core.address.to_string(), &token, "")).await.unwrap().unwrap_err();
+    let error =
+        timeout(SOON, enroll(&core.address.to_string(), &token, "", None)).await.unwrap().unwrap_err();
     assert!(matches!(&error, EnrollError::Refused(r) if r.code == Code::BadToken), "{error}");
     assert_eq!(core.asked.load(Ordering::SeqCst), 1);
 }
@@ -167,7 +184,8 @@ async fn an_answer_that_does_not_fit_is_not_taken() {
     for answer in [Answer::ForSomebodyElse, Answer::WithoutThePinnedRoot] {
         let (_world, core) = core(answer).await;
         let token = JoinToken::generate(core.pin);
-        let error = timeout(SOON, enroll(&core.address.to_string(), &token, "")).await.unwrap().unwrap_err();
+        let error =
+            timeout(SOON, enroll(&core.address.to_string(), &token, "", None)).await.unwrap().unwrap_err();
         assert!(matches!(error, EnrollError::Answer(_) | EnrollError::Identity(_)), "{error}");
     }
 }
@@ -184,4 +202,17 @@ async fn where_nobody_listens_it_says_so_soon() {
     assert!(since.elapsed() < Duration::from_secs(5));
     let bad = enroll("nowhere", &JoinToken::generate([1; 32]), "").await.unwrap_err();
     assert!(matches!(bad, EnrollError::Address(_)));
+}
+
+#[tokio::test]
+async fn a_revived_member_is_the_same_as_before_and_takes_no_other_certificate() {
+    for (answer, is_good) in [(Answer::Good, true), (Answer::ForSomebodyElse, false)] {
+        let (world, core) = core(answer).await;
+        let (ended, machine) = (world.gateway(), MachineKey::generate().unwrap());
+        let revived = timeout(SOON, revive(&core.address.to_string(), &ended, &machine)).await.unwrap();
+        match revived {
+            Ok(revived) => assert!(is_good && revived.name() == ended.name()),
+            Err(error) => assert!(!is_good && matches!(error, EnrollError::Identity(_)), "{error}"),
+        }
+    }
 }

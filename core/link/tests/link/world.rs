@@ -8,8 +8,9 @@ use chatcode_proto::{
     id::MemberId,
     limits,
     pb::{
-        ClientFrame, EnrollmentEnrollRequest, EnrollmentEnrollResponse, Output, Ping, Pong, ServerFrame,
-        TakeLease, client_frame, enrollment_client::EnrollmentClient, enrollment_server, server_frame,
+        ClientFrame, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest,
+        EnrollmentReviveResponse, Output, Ping, Pong, ServerFrame, TakeLease, client_frame,
+        enrollment_client::EnrollmentClient, enrollment_server, server_frame,
         terminal_client::TerminalClient, terminal_server,
     },
 };
@@ -187,6 +188,13 @@ impl enrollment_server::Enrollment for Echo {
             ..Default::default()
         };
         Ok(Response::new(answer))
+    }
+
+    async fn revive(
+        &self,
+        _: Request<EnrollmentReviveRequest>,
+    ) -> Result<Response<EnrollmentReviveResponse>, Status> {
+        Err(Status::unimplemented("only enroll echoes"))
     }
 }
 

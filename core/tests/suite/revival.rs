@@ -1,0 +1,105 @@
+//! How a machine comes back whose certificate has ended, and who does not.
+
+use chatcode_certs::{Identity, MachineKey};
+use chatcode_link::enroll::{self, EnrollError};
+use chatcode_proto::pb::{
+    Code, EnrollmentReviveRequest, FleetRevokeRequest, MemberKind, enrollment_client::EnrollmentClient,
+};
+
+use crate::{
+    common::{TestCore, code, config, fleet},
+    gateway::FakeGateway,
+};
+
+const ACTION: &str = "gateway.revived";
+
+async fn machine(core: &TestCore) -> (Identity, MachineKey) {
+    let (token, key) = (core.token(MemberKind::Gateway).await, MachineKey::generate().unwrap());
+    let core = core.bound.grpc.to_string();
+    (enroll::enroll(&core, &token, "machine", Some(&key)).await.unwrap().0, key)
+}
+
+async fn revive(core: &TestCore, identity: &Identity, key: &MachineKey) -> Result<Identity, Code> {
+    enroll::revive(&core.bound.grpc.to_string(), identity, key)
+        .await
+        .map_err(|error: EnrollError| error.code())
+}
+
+#[tokio::test]
+async fn a_machine_is_revived_by_its_own_key_and_links_with_the_new_certificate() {
+    let core = TestCore::start().await;
+    let (identity, key) = machine(&core).await;
+    let revived = revive(&core, &identity, &key).await.unwrap();
+    assert_eq!(revived.name(), identity.name());
+    assert_ne!(revived.serial(), identity.serial());
+    let gateway = FakeGateway::link(&core, &revived).await;
+    let row = core.audited(|row| row.action == ACTION).await;
+    assert_eq!((row.result(), row.gateway), (Code::Done, gateway.id.clone()));
+}
+
+#[tokio::test]
+async fn nobody_else_is_revived_and_outside_all_of_them_look_the_same() {
+    let core = TestCore::start().await;
+    let (identity, key) = machine(&core).await;
+    let (other, other_key) = machine(&core).await;
+    let edge = core.enroll(MemberKind::Edge, "edge").await;
+    let keyless = core.enroll(MemberKind::Gateway, "keyless").await;
+    for (identity, key, detail) in [
+        (&identity, &other_key, "wrong proof"),
+        (&other, &key, "wrong proof"),
+        (&edge, &key, "unknown"),
+        (&keyless, &key, "unknown"),
+    ] {
+        assert_eq!(revive(&core, identity, key).await.unwrap_err(), Code::Unauthenticated);
+        core.audited(|row| row.action == ACTION && row.detail == detail && row.principal == "anonymous")
+            .await;
+    }
+    let mut client = EnrollmentClient::new(core.anonymous());
+    let garbage = EnrollmentReviveRequest {
+        member: "x".to_owned(),
+        csr: vec![1; 99].into(),
+        proof: vec![2; 999].into(),
+    };
+    assert_eq!(code(&client.revive(garbage).await.unwrap_err()), Code::Unauthenticated);
+    assert!(revive(&core, &identity, &key).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_revoked_machine_hears_that_there_is_no_way_back() {
+    let core = TestCore::start().await;
+    let (identity, key) = machine(&core).await;
+    let gateway = identity.name().id().to_string();
+    fleet(&core.admin().await).revoke(FleetRevokeRequest { gateway }).await.unwrap();
+    assert_eq!(revive(&core, &identity, &key).await.unwrap_err(), Code::Revoked);
+    core.audited(|row| row.action == ACTION && row.detail == "revoked").await;
+}
+
+#[tokio::test]
+async fn nobody_is_revived_again_and_again() {
+    let core = TestCore::start().await;
+    let (identity, key) = machine(&core).await;
+    let mut refused = None;
+    for _ in 0..10 {
+        refused = refused.or(revive(&core, &identity, &key).await.err());
+    }
+    assert_eq!(refused, Some(Code::RateLimited));
+}
+
+#[tokio::test]
+async fn a_link_does_not_outlive_a_certificate_that_is_not_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = chatcode_core::config::Config { gateway_certificate_s: 5, ..config(folder.path()) };
+    let core = TestCore::start_as(folder, config).await;
+    let gateway = FakeGateway::link(&core, &core.enroll(MemberKind::Gateway, "machine").await).await;
+    assert_eq!(gateway.link.closed().await.code, Some(Code::Unauthenticated));
+}
+
+#[tokio::test]
+async fn a_life_that_no_certificate_may_have_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    for gateway_certificate_s in [0, 4, 7 * 24 * 3600 + 1] {
+        let config = chatcode_core::config::Config { gateway_certificate_s, ..config(folder.path()) };
+        let error = chatcode_core::Core::build(config).await.unwrap_err().to_string();
+        assert!(error.contains("gateway_certificate_s"), "{error}");
+    }
+}
