@@ -124,7 +124,7 @@ async fn get_certificate(data_dir: &Path, core: &str) -> anyhow::Result<()> {
         .await
         .context("the join token could not be read from standard input")?;
     let token: JoinToken = text.trim().parse().context(Exit(USAGE))?;
-    let enrolled = enroll(core, &token, "").await;
+    let enrolled = enroll(core, &token, "", None).await;
     let (identity, response) = enrolled.map_err(|error| exit::with(Exit::of(error.code()), error))?;
     let folder = data_dir.join(IDENTITY_FOLDER);
     chatcode_certs::files::private_dir(data_dir)?;

@@ -19,7 +19,9 @@ async fn a_gateway_renews_its_certificate_again_and_again_and_no_terminal_notice
     let page = mesh.page().await?;
     let before = mesh.gateway_identity()?;
     let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &[]).await?;
-    terminal.enter("stty -echo; PS1=; i=0; while [ ! -e stop ]; do i=$((i+1)); echo $i; sleep 0.01; done; echo fin''ished\n")?;
+    terminal.enter("stty -echo; PS1=\n")?;
+    terminal
+        .enter("i=0; while [ ! -e stop ]; do i=$((i+1)); echo $i; sleep 0.01; done; echo fin''ished\n")?;
     terminal.sees("\n100\r\n").await?;
     let renewed = eventually("the renewals", async || {
         let renewed = rows(&mesh, "link.renew").await?;

@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// `REVOKED` for a gateway that proves itself and was revoked, `RATE_LIMITED`,
-/// `INTERNAL` when nothing can be kept or signed, and `UNAUTHENTICATED` for all
+/// `INTERNAL` when nothing can be kept or signed, and `BAD_TOKEN` for all
 /// else, whose reason only the audit knows.
 pub async fn revive(
     shared: &Shared,
@@ -58,7 +58,7 @@ type Judged = Result<(MemberId, csr::RequestKey), (Refusal, &'static str)>;
 async fn judge(shared: &Shared, request: &EnrollmentReviveRequest) -> Result<Judged, Refusal> {
     let refused = |detail| {
         let words = "this machine is not known here, or its proof is wrong; enroll it anew";
-        Ok(Err((Refusal::new(Code::Unauthenticated, words), detail)))
+        Ok(Err((Refusal::new(Code::BadToken, words), detail)))
     };
     let Ok(key) = csr::verify(&request.csr) else { return refused("bad request") };
     let Ok(id) = request.member.parse::<MemberId>() else { return refused("no id") };

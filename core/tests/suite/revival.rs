@@ -50,7 +50,7 @@ async fn nobody_else_is_revived_and_outside_all_of_them_look_the_same() {
         (&edge, &key, "unknown"),
         (&keyless, &key, "unknown"),
     ] {
-        assert_eq!(revive(&core, identity, key).await.unwrap_err(), Code::Unauthenticated);
+        assert_eq!(revive(&core, identity, key).await.unwrap_err(), Code::BadToken);
         core.audited(|row| row.action == ACTION && row.detail == detail && row.principal == "anonymous")
             .await;
     }
@@ -60,7 +60,7 @@ async fn nobody_else_is_revived_and_outside_all_of_them_look_the_same() {
         csr: vec![1; 99].into(),
         proof: vec![2; 999].into(),
     };
-    assert_eq!(code(&client.revive(garbage).await.unwrap_err()), Code::Unauthenticated);
+    assert_eq!(code(&client.revive(garbage).await.unwrap_err()), Code::BadToken);
     assert!(revive(&core, &identity, &key).await.is_ok());
 }
 

@@ -158,7 +158,10 @@ fn pause(refusal: &Refusal, backoff: &mut Backoff) -> Duration {
         code => {
             let pause = backoff.next(rand::random());
             // What will not pass by itself is not asked for every moment.
-            let hopeless = matches!(code, Code::UnsupportedVersion | Code::Unauthenticated | Code::Protocol);
+            let hopeless = matches!(
+                code,
+                Code::UnsupportedVersion | Code::Unauthenticated | Code::BadToken | Code::Protocol
+            );
             let pause = if hopeless { pause.max(limits::RECONNECT.1) } else { pause };
             tracing::warn!(code = code.name(), "no link to the core: {words}");
             pause

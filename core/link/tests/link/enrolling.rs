@@ -196,11 +196,11 @@ async fn where_nobody_listens_it_says_so_soon() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     tls::install_provider();
     let since = Instant::now();
-    let error = enroll(&free.to_string(), &JoinToken::generate([1; 32]), "").await.unwrap_err();
+    let error = enroll(&free.to_string(), &JoinToken::generate([1; 32]), "", None).await.unwrap_err();
     let EnrollError::Unreachable { cause, .. } = &error else { panic!("{error}") };
     assert!(cause.contains("refused"), "{cause}");
     assert!(since.elapsed() < Duration::from_secs(5));
-    let bad = enroll("nowhere", &JoinToken::generate([1; 32]), "").await.unwrap_err();
+    let bad = enroll("nowhere", &JoinToken::generate([1; 32]), "", None).await.unwrap_err();
     assert!(matches!(bad, EnrollError::Address(_)));
 }
 
