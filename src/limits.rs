@@ -84,6 +84,10 @@ pub const SAVED_SCREENS_SHOWN: usize = 8;
 pub const RESIZES_UNTOLD: usize = 64;
 /// Answers of the terminal that wait for the PTY, bytes; more are dropped.
 pub const ANSWERS_BYTES: usize = 64 * 1024;
+/// An answer waits for the end of a paste as long as the paste goes on: once
+/// all that came of it was written, and nothing more came for this long, the
+/// answer no longer waits.
+pub const PASTE_STALL: Duration = Duration::from_secs(1);
 /// Attachments of one session at once; one more is refused with `LIMIT`.
 pub const VIEWERS_PER_SESSION: usize = 32;
 /// Viewer ids that a holder remembers for exactly-once input; beyond it the
