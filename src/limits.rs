@@ -156,6 +156,9 @@ pub const RESTART_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duratio
 pub const RESTARTS: usize = 5;
 /// The time in which restarts are counted.
 pub const RESTARTS_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How long `chatcode attach` waits for a session to be started again: longer
+/// than the pause before the last of [`RESTARTS`] and its start. Then it ends.
+pub const RESTART_AWAITED: Duration = Duration::from_secs(60);
 
 // --- a machine ---
 
