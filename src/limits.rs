@@ -14,6 +14,14 @@ pub const SERVER_FRAME_BYTES: usize = 128 * 1024;
 /// Bytes of one output frame: 4 to 16 PTY reads in one, small enough that a
 /// key's echo never waits behind more than one.
 pub const OUTPUT_BYTES: usize = 64 * 1024;
+/// The last offset of output and of input, which JavaScript's numbers still
+/// count to exactly. A viewer refuses what goes beyond with `PROTOCOL`.
+pub const LAST_OFFSET: u64 = (1 << 53) - 1;
+/// The last offset at which a holder may let a viewer's input begin, far from
+/// [`LAST_OFFSET`]; one that forgot a viewer begins a little beyond the half at
+/// most. Beyond it as beyond that.
+pub const LAST_INPUT: u64 = 3 << 51;
+
 /// Bytes of one input frame. More ends the attachment with `INVALID`.
 pub const INPUT_BYTES: usize = 32 * 1024;
 /// Bytes of input that a viewer keeps until they are confirmed: a paste of
