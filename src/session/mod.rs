@@ -6,6 +6,7 @@
 //! credit, the exactly-once [`input`], the writer's [`lease`], and the
 //! [`pace`] of the PTY.
 
+mod allowance;
 mod attachment;
 mod input;
 mod lease;
@@ -29,7 +30,8 @@ use lease::Lease;
 use log::OutputLog;
 use seldom::Seldom;
 
-pub use parts::{clamp_window, parts};
+pub use allowance::Allowance;
+pub use parts::parts;
 pub use screen::Screen;
 
 use crate::{
