@@ -82,6 +82,8 @@ pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
 /// While output goes on, a holder saves the screen at most this often; so much
 /// of it is lost with the machine's power.
 pub const SCREEN_SAVE: Duration = Duration::from_secs(30);
+/// The same for the first time, from the first output on.
+pub const SCREEN_FIRST_SAVE: Duration = Duration::from_secs(2);
 /// Bytes of a saved screen's file; a larger one is not read.
 pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 16 * 1024 * 1024;
 /// Saved screens that one gateway shows at once, each in memory as a whole; one

@@ -13,20 +13,24 @@ type State = (u64, pb::Winsize);
 #[derive(Debug)]
 pub(crate) struct Saver {
     saved: Option<State>,
-    /// Not before.
-    rests_until: Time,
+    /// Not before; nothing: before the first output.
+    rests_until: Option<Time>,
 }
 
 impl Saver {
-    /// Nothing was saved yet.
+    /// Nothing was printed yet.
     pub(crate) const fn new() -> Self {
-        Self { saved: None, rests_until: limits::SCREEN_SAVE }
+        Self { saved: None, rests_until: None }
+    }
+
+    /// There is output.
+    pub(crate) fn has_output(&mut self, now: Time) {
+        self.rests_until.get_or_insert(now + limits::SCREEN_FIRST_SAVE);
     }
 
     /// When the screen has to be saved; `None` while the last save shows it.
     pub(crate) fn due(&self, state: State) -> Option<Time> {
-        let is_empty = self.saved.is_none() && state.0 == 0;
-        (!is_empty && self.is_news(state)).then_some(self.rests_until)
+        self.rests_until.filter(|_| self.is_news(state))
     }
 
     /// Whether the last save shows something else.
@@ -37,7 +41,7 @@ impl Saver {
     /// It was tried; one that failed is tried again when more has changed.
     pub(crate) fn saved(&mut self, now: Time, state: State) {
         self.saved = Some(state);
-        self.rests_until = now + limits::SCREEN_SAVE;
+        self.rests_until = Some(now + limits::SCREEN_SAVE);
     }
 }
 
@@ -53,6 +57,9 @@ impl Holder {
 
     /// Saves the screen if that is due.
     pub(crate) fn keep_screen_in_time(&mut self, now: Time) {
+        if self.session.output_end() > 0 {
+            self.saver.has_output(now);
+        }
         if self.screen_due().is_some_and(|due| due <= now) {
             self.keep_screen(now);
         }
@@ -84,13 +91,16 @@ mod tests {
 
     const SIZE: pb::Winsize = pb::Winsize { rows: 24, cols: 80 };
     const REST: Time = limits::SCREEN_SAVE;
+    const FIRST: Time = limits::SCREEN_FIRST_SAVE;
 
     #[test]
     fn a_screen_is_saved_when_it_has_changed_and_the_last_time_is_long_ago() {
         let mut saver = Saver::new();
         assert_eq!(saver.due((0, SIZE)), None, "nothing was printed");
         assert!(saver.is_news((0, SIZE)), "at the end an empty one is saved too");
-        assert_eq!(saver.due((9, SIZE)), Some(REST));
+        saver.has_output(REST - FIRST);
+        saver.has_output(REST);
+        assert_eq!(saver.due((9, SIZE)), Some(REST), "soon after the first output");
         saver.saved(REST, (9, SIZE));
         assert_eq!(saver.due((9, SIZE)), None, "it is on disk");
         assert_eq!(saver.due((10, SIZE)), Some(REST * 2));
