@@ -1,5 +1,7 @@
 //! When the screen is written to disk, so that it can be read after the holder.
 
+use std::io;
+
 use chatcode_proto::{limits, pb};
 
 use crate::{clock::unix_ms, ending::Time, holder::Holder, record};
@@ -41,6 +43,11 @@ impl Saver {
     /// It was tried; one that failed is tried again when more has changed.
     pub(crate) fn saved(&mut self, now: Time, state: State) {
         self.saved = Some(state);
+        self.rest(now);
+    }
+
+    /// It is not saved for a while.
+    pub(crate) fn rest(&mut self, now: Time) {
         self.rests_until = Some(now + limits::SCREEN_SAVE);
     }
 }
@@ -55,21 +62,43 @@ impl Holder {
         self.saver.due(self.screen_state())
     }
 
-    /// Saves the screen if that is due.
+    /// Saves the screen if that is due: makes it here, and writes it beside the
+    /// loop. A disk that is still busy with the last one is left alone.
     pub(crate) fn keep_screen_in_time(&mut self, now: Time) {
         if self.session.output_end() > 0 {
             self.saver.has_output(now);
         }
-        if self.screen_due().is_some_and(|due| due <= now) {
-            self.keep_screen(now);
+        if self.screen_due().is_none_or(|due| due > now) {
+            return;
+        }
+        if self.beside.is_busy() {
+            self.saver.rest(now);
+            return;
+        }
+        self.saver.saved(now, self.screen_state());
+        let write = self.screen_writer();
+        let before = self.beside.begin(write);
+        self.note_screen(before);
+    }
+
+    /// Saves the screen if it has changed; on disk when this returns. A failure
+    /// is only logged.
+    pub(crate) fn keep_screen(&mut self, now: Time) {
+        self.finish_screen();
+        if self.saver.is_news(self.screen_state()) {
+            self.saver.saved(now, self.screen_state());
+            self.note_screen(self.screen_writer()());
         }
     }
 
-    /// Saves the screen if it has changed; a failure is only logged.
-    pub(crate) fn keep_screen(&mut self, now: Time) {
-        if !self.saver.is_news(self.screen_state()) {
-            return;
-        }
+    /// Waits until a screen that is being written is on disk.
+    pub(crate) fn finish_screen(&mut self) {
+        let written = self.beside.finish();
+        self.note_screen(written);
+    }
+
+    /// Writes the screen as it is now, whenever it is called.
+    fn screen_writer(&self) -> impl Fn() -> io::Result<()> + Clone + Send + 'static {
         let screen = pb::HolderScreen {
             winsize: Some(self.session.winsize()),
             offset: self.session.output_end(),
@@ -77,11 +106,14 @@ impl Holder {
             snapshot: self.session.snapshot().into(),
             saved_unix_ms: unix_ms(),
         };
-        let written = record::put(&self.spec.state_folder, FILE, &screen, self.spec.daemon_uid.is_some());
+        let (folder, shared) = (self.spec.state_folder.clone(), self.spec.daemon_uid.is_some());
+        move || record::put(&folder, FILE, &screen, shared)
+    }
+
+    fn note_screen(&mut self, written: io::Result<()>) {
         if let Err(error) = written {
             self.note(&format!("the screen was not saved: {error}"));
         }
-        self.saver.saved(now, self.screen_state());
     }
 }
 
@@ -106,5 +138,7 @@ mod tests {
         assert_eq!(saver.due((10, SIZE)), Some(REST * 2));
         let other = pb::Winsize { rows: 25, ..SIZE };
         assert_eq!(saver.due((9, other)), Some(REST * 2), "another size is another screen");
+        saver.rest(REST * 2);
+        assert_eq!(saver.due((9, other)), Some(REST * 3), "the disk was busy");
     }
 }
