@@ -9,7 +9,7 @@
 //! - [`code`]: one vocabulary of causes; [`limits`]: one page of bounds.
 //! - [`metadata`], [`framing`]: how calls name their target, how bytes are cut.
 //! - [`backoff`]: when to come back; [`unit`]: a holder as systemd sees it.
-//! - [`restart`]: which sessions are started again.
+//! - [`restart`]: which sessions are started again; [`roomy`]: a large buffer.
 //! - [`session`]: the rules of the holder's end; [`viewer`]: of the viewer's.
 
 pub mod backoff;
@@ -22,6 +22,7 @@ pub mod name;
 pub mod negotiate;
 pub mod pb;
 pub mod restart;
+pub mod roomy;
 pub mod rules;
 pub mod session;
 pub mod unit;

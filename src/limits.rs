@@ -14,6 +14,14 @@ pub const SERVER_FRAME_BYTES: usize = 128 * 1024;
 /// Bytes of one output frame: 4 to 16 PTY reads in one, small enough that a
 /// key's echo never waits behind more than one.
 pub const OUTPUT_BYTES: usize = 64 * 1024;
+/// The last offset of output and of input, which JavaScript's numbers still
+/// count to exactly. A viewer refuses what goes beyond with `PROTOCOL`.
+pub const LAST_OFFSET: u64 = (1 << 53) - 1;
+/// The last offset at which a holder may let a viewer's input begin, far from
+/// [`LAST_OFFSET`]; one that forgot a viewer begins a little beyond the half at
+/// most. Beyond it as beyond that.
+pub const LAST_INPUT: u64 = 3 << 51;
+
 /// Bytes of one input frame. More ends the attachment with `INVALID`.
 pub const INPUT_BYTES: usize = 32 * 1024;
 /// Bytes of input that a viewer keeps until they are confirmed: a paste of
@@ -74,6 +82,8 @@ pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
 /// While output goes on, a holder saves the screen at most this often; so much
 /// of it is lost with the machine's power.
 pub const SCREEN_SAVE: Duration = Duration::from_secs(30);
+/// The same for the first time, from the first output on.
+pub const SCREEN_FIRST_SAVE: Duration = Duration::from_secs(2);
 /// Bytes of a saved screen's file; a larger one is not read.
 pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 16 * 1024 * 1024;
 /// Saved screens that one gateway shows at once, each in memory as a whole; one
@@ -84,6 +94,10 @@ pub const SAVED_SCREENS_SHOWN: usize = 8;
 pub const RESIZES_UNTOLD: usize = 64;
 /// Answers of the terminal that wait for the PTY, bytes; more are dropped.
 pub const ANSWERS_BYTES: usize = 64 * 1024;
+/// An answer waits for the end of a paste as long as the paste goes on: once
+/// all that came of it was written, and nothing more came for this long, the
+/// answer no longer waits.
+pub const PASTE_STALL: Duration = Duration::from_secs(1);
 /// Attachments of one session at once; one more is refused with `LIMIT`.
 pub const VIEWERS_PER_SESSION: usize = 32;
 /// Viewer ids that a holder remembers for exactly-once input; beyond it the
@@ -152,6 +166,9 @@ pub const RESTART_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duratio
 pub const RESTARTS: usize = 5;
 /// The time in which restarts are counted.
 pub const RESTARTS_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// How long `chatcode attach` waits for a session to be started again: longer
+/// than the pause before the last of [`RESTARTS`] and its start. Then it ends.
+pub const RESTART_AWAITED: Duration = Duration::from_secs(60);
 
 // --- a machine ---
 

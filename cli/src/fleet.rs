@@ -152,6 +152,11 @@ pub(crate) fn link_state(gateway: &Gateway) -> &'static str {
     }
 }
 
+/// Whether a session's shell runs, as far as is known.
+pub(crate) fn is_living(session: &Session) -> bool {
+    matches!(session.state(), SessionState::Running | SessionState::Ending)
+}
+
 /// The state of a session in a few words: with its exit code or signal, and
 /// what its restart policy did.
 pub(crate) fn session_state(session: &Session) -> String {

@@ -39,15 +39,30 @@ pub(crate) struct New {
     /// holder vanished), or after the machine was restarted, too.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     restart: Restart,
-    /// What a restart runs instead of the command; all words up to `--`.
-    #[arg(long, value_name = "COMMAND", num_args = 1.., allow_hyphen_values = true)]
-    resume: Vec<String>,
+    /// What a restart runs instead of the command: one string, split into words
+    /// as a shell reads quotes.
+    #[arg(long, value_name = "COMMAND", value_parser = words)]
+    resume: Option<Words>,
     /// Print one line of JSON.
     #[arg(long, conflicts_with = "attach")]
     json: bool,
     /// The command and its arguments; left out: the login shell.
     #[arg(last = true)]
     command: Vec<String>,
+}
+
+/// A command with its arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Words(Vec<String>);
+
+fn words(line: &str) -> Result<Words, &'static str> {
+    match shlex::split(line) {
+        None => Err("a quote is not closed, or nothing follows the last backslash"),
+        Some(words) if words.is_empty() => {
+            Err("there is no command in it; leave --resume out for the same again")
+        }
+        Some(words) => Ok(Words(words)),
+    }
 }
 
 /// When a session is started again.
@@ -85,10 +100,9 @@ impl New {
     ///
     /// # Errors
     /// When the machine is not known or refuses.
-    pub(crate) async fn run(mut self, data_dir: &Path) -> anyhow::Result<()> {
-        self.part_resume();
-        if !self.resume.is_empty() && matches!(self.restart, Restart::Never) {
-            let words = "--resume needs --restart on-crash or --restart on-boot before it";
+    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
+        if self.resume.is_some() && matches!(self.restart, Restart::Never) {
+            let words = "--resume is for a session that is started again; add --restart on-crash or on-boot";
             return Err(anyhow::anyhow!(words).context(Exit(exit::USAGE)));
         }
         let client = Client::open(&data_dir.join("cli"))?;
@@ -116,7 +130,7 @@ impl New {
             // A lost answer would not leave a second shell behind.
             session: SessionId::from_random(rand::random()).to_string(),
             restart: RestartPolicy::from(self.restart).into(),
-            resume_command: self.resume.clone(),
+            resume_command: self.resume.clone().unwrap_or_default().0,
             ..SessionsCreateRequest::default()
         };
         let call = client.sessions().create(target(unary(request), &gateway.id, "")?).await;
@@ -135,16 +149,6 @@ impl New {
             return Ok(print::json(&made)?);
         }
         Ok(print::answer(&format!("{}\n", shown(&session.id)))?)
-    }
-}
-
-impl New {
-    /// Parts the resume command from the command behind its `--`, which the
-    /// resume command takes too, since its own words may begin with hyphens.
-    fn part_resume(&mut self) {
-        if let Some(at) = self.resume.iter().position(|word| word == "--") {
-            self.command = self.resume.split_off(at).split_off(1);
-        }
     }
 }
 
@@ -174,16 +178,38 @@ mod tests {
         new: New,
     }
 
+    fn parsed(arguments: &[&str]) -> Result<New, clap::Error> {
+        let line = [&["new", "--restart", "on-boot"], arguments].concat();
+        Line::try_parse_from(line).map(|line| line.new)
+    }
+
     #[test]
-    fn a_resume_command_may_have_options_and_ends_where_the_command_begins() {
-        let line = "new --restart on-boot --resume claude --continue -- claude --model x";
-        let mut new = Line::try_parse_from(line.split(' ')).expect("is fine").new;
-        new.part_resume();
-        assert_eq!(new.resume, ["claude", "--continue"]);
+    fn a_resume_command_is_one_string_and_its_words_may_be_options() {
+        let new = parsed(&["--resume", "claude --continue 'a b'", "--", "claude", "--model", "x"])
+            .expect("is fine");
+        assert_eq!(new.resume.expect("is there").0, ["claude", "--continue", "a b"]);
         assert_eq!(new.command, ["claude", "--model", "x"]);
-        let line = "new --restart on-crash -- top";
-        let mut new = Line::try_parse_from(line.split(' ')).expect("is fine").new;
-        new.part_resume();
-        assert!(new.resume.is_empty() && new.command == ["top"]);
+        let new = parsed(&["--resume=top", "--json"]).expect("is fine");
+        assert_eq!(new.resume.expect("is there").0, ["top"]);
+        assert!(new.json && new.command.is_empty());
+        let new = parsed(&["--", "top"]).expect("is fine");
+        assert!(new.resume.is_none() && new.command == ["top"]);
+    }
+
+    #[test]
+    fn a_resume_command_that_cannot_be_meant_is_refused_with_the_reason() {
+        for (arguments, reason) in [
+            (&["--resume", "claude", "--continue", "--", "claude"][..], "unexpected argument '--continue'"),
+            (&["--resume", "claude", "claude"], "unexpected argument 'claude'"),
+            (&["--resume", "--", "claude"], "a value is required"),
+            (&["--resume"], "a value is required"),
+            (&["--resume", "sh -c 'x", "--", "x"], "a quote is not closed"),
+            (&["--resume", "x\\"], "a quote is not closed, or nothing follows the last backslash"),
+            (&["--resume", " "], "there is no command in it"),
+            (&["--resume", "a", "--resume", "b"], "cannot be used multiple times"),
+        ] {
+            let error = parsed(arguments).expect_err("is refused").to_string();
+            assert!(error.contains(reason), "{arguments:?}: {error}");
+        }
     }
 }

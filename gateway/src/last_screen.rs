@@ -9,7 +9,7 @@ use chatcode_proto::{
     id::ViewerId,
     limits, negotiate,
     pb::{self, Code, client_frame, server_frame::Kind},
-    session::{clamp_window, parts},
+    session::{Allowance, parts},
 };
 use futures_util::{Stream, stream};
 use prost::Message as _;
@@ -120,16 +120,14 @@ struct Rules {
     step: Step,
     /// Parts that are still to be sent.
     parts: VecDeque<pb::Snapshot>,
-    sent: u64,
-    rendered: u64,
-    window: u64,
+    allowance: Allowance,
 }
 
 impl Rules {
     fn new(mut screen: pb::HolderScreen, session: pb::Session, display_name: String) -> Self {
         let snapshot = std::mem::take(&mut screen.snapshot);
         let parts = parts(snapshot, screen.offset, screen.winsize, false).collect();
-        Self { screen, session, display_name, step: Step::First, parts, sent: 0, rendered: 0, window: 0 }
+        Self { screen, session, display_name, step: Step::First, parts, allowance: Allowance::new(0) }
     }
 
     /// The first frame is judged as the holder would.
@@ -141,7 +139,7 @@ impl Rules {
         let features = negotiate::features(&[], &attach.features)?;
         ViewerId::try_from(attach.viewer_id.as_ref())
             .map_err(|invalid| Refusal::new(Code::Invalid, invalid.to_string()))?;
-        self.window = clamp_window(attach.window_bytes);
+        self.allowance = Allowance::new(attach.window_bytes);
         self.step = Step::Presence;
         Ok(Kind::Attached(pb::Attached {
             version,
@@ -162,14 +160,7 @@ impl Rules {
     fn handle(&mut self, kind: Option<client_frame::Kind>) -> Result<Option<Kind>, Refusal> {
         match kind {
             Some(client_frame::Kind::Credit(credit)) => {
-                let rendered = credit.rendered_bytes;
-                if !(self.rendered..=self.sent).contains(&rendered) {
-                    let words =
-                        format!("{rendered} bytes cannot be on the screen of {}; attach again", self.sent);
-                    return Err(Refusal::new(Code::Protocol, words));
-                }
-                self.rendered = rendered;
-                self.window = clamp_window(credit.window_bytes);
+                self.allowance.handle_credit(credit)?;
                 Ok(None)
             }
             Some(client_frame::Kind::Ping(ping)) => Ok(Some(Kind::Pong(pb::Pong { stamp: ping.stamp }))),
@@ -196,12 +187,10 @@ impl Rules {
                 let me = pb::Viewer { viewer: 1, display_name, role: pb::Role::Viewer.into() };
                 Next::Frame(Kind::Presence(pb::Presence { viewers: vec![me], writer: 0 }))
             }
-            Step::Parts if !self.parts.is_empty() && self.sent - self.rendered >= self.window => {
-                Next::WaitsForCredit
-            }
+            Step::Parts if !self.parts.is_empty() && self.allowance.room() == 0 => Next::WaitsForCredit,
             Step::Parts => match self.parts.pop_front() {
                 Some(part) => {
-                    self.sent += part.data.len() as u64;
+                    self.allowance.send(part.data.len());
                     Next::Frame(Kind::Snapshot(part))
                 }
                 None => {

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Time, clamp_window, log::OutputLog, pace::Pace, parts};
+use super::{Allowance, Time, log::OutputLog, pace::Pace, parts};
 use crate::{
     code::Refusal,
     id::ViewerId,
     limits,
-    pb::{self, Code, server_frame::Kind},
+    pb::{self, server_frame::Kind},
 };
 
 /// An attachment that was accepted.
@@ -27,11 +27,7 @@ pub(super) struct Attachment {
     pub(super) news: News,
     /// The next output byte for this viewer.
     cursor: u64,
-    /// Bytes that were sent to it, of output and of snapshots.
-    sent: u64,
-    /// Of those, the ones it has rendered.
-    rendered: u64,
-    window: u64,
+    allowance: Allowance,
     /// Parts of a snapshot that are still to be sent.
     snapshot: VecDeque<pb::Snapshot>,
     /// The viewer has asked for a snapshot with so many lines.
@@ -88,9 +84,7 @@ impl Attachment {
             pace: Pace::default(),
             news: News::default(),
             cursor,
-            sent: 0,
-            rendered: 0,
-            window: clamp_window(window),
+            allowance: Allowance::new(window),
             snapshot: VecDeque::new(),
             wished: None,
             resizes: VecDeque::new(),
@@ -108,25 +102,16 @@ impl Attachment {
     /// Takes a credit.
     ///
     /// # Errors
-    /// `PROTOCOL` for bytes that were never sent, or for less than was told
-    /// before.
+    /// As [`Allowance::handle_credit`].
     pub(super) fn handle_credit(
         &mut self,
         now: Time,
         credit: pb::Credit,
         log: &OutputLog,
     ) -> Result<(), Refusal> {
-        let rendered = credit.rendered_bytes;
-        if !(self.rendered..=self.sent).contains(&rendered) {
-            return Err(Refusal::new(
-                Code::Protocol,
-                format!("{rendered} bytes cannot be on the screen of {}; attach again", self.sent),
-            ));
-        }
-        let has_backlog = self.backlog(log) > 0 || self.sent > rendered;
-        self.pace.handle_rendered(now, rendered - self.rendered, has_backlog);
-        self.rendered = rendered;
-        self.window = clamp_window(credit.window_bytes);
+        let fresh = self.allowance.handle_credit(credit)?;
+        let has_backlog = self.backlog(log) > 0 || self.allowance.is_under_way();
+        self.pace.handle_rendered(now, fresh, has_backlog);
         Ok(())
     }
 
@@ -215,9 +200,9 @@ impl Attachment {
     /// unless it waits for the end: who digests slowly is not sent one after the
     /// other.
     pub(super) fn due_snapshot(&self, log: &OutputLog, writer: Option<ViewerId>) -> Option<Due> {
-        let free = self.window.saturating_sub(self.sent - self.rendered);
+        let free = self.allowance.room();
         let is_waiting = self.has_interrupted && self.backlog(log) > limits::INTERRUPT_BACKLOG;
-        let needed = if is_waiting { 1 } else { self.window / 2 };
+        let needed = if is_waiting { 1 } else { self.allowance.window() / 2 };
         if self.has_told_exit || !self.snapshot.is_empty() || free < needed {
             return None;
         }
@@ -234,7 +219,7 @@ impl Attachment {
     fn is_behind(&self, log: &OutputLog, writer: Option<ViewerId>) -> bool {
         let is_writer = writer == Some(self.viewer_id);
         let most = if is_writer { u64::from(limits::WINDOW_MIN_BYTES) } else { limits::LOOKER_BACKLOG };
-        (!is_writer || self.pace.is_behind()) && self.backlog(log) > most + self.window
+        (!is_writer || self.pace.is_behind()) && self.backlog(log) > most + self.allowance.window()
     }
 
     /// Sends `data`, a snapshot of the output up to `end`, instead of what is
@@ -254,12 +239,12 @@ impl Attachment {
     /// Whether a part of a snapshot may be sent now; it may reach beyond the
     /// window.
     fn has_snapshot_part(&self) -> bool {
-        !self.snapshot.is_empty() && self.sent - self.rendered < self.window
+        !self.snapshot.is_empty() && self.allowance.room() > 0
     }
 
     fn next_snapshot_part(&mut self) -> Option<pb::Snapshot> {
         let part = self.snapshot.pop_front()?;
-        self.sent += part.data.len() as u64;
+        self.allowance.send(part.data.len());
         Some(part)
     }
 
@@ -271,7 +256,7 @@ impl Attachment {
         let data = log.read(self.cursor, room);
         let offset = self.cursor;
         self.cursor += data.len() as u64;
-        self.sent += data.len() as u64;
+        self.allowance.send(data.len());
         self.has_interrupted &= self.cursor < log.end();
         // A confirmation travels with the echo rather than alone before it.
         if self.news.confirmed.is_some() {
@@ -301,7 +286,7 @@ impl Attachment {
         if self.cursor < log.start() || !self.snapshot.is_empty() || self.has_lost_sizes {
             return 0;
         }
-        let credit = self.window.saturating_sub(self.sent - self.rendered);
+        let credit = self.allowance.room();
         let next_size = self.resizes.front().map_or(u64::MAX, |resized| resized.offset - self.cursor);
         let most = credit.min(self.backlog(log)).min(limits::OUTPUT_BYTES as u64).min(next_size);
         usize::try_from(most).unwrap_or(limits::OUTPUT_BYTES)
@@ -383,23 +368,6 @@ mod tests {
         assert_eq!(sent(&mut viewer, &log), 0);
         viewer.handle_credit(NOW, credit(10_000), &log).expect("was sent");
         assert_eq!(sent(&mut viewer, &log), 10_000);
-    }
-
-    #[test]
-    fn what_was_never_sent_cannot_be_rendered() {
-        let mut log = OutputLog::new(1 << 20);
-        log.push(&[b'x'; 100]);
-        let mut viewer = attachment(0);
-        sent(&mut viewer, &log);
-        for offset in [101, u64::MAX] {
-            assert_eq!(viewer.handle_credit(NOW, credit(offset), &log).unwrap_err().code, Code::Protocol);
-        }
-        viewer.handle_credit(NOW, credit(100), &log).expect("was sent");
-        assert_eq!(
-            viewer.handle_credit(NOW, credit(99), &log).unwrap_err().code,
-            Code::Protocol,
-            "goes back"
-        );
     }
 
     const MOVE: Option<Due> = Some(Due { history_lines: 0, skipped: true });

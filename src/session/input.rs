@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Buf as _, BytesMut};
 
-use super::Time;
+use super::{Time, paste::Paste};
 use crate::{
     code::Refusal,
     id::ViewerId,
@@ -45,8 +45,14 @@ pub(super) struct Input {
     ledgers: BTreeMap<ViewerId, Ledger>,
     queue: BytesMut,
     runs: VecDeque<Run>,
-    /// Bytes of answers in the queue.
+    /// Bytes of answers in the queue, and of those that are held.
     own: usize,
+    /// At the end of the queue.
+    paste: Paste,
+    /// Answers that wait for the end of the paste.
+    held: Vec<u8>,
+    /// When bytes last came into the queue or were written.
+    moved: Time,
 }
 
 impl Input {
@@ -68,7 +74,7 @@ impl Input {
     ) -> Result<(u64, Vec<InputRefused>), Refusal> {
         self.make_room(viewer, is_here);
         // Far from the end of all numbers, whatever the viewer says.
-        let beyond = settled.min(u64::MAX / 2) + limits::INPUT_UNCONFIRMED_BYTES as u64 + 1;
+        let beyond = settled.min(limits::LAST_OFFSET / 2) + limits::INPUT_UNCONFIRMED_BYTES as u64 + 1;
         let first = if returns { beyond } else { 0 };
         let ledger = self.ledgers.entry(viewer).or_insert_with(|| Ledger {
             principal: principal.to_owned(),
@@ -121,6 +127,11 @@ impl Input {
         let Some(code) = refuse else {
             self.queue.extend_from_slice(fresh);
             self.push_run(viewer, fresh.len(), to);
+            self.moved = now;
+            self.paste.feed(fresh);
+            if !self.paste.is_open() {
+                self.let_go();
+            }
             return Ok(None);
         };
         let range = InputRefused { from, to, code: code.into() };
@@ -132,15 +143,33 @@ impl Input {
         Ok(Some(range))
     }
 
-    /// Puts what the terminal answers behind what waits; nobody is told of it.
-    /// Beyond [`limits::ANSWERS_BYTES`] it is dropped.
-    pub(super) fn push_own(&mut self, answers: &[u8]) {
+    /// Puts what the terminal answers behind what waits, and never into a paste
+    /// that goes on; nobody is told of it. Beyond [`limits::ANSWERS_BYTES`] it
+    /// is dropped.
+    pub(super) fn push_own(&mut self, now: Time, answers: &[u8]) {
         if answers.is_empty() || self.own + answers.len() > limits::ANSWERS_BYTES {
             return;
         }
         self.own += answers.len();
-        self.queue.extend_from_slice(answers);
-        self.runs.push_back(Run { viewer: None, length: answers.len(), to: 0, settles: 0 });
+        self.held.extend_from_slice(answers);
+        if !self.paste.is_open() {
+            self.let_go();
+        }
+        self.handle_timeout(now);
+    }
+
+    /// When [`Self::handle_timeout`] lets answers go at the latest.
+    pub(super) fn next_timeout(&self) -> Option<Time> {
+        // What waits of a paste is written first, whenever that is.
+        (!self.held.is_empty() && self.queue.is_empty()).then(|| self.moved + limits::PASTE_STALL)
+    }
+
+    /// Gives a paste up that has stalled while answers wait for its end.
+    pub(super) fn handle_timeout(&mut self, now: Time) {
+        if self.next_timeout().is_some_and(|due| due <= now) {
+            self.paste = Paste::default();
+            self.let_go();
+        }
     }
 
     /// The next bytes for the PTY.
@@ -155,9 +184,10 @@ impl Input {
 
     /// `n` bytes of [`Self::next`] were written; calls `confirm` for each
     /// viewer whose settled offset moved.
-    pub(super) fn written(&mut self, n: usize, mut confirm: impl FnMut(ViewerId, u64)) {
+    pub(super) fn written(&mut self, now: Time, n: usize, mut confirm: impl FnMut(ViewerId, u64)) {
         let mut left = n.min(self.queue.len());
         self.queue.advance(left);
+        self.moved = now;
         while left > 0
             && let Some(run) = self.runs.front_mut()
         {
@@ -189,6 +219,7 @@ impl Input {
     /// for each viewer's range.
     pub(super) fn drop_queue(&mut self, mut refused: impl FnMut(ViewerId, InputRefused)) {
         self.queue.clear();
+        self.held.clear();
         self.own = 0;
         for run in std::mem::take(&mut self.runs) {
             let Some(viewer) = run.viewer else { continue };
@@ -199,6 +230,17 @@ impl Input {
             remember(&mut ledger.refused, range);
             refused(viewer, range);
         }
+    }
+
+    /// Puts the answers that were held into the queue.
+    fn let_go(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        self.queue.extend_from_slice(&self.held);
+        self.runs.push_back(Run { viewer: None, length: self.held.len(), to: 0, settles: 0 });
+        // Its room too: pastes with answers are rare.
+        self.held = Vec::new();
     }
 
     fn push_run(&mut self, viewer: ViewerId, length: usize, to: u64) {
@@ -261,7 +303,7 @@ mod tests {
 
     fn write(input: &mut Input, n: usize) -> Vec<(ViewerId, u64)> {
         let mut confirmed = Vec::new();
-        input.written(n, |viewer, offset| confirmed.push((viewer, offset)));
+        input.written(NOW, n, |viewer, offset| confirmed.push((viewer, offset)));
         confirmed
     }
 
@@ -392,7 +434,7 @@ mod tests {
         assert_eq!(expected, 0);
         let (expected, _) =
             input.attach(NOW, ViewerId::new([8; 16]), "p", u64::MAX, true, |_| false).expect("is new");
-        input.take(NOW, ViewerId::new([8; 16]), expected, b"x", None).expect("no number overflows");
+        assert!(expected < limits::LAST_INPUT, "a viewer takes no other");
     }
 
     #[test]
@@ -404,5 +446,84 @@ mod tests {
         input.drop_queue(|_, range| refused.push((range.from, range.to)));
         assert_eq!(refused, [(1, 3)]);
         assert_eq!((input.settled(A), input.next()), (3, &b""[..]));
+    }
+
+    const STALL: Time = limits::PASTE_STALL;
+
+    #[test]
+    fn an_answer_waits_for_the_end_of_a_paste_whatever_the_frames() {
+        let text = b"a\x1b[200~many\nlines\x1b[201~";
+        for cut in 4..text.len() {
+            let mut input = with(&[A]);
+            input.take(NOW, A, 0, &text[..cut], None).expect("taken");
+            write(&mut input, cut / 2);
+            input.push_own(NOW, b"!");
+            input.push_own(NOW, b"?");
+            assert_eq!(input.next(), &text[cut / 2..cut]);
+            input.take(NOW, A, cut as u64, &text[cut..], None).expect("taken");
+            assert_eq!(input.next(), [&text[cut / 2..], b"!?"].concat(), "cut at {cut}");
+            let left = text.len() - cut / 2 + 2;
+            assert_eq!(write(&mut input, left), [(A, text.len() as u64)], "answers count for nobody");
+            assert_eq!((input.next_timeout(), input.own), (None, 0));
+        }
+    }
+
+    #[test]
+    fn an_answer_outside_of_a_paste_waits_for_nothing() {
+        let mut input = with(&[A]);
+        input.take(NOW, A, 0, b"\x1b", None).expect("taken");
+        input.push_own(NOW, b"!");
+        input.take(NOW, A, 1, b"\x1b[200~x\x1b[201~", None).expect("taken");
+        input.push_own(NOW, b"!");
+        assert_eq!(input.next(), b"\x1b!\x1b[200~x\x1b[201~!");
+    }
+
+    #[test]
+    fn a_paste_that_stalls_holds_answers_for_a_moment_only() {
+        let mut input = with(&[A]);
+        input.take(NOW, A, 0, b"\x1b[200~a", None).expect("taken");
+        input.push_own(NOW, b"!");
+        input.handle_timeout(10 * STALL);
+        assert_eq!(
+            (input.next(), input.next_timeout()),
+            (&b"\x1b[200~a"[..], None),
+            "it waits behind the paste"
+        );
+        input.written(STALL, 7, |_, _| ());
+        assert_eq!(input.next_timeout(), Some(2 * STALL));
+        input.take(2 * STALL, A, 7, b"b", None).expect("it goes on");
+        input.written(2 * STALL, 1, |_, _| ());
+        input.handle_timeout(2 * STALL);
+        assert_eq!((input.next(), input.next_timeout()), (&b""[..], Some(3 * STALL)));
+        input.handle_timeout(3 * STALL);
+        assert_eq!((input.next(), input.next_timeout()), (&b"!"[..], None));
+        input.push_own(3 * STALL, b"?");
+        assert_eq!(input.next(), b"!?", "it is a paste no more");
+    }
+
+    #[test]
+    fn a_paste_that_stalled_before_an_answer_came_does_not_hold_it() {
+        let mut input = with(&[A]);
+        input.take(NOW, A, 0, b"\x1b[200~a", None).expect("taken");
+        write(&mut input, 7);
+        input.push_own(STALL, b"!");
+        assert_eq!(input.next(), b"!");
+    }
+
+    #[test]
+    fn answers_that_wait_are_bounded_and_go_with_the_pty() {
+        let mut input = with(&[A]);
+        input.take(NOW, A, 0, b"\x1b[200~", None).expect("taken");
+        for _ in 0..limits::ANSWERS_BYTES {
+            input.push_own(NOW, b"!?");
+        }
+        input.take(NOW, A, 6, b"\x1b[201~", None).expect("taken");
+        assert_eq!(input.next().len(), 12 + limits::ANSWERS_BYTES);
+        input.take(NOW, A, 12, b"\x1b[200~", None).expect("taken");
+        input.drop_queue(|_, _| ());
+        input.push_own(NOW, b"!");
+        assert_eq!((input.next(), input.own), (&b""[..], 1), "the paste never ended");
+        input.drop_queue(|_, _| ());
+        assert_eq!((input.next_timeout(), input.own), (None, 0));
     }
 }

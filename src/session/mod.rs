@@ -6,12 +6,14 @@
 //! credit, the exactly-once [`input`], the writer's [`lease`], and the
 //! [`pace`] of the PTY.
 
+mod allowance;
 mod attachment;
 mod input;
 mod lease;
 pub mod log;
 mod pace;
 mod parts;
+mod paste;
 mod screen;
 mod seldom;
 mod welcome;
@@ -28,7 +30,8 @@ use lease::Lease;
 use log::OutputLog;
 use seldom::Seldom;
 
-pub use parts::{clamp_window, parts};
+pub use allowance::Allowance;
+pub use parts::parts;
 pub use screen::Screen;
 
 use crate::{
@@ -203,10 +206,10 @@ impl<S: Screen> Session<S> {
     }
 
     /// The PTY gave these bytes.
-    pub fn handle_output(&mut self, _now: Time, bytes: &[u8]) {
+    pub fn handle_output(&mut self, now: Time, bytes: &[u8]) {
         self.log.push(bytes);
         self.screen.feed(bytes);
-        self.input.push_own(&self.screen.take_answers());
+        self.input.push_own(now, &self.screen.take_answers());
         if self.screen.title() != self.title {
             self.screen.title().clone_into(&mut self.title);
             self.attachments.values_mut().for_each(|attachment| attachment.news.titled = true);
@@ -235,7 +238,7 @@ impl<S: Screen> Session<S> {
     /// The first `n` bytes of [`Self::poll_input`] were written to the PTY.
     pub fn handle_input_written(&mut self, now: Time, n: usize) {
         let attachments = &mut self.attachments;
-        self.input.written(n, |viewer, offset| {
+        self.input.written(now, n, |viewer, offset| {
             if let Some(attachment) = attachments.values_mut().find(|one| one.viewer_id == viewer) {
                 attachment.confirm(now, offset);
             }
@@ -320,7 +323,11 @@ impl<S: Screen> Session<S> {
         let resize = self.resize.next_timeout();
         let held = self.writer().and_then(|writer| writer.pace.next_timeout());
         let confirm = self.attachments.values().filter_map(|attachment| attachment.news.confirm_at);
-        [resize, self.lease.next_timeout(), held].into_iter().flatten().chain(confirm).min()
+        [resize, self.lease.next_timeout(), held, self.input.next_timeout()]
+            .into_iter()
+            .flatten()
+            .chain(confirm)
+            .min()
     }
 
     /// Time has passed.
@@ -328,6 +335,7 @@ impl<S: Screen> Session<S> {
         if self.lease.handle_timeout(now) {
             self.presence_changed();
         }
+        self.input.handle_timeout(now);
         self.attachments.values_mut().for_each(|attachment| attachment.handle_timeout(now));
         // A writer that left may have been the one that was waited for.
         self.wants_output(now);

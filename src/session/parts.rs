@@ -20,9 +20,3 @@ pub fn parts(
         pb::Snapshot { offset, part: part as u32, parts: parts as u32, data, winsize, skipped }
     })
 }
-
-/// What a viewer asks for as its window, bytes, within the limits.
-#[must_use]
-pub fn clamp_window(bytes: u32) -> u64 {
-    u64::from(bytes.clamp(limits::WINDOW_MIN_BYTES, limits::WINDOW_MAX_BYTES))
-}

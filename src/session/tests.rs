@@ -232,6 +232,27 @@ fn what_a_program_asks_the_terminal_is_answered_once_and_in_its_turn() {
 }
 
 #[test]
+fn an_answer_never_lands_between_the_frames_of_a_paste_that_goes_on() {
+    let mut session = session(1024);
+    attach(&mut session, A, 1);
+    send(&mut session, A, input(0, b"\x1b[200~one")).expect("taken");
+    session.handle_input_written(NOW, 9);
+    session.handle_output(NOW, b"?");
+    assert_eq!(session.poll_input(), b"");
+    send(&mut session, A, input(9, b"two\x1b[201~")).expect("taken");
+    assert_eq!(session.poll_input(), b"two\x1b[201~!");
+    session.handle_input_written(NOW, 10);
+    send(&mut session, A, input(18, b"\x1b[200~three")).expect("taken");
+    session.handle_input_written(NOW, 11);
+    session.handle_output(NOW, b"?");
+    // Its confirmations are told first, or they would be due before.
+    frames(&mut session, limits::PASTE_STALL / 2, A);
+    assert_eq!(session.next_timeout(), Some(limits::PASTE_STALL));
+    session.handle_timeout(limits::PASTE_STALL);
+    assert_eq!(session.poll_input(), b"!", "a paste without an end holds no answer for ever");
+}
+
+#[test]
 fn programs_are_told_the_colours_of_the_one_who_types() {
     let mut session = session(1024);
     let theme = pb::Theme { foreground: 1, background: 2, cursor: 3 };

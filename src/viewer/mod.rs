@@ -22,10 +22,6 @@ use crate::{
     session::Time,
 };
 
-/// The last number at which a holder may let input begin, far from the end of
-/// all numbers; one that forgot a viewer begins a little beyond the half.
-const LAST_INPUT: u64 = u64::MAX / 4 * 3;
-
 /// What a person is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -359,11 +355,11 @@ impl Viewer {
                 format!("frames of version {} were not offered; update the older program", attached.version),
             ));
         }
-        if attached.input_offset > LAST_INPUT {
-            return Err(Refusal::new(
-                Code::Protocol,
-                format!("nothing can be typed behind the number {}", attached.input_offset),
-            ));
+        if attached.input_offset > limits::LAST_INPUT {
+            return Err(beyond(attached.input_offset));
+        }
+        if attached.offset > limits::LAST_OFFSET {
+            return Err(beyond(attached.offset));
         }
         if attached.epoch == self.epoch && attached.offset != self.next {
             return Err(Refusal::new(
@@ -382,10 +378,10 @@ impl Viewer {
             ));
         }
         let length = output.data.len() as u64;
-        let Some(next) = self.next.checked_add(length) else {
-            let words = format!("output {} goes beyond the last number there is", output.offset);
-            return Err(Refusal::new(Code::Protocol, words));
-        };
+        let next = self.next.saturating_add(length);
+        if next > limits::LAST_OFFSET {
+            return Err(beyond(output.offset));
+        }
         self.next = next;
         self.credit.handle_bytes(now, length);
         Ok(vec![Event::Output(output.data)])
@@ -397,6 +393,9 @@ impl Viewer {
             let words =
                 format!("part {} of a snapshot at {} came out of turn", snapshot.part, snapshot.offset);
             return Err(Refusal::new(Code::Protocol, words));
+        }
+        if snapshot.offset > limits::LAST_OFFSET {
+            return Err(beyond(snapshot.offset));
         }
         let is_last = snapshot.part + 1 == snapshot.parts;
         self.credit.handle_bytes(now, snapshot.data.len() as u64);
@@ -421,6 +420,10 @@ impl Viewer {
         self.requests.retain(|waiting| std::mem::discriminant(waiting) != kind);
         self.requests.push_back(request);
     }
+}
+
+fn beyond(offset: u64) -> Refusal {
+    Refusal::new(Code::Protocol, format!("the offset {offset} is too close to the last one there is"))
 }
 
 const fn frame(kind: Kind) -> pb::ClientFrame {

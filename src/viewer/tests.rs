@@ -213,20 +213,3 @@ fn the_round_trip_is_measured_at_once_and_again() {
     assert_eq!(viewer.handle_frame(later, pong), Ok(vec![Event::Rtt(later)]));
     assert_eq!(viewer.next_timeout(), Some(limits::PING));
 }
-
-#[test]
-fn numbers_beyond_the_last_one_are_refused() {
-    let mut viewer = viewer();
-    take(&mut viewer, attached(7, u64::MAX - 2, 0));
-    take(&mut viewer, output(u64::MAX - 2, b"ab"));
-    assert_eq!(viewer.handle_frame(NOW, output(u64::MAX, b"c")).unwrap_err().code, Code::Protocol);
-    viewer.handle_disconnect();
-    for input_offset in [u64::MAX, u64::MAX - limits::INPUT_UNCONFIRMED_BYTES as u64] {
-        let refusal = viewer.handle_frame(NOW, attached(8, 0, input_offset)).unwrap_err();
-        assert_eq!(refusal.code, Code::Protocol, "nothing could be typed behind {input_offset}");
-    }
-    take(&mut viewer, attached(8, 0, u64::MAX / 2 + 3 * limits::INPUT_UNCONFIRMED_BYTES as u64));
-    take(&mut viewer, writer(1));
-    viewer.push_input(b"typed");
-    assert_eq!(inputs(&mut viewer).len(), 1, "a holder that forgot the viewer begins there");
-}

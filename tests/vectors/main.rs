@@ -48,6 +48,8 @@ fn the_limits_of_the_page_are_the_contracts() {
         ("INPUT_BYTES", number(limits::INPUT_BYTES)),
         ("INPUT_IN_FLIGHT_BYTES", number(limits::INPUT_IN_FLIGHT_BYTES)),
         ("INPUT_UNCONFIRMED_BYTES", number(limits::INPUT_UNCONFIRMED_BYTES)),
+        ("LAST_INPUT", limits::LAST_INPUT.into()),
+        ("LAST_OFFSET", limits::LAST_OFFSET.into()),
         ("LINK_LASTED_MS", millis(limits::LINK_LASTED)),
         ("RECONNECT_FIRST_MS", millis(limits::RECONNECT.0)),
         ("RECONNECT_LONGEST_MS", millis(limits::RECONNECT.1)),

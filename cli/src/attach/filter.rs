@@ -241,9 +241,10 @@ impl Filter {
     }
 
     fn end_of_string(&mut self, kind: Kind) {
-        let refused = self.rest == Rest::Held && self.is_refused(kind);
-        if refused {
-            self.held.clear();
+        if self.rest == Rest::Held && self.is_refused(kind) {
+            let settings = colours_alone(self.held.get(self.introducer..).unwrap_or_default());
+            self.held.truncate(if settings.is_some() { self.introducer } else { 0 });
+            self.held.extend(settings.into_iter().flatten());
         }
         self.release(false);
     }
@@ -271,9 +272,8 @@ impl Filter {
         let body = self.held.get(self.introducer..).unwrap_or_default();
         match kind {
             Kind::Osc => {
-                let body = body.strip_suffix(&[BEL]).or(body.strip_suffix(b"\x1b\\")).unwrap_or(body);
-                let body = body.strip_suffix(&[C1, 0x9c]).unwrap_or(body);
-                osc_asks(body) || (!self.clipboard && osc_sets_clipboard(body))
+                let (text, _) = split_end(body);
+                osc_asks(text) || (!self.clipboard && osc_sets_clipboard(text))
             }
             Kind::Dcs => [&b"$q"[..], b"+q", b"tmux;"].iter().any(|head| body.starts_with(head)),
             Kind::Apc => {
@@ -330,13 +330,42 @@ fn osc_asks(body: &[u8]) -> bool {
         Some(b"1337") => parts.next().is_some_and(|verb| {
             [&b"Report"[..], b"Request", b"Capabilities"].iter().any(|head| verb.starts_with(head))
         }),
-        _ => parts.any(|part| part == b"?" || part.ends_with(b"=?")),
+        _ => parts.any(is_question),
     }
 }
 
 /// Whether an OSC string writes the clipboard, also as only iTerm2 knows it.
 fn osc_sets_clipboard(body: &[u8]) -> bool {
     [&b"52;"[..], b"1337;Copy"].iter().any(|head| body.starts_with(head))
+}
+
+fn is_question(part: &[u8]) -> bool {
+    part == b"?" || part.ends_with(b"=?")
+}
+
+/// The text of an OSC, and what ends it.
+fn split_end(body: &[u8]) -> (&[u8], &[u8]) {
+    let ends = [&[BEL][..], b"\x1b\\", &[C1, 0x9c]];
+    let end = ends.into_iter().find(|end| body.ends_with(end)).unwrap_or_default();
+    body.split_at(body.len() - end.len())
+}
+
+/// An OSC that sets colours without those that it asks for; nothing when it is
+/// another, or sets none.
+fn colours_alone(body: &[u8]) -> Option<Vec<u8>> {
+    let (text, end) = split_end(body);
+    let (number, slots) = text.split_at(text.iter().position(|byte| *byte == b';')?);
+    let slots: Vec<&[u8]> = slots[1..].split(|byte| *byte == b';').collect();
+    let kept: Vec<&[u8]> = match number {
+        b"4" => slots.chunks_exact(2).filter(|slot| !is_question(slot[1])).flatten().copied().collect(),
+        // An empty place keeps the colour that it stands for.
+        b"10" | b"11" | b"12" => {
+            slots.iter().map(|slot| if is_question(slot) { b"" } else { *slot }).collect()
+        }
+        _ => return None,
+    };
+    let sets = kept.iter().any(|slot| !slot.is_empty());
+    sets.then(|| [number, b";", &kept.join(&b';'), end].concat())
 }
 
 /// Whether text that ends so is in the middle of a UTF-8 character.
@@ -458,6 +487,23 @@ mod tests {
         for text in HARMLESS {
             for chunk in 1..=text.len() {
                 assert_eq!(fed(text.as_bytes(), chunk), text.as_bytes(), "{text:?} by {chunk}");
+            }
+        }
+    }
+
+    #[test]
+    fn colours_that_are_set_beside_a_question_pass() {
+        let cases = [
+            ("\x1b]4;1;red;2;?;3;blue\x1b\\", "\x1b]4;1;red;3;blue\x1b\\"),
+            ("\u{9d}4;1;?;2;red\u{9c}", "\u{9d}4;2;red\u{9c}"),
+            ("\x1b]10;?;red\x07", "\x1b]10;;red\x07"),
+            ("\x1b]11;red;?\x07", "\x1b]11;red;\x07"),
+            ("\x1b]4;?;?\x07", ""),
+            ("\x1b]12;?;?\x07", ""),
+        ];
+        for (text, passes) in cases {
+            for chunk in 1..=text.len() {
+                assert_eq!(fed(text.as_bytes(), chunk), passes.as_bytes(), "{text:?} by {chunk}");
             }
         }
     }

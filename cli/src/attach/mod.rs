@@ -1,10 +1,11 @@
 //! `chatcode attach`: a session in this terminal. It comes back by itself after
-//! any break, with every byte once, until the person leaves or the shell ends.
+//! any break, with every byte once, until the person leaves or the session is over.
 
 mod connection;
 mod escape;
 mod filter;
 mod keyboard;
+mod next_life;
 mod notice;
 mod screen;
 mod signals;
@@ -133,6 +134,14 @@ async fn stay(client: &Client, view: &mut View) -> End {
         let tried = Instant::now();
         let attachments = view.attachments();
         let why = match connection::run(client, view).await {
+            Outcome::End(End::Exited(exit)) => {
+                let last = view.over(exit);
+                if !next_life::comes(client, view, &last).await {
+                    return End::Exited(exit);
+                }
+                view.disconnected();
+                continue;
+            }
             Outcome::End(end) => return end,
             Outcome::Broken(why) => why,
         };

@@ -13,16 +13,21 @@ use rustix::{
 };
 use tokio::sync::mpsc;
 
+use crate::print;
+
 /// Writes that wait for the terminal; their bytes are bounded by credit.
 const WRITES: usize = 64;
 /// How long the end waits for a terminal that does not take its last bytes.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// One write: what goes to the terminal, and how many bytes of the session's
-/// output are on the screen after it.
+/// One write.
 struct Write {
+    /// For the terminal.
     bytes: Vec<u8>,
+    /// How many bytes of the session's output are on the screen after it.
     output: usize,
+    /// A line for standard error behind it.
+    words: Option<String>,
 }
 
 /// Standard output.
@@ -58,8 +63,16 @@ impl Screen {
     /// bytes are dropped: ask [`Screen::has_room`] before.
     pub(super) fn show(&self, bytes: Vec<u8>, output: usize) {
         if let Some(writes) = &self.writes {
-            let dropped = writes.try_send(Write { bytes, output }).is_err();
+            let dropped = writes.try_send(Write { bytes, output, words: None }).is_err();
             debug_assert!(!dropped || writes.is_closed(), "has_room was asked before");
+        }
+    }
+
+    /// Writes `bytes` and then one line to standard error. Both are dropped when
+    /// there is no room.
+    pub(super) fn say(&self, bytes: Vec<u8>, words: String) {
+        if let Some(writes) = &self.writes {
+            let _ = writes.try_send(Write { bytes, output: 0, words: Some(words) });
         }
     }
 
@@ -95,6 +108,10 @@ fn write_all(mut writes: mpsc::Receiver<Write>, written: &mpsc::Sender<usize>) {
     while let Some(write) = writes.blocking_recv() {
         if write_whole(&out, &write.bytes).is_err() {
             return;
+        }
+        if let Some(words) = write.words {
+            // The terminal is raw: a line begins and ends where it is told to.
+            print::say(&format!("\r\n{words}\r"));
         }
         // At the end nobody listens any more, and the rest is written still.
         let _ = written.blocking_send(write.output);

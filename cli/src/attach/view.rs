@@ -21,7 +21,10 @@ use super::{
     signals::{News, Signals},
     terminal::{self, CLEAR, RESET, RawMode},
 };
-use crate::{fleet::session_state, print::shown};
+use crate::{
+    fleet::{is_living, session_state},
+    print::shown,
+};
 
 /// A break that is over sooner is not worth a word.
 const SHORT_BREAK: Duration = Duration::from_secs(1);
@@ -29,6 +32,9 @@ const SHORT_BREAK: Duration = Duration::from_secs(1);
 const HISTORY_LINES: u32 = 1000;
 /// How long a notice stands.
 const NOTICE: Duration = Duration::from_secs(3);
+
+/// Ctrl-C.
+const INTERRUPT: u8 = 0x03;
 
 /// Why an attachment is over.
 #[derive(Debug)]
@@ -71,10 +77,14 @@ pub(super) struct View {
     /// Our number among the viewers, and who has the keyboard.
     number: u32,
     presence: pb::Presence,
+    /// Another life of the session has begun to be shown.
+    is_anew: bool,
     attachments: u32,
     was_noticed: bool,
     has_typed: bool,
     exit: Option<Option<pb::Exit>>,
+    /// The session is over, and its next life is waited for.
+    waits: bool,
     /// The session as the last attachment told of it.
     session: Option<pb::Session>,
     closing: Option<Refusal>,
@@ -110,10 +120,12 @@ impl View {
             is_misdrawn: false,
             number: 0,
             presence: pb::Presence::default(),
+            is_anew: false,
             attachments: 0,
             was_noticed: false,
             has_typed: false,
             exit: None,
+            waits: false,
             session: None,
             closing: None,
             notice: None,
@@ -202,6 +214,11 @@ impl View {
                             self.write(format!("\r\n{}\r\n", HELP.replace('\n', "\r\n")).into_bytes())
                         }
                         Typed::TakeLease => self.viewer.take_lease(),
+                        Typed::Bytes(bytes) if self.waits => {
+                            if bytes.contains(&INTERRUPT) {
+                                return Some(End::Left);
+                            }
+                        }
                         Typed::Bytes(bytes) => self.type_in(&bytes),
                     }
                 }
@@ -225,19 +242,43 @@ impl View {
         over.map_or_else(|| "ended".to_owned(), session_state)
     }
 
+    /// The session as it is after this end of its shell.
+    pub(super) fn over(&self, exit: Option<pb::Exit>) -> pb::Session {
+        let session = self.session.clone().unwrap_or_default();
+        match exit {
+            Some(_) => pb::Session { state: pb::SessionState::Exited.into(), exit, ..session },
+            None => session,
+        }
+    }
+
+    /// From here to the next attachment keys are for nobody, and Ctrl-C leaves.
+    pub(super) const fn begin_wait(&mut self) {
+        self.waits = true;
+    }
+
+    /// Says what became of the session, below what it left on the screen.
+    pub(super) fn say(&mut self, words: String) {
+        self.erase_notice();
+        self.screen.say(RESET.to_vec(), words);
+    }
+
     /// Shows what a frame led to.
     pub(super) fn show(&mut self, event: Event) {
         match event {
             Event::Attached(attached) => {
                 self.attached(&attached);
                 self.session = attached.session;
+                // Of a session that is over, it may be the screen of a life before.
+                if std::mem::take(&mut self.is_anew) && self.session.as_ref().is_some_and(is_living) {
+                    self.write(b"[chatcode: the session was started anew]\r\n".to_vec());
+                }
             }
             Event::Output(bytes) => self.output(&bytes),
             Event::Snapshot(part) => self.draw(&part),
             Event::Reset => {
                 let emptied = self.empty();
-                let words = b"[chatcode: the session was started anew]\r\n";
-                self.write([&emptied[..], words].concat());
+                self.write(emptied);
+                self.is_anew = true;
                 self.viewer.set_history_lines(HISTORY_LINES);
             }
             Event::Resized(resized) => {
@@ -296,6 +337,7 @@ impl View {
         self.number = attached.viewer;
         self.presence = pb::Presence::default();
         self.exit = None;
+        self.waits = false;
         self.closing = None;
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     pty::Pty,
-    support::{Folder, kill},
+    support::{Folder, eventually, kill},
 };
 use rustix::process::Signal;
 
@@ -90,6 +90,53 @@ fn a_session_that_goes_silent_is_said_so_and_comes_back() {
     pty.types("exit\r");
     assert_eq!(attach.wait().expect("ends").code(), Some(0));
     assert_eq!(pty.text().matches("sum-42\r\n").count(), 1, "typed once: {:?}", pty.text());
+}
+
+/// Makes the session `work` of this script, in a folder of its own; it is
+/// started again after a crash.
+fn restarting(folder: &Folder, script: &str) {
+    let work = folder.path().join("work").display().to_string();
+    let new = ["new", "--name", "work", "--restart", "on-crash", "--folder", &work, "--", "sh", "-c", script];
+    folder.prints(&new);
+}
+
+#[test]
+fn a_session_that_is_started_again_goes_on_in_the_same_terminal() {
+    let folder = Folder::new();
+    let _up = folder.up();
+    let counts = "echo >> lives; echo life-$(wc -l < lives); exec bash --norc";
+    restarting(&folder, counts);
+    let pty = Pty::new(30, 100);
+    let mut attach = pty.run(&folder.chatcode(&["attach", "work"]));
+    pty.shows("life-1");
+    pty.types("kill -9 $$\r");
+    pty.shows("work is over: exited, signal 9; its policy starts it again");
+    pty.shows("the session was started anew");
+    pty.shows("life-2");
+    folder.holders().into_iter().for_each(|pid| kill(pid, Signal::KILL));
+    pty.shows("work is over: lost, its holder vanished; restarted once; its policy starts it again");
+    pty.shows("life-3");
+    pty.types("exit 4\r");
+    assert_eq!(attach.wait().expect("ends").code(), Some(4), "an exit code is no crash");
+    assert_eq!(pty.text().matches("its policy starts it again").count(), 2);
+    assert_eq!(pty.text().matches("was started anew").count(), 2);
+}
+
+#[test]
+fn who_does_not_want_to_wait_for_a_restart_leaves_with_ctrl_c() {
+    let folder = Folder::new();
+    let _up = folder.up();
+    let crash = "test -e go || read go; touch go; kill -9 $$";
+    restarting(&folder, crash);
+    let pty = Pty::new(30, 100);
+    let mut attach = pty.run(&folder.chatcode(&["attach", "work"]));
+    eventually("a viewer", || folder.session()["viewers"] == 1);
+    pty.types("\r");
+    // The pauses grow: the third is long enough to leave in.
+    eventually("a third wait", || pty.text().matches("Ctrl-C leaves").count() == 3);
+    pty.types("\x03");
+    assert_eq!(attach.wait().expect("ends").code(), Some(128 + 9), "how the shell ended");
+    pty.shows("work has ended: signal 9");
 }
 
 #[test]

@@ -89,18 +89,19 @@ impl Folder {
             })
             .collect()
     }
+
+    /// Process ids of the living holders of this folder's sessions.
+    pub(crate) fn holders(&self) -> Vec<i32> {
+        let sessions = std::fs::read_dir(self.path().join("gateway/sessions"));
+        let records = sessions.into_iter().flatten().flatten();
+        records.flat_map(|record| holders(&record.path().join("holder.sock"))).collect()
+    }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
         // Holders outlive everything on purpose; their shells are ended here.
-        for record in std::fs::read_dir(self.path().join("gateway/sessions")).into_iter().flatten().flatten()
-        {
-            let socket = record.path().join("holder.sock");
-            for pid in holders(&socket) {
-                kill(pid, Signal::KILL);
-            }
-        }
+        self.holders().into_iter().for_each(|pid| kill(pid, Signal::KILL));
     }
 }
 

@@ -125,6 +125,7 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
     if (wish.folder.includes("..")) throw new Refused(Code.INVALID, 3, "the folder has “..” in it; name it directly");
     const home = String(headers["chatcode-gateway"]);
     const session = add(home, wish.name, wish.folder, wish.command, wish.session);
+    Object.assign(session.info, { restart: wish.restart, resumeCommand: wish.resumeCommand });
     return { session: session.info };
   }),
   "Sessions/ListTmux": call(sessions.SessionsListTmuxRequestSchema, sessions.SessionsListTmuxResponseSchema, () => ({
@@ -326,7 +327,8 @@ server.on("upgrade", (request, socket, head) => {
 
 const [mill, harbour] = gateways;
 if (!empty && mill !== undefined && harbour !== undefined) {
-  add(mill.id, "claude", "~/work/chatcode", ["bash", "--norc"], "aaaaaaaa-0000-4000-8000-000000000001");
+  const claude = add(mill.id, "claude", "~/work/chatcode", ["bash", "--norc"], "aaaaaaaa-0000-4000-8000-000000000001");
+  Object.assign(claude.info, { restart: sessions.RestartPolicy.ON_BOOT, resumeCommand: ["claude", "--continue"] });
   add(mill.id, "shell", "", [], "aaaaaaaa-0000-4000-8000-000000000002");
   add(mill.id, "tests", "~/work/chatcode", ["sh", "-c", "echo running 214 tests; sleep 1; exit 101"]);
   add(harbour.id, "deploy", "/srv/site", ["bash", "--norc"], "aaaaaaaa-0000-4000-8000-000000000004");

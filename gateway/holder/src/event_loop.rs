@@ -308,6 +308,7 @@ impl Holder {
             }
             self.wait(false, Some(until), &mut woken)?;
         }
+        self.finish_screen();
         self.note("the holder leaves");
         Ok(())
     }

@@ -14,6 +14,7 @@ use chatcode_screen::Model;
 use prost::Message as _;
 
 use crate::{
+    beside::Beside,
     clock::Clock,
     connection::{Connection, Role},
     detach,
@@ -73,6 +74,8 @@ pub(crate) struct Holder {
     log: Log,
     pub(crate) spec: Spec,
     pub(crate) saver: Saver,
+    /// Writes the screen while the session goes on.
+    pub(crate) beside: Beside,
     pub(crate) name: String,
     last_connection: u32,
     pub(crate) reaped: Option<Reaped>,
@@ -108,6 +111,7 @@ impl Holder {
             leaves: None,
             log,
             saver: Saver::new(),
+            beside: Beside::default(),
             spec,
             name,
             last_connection: 0,

@@ -1,5 +1,7 @@
 //! When the screen is written to disk, so that it can be read after the holder.
 
+use std::io;
+
 use chatcode_proto::{limits, pb};
 
 use crate::{clock::unix_ms, ending::Time, holder::Holder, record};
@@ -13,20 +15,24 @@ type State = (u64, pb::Winsize);
 #[derive(Debug)]
 pub(crate) struct Saver {
     saved: Option<State>,
-    /// Not before.
-    rests_until: Time,
+    /// Not before; nothing: before the first output.
+    rests_until: Option<Time>,
 }
 
 impl Saver {
-    /// Nothing was saved yet.
+    /// Nothing was printed yet.
     pub(crate) const fn new() -> Self {
-        Self { saved: None, rests_until: limits::SCREEN_SAVE }
+        Self { saved: None, rests_until: None }
+    }
+
+    /// There is output.
+    pub(crate) fn has_output(&mut self, now: Time) {
+        self.rests_until.get_or_insert(now + limits::SCREEN_FIRST_SAVE);
     }
 
     /// When the screen has to be saved; `None` while the last save shows it.
     pub(crate) fn due(&self, state: State) -> Option<Time> {
-        let is_empty = self.saved.is_none() && state.0 == 0;
-        (!is_empty && self.is_news(state)).then_some(self.rests_until)
+        self.rests_until.filter(|_| self.is_news(state))
     }
 
     /// Whether the last save shows something else.
@@ -37,7 +43,12 @@ impl Saver {
     /// It was tried; one that failed is tried again when more has changed.
     pub(crate) fn saved(&mut self, now: Time, state: State) {
         self.saved = Some(state);
-        self.rests_until = now + limits::SCREEN_SAVE;
+        self.rest(now);
+    }
+
+    /// It is not saved for a while.
+    pub(crate) fn rest(&mut self, now: Time) {
+        self.rests_until = Some(now + limits::SCREEN_SAVE);
     }
 }
 
@@ -51,18 +62,43 @@ impl Holder {
         self.saver.due(self.screen_state())
     }
 
-    /// Saves the screen if that is due.
+    /// Saves the screen if that is due: makes it here, and writes it beside the
+    /// loop. A disk that is still busy with the last one is left alone.
     pub(crate) fn keep_screen_in_time(&mut self, now: Time) {
-        if self.screen_due().is_some_and(|due| due <= now) {
-            self.keep_screen(now);
+        if self.session.output_end() > 0 {
+            self.saver.has_output(now);
+        }
+        if self.screen_due().is_none_or(|due| due > now) {
+            return;
+        }
+        if self.beside.is_busy() {
+            self.saver.rest(now);
+            return;
+        }
+        self.saver.saved(now, self.screen_state());
+        let write = self.screen_writer();
+        let before = self.beside.begin(write);
+        self.note_screen(before);
+    }
+
+    /// Saves the screen if it has changed; on disk when this returns. A failure
+    /// is only logged.
+    pub(crate) fn keep_screen(&mut self, now: Time) {
+        self.finish_screen();
+        if self.saver.is_news(self.screen_state()) {
+            self.saver.saved(now, self.screen_state());
+            self.note_screen(self.screen_writer()());
         }
     }
 
-    /// Saves the screen if it has changed; a failure is only logged.
-    pub(crate) fn keep_screen(&mut self, now: Time) {
-        if !self.saver.is_news(self.screen_state()) {
-            return;
-        }
+    /// Waits until a screen that is being written is on disk.
+    pub(crate) fn finish_screen(&mut self) {
+        let written = self.beside.finish();
+        self.note_screen(written);
+    }
+
+    /// Writes the screen as it is now, whenever it is called.
+    fn screen_writer(&self) -> impl Fn() -> io::Result<()> + Clone + Send + 'static {
         let screen = pb::HolderScreen {
             winsize: Some(self.session.winsize()),
             offset: self.session.output_end(),
@@ -70,11 +106,14 @@ impl Holder {
             snapshot: self.session.snapshot().into(),
             saved_unix_ms: unix_ms(),
         };
-        let written = record::put(&self.spec.state_folder, FILE, &screen, self.spec.daemon_uid.is_some());
+        let (folder, shared) = (self.spec.state_folder.clone(), self.spec.daemon_uid.is_some());
+        move || record::put(&folder, FILE, &screen, shared)
+    }
+
+    fn note_screen(&mut self, written: io::Result<()>) {
         if let Err(error) = written {
             self.note(&format!("the screen was not saved: {error}"));
         }
-        self.saver.saved(now, self.screen_state());
     }
 }
 
@@ -84,17 +123,22 @@ mod tests {
 
     const SIZE: pb::Winsize = pb::Winsize { rows: 24, cols: 80 };
     const REST: Time = limits::SCREEN_SAVE;
+    const FIRST: Time = limits::SCREEN_FIRST_SAVE;
 
     #[test]
     fn a_screen_is_saved_when_it_has_changed_and_the_last_time_is_long_ago() {
         let mut saver = Saver::new();
         assert_eq!(saver.due((0, SIZE)), None, "nothing was printed");
         assert!(saver.is_news((0, SIZE)), "at the end an empty one is saved too");
-        assert_eq!(saver.due((9, SIZE)), Some(REST));
+        saver.has_output(REST - FIRST);
+        saver.has_output(REST);
+        assert_eq!(saver.due((9, SIZE)), Some(REST), "soon after the first output");
         saver.saved(REST, (9, SIZE));
         assert_eq!(saver.due((9, SIZE)), None, "it is on disk");
         assert_eq!(saver.due((10, SIZE)), Some(REST * 2));
         let other = pb::Winsize { rows: 25, ..SIZE };
         assert_eq!(saver.due((9, other)), Some(REST * 2), "another size is another screen");
+        saver.rest(REST * 2);
+        assert_eq!(saver.due((9, other)), Some(REST * 3), "the disk was busy");
     }
 }

@@ -5,6 +5,7 @@
 //! shell runs, or when it cannot. From there on it is reached by its Unix
 //! socket only, and outlives whoever started it.
 
+mod beside;
 mod clock;
 mod connection;
 mod detach;

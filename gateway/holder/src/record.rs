@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use chatcode_proto::pb;
+use chatcode_proto::{pb, roomy::roomy};
 use prost::Message;
 
 const FILE: &str = "record.pb";
@@ -54,7 +54,9 @@ pub(crate) fn put(folder: &Path, name: &str, message: &impl Message, shared: boo
     if shared {
         file.set_permissions(Permissions::from_mode(0o640))?;
     }
-    file.write_all(&message.encode_to_vec())?;
+    let mut bytes = roomy();
+    message.encode(&mut bytes).map_err(io::Error::other)?;
+    file.write_all(&bytes)?;
     fs::rename(aside, folder.join(name))
 }
 

@@ -163,4 +163,17 @@ mod tests {
         assert_eq!(standard_color(232), [8, 8, 8]);
         assert_eq!(standard_color(255), [238, 238, 238]);
     }
+
+    #[test]
+    fn a_question_beside_colours_is_answered_and_the_colours_are_set() {
+        let mut model = crate::Model::new(chatcode_proto::pb::Winsize { rows: 2, cols: 9 }, 0);
+        model.feed(b"\x1b]4;1;#102030;2;?;3;#405060\x1b\\");
+        assert_eq!(model.take_answers(), b"\x1b]4;2;rgb:4e4e/9a9a/0606\x1b\\");
+        model.feed(b"\x1b]10;?;#708090\x07");
+        assert_eq!(model.take_answers(), b"\x1b]10;rgb:e6e6/e6e6/e6e6\x07");
+        model.feed(b"\x1b]4;1;?\x07\x1b]4;3;?\x07\x1b]11;?\x07");
+        let set =
+            b"\x1b]4;1;rgb:1010/2020/3030\x07\x1b]4;3;rgb:4040/5050/6060\x07\x1b]11;rgb:7070/8080/9090\x07";
+        assert_eq!(String::from_utf8_lossy(&model.take_answers()), String::from_utf8_lossy(set));
+    }
 }

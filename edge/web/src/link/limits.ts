@@ -4,6 +4,9 @@
 // holds both to the same values.
 
 export const DEFAULT_HISTORY_LINES = 10_000;
+/** The last offset of output and of input, and the last at which a viewer's input may begin. */
+export const LAST_OFFSET = Number.MAX_SAFE_INTEGER;
+export const LAST_INPUT = 3 * 2 ** 51;
 export const INPUT_BYTES = 32 * 1024;
 export const INPUT_UNCONFIRMED_BYTES = 1024 * 1024;
 export const INPUT_IN_FLIGHT_BYTES = 128 * 1024;

@@ -16,7 +16,7 @@ import {
 import { smooth } from "../link/latency";
 import { VIEWER_SILENCE_MS } from "../link/limits";
 import { Line, wakeOnReturn } from "../link/line";
-import { fromError, Refusal } from "../link/refusal";
+import { fromError, isTransient, Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
 import { Store } from "../store";
 import { ProgramsClipboard, type ClipboardPolicy } from "../terminal/clipboard";
@@ -341,6 +341,7 @@ export class Attachment {
     this.status.patch({ attached: false, asked: false, rttMs: undefined });
     // DONE and SESSION_ENDED after the exit are the natural end of the call.
     if (refusal.code === Code.SESSION_ENDED) this.status.patch({ exited: true });
+    if (!isTransient(refusal.code)) this.screen.brokenOff();
     this.#tellKept();
   }
 

@@ -16,7 +16,7 @@ import {
   type ServerFrame,
   type Snapshot,
 } from "../gen/chatcode/v1/terminal_pb";
-import { DEFAULT_HISTORY_LINES, FRAME_VERSIONS, VIEWER_PING_MS } from "../link/limits";
+import { DEFAULT_HISTORY_LINES, FRAME_VERSIONS, LAST_INPUT, LAST_OFFSET, VIEWER_PING_MS } from "../link/limits";
 import { Refusal } from "../link/refusal";
 import { Credit } from "./credit";
 import { InputLog } from "./input";
@@ -271,6 +271,8 @@ export class Viewer {
     if (!FRAME_VERSIONS.includes(attached.version)) {
       throw new Refusal(Code.UNSUPPORTED_VERSION, "the machine speaks another version of chatcode; reload the page or update the machine");
     }
+    if (Number(attached.inputOffset) > LAST_INPUT) throw beyond(attached.inputOffset);
+    if (offset > LAST_OFFSET) throw beyond(attached.offset);
     const isSame = attached.epoch === this.#epoch;
     if (isSame && offset !== this.#next) throw protocol(`output goes on at ${offset} where ${this.#next} was asked for`);
     const events: ViewerEvent[] = [];
@@ -306,6 +308,7 @@ export class Viewer {
 
   #output(now: number, offset: number, data: Uint8Array): ViewerEvent[] {
     if (offset !== this.#next || this.#isTorn) throw protocol(`output ${offset} came where ${this.#next} was expected`);
+    if (offset + data.length > LAST_OFFSET) throw beyond(offset);
     this.#next += data.length;
     this.#credit.handleBytes(now, data.length);
     return [{ kind: "output", data }];
@@ -314,6 +317,7 @@ export class Viewer {
   #snapshot(now: number, { part, parts, data, winsize, skipped, ...snapshot }: Snapshot): ViewerEvent[] {
     const offset = Number(snapshot.offset);
     if (part !== this.#part || part >= parts || offset < this.#next) throw protocol(`part ${part} of a snapshot at ${offset} came out of turn`);
+    if (offset > LAST_OFFSET) throw beyond(snapshot.offset);
     const isLast = part + 1 === parts;
     this.#credit.handleBytes(now, data.length);
     this.#part = isLast ? 0 : part + 1;
@@ -350,6 +354,11 @@ export class Viewer {
 
 function frame(kind: Kind): ClientFrame {
   return create(ClientFrameSchema, { kind } as MessageInitShape<typeof ClientFrameSchema>);
+}
+
+/** Numbers would no longer be exact. */
+function beyond(offset: bigint | number): Refusal {
+  return protocol(`the offset ${offset} is too close to the last one there is`);
 }
 
 function protocol(what: string): Refusal {

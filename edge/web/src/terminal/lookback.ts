@@ -57,6 +57,11 @@ export class Lookback {
     if (back > 0) this.terminal.scrollToLine(Math.max(this.#normal.baseY - back, 0));
   }
 
+  /** What has begun will not end. */
+  brokenOff(): void {
+    if (this.#back !== undefined) this.end(this.#skipped);
+  }
+
   get #normal(): IBuffer {
     return this.terminal.buffer.normal;
   }

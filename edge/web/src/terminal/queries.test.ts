@@ -42,6 +42,25 @@ async function answers(bytes: string): Promise<string> {
   return answered;
 }
 
+interface Colour {
+  type: number;
+  index: number;
+  color?: number[];
+}
+const REPORT = 0;
+
+/** What the terminal makes of a colour sequence. */
+async function colours(bytes: string): Promise<Colour[]> {
+  const terminal = new headless.Terminal({ allowProposedApi: true });
+  swallowQueries(terminal as unknown as PageTerminal);
+  const seen: Colour[] = [];
+  const inside = terminal as unknown as { _core: { _inputHandler: { onColor: (listen: (events: Colour[]) => void) => void } } };
+  inside._core._inputHandler.onColor((events) => seen.push(...events));
+  await new Promise<void>((resolve) => terminal.write(bytes, resolve));
+  terminal.dispose();
+  return seen;
+}
+
 describe("terminal queries", () => {
   it.each(Object.entries({ ...QUESTIONS, ...NEVER }))("%s: the page is silent, the holder answers", async (_, question) => {
     expect(await answers(question)).toBe("");
@@ -50,5 +69,17 @@ describe("terminal queries", () => {
   it("everything at once types nothing, and colours still work", async () => {
     const all = Object.values({ ...QUESTIONS, ...NEVER }).join("text\r\n");
     expect(await answers(`${all}\x1b]11;#123456\x07`)).toBe("");
+  });
+
+  it("colours that are set beside a question are set, and the question is not answered", async () => {
+    const set = (index: number, ...color: number[]): Colour => ({ type: 1, index, color });
+    expect(await colours("\x1b]4;1;#102030;2;?;3;#405060\x1b\\")).toEqual([set(1, 16, 32, 48), set(3, 64, 80, 96)]);
+    expect(await colours("\x1b]10;?;#102030;?\x07")).toEqual([set(257, 16, 32, 48)]);
+    expect(await colours("\x1b]11;#102030;?\x07")).toEqual([set(257, 16, 32, 48)]);
+    expect(await colours("\x1b]12;#102030;?\x07")).toEqual([set(258, 16, 32, 48)]);
+  });
+
+  it.each(["4;1;?", "4;?;?", "4;1;?;2", "10;?;?;?", "11;?;?", "12;?", "4;1;?;1;rgb:f/8/0"])("OSC %s reports nothing", async (osc) => {
+    expect((await colours(`\x1b]${osc}\x07`)).filter(({ type }) => type === REPORT)).toEqual([]);
   });
 });

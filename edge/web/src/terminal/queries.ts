@@ -3,8 +3,17 @@
 
 import type { Terminal } from "@xterm/xterm";
 
-/** OSC numbers whose data may hold a question ("?") instead of a value. */
-const COLOURS = [4, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
+/** OSC that set colours, or ask for them with "?" instead of a value, and what xterm.js does for them. */
+const COLOURS = {
+  4: "setOrReportIndexedColor",
+  10: "setOrReportFgColor",
+  11: "setOrReportBgColor",
+  12: "setOrReportCursorColor",
+} as const;
+
+interface Inside {
+  _core: { _inputHandler: Record<(typeof COLOURS)[keyof typeof COLOURS], (data: string) => boolean> };
+}
 
 const QUERIES = [
   // Device attributes: primary, secondary, tertiary.
@@ -31,9 +40,19 @@ const STRINGS = [
 ];
 
 /** Keeps the terminal from answering. */
-export function swallowQueries({ parser }: Terminal): void {
+export function swallowQueries(terminal: Terminal): void {
+  const { parser } = terminal;
   const swallow = (): boolean => true;
   for (const query of QUERIES) parser.registerCsiHandler(query, swallow);
   for (const query of STRINGS) parser.registerDcsHandler(query, swallow);
-  for (const osc of COLOURS) parser.registerOscHandler(osc, (data) => data.includes("?"));
+  const { _inputHandler: handler } = (terminal as unknown as Inside)._core;
+  for (const [osc, set] of Object.entries(COLOURS)) parser.registerOscHandler(Number(osc), (data) => handler[set](withoutQuestions(data)));
+}
+
+/** No colour in the place of each question: the others keep theirs. */
+function withoutQuestions(data: string): string {
+  return data
+    .split(";")
+    .map((part) => (part === "?" ? "" : part))
+    .join(";");
 }

@@ -144,7 +144,8 @@ export class Screen {
   /** An empty terminal, after all that was written. */
   reset(): void {
     this.#whole.clear();
-    this.#terminal.write(RESET, () => this.#lookback.end(false));
+    this.#terminal.write(RESET);
+    this.drawn(false);
   }
 
   /** An empty terminal of this size for a snapshot that is written next; what is in view stays until `drawn`. */
@@ -166,6 +167,14 @@ export class Screen {
       if (this.#sought === "") return;
       this.#search.clearDecorations();
       this.find(this.#sought, true, false);
+    });
+  }
+
+  /** The rest of a snapshot that has begun, if one has, will not come: what is there is shown. */
+  brokenOff(): void {
+    this.#then(() => {
+      this.#lookback.brokenOff();
+      this.#picture.release();
     });
   }
 

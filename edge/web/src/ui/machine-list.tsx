@@ -10,7 +10,7 @@ import { displaySafe, latencyText } from "../words";
 import { keyOf } from "../workspace/workspace";
 import { useApp, useNow, useStore } from "./hooks";
 import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
-import { exitTone, isOver, machineWord, sessionDetail } from "./session-words";
+import { exitTone, isOver, machineWord, restartText, sessionDetail } from "./session-words";
 
 export function MachineList(): ReactNode {
   const app = useApp();
@@ -110,6 +110,7 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
   const current = active === key;
   const name = displaySafe(session.name, SESSION_NAME_CHARS);
   const over = isOver(session);
+  const again = restartText(session);
   const state = SessionState[session.state].toLowerCase();
 
   const show = (): void => {
@@ -138,6 +139,11 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
           <span className="session-glyph" aria-hidden="true" />
           <span className="session-name">{name}</span>
           <span className="session-detail">{sessionDetail(session)}</span>
+          {again !== undefined && (
+            <span className="session-again" data-testid="session-again" title={again}>
+              {again}
+            </span>
+          )}
           {session.viewers > 1 && (
             <span className="session-viewers" title={`${session.viewers} viewers`}>
               {session.viewers}

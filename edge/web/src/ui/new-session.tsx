@@ -15,6 +15,12 @@ import { Modal } from "./modal";
 
 const LAST_KEY = "chatcode.last-folder";
 
+const RESTARTS = [
+  [RestartPolicy.UNSPECIFIED, "never"],
+  [RestartPolicy.ON_CRASH, "after a crash"],
+  [RestartPolicy.ON_BOOT, "after a crash and a restart of the machine"],
+] as const;
+
 export function NewSession({ gateway, close }: { gateway: string | undefined; close: () => void }): ReactNode {
   const app = useApp();
   const { machines } = useStore(app.fleet.state);
@@ -66,16 +72,13 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
         <h2>New session</h2>
         {usable.length === 0 && <p role="alert">No machine is linked now. A session can be started as soon as one is back.</p>}
         {usable.length > 1 && (
-          <label className="field">
-            <span>Machine</span>
-            <select value={where} data-testid="new-session-machine" onChange={(event) => setWhere(event.target.value)}>
-              {usable.map((machine) => (
-                <option key={machine.gateway.id} value={machine.gateway.id}>
-                  {displaySafe(machine.gateway.name, 64)}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Choice
+            label="Machine"
+            testId="new-session-machine"
+            value={where}
+            options={usable.map(({ gateway: { id, name } }) => [id, displaySafe(name, 64)])}
+            choose={setWhere}
+          />
         )}
         <label className="field">
           <span>Folder</span>
@@ -119,18 +122,7 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
             onChange={(event) => setName(event.target.value)}
           />
         </label>
-        <label className="field">
-          <span>Start it again</span>
-          <select
-            value={restart}
-            data-testid="new-session-restart"
-            onChange={(event) => setRestart(Number(event.target.value) as RestartPolicy)}
-          >
-            <option value={RestartPolicy.UNSPECIFIED}>never</option>
-            <option value={RestartPolicy.ON_CRASH}>after a crash</option>
-            <option value={RestartPolicy.ON_BOOT}>after a crash and a restart of the machine</option>
-          </select>
-        </label>
+        <Choice label="Start it again" testId="new-session-restart" value={restart} options={RESTARTS} choose={setRestart} />
         {restart !== RestartPolicy.UNSPECIFIED && (
           <label className="field">
             <span>Command then</span>
@@ -165,6 +157,37 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
         </div>
       </form>
     </Modal>
+  );
+}
+
+interface ChoiceProps<T> {
+  label: string;
+  testId: string;
+  value: T;
+  options: readonly (readonly [value: T, words: string])[];
+  choose: (value: T) => void;
+}
+
+/** One of a few. */
+function Choice<T extends string | number>({ label, testId, value, options, choose }: ChoiceProps<T>): ReactNode {
+  return (
+    <label className="field">
+      <span>{label}</span>
+      <select
+        value={value}
+        data-testid={testId}
+        onChange={(event) => {
+          const chosen = options[event.target.selectedIndex];
+          if (chosen !== undefined) choose(chosen[0]);
+        }}
+      >
+        {options.map(([each, words]) => (
+          <option key={each} value={each}>
+            {words}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }
 

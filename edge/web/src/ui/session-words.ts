@@ -1,7 +1,7 @@
 // What is said of a session and a machine.
 
 import { LinkState, type Gateway } from "../gen/chatcode/v1/fleet_pb";
-import { LostReason, SessionState, type Exit, type Session } from "../gen/chatcode/v1/sessions_pb";
+import { LostReason, RestartPolicy, SessionState, type Exit, type Session } from "../gen/chatcode/v1/sessions_pb";
 import { commandText, displaySafe, spanText } from "../words";
 
 const SIGNALS: Record<number, string> = { 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE", 15: "TERM" };
@@ -49,6 +49,13 @@ export function sessionDetail(session: Session): string {
       return session.restarts === 0 ? place : `${place}, restarted ${session.restarts === 1 ? "once" : `${session.restarts} times`}`;
     }
   }
+}
+
+/** When a session is started again, and what that runs; missing when it is not, or no more. */
+export function restartText({ restart, resumeCommand, restartsOver }: Session): string | undefined {
+  const after = { [RestartPolicy.ON_CRASH]: "a crash", [RestartPolicy.ON_BOOT]: "a crash or reboot", [RestartPolicy.UNSPECIFIED]: undefined }[restart];
+  if (after === undefined || restartsOver) return undefined;
+  return resumeCommand.length === 0 ? `again after ${after}` : `again after ${after}: ${commandText(resumeCommand)}`;
 }
 
 export function folderText(folder: string): string {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chatcode_proto::pb;
+use chatcode_proto::{limits, pb};
 use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -15,6 +15,19 @@ use crate::support::{EPOCH, Holder, Plan};
 fn saved(holder: &Holder) -> Option<pb::HolderScreen> {
     let bytes = fs::read(holder.state().join("screen.pb")).ok()?;
     Some(pb::HolderScreen::decode(&*bytes).expect("is a screen"))
+}
+
+/// The screen that is saved while the session goes on, once it shows `words`;
+/// sooner than one is saved for the second time.
+fn saved_with(holder: &Holder, words: &str) -> pb::HolderScreen {
+    let until = Instant::now() + limits::SCREEN_SAVE * 2 / 3;
+    loop {
+        assert!(Instant::now() < until, "{words:?} is not saved");
+        if let Some(screen) = saved(holder).filter(|screen| shows(screen, words)) {
+            return screen;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn shows(screen: &pb::HolderScreen, words: &str) -> bool {
@@ -36,21 +49,27 @@ fn the_screen_of_an_ended_shell_is_on_disk_with_its_history_and_private() {
 
 #[test]
 fn a_holder_that_is_told_to_end_saves_the_screen_before_the_shell_has_ended() {
-    let holder = Plan::script("trap '' HUP TERM; echo still here; while :; do sleep 1; done").start();
+    let holder =
+        Plan::script("trap '' HUP TERM; echo here; read go; echo still here; while :; do sleep 1; done")
+            .start();
+    saved_with(&holder, "here");
     let mut viewer = holder.writer();
+    viewer.type_in("\r");
     viewer.read_until("still here");
     let pid = Pid::from_raw(holder.child.id().try_into().expect("fits")).expect("is one");
     kill_process(pid, Signal::TERM).expect("lives");
-    let until = Instant::now() + Duration::from_secs(20);
-    let screen = loop {
-        assert!(Instant::now() < until, "nothing is saved");
-        if let Some(screen) = saved(&holder) {
-            break screen;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    assert!(shows(&screen, "still here"));
+    saved_with(&holder, "still here");
     assert_eq!(holder.record().session.expect("is kept").state(), pb::SessionState::Running);
+}
+
+#[test]
+fn a_session_that_is_killed_soon_after_its_first_output_leaves_a_screen() {
+    let mut holder = Plan::script("seq 1000 1100; echo early words; exec cat").start();
+    let screen = saved_with(&holder, "early words");
+    holder.child.kill().expect("lives");
+    holder.child.wait().expect("is gone");
+    assert!(shows(&screen, "1000"), "with what has scrolled away");
+    assert_eq!(saved(&holder), Some(screen));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use std::io::Write as _;
 
+use chatcode_proto::roomy::roomy;
+
 use super::look::{Shown, put_change};
 use crate::{
     cell::{Cell, Look},
@@ -33,7 +35,7 @@ pub(super) struct Drawing {
 impl Drawing {
     pub(super) fn new(cols: usize) -> Self {
         let shown = Some(Shown::default());
-        Self { out: Vec::new(), cols, shown, has_begun: false, x: 0, has_wrapped: false, is_last: false }
+        Self { out: roomy(), cols, shown, has_begun: false, x: 0, has_wrapped: false, is_last: false }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {

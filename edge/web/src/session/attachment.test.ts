@@ -1,0 +1,132 @@
+import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+
+import { Code } from "../gen/chatcode/v1/code_pb";
+import { Role } from "../gen/chatcode/v1/grant_pb";
+import { ServerFrameSchema } from "../gen/chatcode/v1/terminal_pb";
+import type { LineEvents } from "../link/line";
+import { Refusal } from "../link/refusal";
+import type { Rpc } from "../link/rpc";
+import { Attachment } from "./attachment";
+
+/** What the mocked modules gave last. */
+const made = vi.hoisted(() => ({ line: undefined as unknown, terminal: undefined as unknown }));
+
+vi.mock("../link/line", async () => {
+  const { Store } = await import("../store");
+  class Line {
+    readonly state = new Store({ phase: "open", since: 0 });
+    constructor(_rpc: unknown, _url: string, _call: unknown, events: unknown) {
+      made.line = events;
+    }
+    start = vi.fn();
+    stop = vi.fn();
+    send = vi.fn();
+    stands = vi.fn();
+    tryNow = vi.fn();
+    fail = (refusal: Refusal): void => (made.line as LineEvents).closed(refusal);
+  }
+  return { Line, wakeOnReturn: () => () => undefined };
+});
+
+/** The page's terminal without a page: it counts what is drawn. */
+vi.mock("@xterm/xterm", async () => {
+  const { default: headless } = await import("@xterm/headless");
+  class Renderer {
+    drawn = 0;
+    renderRows(): void {
+      this.drawn += 1;
+    }
+    clear(): void {
+      this.drawn += 1;
+    }
+  }
+  class Terminal extends headless.Terminal {
+    readonly renderer = new Renderer();
+    constructor(...options: ConstructorParameters<typeof headless.Terminal>) {
+      super(...options);
+      Object.assign((this as unknown as { _core: object })._core, { _renderService: { _renderer: { value: this.renderer } } });
+      made.terminal = this;
+    }
+    registerLinkProvider(): void {}
+    refresh(): void {}
+  }
+  return { Terminal };
+});
+
+type Kind = MessageInitShape<typeof ServerFrameSchema>["kind"];
+interface Drawn {
+  renderer: { renderRows: () => void; drawn: number };
+  write: (text: string, done: () => void) => void;
+}
+
+beforeEach(() => {
+  vi.stubGlobal("matchMedia", () => ({ matches: true }));
+  vi.stubGlobal("navigator", { userAgent: "test" });
+  vi.stubGlobal("window", new EventTarget());
+  vi.stubGlobal("sessionStorage", { getItem: () => null, setItem: () => undefined, removeItem: () => undefined });
+  const look = { scheme: "dark", fontSize: 14, screenReader: false } as const;
+  new Attachment({} as Rpc, "", "gateway", "session", new Uint8Array(16), look, () => "never");
+});
+
+const line = (): LineEvents => made.line as LineEvents;
+
+function frame(kind: Kind): void {
+  line().message(toBinary(ServerFrameSchema, create(ServerFrameSchema, { kind } as MessageInitShape<typeof ServerFrameSchema>)));
+}
+
+function attached(epoch: bigint): void {
+  line().opened();
+  frame({ case: "attached", value: { version: 1, epoch, role: Role.WRITER, viewer: 1 } });
+}
+
+function part(part: number, parts: number): void {
+  frame({ case: "snapshot", value: { part, parts, data: new TextEncoder().encode("half"), winsize: { rows: 5, cols: 20 } } });
+}
+
+/** Whether what is drawn reaches the picture, after all that was written. */
+async function isLive(): Promise<boolean> {
+  const { renderer, write } = made.terminal as Drawn;
+  await new Promise<void>((done) => write.call(made.terminal, "", done));
+  const before = renderer.drawn;
+  renderer.renderRows();
+  return renderer.drawn > before;
+}
+
+describe("a picture that is held while a snapshot comes", () => {
+  beforeEach(async () => {
+    attached(5n);
+    expect(await isLive()).toBe(true);
+    part(0, 2);
+    expect(await isLive()).toBe(false);
+  });
+
+  it("is let go with the last part", async () => {
+    part(1, 2);
+    expect(await isLive()).toBe(true);
+  });
+
+  it("stays when the line broke, until the next snapshot is there", async () => {
+    line().closed(new Refusal(Code.UNSPECIFIED, "broken"));
+    expect(await isLive()).toBe(false);
+    attached(5n);
+    part(0, 1);
+    expect(await isLive()).toBe(true);
+  });
+
+  it.each([Code.SESSION_ENDED, Code.UNKNOWN_SESSION, Code.FORBIDDEN, Code.FENCED, Code.DONE])("is let go by an end for good: %i", async (code) => {
+    line().closed(new Refusal(code, "over"));
+    expect(await isLive()).toBe(true);
+  });
+
+  it("is let go when the session's word says so", async () => {
+    frame({ case: "closing", value: { code: Code.SESSION_ENDED, message: "over" } });
+    expect(await isLive()).toBe(true);
+  });
+
+  it("is let go when another life has nothing to draw", async () => {
+    line().closed(new Refusal(Code.UNSPECIFIED, "broken"));
+    attached(6n);
+    expect(await isLive()).toBe(true);
+  });
+});
