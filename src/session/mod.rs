@@ -112,6 +112,8 @@ pub struct Session<S> {
     /// The size that the writer wants, until the PTY has it.
     resize: Seldom<pb::Winsize>,
     exit: Option<pb::Exit>,
+    /// See [`Self::handle_heard`].
+    heard_until: Time,
     changed: bool,
     closes: VecDeque<(ConnId, Refusal)>,
 }
@@ -136,6 +138,7 @@ impl<S: Screen> Session<S> {
             resized_at: None,
             resize: Seldom::new(limits::RESIZE_INTERVAL),
             exit: None,
+            heard_until: Time::MAX,
             changed: false,
             closes: VecDeque::new(),
         }
@@ -289,7 +292,14 @@ impl<S: Screen> Session<S> {
             return true;
         };
         let backlog = attachment.backlog(&self.log);
-        attachment.pace.may_read(now, backlog, self.log.capacity())
+        attachment.pace.may_read(now, now.min(self.heard_until), backlog, self.log.capacity())
+    }
+
+    /// All frames that had come by then were handed in. A shell that was not
+    /// scheduled for a while says so, or its viewers are taken for slow; one
+    /// that never calls this is never late.
+    pub const fn handle_heard(&mut self, until: Time) {
+        self.heard_until = until;
     }
 
     /// What the shell has to do; call until `None`.

@@ -60,8 +60,9 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Whether the PTY may be read now.
-    pub(super) fn may_read(&mut self, now: Time, backlog: u64, log_bytes: usize) -> bool {
+    /// Whether the PTY may be read now; all that the viewer had said by
+    /// `heard_until` was heard.
+    pub(super) fn may_read(&mut self, now: Time, heard_until: Time, backlog: u64, log_bytes: usize) -> bool {
         let most = (self.rate * limits::PACE_BACKLOG.as_secs_f64()) as u64;
         // A small log is half full before a frame is.
         let half = (log_bytes as u64 / 2).max(1);
@@ -70,7 +71,9 @@ impl Pace {
             _ if self.fell_out => State::Behind,
             _ if backlog <= most / 2 => State::Free,
             State::Free if backlog >= most => State::Held { since: now },
-            State::Held { since } if now >= self.let_go(since) || self.is_slow(backlog) => State::Behind,
+            State::Held { since } if heard_until >= self.let_go(since) || self.is_slow(backlog) => {
+                State::Behind
+            }
             state => state,
         };
         !matches!(self.state, State::Held { .. })
@@ -139,10 +142,22 @@ mod tests {
         Duration::from_millis(ms)
     }
 
+    fn may_read(pace: &mut Pace, now: Time, backlog: u64, log_bytes: usize) -> bool {
+        pace.may_read(now, now, backlog, log_bytes)
+    }
+
+    #[test]
+    fn a_holder_that_was_late_itself_does_not_blame_its_viewer() {
+        let mut pace = Pace::default();
+        assert!(!pace.may_read(at(0), at(0), HOLD_MIN, LOG));
+        assert!(!pace.may_read(at(500), at(1), HOLD_MIN, LOG), "what came meanwhile is not read yet");
+        assert!(pace.may_read(at(500), at(500), HOLD_MIN, LOG));
+    }
+
     #[test]
     fn a_small_backlog_never_holds() {
         let mut pace = Pace::default();
-        assert!(pace.may_read(at(0), HOLD_MIN - 1, LOG));
+        assert!(may_read(&mut pace, at(0), HOLD_MIN - 1, LOG));
         assert_eq!(pace.next_timeout(), None);
     }
 
@@ -150,44 +165,44 @@ mod tests {
     fn a_viewer_that_clears_its_backlog_in_time_is_waited_for_again_and_again() {
         let mut pace = Pace::default();
         for turn in 0..100 {
-            assert!(!pace.may_read(at(turn * 60), HOLD_MIN, LOG));
-            assert!(!pace.may_read(at(turn * 60 + 20), HOLD_MIN / 2 + 1, LOG));
-            assert!(pace.may_read(at(turn * 60 + 40), HOLD_MIN / 2, LOG));
+            assert!(!may_read(&mut pace, at(turn * 60), HOLD_MIN, LOG));
+            assert!(!may_read(&mut pace, at(turn * 60 + 20), HOLD_MIN / 2 + 1, LOG));
+            assert!(may_read(&mut pace, at(turn * 60 + 40), HOLD_MIN / 2, LOG));
         }
     }
 
     #[test]
     fn a_viewer_that_stalls_lets_the_pty_go_in_time_and_is_not_waited_for_until_it_caught_up() {
         let mut pace = Pace::default();
-        assert!(!pace.may_read(at(0), HOLD_MIN, LOG));
+        assert!(!may_read(&mut pace, at(0), HOLD_MIN, LOG));
         assert_eq!(pace.next_timeout(), Some(at(50)));
-        assert!(!pace.may_read(at(49), HOLD_MIN, LOG));
-        assert!(pace.may_read(at(50), HOLD_MIN, LOG));
-        assert!(pace.may_read(at(60), HOLD_MIN * 4, LOG), "behind");
-        assert!(pace.may_read(at(70), 0, LOG), "caught up");
-        assert!(!pace.may_read(at(80), HOLD_MIN, LOG), "waited for again");
+        assert!(!may_read(&mut pace, at(49), HOLD_MIN, LOG));
+        assert!(may_read(&mut pace, at(50), HOLD_MIN, LOG));
+        assert!(may_read(&mut pace, at(60), HOLD_MIN * 4, LOG), "behind");
+        assert!(may_read(&mut pace, at(70), 0, LOG), "caught up");
+        assert!(!may_read(&mut pace, at(80), HOLD_MIN, LOG), "waited for again");
     }
 
     #[test]
     fn a_viewer_that_was_moved_to_the_present_has_not_caught_up_before_it_renders() {
         let mut pace = Pace::default();
-        assert!(!pace.may_read(at(0), HOLD_MIN, LOG));
-        assert!(pace.may_read(at(50), HOLD_MIN, LOG));
+        assert!(!may_read(&mut pace, at(0), HOLD_MIN, LOG));
+        assert!(may_read(&mut pace, at(50), HOLD_MIN, LOG));
         pace.handle_fell_out();
-        assert!(pace.may_read(at(60), 0, LOG));
-        assert!(pace.may_read(at(61), HOLD_MIN, LOG), "else it would hold once for every move");
+        assert!(may_read(&mut pace, at(60), 0, LOG));
+        assert!(may_read(&mut pace, at(61), HOLD_MIN, LOG), "else it would hold once for every move");
         pace.handle_rendered(at(62), 1, true);
-        assert!(pace.may_read(at(63), 0, LOG));
-        assert!(!pace.may_read(at(64), HOLD_MIN, LOG));
+        assert!(may_read(&mut pace, at(63), 0, LOG));
+        assert!(!may_read(&mut pace, at(64), HOLD_MIN, LOG));
     }
 
     #[test]
     fn a_viewer_that_is_slow_but_steady_is_not_waited_for() {
         let mut pace = Pace::default();
-        assert!(!pace.may_read(at(0), HOLD_MIN, LOG));
+        assert!(!may_read(&mut pace, at(0), HOLD_MIN, LOG));
         let let_go = (1..20).find(|turn| {
             pace.handle_rendered(at(turn * 10), 100, true);
-            pace.may_read(at(turn * 10), HOLD_MIN, LOG)
+            may_read(&mut pace, at(turn * 10), HOLD_MIN, LOG)
         });
         assert!(let_go.is_some_and(|turn| turn <= 5), "{let_go:?}");
     }
@@ -198,7 +213,7 @@ mod tests {
         pace.handle_rendered(at(0), 400_000, true);
         for turn in 1..10 {
             pace.handle_rendered(at(turn * 40), 400_000, true);
-            assert!(!pace.may_read(at(turn * 40), LOG as u64 / 2, LOG), "{turn}");
+            assert!(!may_read(&mut pace, at(turn * 40), LOG as u64 / 2, LOG), "{turn}");
         }
     }
 
@@ -208,7 +223,7 @@ mod tests {
         for turn in 0..100 {
             pace.handle_rendered(at(turn * 10), 1_000_000, true);
         }
-        assert!(pace.may_read(at(2000), LOG as u64 / 2 - 1, LOG));
-        assert!(!pace.may_read(at(2000), LOG as u64 / 2, LOG));
+        assert!(may_read(&mut pace, at(2000), LOG as u64 / 2 - 1, LOG));
+        assert!(!may_read(&mut pace, at(2000), LOG as u64 / 2, LOG));
     }
 }

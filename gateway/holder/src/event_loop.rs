@@ -47,7 +47,8 @@ impl Holder {
                 continue;
             }
             self.paced = !self.session.wants_output(self.clock.now());
-            self.wait(true, self.next_timeout(), &mut woken)?;
+            let heard_until = self.wait(true, self.next_timeout(), &mut woken)?;
+            self.session.handle_heard(heard_until);
         }
         self.say_good_bye()
     }
@@ -222,8 +223,9 @@ impl Holder {
     }
 
     /// Waits until something happens or the time has come, and puts it into
-    /// `woken`; `all`: not only until connections can be sent to.
-    fn wait(&self, all: bool, until: Option<Time>, woken: &mut Woken) -> io::Result<()> {
+    /// `woken`; `all`: not only until connections can be sent to. Gives a time
+    /// until which it has missed nothing.
+    fn wait(&self, all: bool, until: Option<Time>, woken: &mut Woken) -> io::Result<Time> {
         let now = self.clock.now();
         woken.clear();
         let mut files = Vec::with_capacity(3 + self.connections.len());
@@ -249,15 +251,16 @@ impl Holder {
         }
         let timeout = until.map(|due| due.saturating_sub(now));
         let timeout = timeout.and_then(|wait| Timespec::try_from(wait).ok());
-        match poll(&mut files, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
+        let is_in_vain = match poll(&mut files, timeout.as_ref()) {
+            Ok(ready) => ready == 0,
+            Err(Errno::INTR) => false,
             Err(error) => return Err(error.into()),
-        }
+        };
         for ((_, flags), file) in woken.iter_mut().zip(&files) {
             *flags = file.revents();
         }
         woken.retain(|(_, flags)| !flags.is_empty());
-        Ok(())
+        Ok(until.filter(|due| is_in_vain && *due > now).unwrap_or(now))
     }
 
     /// What the terminal is watched for. Nothing when nothing is wanted: its
