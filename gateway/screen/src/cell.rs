@@ -9,6 +9,8 @@ pub(crate) mod color {
     pub(crate) const ANSI: u32 = 0x0100_0000;
     pub(crate) const PALETTE: u32 = 0x0200_0000;
     pub(crate) const RGB: u32 = 0x0300_0000;
+    /// What SGR 59 leaves as the colour of the underline, as xterm.js has it.
+    pub(crate) const UNDERLINE_DEFAULT: u32 = MASK;
 }
 
 /// Flags beside the foreground colour.

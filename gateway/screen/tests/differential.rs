@@ -45,7 +45,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Plays generated streams, each with seeds of its own.
-fn generated(salt: u64, most_permille: usize, of_seed: impl Fn(&mut Random, &mut Campaign, &str)) {
+fn generated(salt: u64, of_seed: impl Fn(&mut Random, &mut Campaign, &str)) {
     let mut campaign = Campaign::start();
     let seeds = match number("CHATCODE_DIFFERENTIAL_SEED") {
         Some(seed) => seed..seed + 1,
@@ -55,7 +55,7 @@ fn generated(salt: u64, most_permille: usize, of_seed: impl Fn(&mut Random, &mut
         let mut random = Random::new(seed.wrapping_mul(0x1_0001).wrapping_add(salt << 48));
         of_seed(&mut random, &mut campaign, &format!("CHATCODE_DIFFERENTIAL_SEED={seed}"));
     }
-    campaign.finish(most_permille);
+    campaign.finish();
 }
 
 fn small_case(random: &mut Random, pieces: usize, resizes: usize) -> Case {
@@ -68,7 +68,7 @@ fn small_case(random: &mut Random, pieces: usize, resizes: usize) -> Case {
 
 #[test]
 fn a_short_stream_can_be_cut_at_every_byte() {
-    generated(1, 0, |random, campaign, name| {
+    generated(1, |random, campaign, name| {
         let pieces = random.within(1, 6);
         let case = small_case(random, pieces, 0);
         for cut in 0..=case.items.len() {
@@ -79,7 +79,7 @@ fn a_short_stream_can_be_cut_at_every_byte() {
 
 #[test]
 fn a_long_stream_can_be_cut_anywhere() {
-    generated(2, 5, |random, campaign, name| {
+    generated(2, |random, campaign, name| {
         let pieces = random.within(10, 120);
         let mut case = small_case(random, pieces, 0);
         if random.percent(15) {
@@ -91,7 +91,7 @@ fn a_long_stream_can_be_cut_anywhere() {
 
 #[test]
 fn a_stream_with_sizes_in_between_can_be_cut_anywhere() {
-    generated(3, 12, |random, campaign, name| {
+    generated(3, |random, campaign, name| {
         let (pieces, resizes) = (random.within(5, 60), random.within(3, 20));
         let mut case = small_case(random, pieces, resizes);
         // A page with less forgets parts of lines that the model has whole.
@@ -127,7 +127,7 @@ fn recorded(name: &str) {
         case.cut = random.within(0, case.items.len());
         campaign.run(&format!("{name}, round {round} with sizes"), &case);
     }
-    campaign.finish(0);
+    campaign.finish();
 }
 
 #[test]
