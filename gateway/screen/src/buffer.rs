@@ -90,10 +90,12 @@ impl Buffer {
         self.tabs.range(..x).next_back().copied().unwrap_or(0).min(cols - 1)
     }
 
-    /// Sets the stops of columns that are new, as far as there are none.
+    /// Sets the stops of columns that are new, and forgets those of columns
+    /// that are gone.
     pub(crate) fn extend_tabs(&mut self, cols: usize) {
         let from = if self.tabs.contains(&cols) { cols } else { self.previous_tab(cols, cols) };
         self.tabs.extend((from..cols).step_by(TAB));
+        self.tabs.retain(|tab| *tab < cols);
     }
 
     /// Takes the row at `from` out and puts a blank one in at `to`.

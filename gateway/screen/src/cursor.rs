@@ -1,6 +1,11 @@
 //! Moving the cursor.
 
-use crate::{buffer::Saved, pool::Extra, terminal::Terminal};
+use crate::{
+    buffer::Saved,
+    cell::{Look, back},
+    pool::Extra,
+    terminal::Terminal,
+};
 
 impl Terminal {
     /// Brings the cursor into the screen, and in origin mode into the region;
@@ -165,8 +170,11 @@ impl Terminal {
     }
 
     pub(crate) fn set_tab(&mut self) {
+        let cols = self.cols;
         let buffer = self.buffer();
-        buffer.tabs.insert(buffer.x);
+        if buffer.x < cols {
+            buffer.tabs.insert(buffer.x);
+        }
     }
 
     pub(crate) fn clear_tab(&mut self, which: i32) {
@@ -180,7 +188,8 @@ impl Terminal {
 
     /// DECSC.
     pub(crate) fn save_cursor(&mut self) {
-        let (look, charset, cols) = (self.pen, self.charsets.current, self.cols);
+        let look = Look { bg: self.pen.bg & !back::HAS_EXTRA, extra: 0, ..self.pen };
+        let (charset, cols) = (self.charsets.current, self.cols);
         let extra = Extra { link: 0, ..self.pen_extra };
         let buffer = self.buffer();
         buffer.saved = Saved { x: buffer.x.min(cols - 1), y: buffer.y, look, extra, charset };

@@ -72,8 +72,7 @@ impl Terminal {
         self.palette.get(&index).copied().unwrap_or(own)
     }
 
-    /// What a snapshot says by no other sequence; `edge/web/src/terminal/restore.mjs`
-    /// is its description, and does the same in the page.
+    /// What a snapshot says by no other sequence; see `docs/terminal.md`.
     fn own_command(&mut self, text: &str) {
         let (cols, rows, look) = (self.cols, self.rows, self.look());
         let buffer = self.buffer();

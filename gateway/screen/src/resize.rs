@@ -27,7 +27,6 @@ impl Terminal {
             return;
         }
         for buffer in [&mut self.normal, &mut self.alternate] {
-            buffer.tabs.retain(|tab| *tab < self.cols);
             buffer.extend_tabs(cols);
         }
         self.resize_normal(cols, rows);

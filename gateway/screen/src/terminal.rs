@@ -266,7 +266,7 @@ impl Terminal {
 
     /// Goes on in the next row.
     fn wrap(&mut self, look: Look) {
-        let (cols, rows) = (self.cols, self.rows);
+        let rows = self.rows;
         let keeps_none = self.shows_alternate || self.history.keeps_none();
         let buffer = self.buffer();
         let from = buffer.x;

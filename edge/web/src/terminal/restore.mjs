@@ -1,12 +1,5 @@
-// The one sequence of our own. A snapshot consists of what every terminal knows;
-// but some states no standard sequence can say, and for those it has this one,
-// which all other terminals pass over. Nothing in it can do more harm than CUP
-// and ECH: what is beyond the screen has no effect.
-//
-// OSC 7717 ; w ST      the cursor's row goes on from the one above
-// OSC 7717 ; e ST      the cell at the cursor becomes empty, with all of the pen's look
-// OSC 7717 ; c ; x ; y ST  the cursor goes to a column and a row of the screen, both from 0, also out of the
-//                      scrolling region, and to one or two columns behind the last
+// The one sequence of our own, which docs/terminal.md describes: a snapshot says
+// with it what no standard sequence can. The model has it in gateway/screen.
 
 const NUMBER = 7717;
 

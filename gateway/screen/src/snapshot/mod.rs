@@ -70,7 +70,7 @@ impl Terminal {
     fn restore_buffer(&self, buffer: &Buffer, drawing: &mut Drawing) {
         if buffer.tabs != default_tabs(self.cols) {
             drawing.put(b"\x1b[3g");
-            for &tab in buffer.tabs.iter().filter(|tab| **tab < self.cols) {
+            for &tab in &buffer.tabs {
                 drawing.go_to(tab, 0);
                 drawing.put(b"\x1bH");
             }
