@@ -73,6 +73,14 @@ impl Cell {
     /// Empty, one column wide, with no look.
     pub(crate) const BLANK: Self = Self::null(Look { fg: 0, bg: 0, extra: 0 });
 
+    /// Whether all are [`Self::BLANK`], without a branch for each.
+    pub(crate) fn are_blank(cells: &[Self]) -> bool {
+        let differs = |cell: &Self| {
+            (cell.content ^ Self::BLANK.content) | cell.look.fg | cell.look.bg | cell.look.extra
+        };
+        cells.iter().fold(0, |all, cell| all | differs(cell)) == 0
+    }
+
     /// Empty, one column wide.
     pub(crate) const fn null(look: Look) -> Self {
         Self { content: 1 << WIDTH, look }
@@ -112,10 +120,9 @@ impl Cell {
         if self.content & COMBINED == 0 { self.content & CODE } else { 0 }
     }
 
-    /// Its only character, if that is printable ASCII.
-    pub(crate) fn ascii(self) -> Option<u8> {
-        let code = self.content & !(1 << WIDTH);
-        u8::try_from(code).ok().filter(|byte| matches!(byte, 0x20..=0x7E))
+    /// Whether it is one printable character of ASCII.
+    pub(crate) const fn is_ascii(self) -> bool {
+        matches!(self.content & !(1 << WIDTH), 0x20..=0x7E)
     }
 
     /// The second half of a wide character.

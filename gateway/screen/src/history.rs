@@ -170,7 +170,7 @@ impl Open {
         let mut cells = &row.cells[..];
         while let Some(&cell) = cells.first() {
             if cell == Cell::BLANK {
-                let run = cells.iter().take_while(|cell| **cell == Cell::BLANK).count();
+                let run = blanks(cells);
                 self.blank(run);
                 cells = &cells[run..];
                 continue;
@@ -179,10 +179,9 @@ impl Open {
             if cell.look != self.look && !cell.is_half() {
                 self.put_look(cell.look, pool);
             }
-            let before = self.bytes.len();
-            let plain = cells.iter().map_while(|cell| cell.ascii().filter(|_| cell.look == self.look));
-            self.bytes.extend(plain);
-            let run = self.bytes.len() - before;
+            let look = self.look;
+            let run = cells.iter().take_while(|cell| cell.is_ascii() && cell.look == look).count();
+            self.bytes.extend(cells[..run].iter().map(|cell| cell.code() as u8));
             self.cells += run as u32;
             if run == 0 {
                 self.put(cell, pool);
@@ -402,6 +401,13 @@ impl<'a> Iterator for Items<'a> {
             _ => self.character().map(|c| Item::Alone { c, width: 1 }),
         }
     }
+}
+
+/// How many blank cells there are first; most rows end with many.
+fn blanks(cells: &[Cell]) -> usize {
+    const AT_ONCE: usize = 8;
+    let many = AT_ONCE * cells.chunks_exact(AT_ONCE).take_while(|some| Cell::are_blank(some)).count();
+    many + cells[many..].iter().take_while(|cell| **cell == Cell::BLANK).count()
 }
 
 fn put_number(bytes: &mut Vec<u8>, mut number: u32) {

@@ -79,7 +79,7 @@ impl Terminal {
         let x = buffer.x;
         match text {
             "w" => buffer.row().wrapped = true,
-            "e" => buffer.row().set(x, Cell::null(look)),
+            "e" if x < cols => buffer.row().erase(x, x + 1, Cell::null(look)),
             _ => {
                 let place = text.strip_prefix("c;").and_then(|place| place.split_once(';'));
                 let (x, y) = place.map_or((None, None), |(x, y)| (decimal(x), decimal(y)));

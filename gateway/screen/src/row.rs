@@ -16,8 +16,8 @@ impl Row {
 
     /// As if new.
     pub(crate) fn reset(&mut self, cols: usize, fill: Cell) {
-        self.cells.clear();
         self.cells.resize(cols, fill);
+        self.cells.fill(fill);
         self.wrapped = false;
     }
 

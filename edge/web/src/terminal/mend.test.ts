@@ -84,8 +84,9 @@ describe("the sequence of our own", () => {
     expect(await shown(["0123456789\r\n\x1b]7717;w\x1b\\ab\r\n", [20, 3]])).toEqual(["0123456789ab", "", ""]);
   });
 
-  it("empties a cell", async () => {
+  it("empties a cell, and all of a wide character", async () => {
     expect(await shown(["abc\x1b[2G\x1b]7717;e\x1b\\"])).toEqual(["a c", "", ""]);
+    expect(await shown(["日c\x1b[2G\x1b]7717;e\x1b\\"])).toEqual(["  c", "", ""]);
   });
 });
 

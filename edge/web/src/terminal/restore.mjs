@@ -13,7 +13,7 @@ export function restore(terminal) {
     if (text === "w") {
       row.isWrapped = true;
     } else if (text === "e" && buffer.x < cols) {
-      row.setCellFromCodepoint(buffer.x, 0, 1, handler._curAttrData);
+      row.replaceCells(buffer.x, buffer.x + 1, buffer.getNullCell(handler._curAttrData));
       handler._dirtyRowTracker.markDirty(buffer.y);
     } else if (place !== null && Number(place[1]) <= cols + 1 && Number(place[2]) < rows) {
       [buffer.x, buffer.y] = [Number(place[1]), Number(place[2])];
