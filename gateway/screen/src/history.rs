@@ -129,14 +129,22 @@ impl History {
 
     /// The screen has another width. A line without an empty cell is the same
     /// at every width; the others are cut as those on the screen, where empty
-    /// cells may come or go.
+    /// cells may come or go. Only so many rows as a page keeps are looked at.
     pub(crate) fn recut(&mut self, old: usize, new: usize) {
-        let least = old.min(new);
-        for line in self.lines.iter_mut().filter(|line| line.cells as usize > least && line.has_marks()) {
+        let mut rows = 0;
+        for line in self.lines.iter_mut().rev() {
+            if rows >= self.most {
+                break;
+            }
+            let cells = line.cells as usize;
+            rows += cells.div_ceil(old).max(1);
+            if cells <= old.min(new) || !line.has_marks() {
+                continue;
+            }
             let mut pool = Pool::new();
-            let rows = recut(line.rows(old, &mut pool), old, new);
+            let cut = recut(line.rows(old, &mut pool), old, new);
             let mut open = Open { cols: new, ..Open::default() };
-            rows.iter().for_each(|row| open.push(row, &pool));
+            cut.iter().for_each(|row| open.push(row, &pool));
             open.trim();
             self.bytes -= line.bytes.len();
             *line = Line { bytes: open.bytes.into(), cells: open.cells };

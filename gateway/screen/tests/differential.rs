@@ -27,7 +27,7 @@ use campaign::Campaign;
 use case::{Case, Item, Outcome};
 use oracle::Oracle;
 use random::Random;
-use words::CHANGES;
+use words::{CHANGES, ONCE_WRONG};
 
 /// Generated streams of one test.
 const SEEDS: u64 = 1500;
@@ -94,10 +94,33 @@ fn a_stream_with_sizes_in_between_can_be_cut_anywhere() {
     generated(3, |random, campaign, name| {
         let (pieces, resizes) = (random.within(5, 60), random.within(3, 20));
         let mut case = small_case(random, pieces, resizes);
-        // A page with less forgets parts of lines that the model has whole.
-        case.history = 200;
+        // A page with a few forgets parts of lines that the model has whole.
+        case.history = random.pick(&[0, 200, 200]);
         cut_somewhere(random, campaign, name, &case, CUTS);
     });
+}
+
+#[test]
+fn what_once_came_back_wrong_can_be_cut_at_every_byte() {
+    let mut campaign = Campaign::start();
+    for (sizes, texts) in ONCE_WRONG {
+        let mut items = Vec::new();
+        for (place, text) in texts.iter().enumerate() {
+            if place > 0 {
+                let (cols, rows) = sizes[place];
+                items.push(Item::Resize { cols, rows });
+            }
+            items.extend(text.bytes().map(Item::Byte));
+        }
+        let (cols, rows) = sizes[0];
+        for history in [0, 200] {
+            for cut in 0..=items.len() {
+                let case = Case { cols, rows, history, chunk: usize::MAX, cut, items: items.clone() };
+                campaign.run(texts[0], &case);
+            }
+        }
+    }
+    campaign.finish();
 }
 
 fn cut_somewhere(random: &mut Random, campaign: &mut Campaign, name: &str, case: &Case, cuts: usize) {

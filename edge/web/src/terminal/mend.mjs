@@ -162,11 +162,15 @@ function mendedResize(original, parser) {
       for (const x of Object.keys(tabs)) if (Number(x) >= old) delete tabs[x];
     }
     for (const buffer of both) buffer.savedY += buffer.ybase;
+    makeRoom(this.normal, cols, rows);
     original.call(this, cols, rows);
     this.alt.lines.maxLength = rows;
     for (const buffer of both) {
       buffer.savedX = Math.min(buffer.savedX, cols - 1);
       buffer.savedY = Math.min(Math.max(buffer.savedY - buffer.ybase, 0), rows - 1);
+    }
+    giveRoomBack(this.normal, rows);
+    for (const buffer of both) {
       const blank = buffer.getNullCell();
       for (let y = 0; y < buffer.lines.length; y += 1) {
         const row = buffer.lines.get(y);
@@ -177,6 +181,24 @@ function mendedResize(original, parser) {
     // Another place is left of the cursor now: nothing may join what is there.
     parser.precedingJoinState = 0;
   };
+}
+
+/** A full history lets the screen and what was saved slip as lines are cut anew: so it is not full meanwhile. */
+function makeRoom(buffer, cols, rows) {
+  const most = buffer.lines.length * Math.ceil(buffer._cols / cols + 1) + rows;
+  buffer._getCorrectBufferLength = () => most;
+}
+
+function giveRoomBack(buffer, rows) {
+  delete buffer._getCorrectBufferLength;
+  const most = buffer._getCorrectBufferLength(rows);
+  const excess = buffer.lines.length - most;
+  if (excess > 0) {
+    buffer.lines.trimStart(excess);
+    buffer.ybase -= excess;
+    buffer.ydisp = Math.max(buffer.ydisp - excess, 0);
+  }
+  buffer.lines.maxLength = most;
 }
 
 /** As lines are cut anew, those that went at the bottom are found in their old places, and cut again. */
