@@ -38,6 +38,8 @@ impl Terminal {
 
     fn resize_normal(&mut self, cols: usize, rows: usize) {
         let mut lines = self.pull(cols, rows);
+        // What the first row of all goes on from is gone.
+        lines.rows.iter_mut().take(1).for_each(|row| row.wrapped = false);
         let (old_cols, old_rows) = (self.cols, self.rows);
         if old_cols < cols {
             lines.rows.iter_mut().for_each(|row| row.resize(cols));

@@ -162,6 +162,8 @@ function mendedResize(original, parser) {
       for (const x of Object.keys(tabs)) if (Number(x) >= old) delete tabs[x];
     }
     for (const buffer of both) buffer.savedY += buffer.ybase;
+    // It goes on from none, but would be taken for the end of a line.
+    this.normal.lines.get(0).isWrapped = false;
     makeRoom(this.normal, cols, rows);
     original.call(this, cols, rows);
     this.alt.lines.maxLength = rows;

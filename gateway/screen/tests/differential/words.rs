@@ -218,6 +218,8 @@ pub(crate) const ONCE_WRONG: &[Printed] = &[
     ),
     (&[(3, 4), (11, 8), (2, 8)], &["\x1b[12f\u{65e5}\u{672c}\u{8a9e}\x1b[L", "\x1b[9I1\x1b[3F", "1qh"]),
     (&[(6, 6), (2, 5)], &["\x1b#8", "\x1b[?1049h"]),
+    (&[(5, 2), (8, 4), (5, 7)], &["\x1b]7717;w\x1b\\\n\n", "", "\x1b8x"]),
+    (&[(3, 6), (5, 2), (12, 6)], &["fegE\x1b[12H_lga\x1b[3J", "", "\x1b[T"]),
     // The alternate screen, smaller and larger again.
     (&[(8, 4), (8, 2), (8, 4)], &["a", "\x1b[?1049h1\r\n2\r\n3", "x"]),
     (&[(8, 3), (4, 3), (8, 3)], &["\x1b[?1049h\x1b[Habcdefgh\x1bH\x1b7", "", "\tx\x1b8y"]),

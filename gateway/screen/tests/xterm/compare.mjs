@@ -10,9 +10,6 @@ const HAS_EXTRA = 1 << 28;
 const COLOR_MODE = 0x3000000;
 const COLOR_MODE_RGB = 0x3000000;
 const FLAGS = 0xfc000000;
-// Flags as `paintOf` tells them, beside the foreground and beside the background.
-const [INVERSE, UNDERLINE, STRIKETHROUGH] = [1, 4, 32];
-const [PROTECTED, OVERLINE] = [8, 16];
 const CHARSETS = "0ABCEFHKQRYZ4569=7`fb/".split("");
 const STATES = [
   "ground", "escape", "escape intermediate", "CSI entry", "CSI param", "CSI intermediate", "CSI ignore",
@@ -98,6 +95,7 @@ function compareScreens(found, name, left, right, a, b) {
       found.check(`${where} is there`, lineA !== undefined, lineB !== undefined);
       continue;
     }
+    // Before the first of all rows there is none.
     if (ya > 0 && yb > 0) found.check(`${where}, goes on from the row before`, lineA.isWrapped, lineB.isWrapped);
     compareRow(found, where, left, right, lineA, lineB);
   }
@@ -141,12 +139,6 @@ function textOf(cell) {
 function lookOf(core, cell) {
   const look = paintOf(cell);
   const extra = (cell.bg & HAS_EXTRA) !== 0 ? cell.extended : undefined;
-  if (cell.getChars() === "") {
-    // Nothing is drawn there that could be bold, dim, italic, blinking or hidden.
-    look.flags[0] &= INVERSE | UNDERLINE | STRIKETHROUGH;
-    look.flags[1] &= PROTECTED | OVERLINE;
-    if ((look.flags[0] | look.flags[1]) === 0) look.fg = "default";
-  }
   if (cell.isUnderline() !== 0) {
     look.underline = [extra?.underlineStyle || 1, cell.getUnderlineColorMode() >>> 24, cell.getUnderlineColor()];
   }
