@@ -20,14 +20,14 @@ pub(super) struct Drawing {
     has_begun: bool,
     /// The cursor's column; `cols` when the next character wraps.
     x: usize,
-    /// The last cell of the row before.
-    last: Cell,
+    /// The last cell of the row before, if it was drawn as cells.
+    last: Option<Cell>,
 }
 
 impl Drawing {
     pub(super) fn new(cols: usize) -> Self {
         let shown = Some(Shown::default());
-        Self { out: Vec::new(), cols, shown, has_begun: false, x: 0, last: Cell::BLANK }
+        Self { out: Vec::new(), cols, shown, has_begun: false, x: 0, last: None }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -137,7 +137,7 @@ impl Drawing {
         while at < cells.len() {
             at += self.cell(at, cells, pool);
         }
-        self.last = cells[self.cols - 1];
+        self.last = Some(cells[self.cols - 1]);
     }
 
     /// Whether printing a row's first cell now begins that row, and leaves no
@@ -145,7 +145,7 @@ impl Drawing {
     /// to the row above.
     fn wraps_into(&self, first: Cell) -> bool {
         let is_plain = first.look.bg & (color::MODE | back::HAS_EXTRA) == 0;
-        let has_room = self.x < self.cols && (first.width() < 2 || self.last != Cell::null(first.look));
+        let has_room = self.x < self.cols && (first.width() < 2 || self.last != Some(Cell::null(first.look)));
         self.has_begun && is_plain && first.has_content() && first.width() > 0 && !has_room
     }
 
@@ -156,16 +156,12 @@ impl Drawing {
             }
             self.out.extend_from_slice(b"\r\n");
         }
-        (self.has_begun, self.x) = (true, 0);
+        (self.has_begun, self.x, self.last) = (true, 0, None);
     }
 
     /// Draws the cell at a column; gives how many columns that were.
     fn cell(&mut self, at: usize, cells: &[Cell], pool: &Pool) -> usize {
         let cell = cells[at];
-        let run = cells[at..].iter().take_while(|other| **other == cell).count();
-        if cell == Cell::BLANK {
-            return run;
-        }
         if cell.is_half() {
             return 1;
         }
@@ -173,6 +169,10 @@ impl Drawing {
             self.move_to(at);
             self.text(cell, pool);
             return usize::from(cell.width()).max(1);
+        }
+        let run = cells[at..].iter().take_while(|other| **other == cell).count();
+        if cell == Cell::BLANK {
+            return run;
         }
         self.move_to(at);
         if cell.look.is_plain_back() {
