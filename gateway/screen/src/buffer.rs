@@ -5,21 +5,22 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::{
     cell::{Cell, Look},
     charset::Charset,
+    pool::Extra,
     row::Row,
 };
 
 /// Columns between tab stops.
 const TAB: usize = 8;
 
-/// What DECSC saves.
+/// What DECSC saves; the place is always on the screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Saved {
     pub(crate) x: usize,
-    /// The row, counted from the top of the screen; it moves with the text, so
-    /// it may be above it.
-    pub(crate) y: i64,
-    /// Colours and flags; extra attributes are not saved.
+    pub(crate) y: usize,
+    /// Colours and flags.
     pub(crate) look: Look,
+    /// The underline; links are not saved.
+    pub(crate) extra: Extra,
     pub(crate) charset: Charset,
 }
 
@@ -53,6 +54,13 @@ impl Buffer {
         }
     }
 
+    /// A buffer with blank rows.
+    pub(crate) fn blank(cols: usize, rows: usize) -> Self {
+        let mut buffer = Self::empty(cols, rows);
+        buffer.fill(cols, rows, Look::default());
+        buffer
+    }
+
     /// Gives a buffer without rows as many blank ones.
     pub(crate) fn fill(&mut self, cols: usize, rows: usize, look: Look) {
         if self.rows.is_empty() {
@@ -65,12 +73,6 @@ impl Buffer {
         let saved = self.saved;
         *self = Self::empty(cols, rows);
         self.saved = saved;
-    }
-
-    /// Whether nothing was done to it but to show it and to move its cursor.
-    pub(crate) fn is_untouched(&self, cols: usize, rows: usize) -> bool {
-        let is_whole = (self.top, self.bottom) == (0, rows - 1) && self.tabs == default_tabs(cols);
-        is_whole && self.saved == Saved::default() && self.rows.iter().all(Row::is_blank)
     }
 
     /// The row with the cursor.
@@ -88,10 +90,12 @@ impl Buffer {
         self.tabs.range(..x).next_back().copied().unwrap_or(0).min(cols - 1)
     }
 
-    /// Sets the stops of columns that are new, as far as there are none.
+    /// Sets the stops of columns that are new, and forgets those of columns
+    /// that are gone.
     pub(crate) fn extend_tabs(&mut self, cols: usize) {
         let from = if self.tabs.contains(&cols) { cols } else { self.previous_tab(cols, cols) };
         self.tabs.extend((from..cols).step_by(TAB));
+        self.tabs.retain(|tab| *tab < cols);
     }
 
     /// Takes the row at `from` out and puts a blank one in at `to`.

@@ -9,6 +9,8 @@ pub(crate) mod color {
     pub(crate) const ANSI: u32 = 0x0100_0000;
     pub(crate) const PALETTE: u32 = 0x0200_0000;
     pub(crate) const RGB: u32 = 0x0300_0000;
+    /// What SGR 59 leaves as the colour of the underline, as xterm.js has it.
+    pub(crate) const UNDERLINE_DEFAULT: u32 = MASK;
 }
 
 /// Flags beside the foreground colour.
@@ -71,6 +73,14 @@ impl Cell {
     /// Empty, one column wide, with no look.
     pub(crate) const BLANK: Self = Self::null(Look { fg: 0, bg: 0, extra: 0 });
 
+    /// Whether all are [`Self::BLANK`], without a branch for each.
+    pub(crate) fn are_blank(cells: &[Self]) -> bool {
+        let differs = |cell: &Self| {
+            (cell.content ^ Self::BLANK.content) | cell.look.fg | cell.look.bg | cell.look.extra
+        };
+        cells.iter().fold(0, |all, cell| all | differs(cell)) == 0
+    }
+
     /// Empty, one column wide.
     pub(crate) const fn null(look: Look) -> Self {
         Self { content: 1 << WIDTH, look }
@@ -110,7 +120,7 @@ impl Cell {
         if self.content & COMBINED == 0 { self.content & CODE } else { 0 }
     }
 
-    /// Whether its only character is printable ASCII.
+    /// Whether it is one printable character of ASCII.
     pub(crate) const fn is_ascii(self) -> bool {
         matches!(self.content & !(1 << WIDTH), 0x20..=0x7E)
     }

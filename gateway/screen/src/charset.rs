@@ -9,8 +9,7 @@ pub(crate) type Charset = Option<u8>;
 pub(crate) struct Charsets {
     pub(crate) sets: [Charset; 4],
     pub(crate) level: usize,
-    /// What is in use; other than `sets[level]` only after a saved cursor was
-    /// restored.
+    /// What is in use: `sets[level]`.
     pub(crate) current: Charset,
 }
 

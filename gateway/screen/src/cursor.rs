@@ -1,6 +1,11 @@
 //! Moving the cursor.
 
-use crate::terminal::Terminal;
+use crate::{
+    buffer::Saved,
+    cell::{Look, back},
+    pool::Extra,
+    terminal::Terminal,
+};
 
 impl Terminal {
     /// Brings the cursor into the screen, and in origin mode into the region;
@@ -87,7 +92,9 @@ impl Terminal {
             buffer.row().wrapped = false;
         }
         let buffer = self.buffer();
-        buffer.x = buffer.x.min(cols - 1);
+        if buffer.x >= cols {
+            buffer.x -= 1;
+        }
     }
 
     /// IND.
@@ -163,8 +170,11 @@ impl Terminal {
     }
 
     pub(crate) fn set_tab(&mut self) {
+        let cols = self.cols;
         let buffer = self.buffer();
-        buffer.tabs.insert(buffer.x);
+        if buffer.x < cols {
+            buffer.tabs.insert(buffer.x);
+        }
     }
 
     pub(crate) fn clear_tab(&mut self, which: i32) {
@@ -178,22 +188,21 @@ impl Terminal {
 
     /// DECSC.
     pub(crate) fn save_cursor(&mut self) {
-        let (look, charset) = (self.pen, self.charsets.current);
+        let look = Look { bg: self.pen.bg & !back::HAS_EXTRA, extra: 0, ..self.pen };
+        let (charset, cols) = (self.charsets.current, self.cols);
+        let extra = Extra { link: 0, ..self.pen_extra };
         let buffer = self.buffer();
-        buffer.saved.x = buffer.x;
-        buffer.saved.y = buffer.y as i64;
-        buffer.saved.look = look;
-        buffer.saved.charset = charset;
+        buffer.saved = Saved { x: buffer.x.min(cols - 1), y: buffer.y, look, extra, charset };
     }
 
     /// DECRC.
     pub(crate) fn restore_cursor(&mut self) {
+        let Saved { x, y, look, extra, charset } = self.shown().saved;
         let buffer = self.buffer();
-        let saved = buffer.saved;
-        buffer.x = saved.x;
-        buffer.y = usize::try_from(saved.y).unwrap_or(0);
-        self.pen = crate::cell::Look { extra: self.pen.extra, ..saved.look };
-        self.charsets.current = saved.charset;
+        (buffer.x, buffer.y) = (x, y);
+        self.pen = look;
+        self.set_extra(Extra { link: self.pen_extra.link, ..extra }, true);
+        self.charsets.designate(self.charsets.level, charset);
         self.restrict(self.cols - 1);
     }
 

@@ -63,12 +63,7 @@ impl Terminal {
                 (0..y).for_each(|y| self.erase_row(y, keeps_protected));
             }
             2 => (0..rows).for_each(|y| self.erase_row(y, keeps_protected)),
-            3 if !self.shows_alternate => {
-                self.history.clear();
-                // What was saved keeps its place, counted from what is there.
-                self.normal.saved.y += self.above as i64;
-                self.above = 0;
-            }
+            3 if !self.shows_alternate => self.history.clear(),
             _ => {}
         }
     }
@@ -116,20 +111,20 @@ impl Terminal {
 
     /// IL.
     pub(crate) fn insert_lines(&mut self, count: usize) {
-        self.restrict(self.cols - 1);
-        if self.is_in_region() {
-            let (y, bottom) = (self.shown().y, self.shown().bottom);
-            self.shift(count, bottom, y, self.pen.erased());
-            self.return_carriage();
-        }
+        self.shift_lines(count, true);
     }
 
     /// DL.
     pub(crate) fn delete_lines(&mut self, count: usize) {
+        self.shift_lines(count, false);
+    }
+
+    fn shift_lines(&mut self, count: usize, inserts: bool) {
         self.restrict(self.cols - 1);
         if self.is_in_region() {
             let (y, bottom) = (self.shown().y, self.shown().bottom);
-            self.shift(count, y, bottom, self.pen.erased());
+            let (from, to) = if inserts { (bottom, y) } else { (y, bottom) };
+            self.shift(count, from, to, self.pen.erased());
             self.return_carriage();
         }
     }
@@ -173,14 +168,9 @@ impl Terminal {
 
     /// DECALN.
     pub(crate) fn align(&mut self) {
-        let look = Look { extra: 0, bg: self.pen.bg & !crate::cell::back::HAS_EXTRA, ..self.pen };
-        self.go_to(0, 0);
-        // In origin mode rows above the region stay, but not of the alternate
-        // screen, as xterm.js has it.
-        let from = if self.shows_alternate { 0 } else { self.shown().y };
-        let buffer = self.buffer();
-        for row in buffer.rows.iter_mut().skip(from) {
-            row.fill(Cell::of(u32::from('E'), 1, look));
+        let filled = Cell::of(u32::from('E'), 1, self.look());
+        for row in &mut self.buffer().rows {
+            row.fill(filled);
             row.wrapped = false;
         }
         self.go_to(0, 0);
@@ -195,11 +185,7 @@ impl Terminal {
         else {
             return;
         };
-        let text: String = match cell.text() {
-            Some(id) => self.pool.text(id).to_owned(),
-            None if cell.has_content() => char::from_u32(cell.code()).map(String::from).unwrap_or_default(),
-            None => return,
-        };
+        let text = self.pool.characters(*cell, &mut [0; 4]).to_owned();
         for _ in 0..count.min(REPEATS) {
             for c in text.chars() {
                 // A combining one joins again.

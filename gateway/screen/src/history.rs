@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use crate::{
     cell::{Cell, Look, back},
     pool::{Extra, Link, Pool},
+    resize::recut,
     row::Row,
     terminal::cut,
     width,
@@ -39,11 +40,9 @@ const NARROW: u8 = 0xFB;
 
 /// A line that has left the screen wholly.
 #[derive(Debug)]
-struct Line {
-    bytes: Box<[u8]>,
+pub(crate) struct Line {
+    pub(crate) bytes: Box<[u8]>,
     cells: u32,
-    /// The columns of the rows that it was made of.
-    cols: u16,
 }
 
 #[derive(Debug)]
@@ -62,7 +61,8 @@ pub(crate) struct History {
 struct Open {
     bytes: Vec<u8>,
     cells: u32,
-    cols: u16,
+    /// Columns of each of its rows.
+    cols: usize,
     look: Look,
     /// How many blank cells there are at its end.
     blanks: Option<usize>,
@@ -77,13 +77,18 @@ impl History {
         self.lines.len() + usize::from(self.last.is_some())
     }
 
+    /// Whether every line is forgotten at once.
+    pub(crate) const fn keeps_none(&self) -> bool {
+        self.most == 0
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.most);
     }
 
     /// Takes a row that leaves the screen.
     pub(crate) fn push(&mut self, row: &Row, pool: &Pool) {
-        if self.most == 0 {
+        if self.keeps_none() {
             return;
         }
         let has_room = |last: &Open| last.bytes.len() < LINE_BYTES && last.cells < LINE_CELLS;
@@ -93,21 +98,22 @@ impl History {
         }
         let spare = &mut self.spare;
         let open = self.last.get_or_insert_with(|| Open::with(std::mem::take(spare)));
-        open.cols = row.cells.len() as u16;
+        open.cols = row.cells.len();
         open.push(row, pool);
     }
 
     /// Takes a line of printable ASCII without any look, which may go on.
     pub(crate) fn push_plain(&mut self, text: &[u8], cols: usize) {
-        if self.most == 0 {
+        if self.keeps_none() {
             return;
         }
         self.close();
         let mut open = Open::with(std::mem::take(&mut self.spare));
         open.bytes.extend_from_slice(text);
-        (open.cells, open.cols) = (text.len() as u32, cols as u16);
-        if text.len() < cols {
-            open.blank(cols - text.len());
+        (open.cells, open.cols) = (text.len() as u32, cols);
+        let blanks = cols - text.len();
+        if blanks > 0 {
+            open.blank(blanks);
         }
         self.last = Some(open);
     }
@@ -116,7 +122,7 @@ impl History {
     fn close(&mut self) {
         let Some(mut open) = self.last.take() else { return };
         open.trim();
-        let line = Line { bytes: Box::from(&*open.bytes), cells: open.cells, cols: open.cols };
+        let line = Line { bytes: Box::from(&*open.bytes), cells: open.cells };
         self.spare = open.bytes;
         self.bytes += line.bytes.len() + OVERHEAD;
         self.lines.push_back(line);
@@ -134,14 +140,39 @@ impl History {
         }
         let line = self.lines.pop_back()?;
         self.bytes -= line.bytes.len() + OVERHEAD;
-        Some(Kept::of(&line).rows(cols, pool))
+        Some(line.rows(cols, pool))
+    }
+
+    /// The screen has another width. A line without an empty cell is the same
+    /// at every width; the others are cut as those on the screen, where empty
+    /// cells may come or go. Only so many rows as a page keeps are looked at.
+    pub(crate) fn recut(&mut self, old: usize, new: usize) {
+        let mut rows = 0;
+        for line in self.lines.iter_mut().rev() {
+            if rows >= self.most {
+                break;
+            }
+            let cells = line.cells as usize;
+            rows += cells.div_ceil(old).max(1);
+            if cells <= old.min(new) || !line.has_marks() {
+                continue;
+            }
+            let mut pool = Pool::new();
+            let cut = recut(line.rows(old, &mut pool), old, new);
+            let mut open = Open { cols: new, ..Open::default() };
+            cut.iter().for_each(|row| open.push(row, &pool));
+            open.trim();
+            self.bytes -= line.bytes.len();
+            *line = Line { bytes: open.bytes.into(), cells: open.cells };
+            self.bytes += line.bytes.len();
+        }
     }
 
     /// The newest lines that have left the screen wholly, with the one that
     /// [`Self::unfinished`] gives so many; oldest first.
-    pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = Kept<'_>> {
+    pub(crate) fn newest(&self, count: usize) -> impl Iterator<Item = &Line> {
         let skipped = self.len().saturating_sub(count);
-        self.lines.iter().map(Kept::of).skip(skipped)
+        self.lines.iter().skip(skipped)
     }
 
     /// The newest line, which may go on on the screen, as rows of a width.
@@ -149,15 +180,7 @@ impl History {
         let open = self.last.as_ref()?;
         let mut cells = decode(&open.bytes, pool);
         cells.resize(cells.len() + open.blanks.unwrap_or(0), Cell::BLANK);
-        Some(cut(joined(cells, usize::from(open.cols), cols), cols))
-    }
-
-    /// How many rows of a width all lines take, nearly: a wide character that
-    /// does not fit into a row's last column is not counted.
-    pub(crate) fn rows(&self, cols: usize) -> usize {
-        let rows = |cells: u32| (cells as usize).div_ceil(cols).max(1);
-        let last = self.last.as_ref().map_or(0, |open| rows(open.cells - open.blanks.unwrap_or(0) as u32));
-        self.lines.iter().map(|line| rows(line.cells)).sum::<usize>() + last
+        Some(cut(cells, cols))
     }
 }
 
@@ -171,7 +194,7 @@ impl Open {
         let mut cells = &row.cells[..];
         while let Some(&cell) = cells.first() {
             if cell == Cell::BLANK {
-                let run = cells.iter().take_while(|cell| **cell == Cell::BLANK).count();
+                let run = blanks(cells);
                 self.blank(run);
                 cells = &cells[run..];
                 continue;
@@ -180,7 +203,8 @@ impl Open {
             if cell.look != self.look && !cell.is_half() {
                 self.put_look(cell.look, pool);
             }
-            let run = cells.iter().take_while(|cell| cell.is_ascii() && cell.look == self.look).count();
+            let look = self.look;
+            let run = cells.iter().take_while(|cell| cell.is_ascii() && cell.look == look).count();
             self.bytes.extend(cells[..run].iter().map(|cell| cell.code() as u8));
             self.cells += run as u32;
             if run == 0 {
@@ -249,44 +273,30 @@ impl Open {
         }
     }
 
-    /// Takes the blank cells at the end away.
+    /// Takes the blank cells at the end away, but not the whole last row of
+    /// several.
     fn trim(&mut self) {
-        if let Some(count) = self.blanks.take() {
-            self.cells -= count as u32;
+        let Some(count) = self.blanks.take() else { return };
+        let kept = if self.cells as usize > self.cols { (count + 1).saturating_sub(self.cols) } else { 0 };
+        self.cells -= (count - kept) as u32;
+        if kept > 0 {
+            self.blanks = Some(kept);
+            self.end_blanks();
         }
     }
 }
 
-/// A line as it is kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kept<'a> {
-    pub(crate) bytes: &'a [u8],
-    cols: u16,
-}
-
-impl<'a> Kept<'a> {
-    fn of(line: &'a Line) -> Self {
-        Self { bytes: &line.bytes, cols: line.cols }
+impl Line {
+    /// Its rows at the width of the screen.
+    pub(crate) fn rows(&self, cols: usize, pool: &mut Pool) -> VecDeque<Row> {
+        cut(decode(&self.bytes, pool), cols)
     }
 
-    /// Its rows at a width.
-    pub(crate) fn rows(self, cols: usize, pool: &mut Pool) -> VecDeque<Row> {
-        cut(joined(decode(self.bytes, pool), usize::from(self.cols), cols), cols)
+    /// Whether there is more in it than characters, each as wide as it is, and
+    /// looks.
+    fn has_marks(&self) -> bool {
+        self.bytes.iter().any(|byte| *byte > LOOK)
     }
-}
-
-/// The cells of rows of a width, for rows of another: the empty cell at the end
-/// of a row is none of the line's when a wide character did not fit there.
-fn joined(cells: Vec<Cell>, old: usize, new: usize) -> Vec<Cell> {
-    if old == new || cells.len() <= old {
-        return cells;
-    }
-    let is_left_over = |at: usize, cells: &[Cell]| {
-        let next = cells.get(at + 1).is_some_and(|next| next.width() == 2);
-        next && at % old == old - 1 && !cells[at].has_content() && cells[at].width() == 1
-    };
-    let kept = (0..cells.len()).filter(|at| !is_left_over(*at, &cells)).map(|at| cells[at]);
-    kept.collect()
 }
 
 /// The cells of a line.
@@ -415,6 +425,13 @@ impl<'a> Iterator for Items<'a> {
             _ => self.character().map(|c| Item::Alone { c, width: 1 }),
         }
     }
+}
+
+/// How many blank cells there are first; most rows end with many.
+fn blanks(cells: &[Cell]) -> usize {
+    const AT_ONCE: usize = 8;
+    let many = AT_ONCE * cells.chunks_exact(AT_ONCE).take_while(|some| Cell::are_blank(some)).count();
+    many + cells[many..].iter().take_while(|cell| **cell == Cell::BLANK).count()
 }
 
 fn put_number(bytes: &mut Vec<u8>, mut number: u32) {

@@ -2,6 +2,7 @@
 //! the page's business, and nothing is ever read from it.
 
 use crate::{
+    cell::Cell,
     pool::{Extra, Link},
     terminal::Terminal,
 };
@@ -12,6 +13,8 @@ pub(crate) const TITLE_CHARS: usize = 256;
 pub(crate) const FOREGROUND: u16 = 256;
 const BACKGROUND: u16 = 257;
 const CURSOR: u16 = 258;
+/// The number of our own sequence.
+pub(crate) const OWN: u32 = 7717;
 
 impl Terminal {
     pub(crate) fn operating_system_command(&mut self, number: u32, text: &str, bell: bool) {
@@ -29,6 +32,7 @@ impl Terminal {
                     self.palette.remove(&index);
                 }
             }
+            OWN => self.own_command(text),
             110..=112 => _ = self.palette.remove(&(FOREGROUND + (number - 110) as u16)),
             _ => {}
         }
@@ -68,6 +72,24 @@ impl Terminal {
         self.palette.get(&index).copied().unwrap_or(own)
     }
 
+    /// What a snapshot says by no other sequence; see `docs/terminal.md`.
+    fn own_command(&mut self, text: &str) {
+        let (cols, rows, look) = (self.cols, self.rows, self.look());
+        let buffer = self.buffer();
+        let x = buffer.x;
+        match text {
+            "w" => buffer.row().wrapped = true,
+            "e" if x < cols => buffer.row().erase(x, x + 1, Cell::null(look)),
+            _ => {
+                let place = text.strip_prefix("c;").and_then(|place| place.split_once(';'));
+                let (x, y) = place.map_or((None, None), |(x, y)| (decimal(x), decimal(y)));
+                if let (Some(x), Some(y)) = (x.filter(|x| *x <= cols + 1), y.filter(|y| *y < rows)) {
+                    (buffer.x, buffer.y) = (x, y);
+                }
+            }
+        }
+    }
+
     fn hyperlink(&mut self, text: &str) {
         let Some((params, uri)) = text.split_once(';') else { return };
         let link = if !uri.is_empty() {
@@ -85,6 +107,12 @@ impl Terminal {
 fn index(slot: &str) -> Option<u16> {
     let is_number = !slot.is_empty() && slot.bytes().all(|byte| byte.is_ascii_digit());
     slot.parse::<u8>().ok().filter(|_| is_number).map(u16::from)
+}
+
+/// A number of at most nine digits, without a sign.
+fn decimal(text: &str) -> Option<usize> {
+    let is_number = text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number)
 }
 
 /// A colour as X11 writes it: `rgb:R/G/B` with one to four digits each, or

@@ -295,7 +295,11 @@ impl Parser {
                 let number = self.osc_number.unwrap_or(0);
                 self.osc_number = Some(number.saturating_mul(10).saturating_add(code - 0x30));
             }
-            (OscPart::Number, _) => self.osc_part = OscPart::Faulty,
+            (OscPart::Number, _) => {
+                self.osc_part = OscPart::Faulty;
+                // Whatever it was: of a longer character, a byte could mean something.
+                return self.keep(b'!');
+            }
             (OscPart::Faulty, _) => return,
             (OscPart::Text, _) => return self.put(code),
         }

@@ -35,7 +35,6 @@ impl Terminal {
         self.normal.rows.iter_mut().for_each(|row| row.reset(self.cols, Cell::BLANK));
         self.normal.y = 0;
         self.joint = None;
-        self.rise(passing + self.rows - 1);
         Passed { taken: from, left: end - from }
     }
 

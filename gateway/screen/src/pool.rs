@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::cell::{Cell, ExtraId, color};
+use crate::cell::{Cell, ExtraId};
 
 /// Bytes of all links that the screen shows; text beyond it is no link.
 pub(crate) const LINK_BYTES: usize = 1024 * 1024;
@@ -99,15 +99,18 @@ impl Pool {
         self.texts.id(text.into())
     }
 
+    /// The characters of a cell, which need `place` when there is but one.
+    pub(crate) fn characters<'a>(&'a self, cell: Cell, place: &'a mut [u8; 4]) -> &'a str {
+        match (cell.text(), char::from_u32(cell.code())) {
+            (Some(id), _) => self.text(id),
+            (None, Some(c)) if cell.has_content() => c.encode_utf8(place),
+            _ => "",
+        }
+    }
+
     /// Puts another code point to a cell.
     pub(crate) fn join(&mut self, cell: &mut Cell, c: char) {
-        let mut text = match cell.text() {
-            Some(id) => self.text(id).to_owned(),
-            None => char::from_u32(cell.code())
-                .filter(|_| cell.has_content())
-                .map(String::from)
-                .unwrap_or_default(),
-        };
+        let mut text = self.characters(*cell, &mut [0; 4]).to_owned();
         if text.is_empty() {
             *cell = Cell::of(u32::from(c), 1, cell.look);
         } else if text.chars().count() < CHARACTER_CODES {
@@ -177,6 +180,3 @@ impl<T: Clone + Eq + std::hash::Hash> Entries<T> {
         id
     }
 }
-
-/// The colour that SGR 59 leaves, as xterm.js has it.
-pub(crate) const UNDERLINE_WITHOUT_COLOR: u32 = color::MASK;

@@ -16,8 +16,6 @@ struct Lines {
     y: usize,
     /// The saved cursor's row, counted from the first of `rows`.
     saved_y: i64,
-    /// The first row of all, counted alike: what was saved never goes above it.
-    first: i64,
     /// Rows that there may be above the screen at most.
     most_above: usize,
 }
@@ -28,16 +26,20 @@ impl Terminal {
         if (cols, rows) == (self.cols, self.rows) {
             return;
         }
-        self.resize_normal(cols, rows);
-        self.resize_alternate(cols, rows);
-        (self.cols, self.rows) = (cols, rows);
         for buffer in [&mut self.normal, &mut self.alternate] {
             buffer.extend_tabs(cols);
         }
+        self.resize_normal(cols, rows);
+        self.resize_alternate(cols, rows);
+        (self.cols, self.rows) = (cols, rows);
+        // Another place is left of the cursor now.
+        self.joint = None;
     }
 
     fn resize_normal(&mut self, cols: usize, rows: usize) {
         let mut lines = self.pull(cols, rows);
+        // What the first row of all goes on from is gone.
+        lines.rows.iter_mut().take(1).for_each(|row| row.wrapped = false);
         let (old_cols, old_rows) = (self.cols, self.rows);
         if old_cols < cols {
             lines.rows.iter_mut().for_each(|row| row.resize(cols));
@@ -49,35 +51,32 @@ impl Terminal {
             lines.narrow(old_cols, cols, rows);
             lines.rows.iter_mut().for_each(|row| row.resize(cols));
         }
-        self.normal.y = lines.y;
-        self.normal.saved.y = lines.saved_y - lines.above as i64;
+        lines.put_cursors(&mut self.normal, cols, rows);
+        if old_cols != cols {
+            self.history.recut(old_cols, cols);
+        }
         for row in lines.rows.drain(..lines.above) {
             self.history.push(&row, &self.pool);
         }
         self.normal.rows = lines.rows;
-        self.above = self.history.rows(cols).min(self.most_above);
     }
 
     fn resize_alternate(&mut self, cols: usize, rows: usize) {
         let buffer = &mut self.alternate;
-        if buffer.rows.is_empty() {
-            buffer.bottom = rows - 1;
-            return;
-        }
         let mut lines = Lines {
             rows: std::mem::take(&mut buffer.rows),
             above: 0,
             y: buffer.y,
-            saved_y: buffer.saved.y,
-            first: 0,
+            saved_y: buffer.saved.y as i64,
             most_above: 0,
         };
-        if self.cols < cols {
+        if lines.rows.is_empty() {
+            buffer.bottom = rows - 1;
+        } else {
             lines.rows.iter_mut().for_each(|row| row.resize(cols));
+            lines.resize_rows(buffer, cols, self.rows, rows);
         }
-        lines.resize_rows(buffer, cols, self.rows, rows);
-        buffer.y = lines.y;
-        buffer.saved.y = lines.saved_y;
+        lines.put_cursors(buffer, cols, rows);
         buffer.rows = lines.rows;
     }
 
@@ -88,8 +87,7 @@ impl Terminal {
             rows: std::mem::take(&mut self.normal.rows),
             above: 0,
             y: self.normal.y,
-            saved_y: self.normal.saved.y,
-            first: -(self.above as i64),
+            saved_y: self.normal.saved.y as i64,
             most_above: usize::MAX,
         };
         let wanted = rows + self.rows;
@@ -104,12 +102,18 @@ impl Terminal {
             line.into_iter().rev().for_each(|row| lines.rows.push_front(row));
         }
         lines.saved_y += lines.above as i64;
-        lines.first += lines.above as i64;
         lines
     }
 }
 
 impl Lines {
+    /// The cursor's row, and what was saved, which stays on the screen.
+    fn put_cursors(&self, buffer: &mut Buffer, cols: usize, rows: usize) {
+        buffer.y = self.y;
+        let saved_y = usize::try_from(self.saved_y - self.above as i64).unwrap_or(0);
+        (buffer.saved.x, buffer.saved.y) = (buffer.saved.x.min(cols - 1), saved_y.min(rows - 1));
+    }
+
     /// Takes or gives rows, so that there are as many on the screen.
     fn resize_rows(&mut self, buffer: &mut Buffer, cols: usize, old: usize, new: usize) {
         let mut came = 0;
@@ -138,11 +142,10 @@ impl Lines {
         while self.above > self.most_above {
             self.rows.pop_front();
             self.above -= 1;
-            self.saved_y = (self.saved_y - 1).max(self.first);
+            self.saved_y -= 1;
         }
         buffer.x = buffer.x.min(cols - 1);
         self.y = self.y.min(new - 1) + came;
-        buffer.saved.x = buffer.saved.x.min(cols - 1);
         (buffer.top, buffer.bottom) = (0, new - 1);
     }
 
@@ -182,7 +185,7 @@ impl Lines {
                 }
             }
         }
-        self.saved_y = (self.saved_y - gone as i64).max(self.first);
+        self.saved_y -= gone as i64;
     }
 
     /// Cuts what no longer fits.
@@ -290,6 +293,24 @@ fn pieces(mut cells: &[Cell], cols: usize) -> Vec<(&[Cell], usize)> {
         cells = rest;
     }
     pieces
+}
+
+/// Cuts a line of the history anew, as [`Lines`] does.
+pub(crate) fn recut(rows: VecDeque<Row>, old: usize, new: usize) -> VecDeque<Row> {
+    let mut lines = Lines { rows, above: 0, y: usize::MAX, saved_y: 0, most_above: usize::MAX };
+    let count = lines.rows.len();
+    if old < new {
+        lines.rows.iter_mut().for_each(|row| row.resize(new));
+        if count > 1 {
+            let needed = join(lines.rows.make_contiguous(), old, new);
+            lines.rows.truncate(needed);
+        }
+    } else if count > 1 || lines.rows[0].trimmed() > new {
+        let more = lines.split(0, count, old, new);
+        lines.rows.extend(more);
+    }
+    lines.rows.iter_mut().for_each(|row| row.resize(new));
+    lines.rows
 }
 
 /// Moves the cells of a line's rows together; gives how many rows it needs.

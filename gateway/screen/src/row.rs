@@ -16,8 +16,8 @@ impl Row {
 
     /// As if new.
     pub(crate) fn reset(&mut self, cols: usize, fill: Cell) {
-        self.cells.clear();
         self.cells.resize(cols, fill);
+        self.cells.fill(fill);
         self.wrapped = false;
     }
 
@@ -48,7 +48,7 @@ impl Row {
         let length = self.cells.len();
         let col = col % length;
         if col > 0 && self.width(col - 1) == 2 {
-            self.cells[col - 1] = Cell::null(fill.look);
+            self.cells[col - 1..=col].fill(Cell::null(fill.look));
         }
         let count = count.min(length - col);
         self.cells.copy_within(col..length - count, col + count);
@@ -107,6 +107,11 @@ impl Row {
     /// Fills the whole row.
     pub(crate) fn fill(&mut self, fill: Cell) {
         self.cells.fill(fill);
+    }
+
+    /// Fills the row from a column on, which may be behind the last.
+    pub(crate) fn fill_from(&mut self, col: usize, fill: Cell) {
+        self.cells.iter_mut().skip(col).for_each(|cell| *cell = fill);
     }
 
     /// Makes the row longer or shorter. A wide character that loses its second

@@ -4,7 +4,7 @@
 use crate::{
     cell::{back, color, front},
     params::Params,
-    pool::{Extra, UNDERLINE_WITHOUT_COLOR, Underline},
+    pool::{Extra, Underline},
     terminal::Terminal,
 };
 
@@ -45,7 +45,7 @@ impl Terminal {
                 38 | 48 | 58 => at += self.color(params, at),
                 53 => self.pen.bg |= back::OVERLINE,
                 55 => self.pen.bg &= !back::OVERLINE,
-                59 => self.set_extra(Extra { color: UNDERLINE_WITHOUT_COLOR, ..self.pen_extra }, true),
+                59 => self.set_extra(Extra { color: color::UNDERLINE_DEFAULT, ..self.pen_extra }, true),
                 90..=97 => set(&mut self.pen.fg, color::ANSI | (value - 90) as u32 | 8),
                 100..=107 => set(&mut self.pen.bg, color::ANSI | (value - 100) as u32 | 8),
                 _ => {}

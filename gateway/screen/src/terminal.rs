@@ -65,9 +65,6 @@ pub(crate) struct Terminal {
     pub(crate) alternate: Buffer,
     pub(crate) shows_alternate: bool,
     pub(crate) history: History,
-    /// Rows above the screen, as a page counts them that keeps as many lines.
-    pub(crate) above: usize,
-    pub(crate) most_above: usize,
     pub(crate) pool: Pool,
     pub(crate) pen: Look,
     pub(crate) pen_extra: Extra,
@@ -95,17 +92,13 @@ pub(crate) struct Terminal {
 impl Terminal {
     pub(crate) fn new(winsize: pb::Winsize, history_lines: u32) -> Self {
         let (cols, rows) = (columns(winsize), rows(winsize));
-        let mut normal = Buffer::empty(cols, rows);
-        normal.fill(cols, rows, Look::default());
         Self {
             cols,
             rows,
-            normal,
+            normal: Buffer::blank(cols, rows),
             alternate: Buffer::empty(cols, rows),
             shows_alternate: false,
             history: History::new(history_lines as usize),
-            above: 0,
-            most_above: history_lines as usize,
             pool: Pool::new(),
             pen: Look::default(),
             pen_extra: Extra::default(),
@@ -127,12 +120,10 @@ impl Terminal {
 
     /// RIS: all but what belongs to the window and its user.
     pub(crate) fn reset(&mut self) {
-        self.normal = Buffer::empty(self.cols, self.rows);
-        self.normal.fill(self.cols, self.rows, Look::default());
+        self.normal = Buffer::blank(self.cols, self.rows);
         self.alternate = Buffer::empty(self.cols, self.rows);
         self.shows_alternate = false;
         self.history.clear();
-        self.above = 0;
         (self.pen, self.pen_extra) = (Look::default(), Extra::default());
         self.charsets = Charsets::default();
         self.modes = Modes::default();
@@ -211,23 +202,23 @@ impl Terminal {
     /// One character.
     pub(crate) fn print(&mut self, typed: char) {
         let c = if typed.is_ascii() { mapped(self.charsets.current, typed as u8) } else { typed };
+        let own = width(c);
+        if !self.modes.wrap && self.shown().x + usize::from(own) > self.cols {
+            self.buffer().x = self.cols - 1;
+            if own == 2 {
+                self.joint = None;
+                return;
+            }
+        }
         let look = self.look();
         self.spoil_half_before();
-        let own = width(c);
         if own == 0 && self.joint.is_some() && self.shown().x > 0 {
             self.join(c);
             return;
         }
         self.joint = (own > 0).then_some(Joint { width: own, typed });
         if self.shown().x + usize::from(own) > self.cols {
-            if self.modes.wrap {
-                self.wrap(look);
-            } else {
-                self.buffer().x = self.cols - 1;
-                if own == 2 {
-                    return;
-                }
-            }
+            self.wrap(look);
         }
         let (insert, cols) = (self.modes.insert, self.cols);
         let buffer = self.buffer();
@@ -281,14 +272,18 @@ impl Terminal {
 
     /// Goes on in the next row.
     fn wrap(&mut self, look: Look) {
-        let (cols, rows) = (self.cols, self.rows);
+        let rows = self.rows;
+        let keeps_none = self.shows_alternate || self.history.keeps_none();
         let buffer = self.buffer();
-        for x in buffer.x..cols {
-            buffer.row().set(x, Cell::null(look));
-        }
+        let from = buffer.x;
+        buffer.row().fill_from(from, Cell::null(look));
         buffer.x = 0;
         if buffer.y == buffer.bottom {
             self.scroll(true);
+            if rows == 1 && keeps_none {
+                // The new row is the old one, as xterm.js has it.
+                self.buffer().row().fill_from(from, Cell::null(look));
+            }
             return;
         }
         buffer.y = (buffer.y + 1).min(rows - 1);
@@ -308,16 +303,6 @@ impl Terminal {
         row.reset(cols, fill);
         row.wrapped = wrapped;
         buffer.rows.insert(buffer.bottom, row);
-        if is_normal && buffer.top == 0 {
-            self.rise(1);
-        }
-    }
-
-    /// So many rows have gone from the screen into the history.
-    pub(crate) fn rise(&mut self, rows: usize) {
-        let rows = rows.min(self.most_above - self.above);
-        self.above += rows;
-        self.normal.saved.y -= rows as i64;
     }
 }
 

@@ -5,10 +5,14 @@ import { describe, expect, it } from "vitest";
 import { mend } from "./mend.mjs";
 import { WholeCharacters } from "./whole";
 
-async function shown(pieces: (string | Uint8Array)[], mended = true): Promise<string[]> {
+/** The rows of a terminal of 10 columns and 3 rows after bytes and other sizes. */
+async function shown(pieces: (string | Uint8Array | [number, number])[], mended = true): Promise<string[]> {
   const terminal = new headless.Terminal({ cols: 10, rows: 3, allowProposedApi: true });
   if (mended) mend(terminal as unknown as PageTerminal);
-  for (const piece of pieces) await new Promise<void>((resolve) => terminal.write(piece, resolve));
+  for (const piece of pieces) {
+    if (Array.isArray(piece)) terminal.resize(...piece);
+    else await new Promise<void>((resolve) => terminal.write(piece, resolve));
+  }
   const { active } = terminal.buffer;
   const rows = [0, 1, 2].map((y) => active.getLine(active.baseY + y)?.translateToString(true) ?? "");
   terminal.dispose();
@@ -34,6 +38,55 @@ describe("xterm.js, mended", () => {
   it("the screen can be erased up to its last cell", async () => {
     const rows = await shown(["one\x1b[3;10H\x1b[1J", "\x1b[Hafter"]);
     expect(rows[0]).toBe("after");
+  });
+});
+
+describe("xterm.js, mended: what is saved and what is cut", () => {
+  it("a saved cursor is a place of the screen, however much scrolls", async () => {
+    expect(await shown(["\x1b[2;3H\x1b7\x1b[3;1H\n\n\x1b8x"])).toEqual(["", "  x", ""]);
+    expect(await shown(["\x1b[2;3H\x1b7\x1b[3;1H\n\n\x1b[3J\x1b8x"])).toEqual(["", "  x", ""]);
+  });
+
+  it("a saved cursor goes with the text when the screen grows", async () => {
+    const rows = await shown(["1\r\n2\r\n3\r\n4\x1b7", [10, 2], [10, 3], "\x1b8x"]);
+    expect(rows).toEqual(["2", "3", "4x"]);
+  });
+
+  it("a character set comes back with the cursor, and stays until another is chosen", async () => {
+    expect(await shown(["\x1b(0\x1b7\x1b(B\x1b8q\x0e\x0fq"])).toEqual(["──", "", ""]);
+  });
+
+  it("nothing is kept right of the alternate screen, nor above it", async () => {
+    expect(await shown(["\x1b[?1049h\x1b[Habcdefgh", [4, 3], [10, 3]])).toEqual(["abcd", "", ""]);
+    expect(await shown([[10, 2], "\x1b[?1049h\x1b[H1\r\n2\r\n3", [10, 3]])).toEqual(["2", "3", ""]);
+  });
+
+  it("half a wide character is nowhere", async () => {
+    expect(await shown(["日\x1b[2G\x1b[@x"])).toEqual([" x", "", ""]);
+    expect(await shown(["\x1b[?1049h\x1b[Habc日", [4, 3], "\x1b[4Gx"])).toEqual(["abcx", "", ""]);
+    expect(await shown(["\x1b[?7l\x1b[9G日x"])).toEqual(["         x", "", ""]);
+  });
+
+  it("DECALN fills the screen, and nothing above it", async () => {
+    const full = ["E".repeat(10), "E".repeat(10), "E".repeat(10)];
+    expect(await shown(["\x1b[2;3r\x1b[?6h\x1b#8"])).toEqual(full);
+  });
+});
+
+describe("the sequence of our own", () => {
+  it("puts the cursor behind the last column, and nowhere beyond the screen", async () => {
+    expect(await shown(["\x1b]7717;c;10;0\x1b\\x"])).toEqual(["", "x", ""]);
+    expect(await shown(["a\x1b]7717;c;12;0\x1b\\x"])).toEqual(["ax", "", ""]);
+    expect(await shown(["a\x1b]7717;c;0;3\x1b\\x"])).toEqual(["ax", "", ""]);
+  });
+
+  it("says that a row goes on in the next, which then grows with it", async () => {
+    expect(await shown(["0123456789\r\n\x1b]7717;w\x1b\\ab\r\n", [20, 3]])).toEqual(["0123456789ab", "", ""]);
+  });
+
+  it("empties a cell, and all of a wide character", async () => {
+    expect(await shown(["abc\x1b[2G\x1b]7717;e\x1b\\"])).toEqual(["a c", "", ""]);
+    expect(await shown(["日c\x1b[2G\x1b]7717;e\x1b\\"])).toEqual(["  c", "", ""]);
   });
 });
 

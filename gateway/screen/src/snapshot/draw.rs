@@ -5,17 +5,13 @@ use std::io::Write as _;
 
 use chatcode_proto::roomy::roomy;
 
-use super::look::{Shown, put_change};
+use super::look::Shown;
 use crate::{
-    cell::{Cell, Look},
+    cell::{Cell, Look, back, color},
     history::{Item, Items},
+    osc::OWN,
     pool::{Extra, Pool},
-    width,
 };
-
-/// What is printed where nothing stays: it is erased again.
-const FILLER: u8 = b'x';
-const WIDE_FILLER: &str = "\u{3000}";
 
 #[derive(Debug)]
 pub(super) struct Drawing {
@@ -26,16 +22,14 @@ pub(super) struct Drawing {
     has_begun: bool,
     /// The cursor's column; `cols` when the next character wraps.
     x: usize,
-    /// A filler stands in the next row already.
-    has_wrapped: bool,
-    /// No row will come behind the one that is drawn.
-    is_last: bool,
+    /// The last cell of the row before, if it was drawn as cells.
+    last: Option<Cell>,
 }
 
 impl Drawing {
     pub(super) fn new(cols: usize) -> Self {
         let shown = Some(Shown::default());
-        Self { out: roomy(), cols, shown, has_begun: false, x: 0, has_wrapped: false, is_last: false }
+        Self { out: roomy(), cols, shown, has_begun: false, x: 0, last: None }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -50,7 +44,7 @@ impl Drawing {
         let _ = self.out.write_fmt(bytes);
     }
 
-    /// Whatever the terminal's look is now, it is told anew.
+    /// The next look is told in any case, so that no character joins another.
     pub(super) fn forget_look(&mut self) {
         self.shown = None;
     }
@@ -61,18 +55,6 @@ impl Drawing {
 
     pub(super) fn pen(&mut self, look: Look, extra: Extra, pool: &Pool) {
         self.show(Shown::with(look, extra, pool));
-    }
-
-    /// From a look that DECRC left to the pen, without a touch at its extra
-    /// attributes.
-    pub(super) fn change_pen(&mut self, from: Look, pen: Look) {
-        put_change(&mut self.out, from, pen);
-        self.shown = None;
-    }
-
-    /// OSC 8 of a pen.
-    pub(super) fn link(&mut self, extra: Extra, pool: &Pool) {
-        Shown::with(Look::default(), extra, pool).put_link(&mut self.out);
     }
 
     fn show(&mut self, wanted: Shown) {
@@ -104,11 +86,16 @@ impl Drawing {
 
     /// Another screen is drawn from its top.
     pub(super) fn begin(&mut self) {
-        (self.has_begun, self.x, self.has_wrapped) = (false, 0, false);
+        (self.has_begun, self.x) = (false, 0);
     }
 
     pub(super) fn go_to(&mut self, x: usize, y: usize) {
         let _ = write!(self.out, "\x1b[{};{}H", y + 1, x + 1);
+    }
+
+    /// Our own sequence.
+    pub(super) fn own(&mut self, what: std::fmt::Arguments<'_>) {
+        let _ = write!(self.out, "\x1b]{OWN};{what}\x1b\\");
     }
 
     /// Draws a line as the history keeps it, if it needs no care; false when
@@ -116,9 +103,9 @@ impl Drawing {
     pub(super) fn line(&mut self, line: &[u8]) -> bool {
         let may_wrap = line.len() > self.cols;
         let needs_care = Items(line).any(|item| match item {
-            Item::Look { bg, .. } => may_wrap && bg & crate::cell::color::MODE != 0,
+            Item::Look { bg, .. } => may_wrap && bg & (color::MODE | back::HAS_EXTRA) != 0,
             Item::Blanks(_) | Item::Alone { .. } => true,
-            Item::Text(_) => false,
+            Item::Text(text) => may_wrap && !text.is_ascii(),
         });
         if needs_care {
             return false;
@@ -137,69 +124,31 @@ impl Drawing {
         true
     }
 
-    /// Draws rows, each with whether the one above goes on in it; `goes_on`:
-    /// the last of them does so in what is drawn next.
-    pub(super) fn rows<'a>(
-        &mut self,
-        rows: impl Iterator<Item = (bool, &'a [Cell])>,
-        goes_on: Option<&[Cell]>,
-        pool: &Pool,
-    ) {
-        let mut rows = rows.peekable();
-        while let Some((wrapped, cells)) = rows.next() {
-            let next = match rows.peek() {
-                Some((true, next)) => Some(*next),
-                Some((false, _)) => None,
-                None => goes_on,
-            };
-            self.row(wrapped, cells, next, pool);
-        }
-    }
-
-    /// Draws the rows of a screen: no row comes behind the last of them.
-    pub(super) fn last_rows<'a>(&mut self, rows: impl Iterator<Item = (bool, &'a [Cell])>, pool: &Pool) {
-        let mut rows = rows.peekable();
-        while let Some((wrapped, cells)) = rows.next() {
-            let next = rows.peek();
-            self.is_last = next.is_none();
-            let next = next.filter(|(wrapped, _)| *wrapped).map(|(_, cells)| *cells);
-            self.row(wrapped, cells, next, pool);
-        }
-        self.is_last = false;
-    }
-
-    /// Begins with a row that will scroll out, and that goes on in the first.
-    pub(super) fn begin_with_cut_line(&mut self) {
-        let before = if self.has_begun { "\r\n" } else { "" };
-        self.plain();
-        let _ = write!(self.out, "{before}\x1b[{}G{WIDE_FILLER}", self.cols);
-        (self.has_begun, self.x, self.has_wrapped) = (true, 0, true);
-    }
-
-    fn row(&mut self, wrapped: bool, cells: &[Cell], next: Option<&[Cell]>, pool: &Pool) {
-        if self.has_wrapped {
-            // Of a look, only the background comes where something is erased.
-            if self.shown.as_ref().is_none_or(Shown::has_back) {
-                self.plain();
-            }
-            // EL ends the wrapping of a row, ECH does not.
-            match wrapped {
-                true => _ = write!(self.out, "\r\x1b[{}X", self.cols),
-                false => self.out.extend_from_slice(b"\r\x1b[K"),
-            }
-            (self.x, self.has_wrapped) = (0, false);
-        } else if wrapped && self.has_begun && self.x >= self.cols - 1 {
-            self.wrap(cells, pool);
+    /// Draws a row; `wrapped`: the one above goes on in it.
+    pub(super) fn row(&mut self, wrapped: bool, cells: &[Cell], pool: &Pool) {
+        if wrapped && self.wraps_into(cells[0]) {
+            self.move_to(self.cols - 1);
+            self.x = 0;
         } else {
             self.new_line();
+            if wrapped {
+                self.own(format_args!("w"));
+            }
         }
-        let mut at = self.x;
+        let mut at = 0;
         while at < cells.len() {
             at += self.cell(at, cells, pool);
         }
-        if let Some(next) = next {
-            self.end_row(cells, next, pool);
-        }
+        self.last = Some(cells[self.cols - 1]);
+    }
+
+    /// Whether printing a row's first cell now begins that row, and leaves no
+    /// trace elsewhere: a background would fill the row, and a link be counted
+    /// to the row above.
+    fn wraps_into(&self, first: Cell) -> bool {
+        let is_plain = first.look.bg & (color::MODE | back::HAS_EXTRA) == 0;
+        let has_room = self.x < self.cols && (first.width() < 2 || self.last != Some(Cell::null(first.look)));
+        self.has_begun && is_plain && first.has_content() && first.width() > 0 && !has_room
     }
 
     fn new_line(&mut self) {
@@ -209,40 +158,12 @@ impl Drawing {
             }
             self.out.extend_from_slice(b"\r\n");
         }
-        (self.has_begun, self.x, self.has_wrapped) = (true, 0, false);
-    }
-
-    /// Prints the first cell of a row, so that the terminal wraps into it.
-    fn wrap(&mut self, cells: &[Cell], pool: &Pool) {
-        let first = cells[0];
-        let is_text = first.has_content() && first.width() > 0;
-        self.x = 0;
-        if is_text {
-            self.text(first, pool);
-        } else {
-            self.plain();
-            self.out.push(FILLER);
-            self.x = 1;
-        }
-        if self.shown.as_ref().is_none_or(Shown::has_back) && self.x < self.cols {
-            // The row has come in with that colour.
-            self.plain();
-            self.out.extend_from_slice(b"\x1b[K");
-        }
-        if !is_text {
-            self.plain();
-            self.out.extend_from_slice(b"\r\x1b[X");
-            self.x = 0;
-        }
+        (self.has_begun, self.x, self.last) = (true, 0, None);
     }
 
     /// Draws the cell at a column; gives how many columns that were.
     fn cell(&mut self, at: usize, cells: &[Cell], pool: &Pool) -> usize {
         let cell = cells[at];
-        let run = cells[at..].iter().take_while(|other| **other == cell).count();
-        if cell == Cell::BLANK {
-            return run;
-        }
         if cell.is_half() {
             return 1;
         }
@@ -251,13 +172,19 @@ impl Drawing {
             self.text(cell, pool);
             return usize::from(cell.width()).max(1);
         }
+        let run = cells[at..].iter().take_while(|other| **other == cell).count();
+        if cell == Cell::BLANK {
+            return run;
+        }
         self.move_to(at);
         if cell.look.is_plain_back() {
             self.look(cell.look, pool);
             let _ = write!(self.out, "\x1b[{run}X");
             return run;
         }
-        self.empty_with_look(at, cells, pool);
+        // What stays of a wide character when its other half was printed over.
+        self.look(cell.look, pool);
+        self.own(format_args!("e"));
         1
     }
 
@@ -275,67 +202,7 @@ impl Drawing {
             self.forget_look();
         }
         self.look(cell.look, pool);
-        match cell.text() {
-            Some(text) => self.out.extend_from_slice(pool.text(text).as_bytes()),
-            None => {
-                let c = char::from_u32(cell.code()).unwrap_or_default();
-                self.out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
+        self.out.extend_from_slice(pool.characters(cell, &mut [0; 4]).as_bytes());
         self.x += usize::from(cell.width()).max(1);
     }
-
-    /// An empty cell with more than a background: what stays of a wide
-    /// character when its other half was printed over.
-    fn empty_with_look(&mut self, at: usize, cells: &[Cell], pool: &Pool) {
-        let look = cells[at].look;
-        self.look(look, pool);
-        if at + 1 < self.cols {
-            let _ = write!(self.out, "{WIDE_FILLER}\x1b[{}G ", at + 2);
-            self.plain();
-            let _ = write!(self.out, "\x1b[{}G\x1b[X", at + 2);
-            self.x = at + 1;
-        } else if !self.is_last {
-            // A wide character does not fit there, and leaves an empty cell.
-            self.out.extend_from_slice(WIDE_FILLER.as_bytes());
-            self.has_wrapped = true;
-        } else if at > 0 && cells[at - 1].width() == 1 {
-            let _ = write!(self.out, "\x1b[{at}G{WIDE_FILLER}\x1b[{at}G ");
-            self.plain();
-            let _ = write!(self.out, "\x1b[{at}G\x1b[X");
-            self.x = at - 1;
-            if cells[at - 1] != Cell::BLANK {
-                self.cell(at - 1, cells, pool);
-            }
-        }
-    }
-
-    /// Brings the cursor to where the next character wraps.
-    fn end_row(&mut self, cells: &[Cell], next: &[Cell], pool: &Pool) {
-        let last = cells[self.cols - 1];
-        if last.has_content() || last.is_half() || self.has_wrapped {
-            return;
-        }
-        self.move_to(self.cols - 1);
-        if next[0].width() < 2 || next[0].look != last.look {
-            // A wide character does not fit there, and leaves an empty cell.
-            self.look(last.look, pool);
-            self.out.extend_from_slice(WIDE_FILLER.as_bytes());
-            self.has_wrapped = true;
-        }
-    }
-}
-
-/// The characters of a cell.
-pub(super) fn text_of(cell: Cell, pool: &Pool) -> String {
-    match cell.text() {
-        Some(text) => pool.text(text).to_owned(),
-        None if cell.has_content() => char::from_u32(cell.code()).map(String::from).unwrap_or_default(),
-        None => String::new(),
-    }
-}
-
-/// Whether a character may stand in a cell of this width.
-pub(super) fn fits(c: char, cell: Cell) -> bool {
-    width(c) == cell.width()
 }

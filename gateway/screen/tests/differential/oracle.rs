@@ -22,8 +22,6 @@ pub(crate) struct Oracle {
 pub(crate) enum Verdict {
     Equal,
     Differs(Vec<String>),
-    /// It is equal at the cut, but there was a state that no bytes can bring back, and it differs later.
-    BeyondReach,
     /// xterm.js cannot play the case at all, so there is nothing to be equal to.
     Unplayable,
 }
@@ -56,12 +54,7 @@ impl Oracle {
             .iter()
             .map(|text| text.as_str().unwrap_or_default().to_owned())
             .collect();
-        let beyond = answer["beyond"].as_array().is_some_and(|states| !states.is_empty());
-        match differences.is_empty() {
-            true => Verdict::Equal,
-            false if beyond => Verdict::BeyondReach,
-            false => Verdict::Differs(differences),
-        }
+        if differences.is_empty() { Verdict::Equal } else { Verdict::Differs(differences) }
     }
 
     /// The width of every code point, as digits.

@@ -205,3 +205,48 @@ pub(crate) const CHANGES: &[&str] = &[
     "\x1bP1$q",
     "\x1b_",
 ];
+
+/// Sizes, columns and rows, and what is printed at each of them.
+type Printed = (&'static [(u32, u32)], &'static [&'static str]);
+
+/// Every one has broken something.
+pub(crate) const ONCE_WRONG: &[Printed] = &[
+    // What is saved: its place, its pen, its character set.
+    (&[(8, 3), (5, 4), (9, 2)], &["\x1b[?1048hb30Z\n\n\n\n", "\x1b8x", "\x1b8y"]),
+    (&[(12, 3)], &["\x1b[3;12H\x1b7pmfd\r\n\x1b[3J\x1b8\x1b[b"]),
+    (&[(11, 2)], &["\x1b(0\x1b7\x1b%G\x1b8\x1b[?47hq\x0e\x0fq"]),
+    (&[(6, 2)], &["\x1b]8;;e\x1b\\\x1b[?1049h\x1b8\x1b[?47lx"]),
+    (&[(6, 2)], &["\x1b[4m\x1b[?47h\x1b[?1049h\x1b[?1049l\x1b[?47hx\x1b[24my"]),
+    (&[(3, 3), (11, 3)], &["8H\x1b[?47h\x1b[?1048h", "\x1b8x"]),
+    // A cursor behind the last column, or out of the region.
+    (&[(3, 6)], &["\x1b[?1049ha\u{65e5}\x1b[ Ax"]),
+    (&[(9, 6)], &["q2c{3|xg|\x1bs\u{301}\nx"]),
+    (&[(6, 4)], &["\x1b[?47h\x1b[3;4r\x1b[?6h\x1b[?47l\x1b[2;3r\x1b[?47hx"]),
+    // Half a wide character, and what is left where one was.
+    (&[(12, 5)], &["\u{8a9e}\x1b[2GH\x1b['}"]),
+    (&[(6, 3)], &["\x1b]8;;e\x1b\\{\u{65e5}\u{672c}\u{8a9e}\x1b[M"]),
+    (&[(3, 8)], &["\x1b[;7r\x1b[8d\x1b[4m\u{65e5}\u{20000}\x1b[?1049h"]),
+    (&[(6, 1)], &["\x1b[?47hQEy H\x1b[7;1m\u{1f600}"]),
+    (&[(8, 2)], &["\x1b[?7l15\u{ff22}\x1b[2bq"]),
+    (&[(6, 2)], &["{bcd\x1b[?7l\u{1f468}\u{1f469}\u{200d}\x1b[?1049h"]),
+    (&[(5, 3), (3, 3), (10, 4)], &["\u{65e5}\u{672c}\u{8a9e}", "\x0c", "\x1b[?47h"]),
+    // Empty cells of lines that are cut anew, also far above the screen.
+    (&[(11, 2)], &["\u{e33}\u{e33}\u{e33}\u{e33}\u{e33}\u{e33}\u{e33}[36m \x1b[1K\r\n\r\n\r\na"]),
+    (&[(12, 6), (2, 1), (5, 3)], &["|~\n\u{301}\u{308}\x1b[40H", "33~\r\n1\r\n2\r\n3\r\n4\r\n5", ""]),
+    (&[(5, 8), (2, 2)], &["\x1b[I\u{301}\n", "\n\n\x1b[?1049h"]),
+    (
+        &[(12, 3), (4, 8), (12, 1), (2, 1), (5, 2)],
+        &["\x1b[102m\x1b[3M\n12hbz e{g`h}2xE1Q~gh0ze\u{2588}\u{2591}\x1b['}", "\x1b[?47h", "", "", ""],
+    ),
+    (&[(3, 4), (11, 8), (2, 8)], &["\x1b[12f\u{65e5}\u{672c}\u{8a9e}\x1b[L", "\x1b[9I1\x1b[3F", "1qh"]),
+    (&[(6, 6), (2, 5)], &["\x1b#8", "\x1b[?1049h"]),
+    (&[(5, 2), (8, 4), (5, 7)], &["\x1b]7717;w\x1b\\\n\n", "", "\x1b8x"]),
+    (&[(3, 6), (5, 2), (12, 6)], &["fegE\x1b[12H_lga\x1b[3J", "", "\x1b[T"]),
+    // The alternate screen, smaller and larger again.
+    (&[(8, 4), (8, 2), (8, 4)], &["a", "\x1b[?1049h1\r\n2\r\n3", "x"]),
+    (&[(8, 3), (4, 3), (8, 3)], &["\x1b[?1049h\x1b[Habcdefgh\x1bH\x1b7", "", "\tx\x1b8y"]),
+    // What may still be joined, and what is not finished.
+    (&[(6, 3), (3, 5)], &["5lQ", "\u{301}"]),
+    (&[(6, 3)], &["\x1b]\u{107}2;t\x07"]),
+    (&[(6, 3)], &["\x1b[4m\x1b[2;3r\x1b[?6h\x1b#8"]),
+];

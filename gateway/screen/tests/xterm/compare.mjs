@@ -6,14 +6,10 @@ import { Terminal } from "./library.mjs";
 
 const MOST = 10;
 const TITLE_CHARACTERS = 256;
-const TAB_WIDTH = 8;
 const HAS_EXTRA = 1 << 28;
 const COLOR_MODE = 0x3000000;
 const COLOR_MODE_RGB = 0x3000000;
 const FLAGS = 0xfc000000;
-// Flags as `paintOf` tells them, beside the foreground and beside the background.
-const [INVERSE, UNDERLINE, STRIKETHROUGH] = [1, 4, 32];
-const [PROTECTED, OVERLINE] = [8, 16];
 const CHARSETS = "0ABCEFHKQRYZ4569=7`fb/".split("");
 const STATES = [
   "ground", "escape", "escape intermediate", "CSI entry", "CSI param", "CSI intermediate", "CSI ignore",
@@ -22,7 +18,7 @@ const STATES = [
 const [ESCAPE, OSC, DCS_PASSTHROUGH] = [1, 8, 13];
 
 /** What differs between A, fed directly, and B, brought back; empty when nothing does. */
-export function differences(a, b, { equalHistory, resized }, isAtCut) {
+export function differences(a, b, isAtCut) {
   const found = new Found(isAtCut);
   const [left, right] = [a.terminal._core, b.terminal._core];
   found.check("bytes of an unfinished character", a.held, b.held);
@@ -32,15 +28,13 @@ export function differences(a, b, { equalHistory, resized }, isAtCut) {
   found.check("alternate screen active", altActive, others.active === others.alt);
   if (found.any) return found.list;
 
-  // The alternate screen has no history; xterm.js keeps some rows above it after a resize.
-  compareScreens(found, "screen", left, right, buffers.active, others.active, equalHistory && !altActive);
-  if (altActive) compareScreens(found, "normal screen", left, right, buffers.normal, others.normal, equalHistory);
-  // A character without width may move it even further than behind the last column.
-  found.check("cursor column", Math.min(buffers.active.x, left.cols), Math.min(others.active.x, right.cols));
+  compareScreens(found, "screen", left, right, buffers.active, others.active);
+  if (altActive) compareScreens(found, "normal screen", left, right, buffers.normal, others.normal);
+  found.check("cursor column", buffers.active.x, others.active.x);
   found.check("cursor row", buffers.active.y, others.active.y);
   if (altActive) found.check("cursor row of the normal screen", buffers.normal.y, others.normal.y);
-  compareBesides(found, "normal", left, right, buffers.normal, others.normal, resized);
-  compareBesides(found, "alternate", left, right, buffers.alt, others.alt, resized);
+  compareBesides(found, "normal", left, right, buffers.normal, others.normal);
+  compareBesides(found, "alternate", left, right, buffers.alt, others.alt);
   compareModes(found, left, right);
   found.check("how keys are told", a.keyFlags.stacks, b.keyFlags.stacks);
   compareCharsets(found, left._charsetService, right._charsetService);
@@ -55,33 +49,6 @@ export function differences(a, b, { equalHistory, resized }, isAtCut) {
 /** As much of it as the model keeps. */
 function titleOf(core) {
   return [...core._inputHandler._windowTitle].slice(0, TITLE_CHARACTERS).join("");
-}
-
-/**
- * What A has at the cut that no bytes bring into an empty terminal, though it may show later: the snapshot cannot be
- * blamed for that. docs/terminal.md lists these states.
- */
-export function beyondReach(terminal) {
-  const { buffers, cols, rows } = terminal._core._bufferService;
-  const { alt, normal } = buffers;
-  const states = [];
-  if (alt.lines.maxLength > rows || alt.ybase > 0) states.push("rows above the alternate screen");
-  for (let y = 0; y < alt.lines.length; y += 1) {
-    if (alt.lines.get(y).length !== cols) states.push("cells right of the alternate screen");
-  }
-  for (const buffer of [alt, normal]) {
-    if (buffer.savedY - buffer.ybase >= rows) states.push("saved cursor below the screen");
-    if (!growTabsAsEver(buffer, cols)) states.push("tab stops right of the screen");
-  }
-  return [...new Set(states)];
-}
-
-/** Whether the stops right of the screen are those that a terminal sets anyway when it grows. */
-function growTabsAsEver(buffer, cols) {
-  const stops = Object.keys(buffer.tabs).map(Number).filter((x) => buffer.tabs[x]);
-  const right = stops.filter((x) => x >= cols);
-  const last = Math.max(0, ...stops.filter((x) => x < cols));
-  return right.every((x, i) => x === last + TAB_WIDTH * (i + 1));
 }
 
 class Found {
@@ -114,14 +81,13 @@ function show(value) {
 }
 
 /** Rows are counted from the last one, so that a shorter history can be compared. */
-function compareScreens(found, name, left, right, a, b, equalHistory) {
-  if (equalHistory) found.check(`rows of ${name} and its history`, a.lines.length, b.lines.length);
-  if (equalHistory) found.check(`first row of ${name} (ybase)`, a.ybase, b.ybase);
+function compareScreens(found, name, left, right, a, b) {
+  found.check(`rows of ${name} and its history`, a.lines.length, b.lines.length);
+  found.check(`first row of ${name} (ybase)`, a.ybase, b.ybase);
   const below = [a.lines.length - a.ybase, b.lines.length - b.ybase];
   if (below[0] !== below[1]) found.say(`rows from the top of ${name}: A ${below[0]}, B ${below[1]}`);
   const rows = Math.min(a.lines.length, b.lines.length);
-  const compared = a === left._bufferService.buffers.alt ? Math.min(left.rows, rows) : rows;
-  for (let back = 1; back <= compared && !found.full; back += 1) {
+  for (let back = 1; back <= rows && !found.full; back += 1) {
     const [ya, yb] = [a.lines.length - back, b.lines.length - back];
     const row = ya - a.ybase;
     const where = row < 0 ? `${name}, history row ${row}` : `${name}, row ${row}`;
@@ -130,6 +96,7 @@ function compareScreens(found, name, left, right, a, b, equalHistory) {
       found.check(`${where} is there`, lineA !== undefined, lineB !== undefined);
       continue;
     }
+    // Before the first of all rows there is none.
     if (ya > 0 && yb > 0) found.check(`${where}, goes on from the row before`, lineA.isWrapped, lineB.isWrapped);
     compareRow(found, where, left, right, lineA, lineB);
   }
@@ -141,8 +108,6 @@ function compareRow(found, where, left, right, a, b) {
   for (let x = 0; x < cols && !found.full; x += 1) {
     a.loadCell(x, cellA);
     b.loadCell(x, cellB);
-    if (x === cols - 1 || a.getWidth(x + 1) !== 0) halved(cellA);
-    if (x === cols - 1 || b.getWidth(x + 1) !== 0) halved(cellB);
     if (cellA.content === cellB.content && cellA.fg === cellB.fg && cellA.bg === cellB.bg) {
       if ((cellA.bg & HAS_EXTRA) === 0 && !cellA.isCombined()) continue;
     }
@@ -162,11 +127,6 @@ function isForgotten(a, b, isAtCut) {
   return a === "forgotten" || (b === "forgotten" && !isAtCut);
 }
 
-/** A wide character that lost its second half as the screen became narrower: the model shows none. */
-function halved(cell) {
-  if (cell.getWidth() === 2) [cell.content, cell.fg, cell.bg] = [1 << 22, 0, 0];
-}
-
 function cellOf(core) {
   return new (core._bufferService.buffers.normal.getNullCell().constructor)();
 }
@@ -180,14 +140,6 @@ function textOf(cell) {
 function lookOf(core, cell) {
   const look = paintOf(cell);
   const extra = (cell.bg & HAS_EXTRA) !== 0 ? cell.extended : undefined;
-  if (cell.getChars() === "") {
-    // Nothing is drawn there that could be bold, dim, italic, blinking or hidden.
-    look.flags[0] &= INVERSE | UNDERLINE | STRIKETHROUGH;
-    look.flags[1] &= PROTECTED | OVERLINE;
-    if ((look.flags[0] | look.flags[1]) === 0) look.fg = "default";
-  }
-  // A saved cursor brings the flag back without the shape, or the shape without the flag: both are drawn.
-  look.flags[0] &= ~UNDERLINE;
   if (cell.isUnderline() !== 0) {
     look.underline = [extra?.underlineStyle || 1, cell.getUnderlineColorMode() >>> 24, cell.getUnderlineColor()];
   }
@@ -220,32 +172,34 @@ function penOf(core) {
   const pen = core._inputHandler._curAttrData;
   const look = paintOf(pen);
   look.extra = (pen.bg & HAS_EXTRA) !== 0;
-  look.underline = [(pen.extended._ext >>> 26) & 7, colorOf(pen.extended.underlineColor)];
+  look.underline = underlineOf(pen);
   if (pen.extended.urlId !== 0) look.link = linkOf(core, pen.extended.urlId);
   return look;
 }
 
+/** The shape and colour that it would have without a link. */
+function underlineOf({ extended }) {
+  return [(extended._ext >>> 26) & 7, colorOf(extended.underlineColor)];
+}
+
 /** Region, tab stops and the saved cursor of one screen. */
-function compareBesides(found, name, left, right, a, b, resized) {
+function compareBesides(found, name, left, right, a, b) {
   found.check(`scroll region of the ${name} screen`, [a.scrollTop, a.scrollBottom], [b.scrollTop, b.scrollBottom]);
-  // Tab stops right of the screen are forgotten, and count when it grows again.
-  if (!resized) found.check(`tab stops of the ${name} screen`, tabsOf(a, left.cols), tabsOf(b, right.cols));
-  // Rows above the alternate screen, see above, move what was saved there.
-  if (name === "alternate" && a.ybase !== b.ybase) return;
-  found.check(`saved cursor of the ${name} screen`, savedOf(a, left), savedOf(b, right));
+  found.check(`tab stops of the ${name} screen`, tabsOf(a, left.cols), tabsOf(b, right.cols));
+  found.check(`saved cursor of the ${name} screen`, savedOf(a), savedOf(b));
 }
 
 function tabsOf(buffer, cols) {
   return Object.keys(buffer.tabs).map(Number).filter((x) => x < cols && buffer.tabs[x]);
 }
 
-function savedOf(buffer, { cols, rows }) {
+function savedOf(buffer) {
   const pen = buffer.savedCurAttrData;
   return {
-    row: Math.min(Math.max(buffer.savedY - buffer.ybase, 0), rows - 1),
-    column: Math.min(buffer.savedX, cols - 1),
+    row: buffer.savedY,
+    column: buffer.savedX,
     ...paintOf(pen),
-    extra: (pen.bg & HAS_EXTRA) !== 0,
+    underline: underlineOf(pen),
     charset: charsetName(buffer.savedCharset),
   };
 }
