@@ -6,7 +6,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     rc::Rc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::bail;
@@ -19,6 +19,8 @@ use crate::{
     plain::{Plain, enter, read, sees},
 };
 
+/// What a shell begins with beside its prompt has ended by then.
+const SETTLE: Duration = Duration::from_secs(2);
 /// Characters of a line, without its end.
 const LINE: usize = 79;
 
@@ -115,6 +117,7 @@ pub(crate) fn plain(text: &Text) -> anyhow::Result<Row> {
     enter(pty, "echo rea''dy\n")?;
     sees(pty, "ready\r\n")?;
     let (mut check, mut buffer) = (text.check(), vec![0; 64 * 1024]);
+    std::thread::sleep(SETTLE);
     let began = Instant::now();
     enter(pty, &text.command())?;
     while !check.done() {
@@ -130,6 +133,7 @@ pub(crate) async fn chain(mesh: &Mesh, page: &Page, text: &Text) -> anyhow::Resu
     terminal.enter("echo rea''dy\n")?;
     terminal.sees("ready\r\n").await?;
     let pids = processes(mesh, &terminal)?;
+    terminal.rest(SETTLE).await?;
     let check = Rc::new(RefCell::new(text.check()));
     let sink = check.clone();
     terminal.pour_into(move |bytes| sink.borrow_mut().take(bytes));
