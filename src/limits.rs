@@ -434,8 +434,14 @@ pub const RENEW_AGAIN: f64 = 1.0 / 30.0;
 /// It looks at the clock at least this often, because clocks jump and machines
 /// sleep.
 pub const RENEW_LOOK: Duration = Duration::from_secs(30);
+/// Certificates of one member that count at once; a newer one puts the oldest
+/// out.
+pub const CERTIFICATES_OF_MEMBER: i64 = 8;
 /// Revivals in a minute of one gateway; more is `RATE_LIMITED`.
 pub const REVIVALS_PER_MINUTE: u32 = 4;
+/// Tries to revive in a minute from one address, behind which a whole fleet may
+/// wake; more is `RATE_LIMITED`.
+pub const REVIVALS_PER_ADDRESS: u32 = 120;
 /// Bytes of the proof of a revival.
 pub const PROOF_BYTES: usize = 128;
 /// Life of an edge's or administrator's certificate as enrollment gives it. Who

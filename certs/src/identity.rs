@@ -1,7 +1,8 @@
 //! One's own certificate, key and trusted roots, in memory and in a folder.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc, time::Duration};
 
+use chatcode_proto::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::{
@@ -113,19 +114,18 @@ impl Identity {
         self.chain.first().and_then(peer::validity_unix_s).unwrap_or_default()
     }
 
-    /// The same member with a new key and its certificate: a renewal.
+    /// The same member with a new key and its certificate: a renewal. It has to
+    /// lead to the roots that are trusted already: who signs may not choose who
+    /// is trusted. It is judged at the time of its making, whatever this
+    /// machine's clock says.
     ///
     /// # Errors
     /// As [`Self::new`] and [`Self::verify`], and when the certificate is for
     /// somebody else.
-    pub fn renewed(
-        &self,
-        key: Key,
-        chain: Vec<CertificateDer<'static>>,
-        roots: Vec<CertificateDer<'static>>,
-    ) -> Result<Self, IdentityError> {
-        let renewed = Self::new(key, chain, roots)?;
-        renewed.verify()?;
+    pub fn renewed(&self, key: Key, chain: Vec<CertificateDer<'static>>) -> Result<Self, IdentityError> {
+        let renewed = Self::new(key, chain, self.roots.to_vec())?;
+        let made = Duration::from_secs(renewed.validity_unix_s().start) + limits::BACKDATE;
+        tls::verify_member(&renewed.chain, &self.roots, UnixTime::since_unix_epoch(made))?;
         if renewed.name() != self.name() || renewed.trust_domain() != self.trust_domain() {
             return Err(IdentityError::SomebodyElse);
         }

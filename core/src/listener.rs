@@ -30,7 +30,7 @@ use crate::{
     gate::Gate,
     room::{Place, Room},
     shared::Shared,
-    store::StoreError,
+    store::{StoreError, members::Allowed},
 };
 
 /// The listener, bound.
@@ -191,12 +191,15 @@ impl Door {
 /// [`StoreError`]; then it must not be let in.
 pub async fn standing(shared: &Shared, peer: &Peer) -> Result<Standing, StoreError> {
     if peer.trust_domain != *shared.authority.trust_domain() {
-        return Ok(Standing::Revoked);
+        return Ok(Standing::Unknown);
     }
     let member = shared.store.allowed(&peer.serial, peer.name.id(), &peer.spki_sha256).await?;
     Ok(match member {
-        Some(member) if same_kind(member.kind, &peer.name) => Standing::Member(peer.name, member.name),
-        _ => Standing::Revoked,
+        Allowed::Member(member) if same_kind(member.kind, &peer.name) => {
+            Standing::Member(peer.name, member.name)
+        }
+        Allowed::Revoked => Standing::Revoked,
+        Allowed::Member(_) | Allowed::Unknown => Standing::Unknown,
     })
 }
 

@@ -71,6 +71,8 @@ pub struct Rates {
     pub renew: PerMinute<GatewayId>,
     /// Revivals, by gateway.
     pub revive: PerMinute<GatewayId>,
+    /// Tries to revive, by address.
+    pub revive_from: PerMinute<IpAddr>,
     /// Refusals of unknown callers in the audit, by address.
     pub refusals: PerMinute<IpAddr>,
     /// Alarms about an identity that is in use twice, by gateway.
@@ -93,6 +95,7 @@ impl Shared {
                 tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
                 renew: PerMinute::new("renewals", limits::RENEWALS_PER_MINUTE),
                 revive: PerMinute::new("revivals of this machine", limits::REVIVALS_PER_MINUTE),
+                revive_from: PerMinute::new("revivals from this address", limits::REVIVALS_PER_ADDRESS),
                 refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),
                 duplicates: PerMinute::new("alarms", 1),
             },

@@ -90,16 +90,19 @@ async fn the_writers_size_is_the_shells_size() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_interrupted_flood_answers_and_loses_nothing_for_a_healthy_viewer() -> anyhow::Result<()> {
+async fn a_flood_loses_nothing_for_a_healthy_viewer_and_answers_at_once_when_it_is_interrupted()
+-> anyhow::Result<()> {
     let mesh = Mesh::start().await?;
     let page = mesh.page().await?;
     let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &[]).await?;
     terminal.enter("yes flood\n")?;
     terminal.until("a megabyte", |terminal| terminal.output.len() > 1_000_000).await?;
+    assert_eq!(terminal.skips, []);
     terminal.enter("\u{3}")?;
     terminal.enter("echo back-$((1 + 1))\n")?;
     terminal.sees("back-2").await?;
-    assert_eq!(terminal.skips, []);
+    // Whoever interrupts wants the end of what waited.
+    assert!(terminal.skips.len() <= 1, "{:?}", terminal.skips);
     Ok(())
 }
 

@@ -119,7 +119,7 @@ pub async fn revive(core: &str, ended: &Identity, machine: &MachineKey) -> Resul
     let mut call = tonic::Request::new(request);
     call.set_timeout(limits::UNARY_DEADLINE);
     let response = client.revive(call).await.map_err(|status| judge(core, &status))?.into_inner();
-    Ok(ended.renewed(key, certificates(&response.chain), certificates(&response.roots))?)
+    Ok(ended.renewed(key, certificates(&response.chain))?)
 }
 
 /// Certificates as they travelled.

@@ -6,7 +6,7 @@ use chatcode_proto::{code::Refusal, pb::Code};
 use http::HeaderMap;
 
 use crate::{
-    caller::{Caller, PeerInfo, Standing, life::Lives, revoked},
+    caller::{Caller, PeerInfo, Standing, life::Lives, not_listed, revoked},
     store::{Store, people::TicketBinding},
 };
 
@@ -34,6 +34,7 @@ pub async fn identify(
 ) -> Result<Caller, Refusal> {
     match &peer.who {
         Standing::Revoked => Err(revoked()),
+        Standing::Unknown => Err(not_listed()),
         Standing::Member(MemberName::Admin(id), name) => Ok(Caller::Admin { id: *id, name: name.clone() }),
         Standing::Member(MemberName::Edge(edge), _) => {
             let Some(value) = headers.get(http::header::AUTHORIZATION) else {

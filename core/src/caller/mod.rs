@@ -33,8 +33,11 @@ pub enum Standing {
     Anonymous,
     /// Its certificate is on the allow-list, under this name of the member.
     Member(MemberName, String),
-    /// Its certificate is of this installation and not on the allow-list.
+    /// It or its certificate was revoked.
     Revoked,
+    /// Its certificate is of this installation and has ended, or is not on the
+    /// allow-list.
+    Unknown,
 }
 
 /// Who makes a call.
@@ -153,5 +156,12 @@ impl CallInfo {
 /// The refusal of a certificate that is not on the allow-list.
 #[must_use]
 pub fn revoked() -> Refusal {
-    Refusal::new(Code::Revoked, "this certificate is revoked or unknown to the core; enroll anew")
+    Refusal::new(Code::Revoked, "this certificate is revoked; enroll anew")
+}
+
+/// Why a certificate that has ended or is not on the list is refused.
+#[must_use]
+pub fn not_listed() -> Refusal {
+    let words = "this certificate has ended or is unknown to the core; renew it, or enroll anew";
+    Refusal::new(Code::Unauthenticated, words)
 }

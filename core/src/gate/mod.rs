@@ -117,6 +117,7 @@ impl Gate {
             // that it still shows is not worth a look.
             match &peer.who {
                 Standing::Revoked => return Err(caller::revoked()),
+                Standing::Unknown => return Err(caller::not_listed()),
                 Standing::Member(name, _) => Caller::Unknown(Some(*name)),
                 Standing::Anonymous => Caller::Unknown(None),
             }

@@ -201,8 +201,7 @@ impl Heart {
         match self.shared.store.add_certificate(&certificate, &self.act("link.renew", Code::Done)).await {
             Ok(true) => {
                 self.certificate_ends = clock::instant(issued.not_after_unix_s);
-                let roots = to_bytes(&self.shared.authority.roots());
-                self.send(core_control::Kind::Renewed(Renewed { chain: to_bytes(&issued.chain), roots }));
+                self.send(core_control::Kind::Renewed(Renewed { chain: to_bytes(&issued.chain) }));
             }
             Ok(false) => {}
             Err(error) => {

@@ -10,6 +10,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use chatcode_certs::{Identity, MemberName, Peer, tls};
 use chatcode_link::{Incoming, Link, LinkKeys, LinkListener, serve};
 use chatcode_proto::{
+    code::Refusal,
     id::GatewayId,
     limits,
     pb::{Code, link_server::LinkServer},
@@ -102,9 +103,9 @@ async fn take(shared: Arc<Shared>, incoming: Incoming) {
                 let span = tracing::info_span!("link", gateway = %who.gateway, peer = %address);
                 run(shared, link, who).instrument(span).await;
             }
-            Err(code) => {
-                tracing::warn!(peer = %address, code = code.name(), "a link is refused");
-                link.close(code, &caller::revoked().message);
+            Err(refusal) => {
+                tracing::warn!(peer = %address, code = refusal.code.name(), "a link is refused");
+                link.close(refusal.code, &refusal.message);
                 link.closed().await;
             }
         },
@@ -122,17 +123,18 @@ struct Admitted {
 }
 
 /// The gateway behind a link, when the allow-list has its certificate now.
-async fn admit(shared: &Shared, link: &Link) -> Result<Admitted, Code> {
-    let peer = Peer::from_chain(&link.peer_chain()).map_err(|_| Code::Unauthenticated)?;
+async fn admit(shared: &Shared, link: &Link) -> Result<Admitted, Refusal> {
+    let peer = Peer::from_chain(&link.peer_chain()).map_err(|_| caller::not_listed())?;
     match standing(shared, &peer).await {
         Ok(Standing::Member(MemberName::Gateway(id), name)) => {
             let certificate_ends = clock::instant(peer.not_after_unix_s);
             Ok(Admitted { gateway: id.into(), name, certificate_ends })
         }
-        Ok(_) => Err(Code::Revoked),
+        Ok(Standing::Revoked) => Err(caller::revoked()),
+        Ok(_) => Err(caller::not_listed()),
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the allow-list cannot be read");
-            Err(Code::Internal)
+            Err(error.into())
         }
     }
 }

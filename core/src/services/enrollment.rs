@@ -165,10 +165,10 @@ impl Enrollment for EnrollmentService {
         request: Request<EnrollmentReviveRequest>,
     ) -> Result<Response<EnrollmentReviveResponse>, Status> {
         let info = CallInfo::of(&request)?;
-        let peer = info.peer.address;
-        self.shared.rates.enroll.check(&subscriber(peer.ip()))?;
+        let from = subscriber(info.peer.address.ip());
+        self.shared.rates.revive_from.check(&from)?;
         let act = info.act("gateway.revived");
-        Ok(Response::new(revival::revive(&self.shared, request.get_ref(), act).await?))
+        Ok(Response::new(revival::revive(&self.shared, request.get_ref(), from, act).await?))
     }
 }
 

@@ -1,10 +1,12 @@
 //! A gateway whose certificate has ended is given a new one, by the durable key
 //! of its machine.
 
+use std::net::IpAddr;
+
 use chatcode_certs::{MemberName, csr};
 use chatcode_proto::{
     code::Refusal,
-    id::{GatewayId, MemberId},
+    id::MemberId,
     limits,
     pb::{Code, EnrollmentReviveRequest, EnrollmentReviveResponse},
 };
@@ -13,11 +15,11 @@ use crate::{
     caller,
     services::certify::{certify, to_bytes},
     shared::Shared,
-    store::audit::Entry,
+    store::{StoreError, audit::Entry},
 };
 
 /// Judges the proof and makes the certificate; `act` is completed and written to
-/// the audit either way.
+/// the audit either way, of refusals as many as anybody's `from` there.
 ///
 /// # Errors
 /// `REVOKED` for a gateway that proves itself and was revoked, `RATE_LIMITED`,
@@ -26,36 +28,31 @@ use crate::{
 pub async fn revive(
     shared: &Shared,
     request: &EnrollmentReviveRequest,
+    from: IpAddr,
     act: Entry,
 ) -> Result<EnrollmentReviveResponse, Refusal> {
     let act = Entry { principal: "anonymous".to_owned(), ..act };
-    match judge(shared, request).await? {
-        Err((refusal, detail)) => {
-            let act = Entry { result: refusal.code, detail: detail.to_owned(), ..act };
-            shared.store.audit(&act).await?;
-            Err(refusal)
-        }
-        Ok((id, key)) => {
-            let gateway = GatewayId::from(id);
-            shared.rates.revive.check(&gateway)?;
-            let (issued, certificate) = certify(shared, &MemberName::Gateway(id), &key).map_err(|error| {
-                tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
-                Refusal::new(Code::Internal, "the core could not make a certificate; its log says why")
-            })?;
-            let act = Entry { principal: format!("gateway/{id}"), gateway: gateway.to_string(), ..act };
-            if !shared.store.add_certificate(&certificate, &act).await? {
-                return Err(caller::revoked());
-            }
-            tracing::info!(%gateway, "revived");
-            let roots = to_bytes(&shared.authority.roots());
-            Ok(EnrollmentReviveResponse { chain: to_bytes(&issued.chain), roots })
-        }
+    let refused = match judge(shared, request).await? {
+        Ok((id, key)) => match make(shared, id, &key, &act).await? {
+            Ok(revived) => return Ok(revived),
+            Err(refused) => refused,
+        },
+        Err(refused) => refused,
+    };
+    if shared.rates.refusals.check(&from).is_ok() {
+        let act = Entry { result: refused.0.code, detail: refused.1.to_owned(), ..act };
+        shared.store.audit(&act).await?;
     }
+    Err(refused.0)
 }
 
-type Judged = Result<(MemberId, csr::RequestKey), (Refusal, &'static str)>;
+/// A refusal, and its reason for the audit.
+type Refused = (Refusal, &'static str);
 
-async fn judge(shared: &Shared, request: &EnrollmentReviveRequest) -> Result<Judged, Refusal> {
+async fn judge(
+    shared: &Shared,
+    request: &EnrollmentReviveRequest,
+) -> Result<Result<(MemberId, csr::RequestKey), Refused>, StoreError> {
     let refused = |detail| {
         let words = "this machine is not known here, or its proof is wrong; enroll it anew";
         Ok(Err((Refusal::new(Code::BadToken, words), detail)))
@@ -69,5 +66,28 @@ async fn judge(shared: &Shared, request: &EnrollmentReviveRequest) -> Result<Jud
     if known.is_revoked {
         return Ok(Err((caller::revoked(), "revoked")));
     }
-    Ok(Ok((id, key)))
+    Ok(shared.rates.revive.check(&id.into()).map(|()| (id, key)).map_err(|refusal| (refusal, "too often")))
+}
+
+/// Signs, and writes it to allow-list and audit at once.
+async fn make(
+    shared: &Shared,
+    id: MemberId,
+    key: &csr::RequestKey,
+    act: &Entry,
+) -> Result<Result<EnrollmentReviveResponse, Refused>, StoreError> {
+    let (issued, certificate) = match certify(shared, &MemberName::Gateway(id), key) {
+        Ok(certified) => certified,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
+            let words = "the core could not make a certificate; its log says why";
+            return Ok(Err((Refusal::new(Code::Internal, words), "not signed")));
+        }
+    };
+    let act = Entry { principal: format!("gateway/{id}"), gateway: id.to_string(), ..act.clone() };
+    if !shared.store.add_certificate(&certificate, &act).await? {
+        return Ok(Err((caller::revoked(), "revoked")));
+    }
+    tracing::info!(gateway = %id, "revived");
+    Ok(Ok(EnrollmentReviveResponse { chain: to_bytes(&issued.chain) }))
 }

@@ -23,6 +23,17 @@ pub struct Member {
     pub name: String,
 }
 
+/// Whether a certificate may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// By this member.
+    Member(Member),
+    /// Never again: it or its member is revoked.
+    Revoked,
+    /// Not this one: it has ended, or the list does not have it (any more).
+    Unknown,
+}
+
 /// A join token to be kept; the secret itself is not.
 #[derive(Clone, Debug)]
 pub struct NewToken {
@@ -259,9 +270,9 @@ impl Store {
         }))
     }
 
-    /// The member that may use this certificate now: the serial is on the
-    /// allow-list, for this member and this key, and neither it nor the member
-    /// is revoked.
+    /// Who may use this certificate now: the serial is on the allow-list, for
+    /// this member and this key, has not ended, and neither it nor the member is
+    /// revoked.
     ///
     /// # Errors
     /// [`StoreError`]; then the certificate must be refused.
@@ -270,21 +281,27 @@ impl Store {
         serial: &Serial,
         member: MemberId,
         spki: &[u8; 32],
-    ) -> Result<Option<Member>, StoreError> {
-        let row: Option<(String, String)> = sqlx::query_as(
-            "SELECT members.kind, members.name
-             FROM certificates JOIN members ON members.id = certificates.member
-             WHERE certificates.serial = $1 AND certificates.member = $2 AND certificates.spki = $3
-               AND certificates.not_after_ms > $4
-               AND certificates.revoked_ms IS NULL AND members.revoked_ms IS NULL",
+    ) -> Result<Allowed, StoreError> {
+        type Row = (String, String, Option<i64>, Option<i64>, Option<i64>);
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT members.kind, members.name, members.revoked_ms, certificates.revoked_ms,
+                    certificates.not_after_ms
+             FROM members LEFT JOIN certificates ON certificates.member = members.id
+               AND certificates.serial = $1 AND certificates.spki = $3
+             WHERE members.id = $2",
         )
         .bind(serial.as_str())
         .bind(member.to_string())
         .bind(&spki[..])
-        .bind(to_row(clock::unix_ms()))
         .fetch_optional(&self.read)
         .await?;
-        row.map(|(kind, name)| Ok(Member { kind: kind_of(&kind)?, name })).transpose()
+        Ok(match row {
+            Some((_, _, Some(_), ..) | (_, _, _, Some(_), _)) => Allowed::Revoked,
+            Some((kind, name, .., Some(not_after))) if from_row(not_after) > clock::unix_ms() => {
+                Allowed::Member(Member { kind: kind_of(&kind)?, name })
+            }
+            _ => Allowed::Unknown,
+        })
     }
 
     /// Revokes a gateway and all its certificates, forgets its sessions, and
@@ -387,6 +404,15 @@ async fn put_certificate(tx: &mut Tx, certificate: &NewCertificate) -> Result<()
         .bind(to_row(clock::unix_ms()))
         .execute(&mut **tx)
         .await?;
+    // Answers to requests that were asked twice pile up otherwise.
+    sqlx::query(
+        "DELETE FROM certificates WHERE member = $1 AND serial NOT IN
+           (SELECT serial FROM certificates WHERE member = $1 ORDER BY not_after_ms DESC LIMIT $2)",
+    )
+    .bind(certificate.member.to_string())
+    .bind(limits::CERTIFICATES_OF_MEMBER - 1)
+    .execute(&mut **tx)
+    .await?;
     sqlx::query("INSERT INTO certificates (serial, member, spki, not_after_ms) VALUES ($1, $2, $3, $4)")
         .bind(certificate.serial.as_str())
         .bind(certificate.member.to_string())

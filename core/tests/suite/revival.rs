@@ -1,14 +1,19 @@
 //! How a machine comes back whose certificate has ended, and who does not.
 
-use chatcode_certs::{Identity, MachineKey};
+use chatcode_certs::{Identity, Key, MachineKey, Peer, csr};
+use chatcode_core::{caller::Standing, listener::standing};
 use chatcode_link::enroll::{self, EnrollError};
-use chatcode_proto::pb::{
-    Code, EnrollmentReviveRequest, FleetRevokeRequest, MemberKind, enrollment_client::EnrollmentClient,
+use chatcode_proto::{
+    limits,
+    pb::{
+        Code, EnrollmentReviveRequest, FleetRevokeRequest, GatewayControl, MemberKind, RenewRequest,
+        core_control, enrollment_client::EnrollmentClient, gateway_control,
+    },
 };
 
 use crate::{
     common::{TestCore, code, config, fleet},
-    gateway::FakeGateway,
+    gateway::{FakeGateway, dial},
 };
 
 const ACTION: &str = "gateway.revived";
@@ -83,6 +88,39 @@ async fn nobody_is_revived_again_and_again() {
         refused = refused.or(revive(&core, &identity, &key).await.err());
     }
     assert_eq!(refused, Some(Code::RateLimited));
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_core_has_forgotten_is_refused_but_not_for_ever() {
+    let core = TestCore::start().await;
+    let (mut newest, key) = machine(&core).await;
+    let mut all = vec![newest.clone()];
+    for _ in 0..limits::CERTIFICATES_OF_MEMBER {
+        newest = renewed(&core, &newest).await;
+        all.push(newest.clone());
+    }
+    let mut forgotten = Vec::new();
+    for identity in all {
+        let peer = Peer::from_chain(identity.chain()).unwrap();
+        if matches!(standing(&core.shared, &peer).await.unwrap(), Standing::Unknown) {
+            forgotten.push(identity);
+        }
+    }
+    assert_eq!(forgotten.len(), 1);
+    let (_dialer, link) = dial(&core, &forgotten[0]).await;
+    assert_eq!(link.closed().await.code, Some(Code::Unauthenticated));
+    let _gateway = FakeGateway::link(&core, &revive(&core, &forgotten[0], &key).await.unwrap()).await;
+}
+
+/// Renews over a link of its own.
+async fn renewed(core: &TestCore, identity: &Identity) -> Identity {
+    let mut gateway = FakeGateway::link(core, identity).await;
+    let key = Key::generate().unwrap();
+    let request = RenewRequest { csr: csr::create(&key).unwrap().into() };
+    let kind = Some(gateway_control::Kind::RenewRequest(request));
+    gateway.outbound.send(GatewayControl { kind }).await.unwrap();
+    let Some(core_control::Kind::Renewed(answer)) = gateway.news.recv().await else { panic!("not Renewed") };
+    identity.renewed(key, enroll::certificates(&answer.chain)).unwrap()
 }
 
 #[tokio::test]

@@ -1,14 +1,12 @@
 //! The gateway's certificate: renewed over the link, brought back by the
 //! durable key when it has ended, and kept on the disk.
 
-use std::{
-    path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::path::PathBuf;
 
 use chatcode_certs::{Identity, IdentityError, Key, MachineKey, csr};
-use chatcode_link::enroll::{self, EnrollError};
+use chatcode_link::enroll;
 use chatcode_proto::{code::Refusal, pb};
+use tokio::task::JoinHandle;
 
 use super::renewal::Renewal;
 use crate::grant::CoreClock;
@@ -25,6 +23,8 @@ pub(super) struct Credentials {
     renewal: Renewal,
     /// The key of the request that is under way.
     asked: Option<Key>,
+    /// The identity on its way to the disk.
+    saving: Option<JoinHandle<Result<(), IdentityError>>>,
 }
 
 impl Credentials {
@@ -35,53 +35,58 @@ impl Credentials {
         core: Option<String>,
     ) -> Self {
         let renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
-        Self { identity, machine, home, core, renewal, asked: None }
+        Self { identity, machine, home, core, renewal, asked: None, saving: None }
     }
 
     pub(super) const fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Waits until it is time to renew, and makes the request.
+    /// Waits until it is time to renew, and makes the request. May be dropped at
+    /// any time and called again.
     pub(super) async fn renewal(&mut self, clock: CoreClock) -> pb::RenewRequest {
         loop {
-            tokio::time::sleep(self.renewal.wait(clock.unix_ms())).await;
-            if !self.renewal.is_due(clock.unix_ms()) {
-                continue;
-            }
-            let made = Key::generate().map_err(|error| error.to_string());
-            let made = made.and_then(|key| match csr::create(&key) {
-                Ok(csr) => Ok((key, csr)),
-                Err(error) => Err(error.to_string()),
-            });
-            match made {
-                Ok((key, csr)) => {
-                    self.asked = Some(key);
-                    return pb::RenewRequest { csr: csr.into() };
+            if let Some(saving) = &mut self.saving {
+                match saving.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => note(&error),
+                    Err(error) => note(&error),
                 }
-                Err(error) => tracing::error!("no request for a new certificate could be made: {error}"),
+                self.saving = None;
+            }
+            tokio::time::sleep(self.renewal.wait(clock.unix_ms())).await;
+            if self.renewal.is_due(clock.unix_ms())
+                && let Some(request) = self.request()
+            {
+                return request;
             }
         }
     }
 
-    /// The core's answer to a request. What cannot be used changes nothing; the
-    /// next request comes in time.
-    pub(super) async fn take(&mut self, renewed: &pb::Renewed) {
-        let Some(key) = self.asked.take() else { return };
-        let (chain, roots) = (enroll::certificates(&renewed.chain), enroll::certificates(&renewed.roots));
-        match self.identity.renewed(key, chain, roots) {
-            Ok(identity) => self.put(identity, "renewed").await,
+    fn request(&mut self) -> Option<pb::RenewRequest> {
+        let made = Key::generate().ok().and_then(|key| csr::create(&key).ok().map(|csr| (key, csr)));
+        let Some((key, csr)) = made else {
+            tracing::error!("no key or no request for a new certificate could be made");
+            return None;
+        };
+        self.asked = Some(key);
+        Some(pb::RenewRequest { csr: csr.into() })
+    }
+
+    /// The core's answer to a request. What cannot be used, such as a late answer
+    /// to an older request, changes nothing; the next request comes in time.
+    pub(super) fn take(&mut self, renewed: &pb::Renewed) {
+        let Some(key) = self.asked.clone() else { return };
+        match self.identity.renewed(key, enroll::certificates(&renewed.chain)) {
+            Ok(identity) => {
+                self.asked = None;
+                self.put(identity, "renewed");
+            }
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the certificate that the core sent cannot be used"
             ),
         }
-    }
-
-    /// Whether the certificate has ended, by the machine's clock.
-    pub(super) fn has_ended(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        now.as_secs() >= self.identity.validity_unix_s().end
     }
 
     /// Asks for a new certificate with the durable key.
@@ -90,25 +95,26 @@ impl Credentials {
     /// Why there is none.
     pub(super) async fn revive(&mut self) -> Result<(), Refusal> {
         let (Some(machine), Some(core)) = (&self.machine, &self.core) else {
-            let words =
-                "this gateway's certificate has ended, and it has no durable key; enroll the machine anew";
+            let missing = if self.machine.is_none() { "machine.key" } else { "core.json" };
+            let words = format!(
+                "the core does not take this gateway's certificate any more, and without {missing} in {} no \
+                 other can be asked for; enroll the machine anew",
+                self.home.display()
+            );
             return Err(Refusal::new(pb::Code::Unauthenticated, words));
         };
         let revived = enroll::revive(core, &self.identity, machine).await;
-        let identity = revived.map_err(|error| Refusal::new(error.code(), words(&error)))?;
-        self.put(identity, "revived").await;
+        let identity = revived.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+        self.put(identity, "revived");
         Ok(())
     }
 
-    /// From now on it counts; also when the disk does not take it.
-    async fn put(&mut self, identity: Identity, how: &str) {
+    /// From now on it counts; also while the disk takes its time for it, or does
+    /// not take it.
+    fn put(&mut self, identity: Identity, how: &str) {
+        tracing::info!(serial = %identity.serial(), "the certificate is {how}");
         let (home, kept) = (self.home.clone(), identity.clone());
-        let kept = tokio::task::spawn_blocking(move || kept.save(&home));
-        match kept.await {
-            Ok(Ok(())) => tracing::info!(serial = %identity.serial(), "the certificate is {how}"),
-            Ok(Err(error)) => note(&error),
-            Err(error) => note(&error),
-        }
+        self.saving = Some(tokio::task::spawn_blocking(move || kept.save(&home)));
         self.renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
         self.identity = identity;
     }
@@ -116,14 +122,4 @@ impl Credentials {
 
 fn note(error: &(dyn std::error::Error + 'static)) {
     tracing::error!(error, "the new certificate is not on the disk: it is lost when the daemon ends");
-}
-
-/// A faulty answer has its cause within.
-fn words(error: &EnrollError) -> String {
-    match error {
-        EnrollError::Identity(IdentityError::NotTrusted(cause)) => {
-            format!("{error}: {cause}; is this machine's clock right?")
-        }
-        _ => error.to_string(),
-    }
 }

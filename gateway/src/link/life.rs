@@ -204,7 +204,7 @@ impl Life<'_> {
                 Ok(Some(FromCore::Welcome(_))) => {
                     return self.give_up(Code::Protocol, "the core sent a second Welcome");
                 }
-                Ok(Some(FromCore::Renewed(renewed))) => credentials.take(&renewed).await,
+                Ok(Some(FromCore::Renewed(renewed))) => credentials.take(&renewed),
                 // A kind of a later version.
                 Ok(None) => {}
             }

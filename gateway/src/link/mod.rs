@@ -10,7 +10,7 @@ mod renewal;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use chatcode_certs::{Identity, MachineKey, random, tls};
-use chatcode_link::{Link, LinkDialer};
+use chatcode_link::LinkDialer;
 use chatcode_proto::{backoff::Backoff, code::Refusal, id::GatewayId, limits, name::display_safe, pb::Code};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,8 @@ pub(crate) struct Keeper {
     dialer: LinkDialer,
     route: Route,
     credentials: Credentials,
+    /// When the last certificate was brought back.
+    revived: Option<Instant>,
     greeting: Greeting,
     registry: Arc<Registry>,
     user: User,
@@ -70,6 +72,7 @@ impl Keeper {
             dialer: LinkDialer::bind()?,
             route: Route::new(me.link),
             credentials: Credentials::new(me.identity, me.machine, me.home, me.core),
+            revived: None,
             greeting: Greeting { instance: random::bytes(), user: user.name.clone(), epoch: 0 },
             registry,
             user,
@@ -97,7 +100,13 @@ impl Keeper {
                     welcomed(gateway);
                 }
             };
-            let outcome = self.once(&stop, on_welcome).await;
+            let outcome = match self.once(&stop, on_welcome).await {
+                Outcome::Ended(refusal) if refusal.code == Code::Unauthenticated => {
+                    let answer = stop.run_until_cancelled(self.refused(refusal)).await;
+                    answer.unwrap_or(Outcome::Stopped)
+                }
+                outcome => outcome,
+            };
             if begun.is_some_and(|begun| begun.elapsed() >= limits::LINK_LASTED) {
                 backoff.reset();
             }
@@ -117,7 +126,8 @@ impl Keeper {
 
     /// One link from dialling to its end.
     async fn once(&mut self, stop: &CancellationToken, on_welcome: impl FnOnce(GatewayId)) -> Outcome {
-        let link = match stop.run_until_cancelled(self.dial()).await {
+        let dialling = self.route.dial(&self.dialer, self.credentials.identity());
+        let link = match stop.run_until_cancelled(dialling).await {
             None => return Outcome::Stopped,
             Some(Ok(link)) => link,
             Some(Err(refusal)) => return Outcome::of(refusal),
@@ -127,19 +137,21 @@ impl Keeper {
             .await
     }
 
-    /// A link, if need be with a revived certificate.
-    async fn dial(&mut self) -> Result<Link, Refusal> {
-        if self.credentials.has_ended() {
-            self.credentials.revive().await?;
+    /// What follows when the core does not take the certificate: it has ended, or
+    /// the core has forgotten it, and the durable key brings another one. Not
+    /// again at once, if the core does not take that one either.
+    async fn refused(&mut self, refusal: Refusal) -> Outcome {
+        let is_new = self.revived.is_some_and(|revived| revived.elapsed() < limits::RECONNECT.1);
+        if is_new {
+            return Outcome::Ended(refusal);
         }
-        match self.route.dial(&self.dialer, self.credentials.identity()).await {
-            // It may have ended by the core's clock only.
-            Err(refusal) if refusal.code == Code::Unauthenticated => {
-                tracing::warn!("{}", refusal.message);
-                self.credentials.revive().await?;
-                self.route.dial(&self.dialer, self.credentials.identity()).await
+        tracing::warn!("the core does not take the certificate: {}", refusal.message);
+        match self.credentials.revive().await {
+            Ok(()) => {
+                self.revived = Some(Instant::now());
+                Outcome::Drained(Duration::ZERO)
             }
-            dialled => dialled,
+            Err(refusal) => Outcome::of(refusal),
         }
     }
 }

@@ -92,10 +92,10 @@ impl Enrollment for Core {
         let asked = request.member.parse().unwrap();
         let member = if self.answer == Answer::ForSomebodyElse { id() } else { asked };
         let key = csr::verify(&request.csr).unwrap();
-        let issued = self.ca.issue(&MemberName::Gateway(member), &key, HOUR).unwrap();
+        let ca = if self.answer == Answer::WithoutThePinnedRoot { &self.other } else { &self.ca };
+        let issued = ca.issue(&MemberName::Gateway(member), &key, HOUR).unwrap();
         let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
-        let roots = self.ca.roots().iter().map(|der| der.to_vec().into()).collect();
-        Ok(Response::new(EnrollmentReviveResponse { chain, roots }))
+        Ok(Response::new(EnrollmentReviveResponse { chain }))
     }
 }
 
@@ -205,8 +205,10 @@ async fn where_nobody_listens_it_says_so_soon() {
 }
 
 #[tokio::test]
-async fn a_revived_member_is_the_same_as_before_and_takes_no_other_certificate() {
-    for (answer, is_good) in [(Answer::Good, true), (Answer::ForSomebodyElse, false)] {
+async fn a_revived_member_is_the_same_as_before_and_takes_no_other_certificate_and_no_other_root() {
+    for (answer, is_good) in
+        [(Answer::Good, true), (Answer::ForSomebodyElse, false), (Answer::WithoutThePinnedRoot, false)]
+    {
         let (world, core) = core(answer).await;
         let (ended, machine) = (world.gateway(), MachineKey::generate().unwrap());
         let revived = timeout(SOON, revive(&core.address.to_string(), &ended, &machine)).await.unwrap();
