@@ -99,7 +99,7 @@ sim SEEDS="10000":
 
 # Random faults on every hop of real processes, this many one after the other; the programs have to be built.
 faults COUNT="200":
-    CHATCODE_FAULTS={{COUNT}} cargo test --locked --test mesh faults -- --nocapture
+    CHATCODE_FAULTS={{COUNT}} cargo test --locked --test mesh over_random_faults -- --nocapture
 
 # The screen model against xterm.js itself, with this many generated streams of each kind.
 differential SEEDS="20000": web-deps

@@ -85,7 +85,7 @@ pub const SCREEN_SAVE: Duration = Duration::from_secs(30);
 /// The same for the first time, from the first output on.
 pub const SCREEN_FIRST_SAVE: Duration = Duration::from_secs(2);
 /// Bytes of a saved screen's file; a larger one is not read.
-pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 16 * 1024 * 1024;
+pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 48 * 1024 * 1024;
 /// Saved screens that one gateway shows at once, each in memory as a whole; one
 /// more is refused with `LIMIT`.
 pub const SAVED_SCREENS_SHOWN: usize = 8;
@@ -122,7 +122,7 @@ pub const REMEMBERED_REFUSALS: usize = 8;
 /// How long the lease waits for a writer whose connection broke.
 pub const LEASE_GRACE: Duration = Duration::from_secs(10);
 /// Rows of a terminal; more is cut.
-pub const ROWS: std::ops::RangeInclusive<u32> = 1..=500;
+pub const ROWS: std::ops::RangeInclusive<u32> = 1..=1000;
 /// Columns of a terminal; more is cut.
 pub const COLS: std::ops::RangeInclusive<u32> = 1..=1000;
 /// The PTY's size changes at most once in this time; the last one wins.

@@ -6,8 +6,11 @@ use std::{env, sync::atomic::Ordering, time::Duration};
 use chatcode_harness::{Mesh, Terminal, forward::Forwarder, soon, tcp::TcpForwarder, terminal::numbers};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-/// Faults of one run; `CHATCODE_FAULTS` says another number.
-const FAULTS: u64 = 24;
+/// Faults of one run, of which there are four; `CHATCODE_FAULTS` says another
+/// number.
+const FAULTS: u64 = 50;
+/// How late a piece comes on a slow connection.
+const LATE: Duration = Duration::from_millis(30);
 /// Lines typed before each fault.
 const LINES: u64 = 20;
 
@@ -18,8 +21,12 @@ enum Fault {
     PageReset,
     /// The browser's connection says nothing for a while.
     PageSilent,
+    /// What the browser says and hears comes late.
+    PageLate,
     /// The edge's connection to the core is reset.
     EdgeReset,
+    /// What edge and core say comes late.
+    EdgeLate,
     /// Every packet of the link is lost for a while.
     LinkCut,
     /// A third of the packets is lost for a while.
@@ -33,10 +40,12 @@ enum Fault {
     KillEdge,
 }
 
-const EACH: [Fault; 10] = [
+const EACH: [Fault; 12] = [
     Fault::PageReset,
     Fault::PageSilent,
+    Fault::PageLate,
     Fault::EdgeReset,
+    Fault::EdgeLate,
     Fault::LinkCut,
     Fault::LinkLoss,
     Fault::LinkReorder,
@@ -76,7 +85,17 @@ impl Breakable {
                 terminal.rest(time).await?;
                 self.edge.silence(false);
             }
+            Fault::PageLate => {
+                self.edge.delay(LATE);
+                terminal.rest(time).await?;
+                self.edge.delay(Duration::ZERO);
+            }
             Fault::EdgeReset => self.core.reset(),
+            Fault::EdgeLate => {
+                self.core.delay(LATE);
+                terminal.rest(time).await?;
+                self.core.delay(Duration::ZERO);
+            }
             Fault::LinkCut => {
                 way.cut.store(true, Ordering::Relaxed);
                 terminal.rest(time).await?;
@@ -103,6 +122,25 @@ impl Breakable {
 
 #[tokio::test]
 async fn every_typed_line_comes_back_once_over_random_faults_of_every_hop() -> anyhow::Result<()> {
+    every_typed_line_comes_back_once().await
+}
+
+#[tokio::test]
+async fn it_comes_back_once_over_other_random_faults() -> anyhow::Result<()> {
+    every_typed_line_comes_back_once().await
+}
+
+#[tokio::test]
+async fn it_comes_back_once_over_still_other_random_faults() -> anyhow::Result<()> {
+    every_typed_line_comes_back_once().await
+}
+
+#[tokio::test]
+async fn it_comes_back_once_over_the_last_of_two_hundred_random_faults() -> anyhow::Result<()> {
+    every_typed_line_comes_back_once().await
+}
+
+async fn every_typed_line_comes_back_once() -> anyhow::Result<()> {
     let number = |name, default| env::var(name).map_or(Ok(default), |text| text.parse::<u64>());
     let (faults, seed) = (number("CHATCODE_FAULTS", FAULTS)?, number("CHATCODE_FAULT_SEED", rand::random())?);
     println!("CHATCODE_FAULT_SEED={seed}");

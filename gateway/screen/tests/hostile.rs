@@ -80,9 +80,12 @@ fn fed(winsize: Winsize, bytes: &[u8]) -> Model {
 #[test]
 fn noise_of_any_kind_and_size_breaks_nothing() {
     let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
-    for winsize in
-        [Winsize { rows: 1, cols: 1 }, Winsize { rows: 2, cols: 3 }, SMALL, Winsize { rows: 500, cols: 1000 }]
-    {
+    for winsize in [
+        Winsize { rows: 1, cols: 1 },
+        Winsize { rows: 2, cols: 3 },
+        SMALL,
+        Winsize { rows: 1000, cols: 1000 },
+    ] {
         let mut model = Model::new(winsize, HISTORY);
         for turn in 0..60 {
             let bytes = if turn % 2 == 0 { noise.bytes(4096) } else { noise.sequences(4096) };

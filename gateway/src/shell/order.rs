@@ -307,6 +307,6 @@ mod tests {
     fn sizes_are_cut_to_the_limits() {
         let size = |rows, cols| winsize(Some(pb::Winsize { rows, cols }));
         assert_eq!(size(0, 0), pb::Winsize { rows: 1, cols: 1 });
-        assert_eq!(size(u32::MAX, 5000), pb::Winsize { rows: 500, cols: 1000 });
+        assert_eq!(size(u32::MAX, 5000), pb::Winsize { rows: 1000, cols: 1000 });
     }
 }

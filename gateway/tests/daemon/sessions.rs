@@ -258,7 +258,7 @@ async fn a_size_beyond_the_limits_is_cut() {
     let link = core.link().await;
     let winsize = Some(pb::Winsize { rows: 9999, cols: 0 });
     let made = link.create(pb::SessionsCreateRequest { winsize, ..Default::default() }).await.unwrap();
-    assert_eq!(made.winsize, Some(pb::Winsize { rows: 500, cols: 1 }));
+    assert_eq!(made.winsize, Some(pb::Winsize { rows: 1000, cols: 1 }));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A forwarder of TCP connections that breaks them as a network does: reset,
-//! or silent for a while.
+//! silent for a while, or slow; a lost packet is no more than a delay to those
+//! who speak TCP.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -20,6 +21,8 @@ struct Way {
     age: u64,
     /// Nothing passes.
     silent: bool,
+    /// Each piece comes so much later.
+    delay: Duration,
 }
 
 /// A running forwarder; it and its connections end when dropped.
@@ -59,6 +62,12 @@ impl TcpForwarder {
     pub fn silence(&self, silent: bool) {
         self.way.send_modify(|way| way.silent = silent);
     }
+
+    /// From now on each piece, at most 16 KiB, comes so much later than the one
+    /// before it.
+    pub fn delay(&self, delay: Duration) {
+        self.way.send_modify(|way| way.delay = delay);
+    }
 }
 
 async fn accept(listener: TcpListener, target: SocketAddr, way: Arc<watch::Sender<Way>>) {
@@ -89,7 +98,14 @@ async fn connect(client: TcpStream, target: SocketAddr, mut way: watch::Receiver
 async fn pass(from: &mut tcp::OwnedReadHalf, to: &mut tcp::OwnedWriteHalf, mut way: watch::Receiver<Way>) {
     let mut buffer = vec![0; CHUNK];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if way.wait_for(|way| !way.silent).await.is_err() || to.write_all(&buffer[..length]).await.is_err() {
+        let delay = match way.wait_for(|way| !way.silent).await {
+            Ok(way) => way.delay,
+            Err(_) => return,
+        };
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
     }
