@@ -59,8 +59,11 @@ pub(crate) async fn chain(mesh: &Mesh, page: &Page) -> anyhow::Result<Vec<Row>> 
         printed.push(page.create_session(&gateway, &request).await?);
     }
     tokio::time::sleep(SETTLE * 8).await;
-    targets.extend(printed);
-    rows.push(row(&format!("{LOUD} after {LOUD_MIB} MiB"), LOUD, before, measure(mesh, &targets)?));
+    targets.extend(printed.iter().cloned());
+    let name = format!("{LOUD} after {LOUD_MIB} MiB");
+    rows.push(row(&name, LOUD, before, measure(mesh, &targets)?));
+    let _views = view_each(page, &printed).await?;
+    rows.push(row(&format!("{name}, viewed"), LOUD, before, measure(mesh, &targets)?));
     Ok(rows)
 }
 
@@ -74,16 +77,22 @@ async fn both(
     tokio::time::sleep(SETTLE).await;
     let mut rows = vec![row(name, targets.len(), nothing, measure(mesh, targets)?)];
     if !targets.is_empty() {
-        let mut views = Vec::new();
-        for target in targets {
-            let mut view = View::attach(page, target).await?;
-            view.until("the picture", |view| view.snapshots > 0).await?;
-            views.push(view);
-        }
+        let _views = view_each(page, targets).await?;
         let name = format!("{name}, viewed");
         rows.push(row(&name, targets.len(), nothing, measure(mesh, targets)?));
     }
     Ok(rows)
+}
+
+/// One viewer for each, which has its picture.
+async fn view_each(page: &Page, targets: &[Target]) -> anyhow::Result<Vec<View>> {
+    let mut views = Vec::new();
+    for target in targets {
+        let mut view = View::attach(page, target).await?;
+        view.until("the picture", |view| view.snapshots > 0).await?;
+        views.push(view);
+    }
+    Ok(views)
 }
 
 /// Of core, edge, gateway, and all holders together.
