@@ -12,13 +12,14 @@ use rustix::{
 /// Brings a terminal back from whatever a remote program asked of it: out of
 /// strings, synchronized output and the alternate screen; the whole screen
 /// scrolls; mouse, focus, paste and key modes off; cursor shown in its own shape;
-/// plain text. The cursor is saved before what would move it: leaving an
+/// plain text in the terminal's own colours. The cursor is saved before what would move it: leaving an
 /// alternate screen that was never entered, and setting the margins. Each screen
 /// has key modes of its own, so the alternate one is visited for them.
 pub(super) const RESET: &[u8] = b"\x1b\\\x1b[?2026l\x1b7\x1b[?1049l\x1b7\
 \x1b[?47h\x1b[<99u\x1b[=0u\x1b[?47l\x1b[r\x1b8\
 \x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1016l\
-\x1b[?2004l\x1b[?2031l\x1b[<99u\x1b[=0u\x1b[>4;0m\x1b[?1l\x1b>\x1b[?7h\x1b[4l\x1b[?25h\x1b[0 q\x1b(B\x0f\x1b[0m";
+\x1b[?2004l\x1b[?2031l\x1b[<99u\x1b[=0u\x1b[>4;0m\x1b[?1l\x1b>\x1b[?7h\x1b[4l\x1b[?25h\x1b[0 q\x1b(B\x0f\x1b[0m\
+\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\";
 
 /// Clears the screen after [`RESET`], for output that goes on elsewhere.
 pub(super) const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
@@ -70,4 +71,17 @@ pub(crate) fn winsize() -> Option<pb::Winsize> {
 /// Whether a person sits at both ends of this program.
 pub(super) fn is_interactive() -> bool {
     termios::isatty(io::stdin()) && termios::isatty(io::stdout())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_colours_that_a_program_can_set_are_taken_back() {
+        let reset = String::from_utf8_lossy(RESET);
+        for colours in ["104", "110", "111", "112"] {
+            assert!(reset.contains(&format!("\x1b]{colours}\x1b\\")), "OSC {colours}");
+        }
+    }
 }
