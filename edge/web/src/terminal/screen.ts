@@ -12,6 +12,7 @@ import { Terminal } from "@xterm/xterm";
 import { DEFAULT_HISTORY_LINES } from "../link/limits";
 import { isMac } from "../platform";
 import type { Size } from "../session/viewer";
+import { ClipboardWrites } from "./clipboard-writes";
 import { hasGraphicsCard } from "./graphics";
 import { buttonCode, KeyCodes, withHeld } from "./key-codes";
 import { KeyFlags } from "./key-flags.mjs";
@@ -30,7 +31,7 @@ export interface ScreenEvents extends LookbackEvents {
   /** The size that would fill the room there is. */
   fitted(size: Size): void;
   rang(): void;
-  /** A program asks for the clipboard or sets it: the data of an OSC 52. */
+  /** A program asks for the clipboard or sets it: the data of an OSC 52 that came whole while somebody looked. */
   clipboard(data: string): void;
   /** A paste that would run lines at once; call `go` to let it happen. */
   riskyPaste(risk: PasteRisk, go: () => void): void;
@@ -58,6 +59,7 @@ export class Screen {
   readonly #encoder = new TextEncoder();
   readonly #whole = new WholeCharacters();
   readonly #keyCodes = new KeyCodes(isMac());
+  readonly #clipboard: ClipboardWrites;
   readonly #keyFlags: KeyFlags;
   readonly #picture: Picture;
   readonly #lookback: Lookback;
@@ -110,10 +112,7 @@ export class Screen {
     terminal.loadAddon(this.#search);
     terminal.loadAddon(new WebLinksAddon(link.activate, { hover: link.hover, leave: link.leave }));
     swallowQueries(terminal);
-    terminal.parser.registerOscHandler(52, (data) => {
-      events.clipboard(data);
-      return true;
-    });
+    this.#clipboard = new ClipboardWrites(terminal, (data) => events.clipboard(data));
     this.#keyFlags = new KeyFlags(terminal);
     this.#picture = new Picture(terminal);
     this.#lookback = new Lookback(terminal, events);
@@ -136,8 +135,9 @@ export class Screen {
     this.refit();
   }
 
-  /** Bytes of the session; `done` when they are on the screen. */
-  write(data: Uint8Array, done: () => void): void {
+  /** Bytes of the session, and whether somebody looks as they come; `done` when they are on the screen. */
+  write(data: Uint8Array, isSeen: boolean, done: () => void): void {
+    this.#clipboard.mark(isSeen);
     this.#terminal.write(this.#whole.take(data), done);
   }
 
