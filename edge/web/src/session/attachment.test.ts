@@ -43,11 +43,23 @@ vi.mock("@xterm/xterm", async () => {
   }
   class Terminal extends headless.Terminal {
     readonly renderer = new Renderer();
+    /** Of programs, by number; a theme takes their place. */
+    readonly colours = new Map<number, string>();
     constructor(...options: ConstructorParameters<typeof headless.Terminal>) {
       super(...options);
-      Object.assign((this as unknown as { _core: object })._core, { _renderService: { _renderer: { value: this.renderer } } });
+      const core = (this as unknown as Inside)._core;
+      core._renderService = { _renderer: { value: this.renderer } };
+      Object.setPrototypeOf(core, Object.assign(Object.create(Object.getPrototypeOf(core) as object), { _handleColorEvent: this.#color }));
+      core._inputHandler.onColor((requests) => core._handleColorEvent(requests));
+      core.optionsService.onSpecificOptionChange("theme", () => this.colours.clear());
       made.terminal = this;
     }
+    readonly #color = (requests: ColourRequest[]): void => {
+      for (const { index, color } of requests) {
+        if (color !== undefined) this.colours.set(index ?? 0, String(color));
+        else for (const each of index === undefined ? [...this.colours.keys()].filter((each) => each < 256) : [index]) this.colours.delete(each);
+      }
+    };
     registerLinkProvider(): void {}
     refresh(): void {}
   }
@@ -56,8 +68,22 @@ vi.mock("@xterm/xterm", async () => {
 
 vi.mock("../terminal/graphics", () => ({ hasGraphicsCard: () => false }));
 
+interface ColourRequest {
+  index?: number;
+  color?: number[];
+}
+interface Inside {
+  _core: {
+    _renderService: object;
+    _inputHandler: { onColor: (listen: (requests: ColourRequest[]) => void) => void };
+    _handleColorEvent: (requests: ColourRequest[]) => void;
+    optionsService: { onSpecificOptionChange: (option: string, listen: () => void) => void };
+  };
+}
+
 type Kind = MessageInitShape<typeof ServerFrameSchema>["kind"];
 interface Drawn {
+  colours: Map<number, string>;
   renderer: { renderRows: () => void; drawn: number };
   write: (text: string, done: () => void) => void;
 }
@@ -88,8 +114,8 @@ function attached(epoch: bigint, offset = 0, liveOffset = offset): void {
   frame({ case: "attached", value: { version: 1, epoch, offset: from, liveOffset: live, role: Role.WRITER, viewer: 1 } });
 }
 
-function part(part: number, parts: number): void {
-  frame({ case: "snapshot", value: { part, parts, data: new TextEncoder().encode("half"), winsize: { rows: 5, cols: 20 } } });
+function part(part: number, parts: number, offset = 0): void {
+  frame({ case: "snapshot", value: { part, parts, offset: BigInt(offset), data: new TextEncoder().encode("half"), winsize: { rows: 5, cols: 20 } } });
 }
 
 async function parsed(): Promise<void> {
@@ -199,5 +225,37 @@ describe("the clipboard, where programs may always write it", () => {
     output(early.length, early.slice(10));
     await parsed();
     expect(clipboard).toEqual([]);
+  });
+});
+
+describe("colours that a program has set", () => {
+  const set = "\x1b]4;1;#010203\x07\x1b]10;#111111;#222222;#333333\x07";
+  const colours = async (): Promise<number[]> => {
+    await parsed();
+    return [...(made.terminal as Drawn).colours.keys()];
+  };
+
+  beforeEach(async () => {
+    attached(5n);
+    output(0, set);
+    expect(await colours()).toEqual([1, 256, 257, 258]);
+  });
+
+  it("are over with a snapshot that has none, and not before it is there", async () => {
+    part(0, 2, set.length);
+    expect(await colours()).toEqual([1, 256, 257, 258]);
+    part(1, 2, set.length);
+    expect(await colours()).toEqual([]);
+  });
+
+  it("are over with the shell's life", async () => {
+    line().closed(new Refusal(Code.UNSPECIFIED, "broken"));
+    attached(6n);
+    expect(await colours()).toEqual([]);
+  });
+
+  it("stay over another scheme", async () => {
+    attachment.setLook({ scheme: "light", fontSize: 14, screenReader: false });
+    expect(await colours()).toEqual([1, 256, 257, 258]);
   });
 });

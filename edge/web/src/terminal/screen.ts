@@ -21,6 +21,7 @@ import { Lookback, type LookbackEvents } from "./lookback";
 import { mend } from "./mend.mjs";
 import { cleanPaste, pasteRisk, type PasteRisk } from "./paste";
 import { Picture } from "./picture";
+import { ProgramColours } from "./program-colours.mjs";
 import { swallowQueries } from "./queries";
 import { searchMarks, terminalTheme, type Scheme } from "./themes";
 import { WholeCharacters } from "./whole";
@@ -49,7 +50,8 @@ export interface ScreenLook {
 const FONT = '"JetBrains Mono Variable", ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const SMALLEST_FONT = 7;
 const FIT_DELAY_MS = 40;
-const RESET = new TextEncoder().encode("\x1bc");
+/** RIS, and the ends of all colours that programs have set, which it leaves. */
+const RESET = new TextEncoder().encode("\x1bc\x1b]104\x07\x1b]110\x07\x1b]111\x07\x1b]112\x07");
 const NOTHING = new Uint8Array(0);
 
 export class Screen {
@@ -61,6 +63,7 @@ export class Screen {
   readonly #keyCodes = new KeyCodes(isMac());
   readonly #clipboard: ClipboardWrites;
   readonly #keyFlags: KeyFlags;
+  readonly #colours: ProgramColours;
   readonly #picture: Picture;
   readonly #lookback: Lookback;
   #webgl: WebglAddon | undefined;
@@ -114,7 +117,8 @@ export class Screen {
     swallowQueries(terminal);
     this.#clipboard = new ClipboardWrites(terminal, (data) => events.clipboard(data));
     this.#keyFlags = new KeyFlags(terminal);
-    this.#picture = new Picture(terminal);
+    this.#colours = new ProgramColours(terminal);
+    this.#picture = new Picture(terminal, this.#colours);
     this.#lookback = new Lookback(terminal, events);
     terminal.onData((text) => this.#typed(text));
     terminal.onBinary((text) => events.typed(Uint8Array.from(text, (c) => c.charCodeAt(0)), false));
@@ -207,6 +211,7 @@ export class Screen {
     this.#fontSize = look.fontSize;
     this.#scheme = look.scheme;
     this.#terminal.options.theme = terminalTheme(look.scheme);
+    this.#colours.showAgain();
     this.#terminal.options.screenReaderMode = look.screenReader;
     this.#scale();
     this.refit();
