@@ -4,7 +4,7 @@
 use crate::{
     case::Item,
     random::Random,
-    words::{ALTERNATES, C1, CHARSETS, CONTROLS, ESCAPES, KEY_FLAGS, MODES, PRIVATE_MODES, TEXTS},
+    words::{ALTERNATES, C1, CHARSETS, COLORS, CONTROLS, ESCAPES, KEY_FLAGS, MODES, PRIVATE_MODES, TEXTS},
 };
 
 /// A length that moves at most this far is drawn often: it stays in small screens.
@@ -68,6 +68,7 @@ const TABLE: &[(usize, Maker)] = &[
     }),
     (6, link),
     (4, osc),
+    (3, color),
     (8, |random| random.pick(ESCAPES).as_bytes().to_vec()),
     (1, |random| random.pick(&["\x1bc", "\x1b[!p", "\x1b#8"]).as_bytes().to_vec()),
     (2, query),
@@ -219,16 +220,6 @@ fn osc(random: &mut Random) -> Vec<u8> {
         "2;",
         "0",
         "02;zeros",
-        "4;1;#ff0000",
-        "4;1;?",
-        "10;?",
-        "11;#123",
-        "12;rgb:1/2/3",
-        "104",
-        "104;1",
-        "110",
-        "111;",
-        "112",
         "7;file:///tmp",
         "52;c;YQ==",
         "133;A",
@@ -252,6 +243,10 @@ fn osc(random: &mut Random) -> Vec<u8> {
         "7717;ww",
     ]);
     format!("\x1b]{start}{}", end_of_string(random)).into_bytes()
+}
+
+fn color(random: &mut Random) -> Vec<u8> {
+    format!("\x1b]{}{}", random.pick(COLORS), end_of_string(random)).into_bytes()
 }
 
 fn query(random: &mut Random) -> Vec<u8> {

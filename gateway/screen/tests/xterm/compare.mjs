@@ -42,8 +42,13 @@ export function differences(a, b, isAtCut) {
   if (isForgotten(pen.link, other.link, isAtCut)) delete pen.link, delete other.link;
   found.check("pen", pen, other);
   compareParsers(found, left._inputHandler._parser, right._inputHandler._parser);
+  found.check("colours that programs have set", coloursOf(a), coloursOf(b));
   found.check("title", titleOf(left), titleOf(right));
   return found.list;
+}
+
+function coloursOf({ colours }) {
+  return [...colours.all].sort(([a], [b]) => a - b);
 }
 
 /** As much of it as the model keeps. */
