@@ -158,6 +158,20 @@ pub(crate) const COLORS: &[&str] = &[
     "112",
 ];
 
+/// Beginnings of strings that may be long, up to their text.
+pub(crate) const LONG_STRINGS: &[&str] = &[
+    "\x1b]2;",
+    "\x1b]4;",
+    "\x1b]7;",
+    "\x1b]10;",
+    "\x1b]52;",
+    "\x1b]104;",
+    "\x1b]7717;",
+    "\x1bP$q",
+    "\x1bPq",
+    "\x1b_",
+];
+
 /// Each changes an empty screen of 12 columns and 4 rows in one way.
 pub(crate) const CHANGES: &[&str] = &[
     "a",
