@@ -155,7 +155,25 @@ test("a window that comes later sees at once what was drawn before, in its colou
   for (const each of [page, second, third]) await shows(each, /^warm\nready\n(?:.*\n)+left$/m);
 });
 
-test("a window that was too slow for a flood is told what it lacks, and has it once somebody scrolls up or searches", async () => {
+test("a colour that a program sets stays over another scheme and a reload, and goes as it is taken back", async () => {
+  await newSession(page, { name: "colours" });
+  const isShown = (color) =>
+    page.waitForFunction(
+      ([selector, wanted]) => [...document.querySelectorAll(selector)].some((cell) => cell.textContent === "red" && getComputedStyle(cell).color === wanted),
+      [`${id("pane")}[data-active="true"] .xterm-rows span`, color],
+    );
+  await enter(page, "clear; printf '\\033[31mred\\033[m\\n\\033]4;1;#010203\\007'");
+  await isShown("rgb(1, 2, 3)");
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.locator('html[data-scheme="light"]').waitFor();
+  await isShown("rgb(1, 2, 3)");
+  await page.reload();
+  await isShown("rgb(1, 2, 3)");
+  await enter(page, "printf '\\033]104\\007'");
+  await isShown("rgb(179, 57, 43)");
+});
+
+test("a window that was too slow for a flood is told what it lacks, and has it once somebody scrolls up or searches", async (t) => {
   await newSession(page, { name: "flood" });
   const second = await lookOn("flood");
   const mark = second.locator(id("skipped"));
@@ -172,10 +190,19 @@ test("a window that was too slow for a flood is told what it lacks, and has it o
   };
   const numbers = async () => (await screen(second)).split("\n").filter((row) => /^\d+$/.test(row)).map(Number);
 
+  /** Does what brings the lines, waits until they are there, and tells how long that took; beside other load it may be a second. */
+  const brings = async (what, act, there) => {
+    const from = performance.now();
+    await act();
+    await there();
+    const took = Math.round(performance.now() - from);
+    t.diagnostic(`${what} brought the lines in ${took} ms`);
+    assert.ok(took < 5000, `${what} brought the lines in ${took} ms`);
+  };
+
   await flood("over");
   await second.locator(`${id("pane")}[data-active="true"] .xterm-screen`).hover();
-  await second.mouse.wheel(0, -200);
-  await mark.waitFor({ state: "detached" });
+  await brings("scrolling up", () => second.mouse.wheel(0, -200), () => mark.waitFor({ state: "detached" }));
   const seen = await numbers();
   assert.ok(seen.at(-1) > 499_950, `it stays where the person looked: ${seen.at(-1)}`);
   await second.keyboard.press("Shift+PageUp");
@@ -189,9 +216,9 @@ test("a window that was too slow for a flood is told what it lacks, and has it o
 
   await flood("again");
   await second.keyboard.press("Control+Shift+F");
-  await second.locator(id("search-field")).fill("495123");
+  const found = second.locator(id("search-count")).filter({ hasText: "1 of 1" });
+  await brings("searching", () => second.locator(id("search-field")).fill("495123"), () => found.waitFor());
   await shows(second, /^495123$/m);
-  await second.locator(id("search-count")).filter({ hasText: "1 of 1" }).waitFor();
   assert.equal(await mark.count(), 0);
 });
 

@@ -111,6 +111,18 @@ fn how_keys_are_told_comes_back_on_both_screens() {
 }
 
 #[test]
+fn a_string_of_any_length_can_be_cut_anywhere() {
+    generated(5, |random, campaign, name| {
+        let items = generate::long_string(random);
+        let chunk = if random.percent(50) { usize::MAX } else { 4096 };
+        let near_end = items.len() - random.below(50);
+        let case = Case { cols: 12, rows: 4, history: 5, chunk, cut: near_end, items };
+        campaign.run(name, &case);
+        cut_somewhere(random, campaign, name, &case, 1);
+    });
+}
+
+#[test]
 fn what_once_came_back_wrong_can_be_cut_at_every_byte() {
     let mut campaign = Campaign::start();
     for (sizes, texts) in ONCE_WRONG {

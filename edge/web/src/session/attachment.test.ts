@@ -43,30 +43,63 @@ vi.mock("@xterm/xterm", async () => {
   }
   class Terminal extends headless.Terminal {
     readonly renderer = new Renderer();
+    /** Of programs, by number; a theme takes their place. */
+    readonly colours = new Map<number, string>();
     constructor(...options: ConstructorParameters<typeof headless.Terminal>) {
       super(...options);
-      Object.assign((this as unknown as { _core: object })._core, { _renderService: { _renderer: { value: this.renderer } } });
+      const core = (this as unknown as Inside)._core;
+      core._renderService = { _renderer: { value: this.renderer } };
+      Object.setPrototypeOf(core, Object.assign(Object.create(Object.getPrototypeOf(core) as object), { _handleColorEvent: this.#color }));
+      core._inputHandler.onColor((requests) => core._handleColorEvent(requests));
+      core.optionsService.onSpecificOptionChange("theme", () => this.colours.clear());
       made.terminal = this;
     }
+    readonly #color = (requests: ColourRequest[]): void => {
+      for (const { index, color } of requests) {
+        if (color !== undefined) this.colours.set(index ?? 0, String(color));
+        else for (const each of index === undefined ? [...this.colours.keys()].filter((each) => each < 256) : [index]) this.colours.delete(each);
+      }
+    };
     registerLinkProvider(): void {}
     refresh(): void {}
   }
   return { Terminal };
 });
 
+vi.mock("../terminal/graphics", () => ({ hasGraphicsCard: () => false }));
+
+interface ColourRequest {
+  index?: number;
+  color?: number[];
+}
+interface Inside {
+  _core: {
+    _renderService: object;
+    _inputHandler: { onColor: (listen: (requests: ColourRequest[]) => void) => void };
+    _handleColorEvent: (requests: ColourRequest[]) => void;
+    optionsService: { onSpecificOptionChange: (option: string, listen: () => void) => void };
+  };
+}
+
 type Kind = MessageInitShape<typeof ServerFrameSchema>["kind"];
 interface Drawn {
+  colours: Map<number, string>;
   renderer: { renderRows: () => void; drawn: number };
   write: (text: string, done: () => void) => void;
 }
 
+let attachment: Attachment;
+let clipboard: string[];
+
 beforeEach(() => {
+  clipboard = [];
   vi.stubGlobal("matchMedia", () => ({ matches: true }));
-  vi.stubGlobal("navigator", { userAgent: "test" });
+  vi.stubGlobal("navigator", { userAgent: "test", clipboard: { writeText: async (text: string) => clipboard.push(text) } });
+  vi.stubGlobal("document", { hidden: false });
   vi.stubGlobal("window", new EventTarget());
   vi.stubGlobal("sessionStorage", { getItem: () => null, setItem: () => undefined, removeItem: () => undefined });
   const look = { scheme: "dark", fontSize: 14, screenReader: false } as const;
-  new Attachment({} as Rpc, "", "gateway", "session", new Uint8Array(16), look, () => "never");
+  attachment = new Attachment({} as Rpc, "", "gateway", "session", new Uint8Array(16), look, () => "always");
 });
 
 const line = (): LineEvents => made.line as LineEvents;
@@ -75,19 +108,25 @@ function frame(kind: Kind): void {
   line().message(toBinary(ServerFrameSchema, create(ServerFrameSchema, { kind } as MessageInitShape<typeof ServerFrameSchema>)));
 }
 
-function attached(epoch: bigint): void {
+function attached(epoch: bigint, offset = 0, liveOffset = offset): void {
   line().opened();
-  frame({ case: "attached", value: { version: 1, epoch, role: Role.WRITER, viewer: 1 } });
+  const [from, live] = [BigInt(offset), BigInt(liveOffset)];
+  frame({ case: "attached", value: { version: 1, epoch, offset: from, liveOffset: live, role: Role.WRITER, viewer: 1 } });
 }
 
-function part(part: number, parts: number): void {
-  frame({ case: "snapshot", value: { part, parts, data: new TextEncoder().encode("half"), winsize: { rows: 5, cols: 20 } } });
+function part(part: number, parts: number, offset = 0): void {
+  frame({ case: "snapshot", value: { part, parts, offset: BigInt(offset), data: new TextEncoder().encode("half"), winsize: { rows: 5, cols: 20 } } });
+}
+
+async function parsed(): Promise<void> {
+  const { write } = made.terminal as Drawn;
+  await new Promise<void>((done) => write.call(made.terminal, "", done));
 }
 
 /** Whether what is drawn reaches the picture, after all that was written. */
 async function isLive(): Promise<boolean> {
-  const { renderer, write } = made.terminal as Drawn;
-  await new Promise<void>((done) => write.call(made.terminal, "", done));
+  const { renderer } = made.terminal as Drawn;
+  await parsed();
   const before = renderer.drawn;
   renderer.renderRows();
   return renderer.drawn > before;
@@ -128,5 +167,95 @@ describe("a picture that is held while a snapshot comes", () => {
     line().closed(new Refusal(Code.UNSPECIFIED, "broken"));
     attached(6n);
     expect(await isLive()).toBe(true);
+  });
+});
+
+/** What a program prints to put a text on the clipboard. */
+const copy = (text: string): string => `\x1b]52;c;${Buffer.from(text).toString("base64")}\x07`;
+
+function output(offset: number, text: string): void {
+  frame({ case: "output", value: { offset: BigInt(offset), data: new TextEncoder().encode(text) } });
+}
+
+describe("the clipboard, where programs may always write it", () => {
+  const early = copy("early");
+
+  beforeEach(() => attachment.setVisible(true));
+
+  it("takes what is printed while somebody looks", async () => {
+    attached(5n);
+    output(0, copy("seen"));
+    await parsed();
+    expect(clipboard).toEqual(["seen"]);
+  });
+
+  it("takes nothing that was printed before the page was back, also where one frame has both", async () => {
+    attached(5n, 0, early.length);
+    output(0, early + copy("seen"));
+    await parsed();
+    expect(clipboard).toEqual(["seen"]);
+    line().closed(new Refusal(Code.UNSPECIFIED, "broken"));
+    const next = early.length + copy("seen").length;
+    attached(5n, next, next + 2 * early.length);
+    output(next, early);
+    output(next + early.length, early);
+    output(next + 2 * early.length, copy("again"));
+    await parsed();
+    expect(clipboard).toEqual(["seen", "again"]);
+  });
+
+  it("takes nothing that waited in another tab of the page, or while the browser showed another", async () => {
+    attached(5n);
+    attachment.setVisible(false);
+    output(0, early);
+    attachment.setVisible(true);
+    vi.stubGlobal("document", { hidden: true });
+    output(early.length, early);
+    vi.stubGlobal("document", { hidden: false });
+    output(2 * early.length, copy("seen"));
+    await parsed();
+    expect(clipboard).toEqual(["seen"]);
+  });
+
+  it("takes nothing of which a part came while nobody looked", async () => {
+    attached(5n, 0, 10);
+    output(0, early);
+    await parsed();
+    frame({ case: "snapshot", value: { part: 0, parts: 1, offset: BigInt(early.length), data: new TextEncoder().encode(early.slice(0, 10)) } });
+    output(early.length, early.slice(10));
+    await parsed();
+    expect(clipboard).toEqual([]);
+  });
+});
+
+describe("colours that a program has set", () => {
+  const set = "\x1b]4;1;#010203\x07\x1b]10;#111111;#222222;#333333\x07";
+  const colours = async (): Promise<number[]> => {
+    await parsed();
+    return [...(made.terminal as Drawn).colours.keys()];
+  };
+
+  beforeEach(async () => {
+    attached(5n);
+    output(0, set);
+    expect(await colours()).toEqual([1, 256, 257, 258]);
+  });
+
+  it("are over with a snapshot that has none, and not before it is there", async () => {
+    part(0, 2, set.length);
+    expect(await colours()).toEqual([1, 256, 257, 258]);
+    part(1, 2, set.length);
+    expect(await colours()).toEqual([]);
+  });
+
+  it("are over with the shell's life", async () => {
+    line().closed(new Refusal(Code.UNSPECIFIED, "broken"));
+    attached(6n);
+    expect(await colours()).toEqual([]);
+  });
+
+  it("stay over another scheme", async () => {
+    attachment.setLook({ scheme: "light", fontSize: 14, screenReader: false });
+    expect(await colours()).toEqual([1, 256, 257, 258]);
   });
 });

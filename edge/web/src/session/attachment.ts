@@ -117,6 +117,8 @@ export class Attachment {
   #asked: number | undefined;
   #notices = 0;
   #visible = false;
+  /** Where the output ended when this attachment began: nobody looked before. */
+  #live = 0;
 
   constructor(
     rpc: Rpc,
@@ -132,7 +134,7 @@ export class Attachment {
     this.#viewer.setTheme(toldTheme(look.scheme));
     const clipboard = new ProgramsClipboard({
       policy: clipboardPolicy,
-      isInView: () => this.#visible,
+      isInView: () => this.#isInView,
       write: async (text) => navigator.clipboard.writeText(text),
       ask: (offered) => this.status.patch({ offered }),
     });
@@ -272,11 +274,11 @@ export class Attachment {
   #apply(event: ViewerEvent): void {
     switch (event.kind) {
       case "output":
-        this.#show(event.data);
+        this.#output(event.data, event.offset);
         break;
       case "snapshot":
         if (event.part === 0) this.screen.drawAnew(event.size);
-        this.#show(event.data);
+        this.#show(event.data, false);
         if (event.part + 1 === event.parts) this.screen.drawn(event.skipped);
         break;
       case "rtt":
@@ -314,8 +316,9 @@ export class Attachment {
     this.#tellKept();
   }
 
-  #attached({ epoch, inputOffset, role, viewer, session }: Attached): void {
+  #attached({ epoch, inputOffset, liveOffset, role, viewer, session }: Attached): void {
     this.line.stands();
+    this.#live = Number(liveOffset);
     this.status.patch({ attached: true, seen: true, role, viewer, epoch, exited: false, exit: undefined });
     if (session !== undefined) this.status.patch({ name: session.name });
     const lost = lostBytes(this.#before, { epoch, inputOffset });
@@ -323,10 +326,20 @@ export class Attachment {
     if (lost > 0) this.#notice(`${bytesText(lost)} of input typed before the reload did not arrive`);
   }
 
-  #show(data: Uint8Array): void {
+  get #isInView(): boolean {
+    return this.#visible && !document.hidden;
+  }
+
+  #output(data: Uint8Array, offset: number): void {
+    const missed = Math.min(Math.max(this.#live - offset, 0), data.length);
+    this.#show(data.subarray(0, missed), false);
+    this.#show(data.subarray(missed), this.#isInView);
+  }
+
+  #show(data: Uint8Array, isSeen: boolean): void {
     for (let at = 0; at < data.length; at += PIECE_BYTES) {
       const piece = data.subarray(at, at + PIECE_BYTES);
-      this.screen.write(piece, () => {
+      this.screen.write(piece, isSeen, () => {
         this.#viewer.handleRendered(performance.now(), piece.length);
         this.#flush();
       });

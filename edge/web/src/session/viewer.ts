@@ -36,8 +36,8 @@ export interface Theme {
 export type ViewerEvent =
   /** The attachment stands. */
   | { kind: "attached"; attached: Attached }
-  /** Bytes for the screen. */
-  | { kind: "output"; data: Uint8Array }
+  /** Bytes for the screen; `offset`: of the first. */
+  | { kind: "output"; data: Uint8Array; offset: number }
   /** A part of what the screen is to be; the first is for an empty terminal of this size. */
   | { kind: "snapshot"; data: Uint8Array; part: number; parts: number; offset: number; size: Size | undefined; skipped: boolean }
   /** The screen must be emptied, because the holder is another. */
@@ -311,7 +311,7 @@ export class Viewer {
     if (offset + data.length > LAST_OFFSET) throw beyond(offset);
     this.#next += data.length;
     this.#credit.handleBytes(now, data.length);
-    return [{ kind: "output", data }];
+    return [{ kind: "output", data, offset }];
   }
 
   #snapshot(now: number, { part, parts, data, winsize, skipped, ...snapshot }: Snapshot): ViewerEvent[] {

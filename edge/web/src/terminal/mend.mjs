@@ -14,10 +14,19 @@ const MOST_CELLS = 1000;
 /** Characters that one REP repeats. */
 const MOST_REPEATS = 65_536;
 
+/** Bytes of the text of an OSC or DCS; a longer one has no effect. */
+const STRING_BYTES = 65_536;
+const CLIPBOARD = 52;
+/** The same of an OSC 52: 256 KiB in base64, and for which selection. */
+const CLIPBOARD_BYTES = 349_600;
+/** An OSC that is faulty. */
+const ABORT = 3;
+
 /** Mends one terminal; its rows' prototype, and so all terminals of the page, at the first. */
 export function mend(terminal) {
   const { _inputHandler: handler, _bufferService: service } = terminal._core;
   boundCounts(handler);
+  boundStrings(handler._parser);
   handler.eraseInDisplay = mendedErase(handler.eraseInDisplay);
   handler.screenAlignmentPattern = align;
   handler.print = mendedPrint(handler.print);
@@ -50,6 +59,38 @@ function boundCounts(handler) {
       return original.call(this, params);
     };
   }
+}
+
+/** It takes up to ten million characters. */
+function boundStrings({ _oscParser: osc, _dcsParser: dcs }) {
+  let room = 0;
+  /** Whether the text may go on; its last character counts only for the next. */
+  const fits = (data, start, end) => {
+    for (let at = start; at < end; at += 1) {
+      if (room <= 0) return false;
+      room -= data[at] < 0x80 ? 1 : data[at] < 0x800 ? 2 : data[at] < 0x10000 ? 3 : 4;
+    }
+    return true;
+  };
+  const { _start: start, _put: put } = osc;
+  osc._start = function () {
+    room = this._id === CLIPBOARD ? CLIPBOARD_BYTES : STRING_BYTES;
+    start.call(this);
+  };
+  osc._put = function (...text) {
+    if (fits(...text)) return put.apply(this, text);
+    this.reset();
+    this._state = ABORT;
+  };
+  const { hook, put: putDcs } = dcs;
+  dcs.hook = function (...what) {
+    room = STRING_BYTES;
+    hook.apply(this, what);
+  };
+  dcs.put = function (...text) {
+    if (fits(...text)) putDcs.apply(this, text);
+    else this.reset();
+  };
 }
 
 /**

@@ -2,6 +2,7 @@ import headless from "@xterm/headless";
 import type { Terminal as PageTerminal } from "@xterm/xterm";
 import { describe, expect, it } from "vitest";
 
+import { CLIPBOARD_BYTES } from "../link/limits";
 import { mend } from "./mend.mjs";
 import { WholeCharacters } from "./whole";
 
@@ -38,6 +39,38 @@ describe("xterm.js, mended", () => {
   it("the screen can be erased up to its last cell", async () => {
     const rows = await shown(["one\x1b[3;10H\x1b[1J", "\x1b[Hafter"]);
     expect(rows[0]).toBe("after");
+  });
+});
+
+/** What a terminal takes of strings: the data of each OSC 4 and 52 and DCS q, by its length. */
+async function taken(...pieces: string[]): Promise<number[]> {
+  const terminal = new headless.Terminal({ allowProposedApi: true });
+  mend(terminal as unknown as PageTerminal);
+  const lengths: number[] = [];
+  const take = (data: string): boolean => lengths.push(data.length) > 0;
+  for (const number of [4, 52]) terminal.parser.registerOscHandler(number, take);
+  terminal.parser.registerDcsHandler({ final: "q" }, take);
+  for (const piece of pieces) await new Promise<void>((resolve) => terminal.write(piece, resolve));
+  terminal.dispose();
+  return lengths;
+}
+
+describe("xterm.js, mended: long strings", () => {
+  const most = 64 * 1024;
+
+  it.each([["\x1b]4;", "\x07"], ["\x1bPq", "\x1b\\"]])("one of more than 64 KiB has no effect, and the next has: %j", async (start, end) => {
+    const string = (text: string): string => start + text + end;
+    expect(await taken(string("x".repeat(most)))).toEqual([most]);
+    expect(await taken(string("x".repeat(most + 1)), string("y"))).toEqual([1]);
+    expect(await taken(start + "x".repeat(most), `x${"x".repeat(most)}`, end, string("y"))).toEqual([1]);
+    expect(await taken(string("é".repeat(most / 2)))).toEqual([most / 2]);
+    expect(await taken(string("é".repeat(most / 2 + 1)))).toEqual([]);
+  });
+
+  it("the clipboard may be longer, as long as it takes", async () => {
+    const longest = "c;".length + Math.ceil(CLIPBOARD_BYTES / 3) * 4;
+    expect(await taken(`\x1b]52;${"x".repeat(longest)}\x07`)).toEqual([longest]);
+    expect(await taken(`\x1b]52;${"x".repeat(longest + 1000)}\x07`)).toEqual([]);
   });
 });
 

@@ -4,6 +4,8 @@
 
 import type { Terminal } from "@xterm/xterm";
 
+import type { ProgramColours } from "./program-colours.mjs";
+
 interface Renderer {
   renderRows: (first: number, last: number) => void;
   clear: () => void;
@@ -18,12 +20,16 @@ const nothing = (): void => undefined;
 export class Picture {
   #held: Renderer | undefined;
 
-  constructor(private readonly terminal: Terminal) {}
+  constructor(
+    private readonly terminal: Terminal,
+    private readonly colours: ProgramColours,
+  ) {}
 
   hold(): void {
     const renderer = this.#renderer();
     if (renderer === undefined || this.#held !== undefined) return;
     this.#held = renderer;
+    this.colours.hold();
     Object.assign(renderer, { renderRows: nothing, clear: nothing });
   }
 
@@ -33,6 +39,7 @@ export class Picture {
     Reflect.deleteProperty(this.#held, "renderRows");
     Reflect.deleteProperty(this.#held, "clear");
     this.#held = undefined;
+    this.colours.release();
     const last = this.terminal.rows - 1;
     const renderer = this.#renderer();
     renderer?.clear();

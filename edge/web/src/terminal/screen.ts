@@ -12,6 +12,7 @@ import { Terminal } from "@xterm/xterm";
 import { DEFAULT_HISTORY_LINES } from "../link/limits";
 import { isMac } from "../platform";
 import type { Size } from "../session/viewer";
+import { ClipboardWrites } from "./clipboard-writes";
 import { hasGraphicsCard } from "./graphics";
 import { buttonCode, KeyCodes, withHeld } from "./key-codes";
 import { KeyFlags } from "./key-flags.mjs";
@@ -20,6 +21,7 @@ import { Lookback, type LookbackEvents } from "./lookback";
 import { mend } from "./mend.mjs";
 import { cleanPaste, pasteRisk, type PasteRisk } from "./paste";
 import { Picture } from "./picture";
+import { ProgramColours } from "./program-colours.mjs";
 import { swallowQueries } from "./queries";
 import { searchMarks, terminalTheme, type Scheme } from "./themes";
 import { WholeCharacters } from "./whole";
@@ -30,7 +32,7 @@ export interface ScreenEvents extends LookbackEvents {
   /** The size that would fill the room there is. */
   fitted(size: Size): void;
   rang(): void;
-  /** A program asks for the clipboard or sets it: the data of an OSC 52. */
+  /** A program asks for the clipboard or sets it: the data of an OSC 52 that came whole while somebody looked. */
   clipboard(data: string): void;
   /** A paste that would run lines at once; call `go` to let it happen. */
   riskyPaste(risk: PasteRisk, go: () => void): void;
@@ -48,7 +50,8 @@ export interface ScreenLook {
 const FONT = '"JetBrains Mono Variable", ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 const SMALLEST_FONT = 7;
 const FIT_DELAY_MS = 40;
-const RESET = new TextEncoder().encode("\x1bc");
+/** RIS, and the ends of all colours that programs have set, which it leaves. */
+const RESET = new TextEncoder().encode("\x1bc\x1b]104\x07\x1b]110\x07\x1b]111\x07\x1b]112\x07");
 const NOTHING = new Uint8Array(0);
 
 export class Screen {
@@ -58,7 +61,9 @@ export class Screen {
   readonly #encoder = new TextEncoder();
   readonly #whole = new WholeCharacters();
   readonly #keyCodes = new KeyCodes(isMac());
+  readonly #clipboard: ClipboardWrites;
   readonly #keyFlags: KeyFlags;
+  readonly #colours: ProgramColours;
   readonly #picture: Picture;
   readonly #lookback: Lookback;
   #webgl: WebglAddon | undefined;
@@ -110,12 +115,10 @@ export class Screen {
     terminal.loadAddon(this.#search);
     terminal.loadAddon(new WebLinksAddon(link.activate, { hover: link.hover, leave: link.leave }));
     swallowQueries(terminal);
-    terminal.parser.registerOscHandler(52, (data) => {
-      events.clipboard(data);
-      return true;
-    });
+    this.#clipboard = new ClipboardWrites(terminal, (data) => events.clipboard(data));
     this.#keyFlags = new KeyFlags(terminal);
-    this.#picture = new Picture(terminal);
+    this.#colours = new ProgramColours(terminal);
+    this.#picture = new Picture(terminal, this.#colours);
     this.#lookback = new Lookback(terminal, events);
     terminal.onData((text) => this.#typed(text));
     terminal.onBinary((text) => events.typed(Uint8Array.from(text, (c) => c.charCodeAt(0)), false));
@@ -136,8 +139,9 @@ export class Screen {
     this.refit();
   }
 
-  /** Bytes of the session; `done` when they are on the screen. */
-  write(data: Uint8Array, done: () => void): void {
+  /** Bytes of the session, and whether somebody looks as they come; `done` when they are on the screen. */
+  write(data: Uint8Array, isSeen: boolean, done: () => void): void {
+    this.#clipboard.mark(isSeen);
     this.#terminal.write(this.#whole.take(data), done);
   }
 
@@ -207,6 +211,7 @@ export class Screen {
     this.#fontSize = look.fontSize;
     this.#scheme = look.scheme;
     this.#terminal.options.theme = terminalTheme(look.scheme);
+    this.#colours.showAgain();
     this.#terminal.options.screenReaderMode = look.screenReader;
     this.#scale();
     this.refit();

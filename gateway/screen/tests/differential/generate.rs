@@ -4,13 +4,18 @@
 use crate::{
     case::Item,
     random::Random,
-    words::{ALTERNATES, C1, CHARSETS, CONTROLS, ESCAPES, KEY_FLAGS, MODES, PRIVATE_MODES, TEXTS},
+    words::{
+        ALTERNATES, C1, CHARSETS, COLORS, CONTROLS, ESCAPES, KEY_FLAGS, LONG_STRINGS, MODES, PRIVATE_MODES,
+        TEXTS,
+    },
 };
 
 /// A length that moves at most this far is drawn often: it stays in small screens.
 const NEAR: usize = 14;
 /// How often a sequence that repeats something does so at most: xterm.js takes a second for a million.
 const REPEATS: usize = 40;
+/// Bytes of the text of an OSC or DCS; a longer one has no effect.
+const STRING_BYTES: usize = 64 * 1024;
 const FAR: &[&str] = &["99", "500", "65535", "65536", "2147483647", "2147483648", "99999999999"];
 
 /// Writes a stream of `pieces` sequences and texts, with sizes in between.
@@ -68,6 +73,7 @@ const TABLE: &[(usize, Maker)] = &[
     }),
     (6, link),
     (4, osc),
+    (3, color),
     (8, |random| random.pick(ESCAPES).as_bytes().to_vec()),
     (1, |random| random.pick(&["\x1bc", "\x1b[!p", "\x1b#8"]).as_bytes().to_vec()),
     (2, query),
@@ -219,16 +225,6 @@ fn osc(random: &mut Random) -> Vec<u8> {
         "2;",
         "0",
         "02;zeros",
-        "4;1;#ff0000",
-        "4;1;?",
-        "10;?",
-        "11;#123",
-        "12;rgb:1/2/3",
-        "104",
-        "104;1",
-        "110",
-        "111;",
-        "112",
         "7;file:///tmp",
         "52;c;YQ==",
         "133;A",
@@ -252,6 +248,10 @@ fn osc(random: &mut Random) -> Vec<u8> {
         "7717;ww",
     ]);
     format!("\x1b]{start}{}", end_of_string(random)).into_bytes()
+}
+
+fn color(random: &mut Random) -> Vec<u8> {
+    format!("\x1b]{}{}", random.pick(COLORS), end_of_string(random)).into_bytes()
 }
 
 fn query(random: &mut Random) -> Vec<u8> {
@@ -300,6 +300,25 @@ fn hidden_string(random: &mut Random) -> Vec<u8> {
     ]);
     let middle = random.pick(&["", "abc", "1;2;3", "\u{65e5}", "a\nb\x07c", "\x7f", "\u{80}", ":"]);
     format!("{start}{middle}{}", end_of_string(random)).into_bytes()
+}
+
+/// A string about as long as is looked at, and something behind it.
+pub(crate) fn long_string(random: &mut Random) -> Vec<Item> {
+    let mut text = random.pick(&["", "1;#ff0000;", "#102030;", "c;", "c;3;2;"]).to_owned();
+    let fill = random.pick(&["x", "1;#fff;", "\u{e9}", "\u{65e5}", "\u{1f600}"]);
+    let length = if random.percent(20) { 2 * STRING_BYTES } else { STRING_BYTES + random.below(9) };
+    while text.len() + fill.len() + 4 < length {
+        text.push_str(fill);
+    }
+    while text.len() < length - 4 {
+        text.push('y');
+    }
+    let start = random.pick(LONG_STRINGS);
+    let mut bytes =
+        format!("{start}{text}{}{}", random.pick(&["", "z", "\u{65e5}"]), end_of_string(random)).into_bytes();
+    bytes.extend(plain(random));
+    bytes.extend(piece(random));
+    bytes.into_iter().map(Item::Byte).collect()
 }
 
 fn nonsense(random: &mut Random) -> Vec<u8> {

@@ -133,6 +133,45 @@ pub(crate) const KEY_FLAGS: &[&str] = &[
     "\x1b[=u",
 ];
 
+/// Colours of programs: set, asked for, taken back, and no colours at all.
+pub(crate) const COLORS: &[&str] = &[
+    "4;1;#ff0000",
+    "4;1;?",
+    "4;1;#123;255;rgb:f/80/0;2;rgb:ff/80/0",
+    "4;01;#123456789;256;#fff;3;?;4;#abcdef",
+    "4;2;RGB:FFF/888/000;5",
+    "4;0;#123456789abc;;#fff; 1;#fff;+1;#fff",
+    "4;3;#ff;3;#1234;3;#ggg;3;rgb:1/2;3;rgb:12345/1/1;3;rgb:/1/2;3;rgb:+1/+2/+3;3;red",
+    "10;?",
+    "10;#102030;rgb:ffff/7fff/0000;?;#fff",
+    "10;;;#405060",
+    "11;#123",
+    "11;#123;#456;#789",
+    "12;rgb:1/2/3",
+    "104",
+    "104;",
+    "104;1",
+    "104;01;255;256;x;;3",
+    "110",
+    "110;x",
+    "111;",
+    "112",
+];
+
+/// Beginnings of strings that may be long, up to their text.
+pub(crate) const LONG_STRINGS: &[&str] = &[
+    "\x1b]2;",
+    "\x1b]4;",
+    "\x1b]7;",
+    "\x1b]10;",
+    "\x1b]52;",
+    "\x1b]104;",
+    "\x1b]7717;",
+    "\x1bP$q",
+    "\x1bPq",
+    "\x1b_",
+];
+
 /// Each changes an empty screen of 12 columns and 4 rows in one way.
 pub(crate) const CHANGES: &[&str] = &[
     "a",
@@ -195,6 +234,11 @@ pub(crate) const CHANGES: &[&str] = &[
     "\x1b)0",
     "\x0e",
     "\x1b]2;t\x07",
+    "\x1b]4;7;#010203\x07",
+    "\x1b]4;255;rgb:1/2/3\x07",
+    "\x1b]10;#010203\x07",
+    "\x1b]11;#010203\x07",
+    "\x1b]12;#010203\x07",
     "\n\n\n\n\r",
     "abcdefghijkl",
     "abcdefghijklm\r\x1b[A\x1b[M",

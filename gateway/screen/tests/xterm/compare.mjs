@@ -16,6 +16,8 @@ const STATES = [
   "SOS/PM/APC", "OSC", "DCS entry", "DCS param", "DCS ignore", "DCS intermediate", "DCS passthrough",
 ]; // prettier-ignore
 const [ESCAPE, OSC, DCS_PASSTHROUGH] = [1, 8, 13];
+/** An OSC of which no more than the number has come. */
+const OSC_NUMBER = 1;
 
 /** What differs between A, fed directly, and B, brought back; empty when nothing does. */
 export function differences(a, b, isAtCut) {
@@ -42,8 +44,13 @@ export function differences(a, b, isAtCut) {
   if (isForgotten(pen.link, other.link, isAtCut)) delete pen.link, delete other.link;
   found.check("pen", pen, other);
   compareParsers(found, left._inputHandler._parser, right._inputHandler._parser);
+  found.check("colours that programs have set", coloursOf(a), coloursOf(b));
   found.check("title", titleOf(left), titleOf(right));
   return found.list;
+}
+
+function coloursOf({ colours }) {
+  return [...colours.all].sort(([a], [b]) => a - b);
 }
 
 /** As much of it as the model keeps. */
@@ -262,10 +269,16 @@ function paramsOf({ _params: params }) {
   return [params.toArray(), params._digitIsSub, params._rejectDigits, params._rejectSubDigits];
 }
 
+/** One that nothing takes has no effect, whatever it is and however long. */
 function oscOf(parser) {
-  return [parser._state, parser._id, parser._active.map((handler) => [handler._data, handler._hitLimit])];
+  if (parser._state !== OSC_NUMBER && parser._active.length === 0) return "without effect";
+  return [parser._state, parser._id, takenBy(parser)];
 }
 
 function dcsOf(parser) {
-  return [parser._ident, parser._active.map((handler) => [handler._data, handler._hitLimit])];
+  return parser._active.length === 0 ? "without effect" : [parser._ident, takenBy(parser)];
+}
+
+function takenBy(parser) {
+  return parser._active.map((handler) => [handler._data, handler._hitLimit]);
 }

@@ -16,6 +16,7 @@ import { differences } from "./compare.mjs";
 import { Terminal, Unicode11Addon } from "./library.mjs";
 import { KeyFlags } from "../../../../edge/web/src/terminal/key-flags.mjs";
 import { mend } from "../../../../edge/web/src/terminal/mend.mjs";
+import { ProgramColours } from "../../../../edge/web/src/terminal/program-colours.mjs";
 
 /** More at once would be cut by xterm.js itself, also within a character. */
 const WRITE_LIMIT = 65_536;
@@ -37,6 +38,7 @@ class Fed {
     });
     mend(this.terminal);
     this.keyFlags = new KeyFlags(this.terminal);
+    this.colours = new ProgramColours(this.terminal);
     this.terminal.loadAddon(new Unicode11Addon());
     this.terminal.unicode.activeVersion = "11";
   }
