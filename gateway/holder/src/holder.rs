@@ -1,7 +1,7 @@
 //! The session as its holder keeps it: what peers ask of it, how it ends, who
 //! is told. The I/O is in [`crate::event_loop`].
 
-use std::{collections::BTreeMap, io, mem};
+use std::{collections::BTreeMap, io, mem, path::Path};
 
 use chatcode_proto::{
     code::Refusal,
@@ -150,6 +150,15 @@ impl Holder {
 
     /// Writes the record; a failure is only logged.
     pub(crate) fn keep_record(&mut self) {
+        self.keep_record_by(record::write);
+    }
+
+    /// Writes the session's first record, and waits for the disk.
+    pub(crate) fn keep_first_record(&mut self) {
+        self.keep_record_by(record::write_first);
+    }
+
+    fn keep_record_by(&mut self, write: fn(&Path, &pb::HolderRecord, bool) -> io::Result<()>) {
         let record = pb::HolderRecord {
             session: Some(self.info()),
             pid: std::process::id(),
@@ -157,7 +166,7 @@ impl Holder {
             stopped: self.hurried,
         };
         let shared = self.spec.daemon_uid.is_some();
-        if let Err(error) = record::write(&self.spec.state_folder, &record, shared) {
+        if let Err(error) = write(&self.spec.state_folder, &record, shared) {
             self.log.line(&format!("the record was not written: {error}"));
         }
     }
