@@ -84,6 +84,9 @@ pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
 pub const SCREEN_SAVE: Duration = Duration::from_secs(30);
 /// The same for the first time, from the first output on.
 pub const SCREEN_FIRST_SAVE: Duration = Duration::from_secs(2);
+/// How long the end of a session waits until its last screen is on disk; then
+/// it is told without, and the screen saved before stands.
+pub const LAST_SAVE: Duration = Duration::from_secs(5);
 /// Bytes of a saved screen's file; a larger one is not read.
 pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 16 * 1024 * 1024;
 /// Saved screens that one gateway shows at once, each in memory as a whole; one

@@ -26,6 +26,8 @@ enum Source {
     Signals,
     Door,
     Terminal,
+    /// What is done beside the loop has ended.
+    Beside,
     Connection(u32),
 }
 
@@ -64,6 +66,7 @@ impl Holder {
             match source {
                 Source::Signals => self.signals.drain(),
                 Source::Door => door = true,
+                Source::Beside => {}
                 Source::Terminal => {
                     output |= flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
                 }
@@ -81,7 +84,8 @@ impl Holder {
             self.read_output(now, chunk);
         }
         self.conclude(now);
-        self.keep_screen_in_time(now);
+        self.keep_screen(now);
+        self.tell_end(now);
         if self.session.next_timeout().is_some_and(|due| due <= now) {
             self.session.handle_timeout(now);
         }
@@ -241,6 +245,9 @@ impl Holder {
                 watch(Source::Door, self.door.as_fd(), PollFlags::IN);
             }
             watch(Source::Terminal, self.terminal.as_fd(), self.terminal_interest());
+            if let Some(bell) = self.beside.bell() {
+                watch(Source::Beside, bell, PollFlags::IN);
+            }
         }
         for (id, connection) in &self.connections {
             let mut flags = PollFlags::empty();
@@ -289,7 +296,8 @@ impl Holder {
             self.session.next_timeout().filter(|due| *due > self.turned),
             self.ladder.as_ref().map(Ladder::next_timeout),
             self.reaped.as_ref().map(|reaped| reaped.until),
-            self.leaves.filter(|_| !self.is_climbing()),
+            self.leaves.filter(|_| self.may_leave()),
+            self.saver.waits_until(),
             self.door_rests,
             self.screen_due(),
             look,
@@ -311,7 +319,6 @@ impl Holder {
             }
             self.wait(false, Some(until), &mut woken)?;
         }
-        self.finish_screen();
         self.note("the holder leaves");
         Ok(())
     }

@@ -74,7 +74,7 @@ pub(crate) struct Holder {
     log: Log,
     pub(crate) spec: Spec,
     pub(crate) saver: Saver,
-    /// Writes the screen while the session goes on.
+    /// Writes the screen.
     pub(crate) beside: Beside,
     pub(crate) name: String,
     last_connection: u32,
@@ -122,9 +122,10 @@ impl Holder {
         }
     }
 
-    /// The session as it is now.
+    /// The session as it is now; its end is told with its last screen on disk.
     pub(crate) fn info(&self) -> pb::Session {
-        let state = match (&self.exit, &self.ladder) {
+        let exit = self.exit.filter(|_| self.saver.waits_until().is_none());
+        let state = match (&exit, &self.ladder) {
             (Some(_), _) => pb::SessionState::Exited,
             (None, Some(_)) => pb::SessionState::Ending,
             (None, None) => pb::SessionState::Running,
@@ -137,7 +138,7 @@ impl Holder {
             command: self.spec.shown_command.clone(),
             folder: self.spec.folder.display().to_string(),
             winsize: Some(self.session.winsize()),
-            exit: self.exit,
+            exit,
             viewers: self.session.viewers(),
             epoch: self.spec.epoch,
             lost_reason: pb::LostReason::Unspecified.into(),
