@@ -95,7 +95,8 @@ pub const SAVED_SCREENS_SHOWN: usize = 8;
 /// Sizes that a viewer has still to be told; one that would have to be told
 /// more is drawn anew.
 pub const RESIZES_UNTOLD: usize = 64;
-/// Answers of the terminal that wait for the PTY, bytes; more are dropped.
+/// Answers of the terminal that wait for the PTY, bytes, and those to one read
+/// of it; more are dropped. All colours of the palette are 7 KiB.
 pub const ANSWERS_BYTES: usize = 64 * 1024;
 /// An answer waits for the end of a paste as long as the paste goes on: once
 /// all that came of it was written, and nothing more came for this long, the
