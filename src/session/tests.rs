@@ -232,6 +232,34 @@ fn what_a_program_asks_the_terminal_is_answered_once_and_in_its_turn() {
 }
 
 #[test]
+fn a_paste_whose_writer_is_gone_holds_no_answer_however_much_the_next_one_types() {
+    type Leave = fn(&mut Session<Counting>);
+    let leave: [Leave; 4] = [
+        |session| session.handle_disconnect(NOW, A),
+        |session| send(session, A, client_frame::Kind::Detach(pb::Detach {})).expect("is taken"),
+        |session| {
+            send(session, A, client_frame::Kind::HandOverLease(pb::HandOverLease { viewer: 2 }))
+                .expect("is taken");
+        },
+        |_| (),
+    ];
+    for (n, leave) in leave.iter().enumerate() {
+        let mut session = session(1024);
+        attach(&mut session, A, 1);
+        attach(&mut session, B, 2);
+        send(&mut session, A, input(0, b"\x1b[200~many")).expect("is taken");
+        session.handle_output(NOW, b"?");
+        session.handle_input_written(NOW, 10);
+        assert_eq!(session.poll_input(), b"", "the answer waits for the end of the paste");
+        leave(&mut session);
+        send(&mut session, B, client_frame::Kind::TakeLease(pb::TakeLease {})).expect("is taken");
+        send(&mut session, B, input(0, b"b")).expect("is taken");
+        session.handle_output(NOW, b"?");
+        assert_eq!(session.poll_input(), b"!b!", "way {n}");
+    }
+}
+
+#[test]
 fn an_answer_never_lands_between_the_frames_of_a_paste_that_goes_on() {
     let mut session = session(1024);
     attach(&mut session, A, 1);
