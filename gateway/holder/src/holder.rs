@@ -62,8 +62,8 @@ pub(crate) struct Holder {
     pub(crate) door_rests: Option<Time>,
     pub(crate) terminal: Terminal,
     pub(crate) line: Line,
-    /// The time of the last turn of the loop.
-    pub(crate) turned: Time,
+    /// All that came by then was heard.
+    pub(crate) heard_until: Time,
     /// The rules say that the terminal waits for its viewers.
     pub(crate) paced: bool,
     pub(crate) session: Session<Model>,
@@ -103,7 +103,7 @@ impl Holder {
             door_rests: None,
             terminal,
             line: Line::Open,
-            turned: Time::ZERO,
+            heard_until: Time::ZERO,
             paced: false,
             session,
             connections: BTreeMap::new(),
