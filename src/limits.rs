@@ -84,6 +84,9 @@ pub const SNAPSHOT_BYTES: usize = 32 * 1024 * 1024;
 pub const SCREEN_SAVE: Duration = Duration::from_secs(30);
 /// The same for the first time, from the first output on.
 pub const SCREEN_FIRST_SAVE: Duration = Duration::from_secs(2);
+/// How long the end of a session waits until its last screen is on disk; then
+/// it is told without, and the screen saved before stands.
+pub const LAST_SAVE: Duration = Duration::from_secs(5);
 /// Bytes of a saved screen's file; a larger one is not read.
 pub const SCREEN_FILE_BYTES: usize = SNAPSHOT_BYTES + 48 * 1024 * 1024;
 /// Saved screens that one gateway shows at once, each in memory as a whole; one
@@ -92,7 +95,8 @@ pub const SAVED_SCREENS_SHOWN: usize = 8;
 /// Sizes that a viewer has still to be told; one that would have to be told
 /// more is drawn anew.
 pub const RESIZES_UNTOLD: usize = 64;
-/// Answers of the terminal that wait for the PTY, bytes; more are dropped.
+/// Answers of the terminal that wait for the PTY, bytes, and those to one read
+/// of it; more are dropped. All colours of the palette are 7 KiB.
 pub const ANSWERS_BYTES: usize = 64 * 1024;
 /// An answer waits for the end of a paste as long as the paste goes on: once
 /// all that came of it was written, and nothing more came for this long, the

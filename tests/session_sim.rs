@@ -4,6 +4,8 @@
 //! `CHATCODE_SIM_SEED=n` runs one world again; `CHATCODE_SIM_SEEDS=n` says how
 //! many there are.
 
+#[path = "session_sim/answers.rs"]
+mod answers;
 #[path = "session_sim/client.rs"]
 mod client;
 #[path = "session_sim/fault.rs"]

@@ -47,8 +47,8 @@ pub(super) struct Input {
     runs: VecDeque<Run>,
     /// Bytes of answers in the queue, and of those that are held.
     own: usize,
-    /// At the end of the queue.
-    paste: Paste,
+    /// Whose input is at the end of the queue, and what of a paste is.
+    paste: Option<(ViewerId, Paste)>,
     /// Answers that wait for the end of the paste.
     held: Vec<u8>,
     /// When bytes last came into the queue or were written.
@@ -125,13 +125,7 @@ impl Input {
         ledger.accepted += fresh.len() as u64;
         let to = ledger.accepted;
         let Some(code) = refuse else {
-            self.queue.extend_from_slice(fresh);
-            self.push_run(viewer, fresh.len(), to);
-            self.moved = now;
-            self.paste.feed(fresh);
-            if !self.paste.is_open() {
-                self.let_go();
-            }
+            self.queue_up(now, viewer, fresh, to);
             return Ok(None);
         };
         let range = InputRefused { from, to, code: code.into() };
@@ -143,6 +137,35 @@ impl Input {
         Ok(Some(range))
     }
 
+    /// Puts input behind what waits; `to` is its viewer's offset behind it.
+    fn queue_up(&mut self, now: Time, viewer: ViewerId, fresh: &[u8], to: u64) {
+        self.end_paste_of_others(Some(viewer));
+        self.queue.extend_from_slice(fresh);
+        self.push_run(viewer, fresh.len(), to);
+        self.moved = now;
+        self.paste.get_or_insert((viewer, Paste::default())).1.feed(fresh);
+        if !self.is_pasting() {
+            self.let_go();
+        }
+    }
+
+    fn is_pasting(&self) -> bool {
+        self.paste.as_ref().is_some_and(|(_, paste)| paste.is_open())
+    }
+
+    /// Only this viewer types from now on: a paste of somebody else's is over,
+    /// whether its end came or not.
+    pub(super) fn end_paste_of_others(&mut self, writer: Option<ViewerId>) {
+        if self.paste.as_ref().is_some_and(|(viewer, _)| Some(*viewer) != writer) {
+            self.end_paste();
+        }
+    }
+
+    fn end_paste(&mut self) {
+        self.paste = None;
+        self.let_go();
+    }
+
     /// Puts what the terminal answers behind what waits, and never into a paste
     /// that goes on; nobody is told of it. Beyond [`limits::ANSWERS_BYTES`] it
     /// is dropped.
@@ -152,7 +175,7 @@ impl Input {
         }
         self.own += answers.len();
         self.held.extend_from_slice(answers);
-        if !self.paste.is_open() {
+        if !self.is_pasting() {
             self.let_go();
         }
         self.handle_timeout(now);
@@ -167,8 +190,7 @@ impl Input {
     /// Gives a paste up that has stalled while answers wait for its end.
     pub(super) fn handle_timeout(&mut self, now: Time) {
         if self.next_timeout().is_some_and(|due| due <= now) {
-            self.paste = Paste::default();
-            self.let_go();
+            self.end_paste();
         }
     }
 

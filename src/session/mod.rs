@@ -9,6 +9,7 @@
 mod allowance;
 mod attachment;
 mod input;
+mod interrupt;
 mod lease;
 pub mod log;
 mod pace;
@@ -39,10 +40,6 @@ use crate::{
     limits,
     pb::{self, Code, client_frame},
 };
-
-/// What a terminal makes signals of unless a program says otherwise: INTR, QUIT
-/// and SUSP of termios(3).
-const INTERRUPTS: [u8; 3] = [0x03, 0x1c, 0x1a];
 
 /// Time since the holder began.
 pub type Time = Duration;
@@ -422,7 +419,7 @@ impl<S: Screen> Session<S> {
         let Some(attachment) = self.attachments.get_mut(&conn) else {
             return Ok(());
         };
-        if may_type && input.data.iter().any(|byte| INTERRUPTS.contains(byte)) {
+        if may_type && interrupt::is_in(&input.data) {
             attachment.interrupt(&self.log);
         }
         if let Some(range) = refused {

@@ -82,9 +82,11 @@ impl<S: Screen> Session<S> {
         self.follow_theme_of(viewer);
     }
 
-    /// Tells everybody who is here and who types.
+    /// Somebody came or went, or the lease moved: tells everybody who is here
+    /// and who types.
     pub(super) fn presence_changed(&mut self) {
         let writer = self.lease.writer();
+        self.input.end_paste_of_others(writer);
         self.presence = pb::Presence {
             viewers: self
                 .attachments

@@ -10,6 +10,7 @@ use chatcode_proto::{
 };
 
 use crate::{
+    answers::{BEGIN, END},
     reference::{Id, Reference, Time, is_printed},
     screen::Tape,
 };
@@ -67,6 +68,7 @@ pub(crate) struct Client {
     confirmed: usize,
     told_refused: Vec<bool>,
     last_typed: u8,
+    is_pasting: bool,
 }
 
 impl Client {
@@ -94,6 +96,7 @@ impl Client {
             confirmed: 0,
             told_refused: Vec::new(),
             last_typed: 0,
+            is_pasting: false,
         }
     }
 
@@ -125,6 +128,14 @@ impl Client {
         let taken = self.viewer.push_input(&bytes);
         self.typed.extend(&bytes[..taken]);
         self.last_typed = bytes[..taken].last().map_or(self.last_typed, |byte| byte & 63);
+    }
+
+    /// Begins a paste, or ends it.
+    pub(crate) fn bracket(&mut self) {
+        let mark = if self.is_pasting { END } else { BEGIN };
+        self.is_pasting = !self.is_pasting;
+        let taken = self.viewer.push_input(mark);
+        self.typed.extend(&mark[..taken]);
     }
 
     pub(crate) fn leave(&mut self) {

@@ -31,10 +31,14 @@ pub(crate) enum Fault {
     ConfirmationLost,
     /// Another is named than the one who writes.
     WrongWriterTold,
+    /// A paste counts as stalled as soon as all that came of it is written.
+    AnswerInPaste,
+    /// Frames count as heard that still wait in the socket.
+    HeardTooFar,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::ConfirmedBeforeWritten,
         Self::EpochIgnored,
         Self::WrongAtTheWrap,
@@ -49,5 +53,7 @@ impl Fault {
         Self::NotFenced,
         Self::ConfirmationLost,
         Self::WrongWriterTold,
+        Self::AnswerInPaste,
+        Self::HeardTooFar,
     ];
 }

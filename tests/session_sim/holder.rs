@@ -15,7 +15,7 @@ use crate::{
     client::{Checked, ensure},
     fault::Fault,
     reference::{Id, Reference, Time, printed},
-    screen::Tape,
+    screen::{Asked, asked},
 };
 
 /// One connection; each end learns by itself that it is over.
@@ -43,7 +43,7 @@ pub(crate) struct Wire {
 
 #[derive(Debug)]
 pub(crate) struct Holder {
-    pub(crate) session: Session<Tape>,
+    pub(crate) session: Session<Asked>,
     pub(crate) reference: Reference,
     pub(crate) wires: BTreeMap<u32, Wire>,
     fault: Option<Fault>,
@@ -52,6 +52,8 @@ pub(crate) struct Holder {
     /// For whom, and how long since that viewer's last sign of life.
     held_by: Option<Id>,
     held_for: Time,
+    /// All that came by then was heard.
+    heard_until: Time,
 }
 
 impl Holder {
@@ -59,13 +61,14 @@ impl Holder {
         let winsize = pb::Winsize { rows: 24, cols: 80 };
         let config = Config { epoch, log_bytes, winsize, name: "sim".to_owned() };
         Self {
-            session: Session::new(config, Tape::default()),
+            session: Session::new(config, Asked::default()),
             reference: Reference::new(epoch, log_bytes as u64),
             wires: BTreeMap::new(),
             fault,
             held_since: None,
             held_by: None,
             held_for: Time::ZERO,
+            heard_until: Time::MAX,
         }
     }
 
@@ -97,7 +100,7 @@ impl Holder {
             }
             Some(client_frame::Kind::Input(input)) => {
                 let known = self.reference.expects(id);
-                self.reference.input(id, may_write, input.offset, &input.data);
+                self.reference.input(now, id, may_write, input.offset, &input.data);
                 if self.fault == Some(Fault::WrittenTwice) && input.offset > 0 && input.data.len() > 2 {
                     // As if the overlap with what came before were not cut.
                     input.offset = known;
@@ -117,6 +120,7 @@ impl Holder {
             }
             _ => {}
         }
+        self.reference.lease_moved();
         let result = self.session.handle_frame(now, ConnId(conn), frame);
         result.map_err(|refusal| format!("a right frame is refused: {refusal}"))?;
         self.act(now);
@@ -208,19 +212,26 @@ impl Holder {
         }
         for piece in printed(self.reference.epoch, self.reference.end, len) {
             self.session.handle_output(now, piece);
+            let from = self.reference.end;
+            self.reference.end += piece.len() as u64;
+            self.reference.ask(now, asked(from, self.reference.end));
         }
-        self.reference.end += len as u64;
     }
 
     /// The PTY takes at most this much input.
     pub(crate) fn write(&mut self, now: Time, most: usize) -> Checked {
         let input = self.session.poll_input();
         let n = input.len().min(most);
+        if n == 0 {
+            return Ok(());
+        }
         let written = if self.has(Fault::ConfirmedBeforeWritten) { n.saturating_sub(1) } else { n };
         for byte in &input[..written] {
             ensure!(self.reference.write(*byte), "{byte} is written where another was typed");
         }
-        self.session.handle_input_written(now, n);
+        self.reference.answers.moved = now;
+        let early = if self.has(Fault::AnswerInPaste) { limits::PASTE_STALL } else { Time::ZERO };
+        self.session.handle_input_written(now.saturating_sub(early), n);
         Ok(())
     }
 
@@ -231,7 +242,22 @@ impl Holder {
         }
     }
 
-    /// What the shell does after every event; then nothing may be due.
+    /// The shell is scheduled again after a while: it has heard what came until
+    /// then, and looks at the clock before it hears the rest.
+    pub(crate) fn wake(&mut self, now: Time, heard_until: Time) -> Checked {
+        let (was_held, writer) = (self.held_since.is_some(), self.reference.writer());
+        self.heard_until = heard_until;
+        self.session.handle_heard(if self.has(Fault::HeardTooFar) { now } else { heard_until });
+        self.turn(now)?;
+        let is_let_go = was_held && self.held_since.is_none() && self.reference.writer() == writer;
+        ensure!(!is_let_go, "the PTY is let go before all that came is heard");
+        self.heard_until = Time::MAX;
+        self.session.handle_heard(Time::MAX);
+        Ok(())
+    }
+
+    /// What the shell does after every event; then nothing may be due but what
+    /// waits until all is heard.
     pub(crate) fn turn(&mut self, now: Time) -> Checked {
         if !self.has(Fault::StaleLease) && self.session.next_timeout().is_some_and(|due| due <= now) {
             self.session.handle_timeout(now);
@@ -246,7 +272,10 @@ impl Holder {
         self.look_at_the_pace(now)?;
         if !self.has(Fault::StaleLease) {
             let due = self.session.next_timeout();
-            ensure!(due.is_none_or(|due| due > now), "the shell would spin: {due:?} is due at {now:?}");
+            ensure!(
+                due.is_none_or(|due| due > now.min(self.heard_until)),
+                "the shell would spin: {due:?} is due at {now:?}"
+            );
         }
         Ok(())
     }
@@ -388,12 +417,13 @@ impl Holder {
 
     /// The PTY waits for nobody longer than it may.
     fn look_at_the_pace(&mut self, now: Time) -> Checked {
+        let heard = now.min(self.heard_until);
         let mut wants = self.session.wants_output(now);
         if self.has(Fault::HeldForEver) {
             wants &= self.held_since.is_none();
         }
         if let Some(since) = self.held_since {
-            self.held_for += now - since;
+            self.held_for += heard.saturating_sub(since);
         }
         self.held_since = (!wants).then_some(now);
         ensure!(

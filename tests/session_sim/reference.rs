@@ -9,7 +9,10 @@ use std::{
 
 use chatcode_proto::{limits, pb};
 
-use crate::screen::Tape;
+use crate::{
+    answers::Answers,
+    screen::{ANSWER, Tape},
+};
 
 pub(crate) type Time = Duration;
 /// A client, by its place; each has a viewer id of its own.
@@ -71,8 +74,9 @@ pub(crate) struct Reference {
     pub(crate) end: u64,
     pub(crate) ledgers: BTreeMap<Id, Ledger>,
     /// Accepted input that is not written, in the order of its coming: whose,
-    /// and the byte.
-    pub(crate) accepted: VecDeque<(Id, u8)>,
+    /// and the byte. Answers are nobody's.
+    pub(crate) accepted: VecDeque<(Option<Id>, u8)>,
+    pub(crate) answers: Answers,
     /// The sizes that the PTY got, each with the end of the output then.
     pub(crate) sizes: Vec<(u64, pb::Winsize)>,
     /// Who holds the lease, and since when it is away.
@@ -88,6 +92,7 @@ impl Reference {
             end: 0,
             ledgers: BTreeMap::new(),
             accepted: VecDeque::new(),
+            answers: Answers::default(),
             sizes: Vec::new(),
             lease: None,
             is_exited: false,
@@ -125,6 +130,31 @@ impl Reference {
             Some(_) => {}
             None => self.claim(id, may_write),
         }
+        self.lease_moved();
+    }
+
+    /// A paste is over when its viewer types no more.
+    pub(crate) fn lease_moved(&mut self) {
+        self.answers.end_paste_of_others(self.writer());
+        self.take_answers();
+    }
+
+    /// Something was asked so often by one piece of output.
+    pub(crate) fn ask(&mut self, now: Time, count: usize) {
+        self.answers.ask(count);
+        self.take_answers();
+        self.give_up_paste(now);
+    }
+
+    fn give_up_paste(&mut self, now: Time) {
+        if self.accepted.is_empty() {
+            self.answers.give_up_paste(now);
+            self.take_answers();
+        }
+    }
+
+    fn take_answers(&mut self) {
+        self.accepted.extend((0..self.answers.take()).map(|_| (None, ANSWER)));
     }
 
     /// The first writer that attaches or types gets a free lease.
@@ -146,31 +176,40 @@ impl Reference {
         if self.lease.and_then(|(_, away)| away).is_some_and(|since| now >= since + limits::LEASE_GRACE) {
             self.lease = None;
         }
+        self.lease_moved();
+        self.give_up_paste(now);
     }
 
-    pub(crate) fn input(&mut self, id: Id, may_write: bool, offset: u64, data: &[u8]) {
+    pub(crate) fn input(&mut self, now: Time, id: Id, may_write: bool, offset: u64, data: &[u8]) {
         self.claim(id, may_write);
+        self.lease_moved();
         let is_taken = may_write && !self.is_exited && self.writer() == Some(id);
         let ledger = self.ledgers.entry(id).or_default();
         let first = ledger.refused.len();
         let fresh = data.get(first - offset as usize..).unwrap_or_default();
         ledger.refused.resize(first + fresh.len(), !is_taken);
-        if is_taken {
+        if is_taken && !fresh.is_empty() {
             ledger.waiting.extend(first..first + fresh.len());
-            self.accepted.extend(fresh.iter().map(|byte| (id, *byte)));
+            self.accepted.extend(fresh.iter().map(|byte| (Some(id), *byte)));
+            self.answers.typed(now, id, fresh);
+            self.take_answers();
         }
     }
 
     /// The PTY takes this byte; false when another one was due.
     pub(crate) fn write(&mut self, byte: u8) -> bool {
         let Some((id, due)) = self.accepted.pop_front() else { return false };
-        self.ledgers.get_mut(&id).and_then(|ledger| ledger.waiting.pop_front());
+        match id.map(|id| self.ledgers.get_mut(&id)) {
+            Some(ledger) => _ = ledger.and_then(|ledger| ledger.waiting.pop_front()),
+            None => self.answers.written(),
+        }
         due == byte
     }
 
     pub(crate) fn exit(&mut self) {
         self.is_exited = true;
         self.accepted.clear();
+        self.answers = Answers::default();
         for ledger in self.ledgers.values_mut() {
             for number in std::mem::take(&mut ledger.waiting) {
                 ledger.refused[number] = true;

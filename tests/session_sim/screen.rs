@@ -50,3 +50,45 @@ impl Screen for Tape {
         ""
     }
 }
+
+/// A tape that is asked something at every so many bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    tape: Tape,
+    answers: Vec<u8>,
+}
+
+const ASKED_EVERY: u64 = 1009;
+/// The answer; nobody types it.
+pub(crate) const ANSWER: u8 = 0xff;
+
+/// How often something is asked in the output between two places.
+pub(crate) const fn asked(from: u64, to: u64) -> usize {
+    (to / ASKED_EVERY - from / ASKED_EVERY) as usize
+}
+
+impl Screen for Asked {
+    fn feed(&mut self, bytes: &[u8]) {
+        let from = self.tape.bytes;
+        self.tape.feed(bytes);
+        self.answers.resize(self.answers.len() + asked(from, self.tape.bytes), ANSWER);
+    }
+
+    fn resize(&mut self, winsize: pb::Winsize) {
+        self.tape.resize(winsize);
+    }
+
+    fn snapshot(&self, history_lines: u32) -> Vec<u8> {
+        self.tape.snapshot(history_lines)
+    }
+
+    fn take_answers(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.answers)
+    }
+
+    fn set_theme(&mut self, _theme: Option<pb::Theme>) {}
+
+    fn title(&self) -> &str {
+        ""
+    }
+}

@@ -22,6 +22,7 @@ enum Step {
     PrintALot,
     Type,
     Paste,
+    Bracket,
     WriteToPty,
     DeliverUp,
     DeliverDown,
@@ -30,6 +31,7 @@ enum Step {
     ChangeScreen,
     Pass,
     PassLong,
+    Unscheduled,
     Connect,
     Cut,
     Notice,
@@ -51,6 +53,7 @@ const STEPS_BY_WEIGHT: &[(Step, u32)] = &[
     (Step::PrintALot, 30),
     (Step::Type, 90),
     (Step::Paste, 6),
+    (Step::Bracket, 30),
     (Step::WriteToPty, 70),
     (Step::DeliverUp, 120),
     (Step::DeliverDown, 120),
@@ -59,6 +62,7 @@ const STEPS_BY_WEIGHT: &[(Step, u32)] = &[
     (Step::ChangeScreen, 15),
     (Step::Pass, 100),
     (Step::PassLong, 12),
+    (Step::Unscheduled, 16),
     (Step::Connect, 60),
     (Step::Cut, 30),
     (Step::Notice, 30),
@@ -143,6 +147,7 @@ impl World {
                 let most = if self.rng.random_bool(0.1) { 400_000 } else { 5_000 };
                 self.clients[id].type_in(self.rng.random_range(1000..most));
             }
+            Step::Bracket => self.clients[id].bracket(),
             Step::WriteToPty => {
                 let most = if self.rng.random_bool(0.3) { self.rng.random_range(0..20) } else { 1 << 20 };
                 self.holder.write(self.now, most)?;
@@ -171,6 +176,10 @@ impl World {
             Step::PassLong => {
                 let time = Time::from_millis(self.rng.random_range(1..15_000));
                 self.pass(time)?;
+            }
+            Step::Unscheduled => {
+                let time = Time::from_millis(self.rng.random_range(1..200));
+                self.pass_without_the_holder(time)?;
             }
             Step::Connect => self.connect(id),
             Step::Cut => self.clients[id].leave_wire(&mut self.holder),
@@ -208,6 +217,10 @@ impl World {
     /// Both ends do what is due now.
     fn settle(&mut self) -> Checked {
         self.holder.turn(self.now)?;
+        self.settle_clients()
+    }
+
+    fn settle_clients(&mut self) -> Checked {
         for client in &mut self.clients {
             let Some(conn) = client.conn.filter(|_| client.attached) else { continue };
             if client.viewer.next_timeout().is_some_and(|due| due <= self.now) {
@@ -279,6 +292,21 @@ impl World {
         Ok(())
     }
 
+    /// Time passes in which the holder's process does not run; what came
+    /// meanwhile it finds in its sockets.
+    fn pass_without_the_holder(&mut self, time: Time) -> Checked {
+        // Who is slow by what it has rendered is known before.
+        self.holder.turn(self.now)?;
+        let (heard_until, end) = (self.now, self.now + time);
+        while self.now < end {
+            let due = self.clients.iter().filter_map(|client| client.viewer.next_timeout());
+            self.now = due.filter(|due| *due > self.now).min().map_or(end, |due| due.min(end));
+            self.settle_clients()?;
+        }
+        self.holder.wake(self.now, heard_until)?;
+        (0..self.clients.len()).try_for_each(|id| self.deliver_up(id, 1000))
+    }
+
     /// The holder learns of connections that were left.
     fn notice(&mut self, all: bool) {
         let left = self.holder.wires.iter().filter(|(_, wire)| wire.is_left).map(|(conn, _)| *conn);
@@ -312,6 +340,9 @@ impl World {
             }
         }
         self.everybody_is_right()?;
+        self.pass(limits::PASTE_STALL)?;
+        self.rest()?;
+        ensure!(self.holder.reference.answers.held == 0, "answers are held for ever");
         self.holder.exit(self.now);
         self.rest()?;
         self.everybody_is_right()?;

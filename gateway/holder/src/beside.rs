@@ -1,72 +1,94 @@
 //! Work beside the loop, on a thread of its own: a slow disk must not hold up
 //! keys.
 
-use std::{io, thread::JoinHandle};
+use std::{
+    io::{self, PipeReader},
+    os::fd::{AsFd as _, BorrowedFd},
+    sync::mpsc::{Receiver, TryRecvError, channel},
+    thread,
+};
 
 /// One piece of work at most, and what came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
-    thread: Option<JoinHandle<io::Result<()>>>,
+    work: Option<Work>,
+}
+
+#[derive(Debug)]
+enum Work {
+    /// The other end of the pipe is closed when the thread ends.
+    GoesOn(Receiver<io::Result<()>>, PipeReader),
+    /// There was no thread to be had.
+    WasDoneHere(io::Result<()>),
 }
 
 impl Beside {
-    /// Whether a piece of work goes on.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    /// Begins `work`; what went on before, if anything did, is told no more.
+    /// Without a thread to be had it is done here.
+    pub(crate) fn begin(&mut self, work: impl Fn() -> io::Result<()> + Clone + Send + 'static) {
+        let begun = begin(work.clone());
+        self.work = Some(begun.unwrap_or_else(|_| Work::WasDoneHere(work())));
     }
 
-    /// Begins `work` once the piece before is done, whose result is given as
-    /// [`Self::finish`] does. Without a thread to be had it is done here.
-    ///
-    /// # Errors
-    /// Of the piece before, or of work that was done here.
-    pub(crate) fn begin(
-        &mut self,
-        work: impl Fn() -> io::Result<()> + Clone + Send + 'static,
-    ) -> io::Result<()> {
-        let before = self.finish();
-        let begun = std::thread::Builder::new().name("beside".to_owned()).spawn(work.clone());
-        match begun {
-            Ok(thread) => self.thread = Some(thread),
-            Err(_) => work()?,
+    /// What came of the work, once, when it has ended; waits for nothing.
+    pub(crate) fn poll_end(&mut self) -> Option<io::Result<()>> {
+        match self.work.take()? {
+            Work::WasDoneHere(end) => Some(end),
+            Work::GoesOn(end, bell) => match end.try_recv() {
+                Ok(end) => Some(end),
+                Err(TryRecvError::Disconnected) => Some(Err(io::Error::other("its thread panicked"))),
+                Err(TryRecvError::Empty) => {
+                    self.work = Some(Work::GoesOn(end, bell));
+                    None
+                }
+            },
         }
-        before
     }
 
-    /// Waits for the end of the work; gives what came of it, once.
-    ///
-    /// # Errors
-    /// Of the work.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
-        let Some(thread) = self.thread.take() else { return Ok(()) };
-        thread.join().unwrap_or_else(|_| Err(io::Error::other("its thread panicked")))
+    /// Hangs up when work ends that goes on.
+    pub(crate) fn bell(&self) -> Option<BorrowedFd<'_>> {
+        match &self.work {
+            Some(Work::GoesOn(_, bell)) => Some(bell.as_fd()),
+            Some(Work::WasDoneHere(_)) | None => None,
+        }
     }
+}
+
+fn begin(work: impl Fn() -> io::Result<()> + Send + 'static) -> io::Result<Work> {
+    let (bell, rope) = io::pipe()?;
+    let (tell, end) = channel();
+    thread::Builder::new().name("beside".to_owned()).spawn(move || {
+        let _rope = rope;
+        let _ = tell.send(work());
+    })?;
+    Ok(Work::GoesOn(end, bell))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex, mpsc};
+    use std::{
+        io::Read as _,
+        sync::{Arc, Mutex},
+    };
 
     use super::*;
 
     #[test]
-    fn one_piece_goes_on_at_once_and_its_end_is_told_once() {
+    fn nobody_waits_for_work_and_its_end_rings_and_is_told_once() {
         let mut beside = Beside::default();
-        assert!(!beside.is_busy() && beside.finish().is_ok());
-        let (go, wait) = mpsc::channel::<()>();
+        assert!(beside.poll_end().is_none() && beside.bell().is_none());
+        let (go, wait) = channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
-        let work = move || {
+        beside.begin(move || {
             let _ = wait.lock().expect("is whole").recv();
             Err(io::Error::other("the disk is full"))
-        };
-        beside.begin(work).expect("nothing was before");
-        assert!(beside.is_busy());
+        });
+        assert!(beside.poll_end().is_none(), "it goes on");
+        let bell = beside.bell().expect("it will ring").try_clone_to_owned().expect("a copy");
         drop(go);
-        let (done, is_done) = mpsc::channel();
-        let told = beside.begin(move || done.send(()).map_err(io::Error::other));
-        assert_eq!(told.expect_err("of the first").to_string(), "the disk is full");
-        is_done.recv().expect("the second went on nevertheless");
-        beside.finish().expect("it was well");
-        assert!(!beside.is_busy() && beside.finish().is_ok());
+        assert_eq!(PipeReader::from(bell).read(&mut [0]).expect("hangs up"), 0);
+        let end = beside.poll_end().expect("it has ended");
+        assert_eq!(end.expect_err("of the work").to_string(), "the disk is full");
+        assert!(beside.poll_end().is_none() && beside.bell().is_none());
     }
 }

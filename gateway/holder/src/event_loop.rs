@@ -26,6 +26,8 @@ enum Source {
     Signals,
     Door,
     Terminal,
+    /// What is done beside the loop has ended.
+    Beside,
     Connection(u32),
 }
 
@@ -47,8 +49,8 @@ impl Holder {
                 continue;
             }
             self.paced = !self.session.wants_output(self.clock.now());
-            let heard_until = self.wait(true, self.next_timeout(), &mut woken)?;
-            self.session.handle_heard(heard_until);
+            self.heard_until = self.wait(true, self.next_timeout(), &mut woken)?;
+            self.session.handle_heard(self.heard_until);
         }
         self.say_good_bye()
     }
@@ -58,12 +60,12 @@ impl Holder {
     /// the others.
     fn turn(&mut self, woken: &Woken, chunk: &mut [u8]) -> bool {
         let now = self.clock.now();
-        self.turned = now;
         let (mut output, mut door) = (false, false);
         for &(source, flags) in woken {
             match source {
                 Source::Signals => self.signals.drain(),
                 Source::Door => door = true,
+                Source::Beside => {}
                 Source::Terminal => {
                     output |= flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
                 }
@@ -81,7 +83,8 @@ impl Holder {
             self.read_output(now, chunk);
         }
         self.conclude(now);
-        self.keep_screen_in_time(now);
+        self.keep_screen(now);
+        self.tell_end(now);
         if self.session.next_timeout().is_some_and(|due| due <= now) {
             self.session.handle_timeout(now);
         }
@@ -241,6 +244,9 @@ impl Holder {
                 watch(Source::Door, self.door.as_fd(), PollFlags::IN);
             }
             watch(Source::Terminal, self.terminal.as_fd(), self.terminal_interest());
+            if let Some(bell) = self.beside.bell() {
+                watch(Source::Beside, bell, PollFlags::IN);
+            }
         }
         for (id, connection) in &self.connections {
             let mut flags = PollFlags::empty();
@@ -284,12 +290,11 @@ impl Holder {
             Line::Open | Line::Over => None,
         };
         let common = [
-            // One that was due in the last turn waits for something else, such
-            // as room in a socket: it must not keep the loop busy.
-            self.session.next_timeout().filter(|due| *due > self.turned),
+            unheard(self.session.next_timeout(), self.heard_until),
             self.ladder.as_ref().map(Ladder::next_timeout),
             self.reaped.as_ref().map(|reaped| reaped.until),
-            self.leaves.filter(|_| !self.is_climbing()),
+            self.leaves.filter(|_| self.may_leave()),
+            self.saver.waits_until(),
             self.door_rests,
             self.screen_due(),
             look,
@@ -311,10 +316,17 @@ impl Holder {
             }
             self.wait(false, Some(until), &mut woken)?;
         }
-        self.finish_screen();
         self.note("the holder leaves");
         Ok(())
     }
+}
+
+/// When the rules have to act: at once where that came to be due while the loop
+/// was busy, since they wait until all that came before was heard. What was due
+/// by then waits for something else, such as room in a socket: it must not keep
+/// the loop busy.
+fn unheard(due: Option<Time>, heard_until: Time) -> Option<Time> {
+    due.filter(|due| *due > heard_until)
 }
 
 /// Whether a connection is to be read now.
@@ -341,5 +353,52 @@ fn feed(session: &mut Session<Model>, now: Time, id: u32, connection: &mut Conne
         if connection.is_waiting() {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chatcode_proto::{
+        pb,
+        session::{Config, Who},
+    };
+
+    use super::*;
+
+    const SIZE: pb::Winsize = pb::Winsize { rows: 24, cols: 80 };
+    const ONE: ConnId = ConnId(1);
+
+    /// A session whose terminal is held for a writer that renders nothing.
+    fn held() -> Session<Model> {
+        let config = Config { epoch: 1, log_bytes: limits::LOG_BYTES, winsize: SIZE, name: String::new() };
+        let mut session = Session::new(config, Model::new(SIZE, 0));
+        let who = Who { principal: "p".into(), display_name: String::new(), role: pb::Role::Writer };
+        let attach = pb::Attach {
+            versions: limits::FRAME_VERSIONS.to_vec(),
+            viewer_id: vec![1; 16].into(),
+            role: pb::Role::Writer.into(),
+            window_bytes: limits::WINDOW_MIN_BYTES,
+            ..Default::default()
+        };
+        session.handle_attach(Time::ZERO, ONE, who, pb::Session::default(), attach).expect("is right");
+        while session.wants_output(Time::ZERO) {
+            session.handle_output(Time::ZERO, &[b'x'; 4096]);
+            while session.poll_frame(Time::ZERO, ONE).is_some() {}
+        }
+        session
+    }
+
+    #[test]
+    fn what_came_to_be_due_while_the_loop_was_busy_is_looked_at_at_once_and_once() {
+        let mut session = held();
+        session.handle_heard(Time::ZERO);
+        let due = session.next_timeout().expect("is held until then");
+        let busy_until = due + Time::from_millis(5);
+        session.handle_timeout(busy_until);
+        assert!(!session.wants_output(busy_until), "a credit may have come meanwhile");
+        assert_eq!(unheard(session.next_timeout(), Time::ZERO), Some(due), "no wait");
+        session.handle_heard(busy_until);
+        assert_eq!(unheard(session.next_timeout(), busy_until), None, "the loop is not kept busy");
+        assert!(session.wants_output(busy_until), "it was none");
     }
 }

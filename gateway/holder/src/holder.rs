@@ -1,7 +1,7 @@
 //! The session as its holder keeps it: what peers ask of it, how it ends, who
 //! is told. The I/O is in [`crate::event_loop`].
 
-use std::{collections::BTreeMap, io, mem};
+use std::{collections::BTreeMap, io, mem, path::Path};
 
 use chatcode_proto::{
     code::Refusal,
@@ -62,8 +62,8 @@ pub(crate) struct Holder {
     pub(crate) door_rests: Option<Time>,
     pub(crate) terminal: Terminal,
     pub(crate) line: Line,
-    /// The time of the last turn of the loop.
-    pub(crate) turned: Time,
+    /// All that came by then was heard.
+    pub(crate) heard_until: Time,
     /// The rules say that the terminal waits for its viewers.
     pub(crate) paced: bool,
     pub(crate) session: Session<Model>,
@@ -74,7 +74,7 @@ pub(crate) struct Holder {
     log: Log,
     pub(crate) spec: Spec,
     pub(crate) saver: Saver,
-    /// Writes the screen while the session goes on.
+    /// Writes the screen.
     pub(crate) beside: Beside,
     pub(crate) name: String,
     last_connection: u32,
@@ -103,7 +103,7 @@ impl Holder {
             door_rests: None,
             terminal,
             line: Line::Open,
-            turned: Time::ZERO,
+            heard_until: Time::ZERO,
             paced: false,
             session,
             connections: BTreeMap::new(),
@@ -122,9 +122,10 @@ impl Holder {
         }
     }
 
-    /// The session as it is now.
+    /// The session as it is now; its end is told with its last screen on disk.
     pub(crate) fn info(&self) -> pb::Session {
-        let state = match (&self.exit, &self.ladder) {
+        let exit = self.exit.filter(|_| self.saver.waits_until().is_none());
+        let state = match (&exit, &self.ladder) {
             (Some(_), _) => pb::SessionState::Exited,
             (None, Some(_)) => pb::SessionState::Ending,
             (None, None) => pb::SessionState::Running,
@@ -137,7 +138,7 @@ impl Holder {
             command: self.spec.shown_command.clone(),
             folder: self.spec.folder.display().to_string(),
             winsize: Some(self.session.winsize()),
-            exit: self.exit,
+            exit,
             viewers: self.session.viewers(),
             epoch: self.spec.epoch,
             lost_reason: pb::LostReason::Unspecified.into(),
@@ -150,6 +151,15 @@ impl Holder {
 
     /// Writes the record; a failure is only logged.
     pub(crate) fn keep_record(&mut self) {
+        self.keep_record_by(record::write);
+    }
+
+    /// Writes the session's first record, and waits for the disk.
+    pub(crate) fn keep_first_record(&mut self) {
+        self.keep_record_by(record::write_first);
+    }
+
+    fn keep_record_by(&mut self, write: fn(&Path, &pb::HolderRecord, bool) -> io::Result<()>) {
         let record = pb::HolderRecord {
             session: Some(self.info()),
             pid: std::process::id(),
@@ -157,7 +167,7 @@ impl Holder {
             stopped: self.hurried,
         };
         let shared = self.spec.daemon_uid.is_some();
-        if let Err(error) = record::write(&self.spec.state_folder, &record, shared) {
+        if let Err(error) = write(&self.spec.state_folder, &record, shared) {
             self.log.line(&format!("the record was not written: {error}"));
         }
     }

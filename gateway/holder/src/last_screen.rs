@@ -11,18 +11,23 @@ const FILE: &str = "screen.pb";
 /// What a save would have: where the output ends, and the size.
 type State = (u64, pb::Winsize);
 
-/// Decides when the screen is saved while the session goes on. Pure.
+/// Decides when the screen is saved, and how long the session's end waits for
+/// that. Pure.
 #[derive(Debug)]
 pub(crate) struct Saver {
     saved: Option<State>,
+    /// What is being written.
+    saving: Option<State>,
     /// Not before; nothing: before the first output.
     rests_until: Option<Time>,
+    /// The session has ended and waits for its last screen, until then.
+    waits_until: Option<Time>,
 }
 
 impl Saver {
     /// Nothing was printed yet.
     pub(crate) const fn new() -> Self {
-        Self { saved: None, rests_until: None }
+        Self { saved: None, saving: None, rests_until: None, waits_until: None }
     }
 
     /// There is output.
@@ -30,25 +35,47 @@ impl Saver {
         self.rests_until.get_or_insert(now + limits::SCREEN_FIRST_SAVE);
     }
 
-    /// When the screen has to be saved; `None` while the last save shows it.
+    /// The screen is saved as soon as nothing is being written.
+    pub(crate) const fn hurry(&mut self) {
+        self.rests_until = Some(Time::ZERO);
+    }
+
+    /// The session has ended; see [`Self::lets_end`].
+    pub(crate) fn handle_exit(&mut self, now: Time) {
+        self.hurry();
+        self.waits_until = Some(now + limits::LAST_SAVE);
+    }
+
+    /// When the screen has to be saved; `None` while the last save shows it, or
+    /// one is being written.
     pub(crate) fn due(&self, state: State) -> Option<Time> {
-        self.rests_until.filter(|_| self.is_news(state))
+        self.rests_until.filter(|_| self.saving.is_none() && self.saved != Some(state))
     }
 
-    /// Whether the last save shows something else.
-    pub(crate) fn is_news(&self, state: State) -> bool {
-        self.saved != Some(state)
-    }
-
-    /// It was tried; one that failed is tried again when more has changed.
-    pub(crate) fn saved(&mut self, now: Time, state: State) {
-        self.saved = Some(state);
-        self.rest(now);
-    }
-
-    /// It is not saved for a while.
-    pub(crate) fn rest(&mut self, now: Time) {
+    /// It is being written; not again for a while.
+    pub(crate) fn begun(&mut self, now: Time, state: State) {
+        self.saving = Some(state);
         self.rests_until = Some(now + limits::SCREEN_SAVE);
+    }
+
+    /// What was being written is on disk, or is not.
+    pub(crate) fn ended(&mut self, is_saved: bool) {
+        let saving = self.saving.take();
+        if is_saved {
+            self.saved = saving;
+        }
+    }
+
+    /// Until when the session's end waits for the last screen, if it does.
+    pub(crate) const fn waits_until(&self) -> Option<Time> {
+        self.waits_until
+    }
+
+    /// Whether the end need wait no longer, told once: the last save has
+    /// succeeded or failed, or its time is over.
+    pub(crate) fn lets_end(&mut self, now: Time, state: State) -> bool {
+        let is_tried = self.saving.is_none() && self.due(state).is_none_or(|due| due > now);
+        self.waits_until.take_if(|until| is_tried || *until <= now).is_some()
     }
 }
 
@@ -63,38 +90,26 @@ impl Holder {
     }
 
     /// Saves the screen if that is due: makes it here, and writes it beside the
-    /// loop. A disk that is still busy with the last one is left alone.
-    pub(crate) fn keep_screen_in_time(&mut self, now: Time) {
+    /// loop. A failure is only logged.
+    pub(crate) fn keep_screen(&mut self, now: Time) {
+        self.note_saved();
         if self.session.output_end() > 0 {
             self.saver.has_output(now);
         }
-        if self.screen_due().is_none_or(|due| due > now) {
-            return;
-        }
-        if self.beside.is_busy() {
-            self.saver.rest(now);
-            return;
-        }
-        self.saver.saved(now, self.screen_state());
-        let write = self.screen_writer();
-        let before = self.beside.begin(write);
-        self.note_screen(before);
-    }
-
-    /// Saves the screen if it has changed; on disk when this returns. A failure
-    /// is only logged.
-    pub(crate) fn keep_screen(&mut self, now: Time) {
-        self.finish_screen();
-        if self.saver.is_news(self.screen_state()) {
-            self.saver.saved(now, self.screen_state());
-            self.note_screen(self.screen_writer()());
+        if self.screen_due().is_some_and(|due| due <= now) {
+            self.saver.begun(now, self.screen_state());
+            self.beside.begin(self.screen_writer());
+            self.note_saved();
         }
     }
 
-    /// Waits until a screen that is being written is on disk.
-    pub(crate) fn finish_screen(&mut self) {
-        let written = self.beside.finish();
-        self.note_screen(written);
+    /// Records and tells the session's end once its last screen is on disk or
+    /// did not get there in time: whoever is told finds the screen.
+    pub(crate) fn tell_end(&mut self, now: Time) {
+        if self.saver.lets_end(now, self.screen_state()) {
+            self.keep_record();
+            self.changed = true;
+        }
     }
 
     /// Writes the screen as it is now, whenever it is called.
@@ -110,8 +125,11 @@ impl Holder {
         move || record::put(&folder, FILE, &screen, shared)
     }
 
-    fn note_screen(&mut self, written: io::Result<()>) {
-        if let Err(error) = written {
+    /// Takes in what came of a save that has ended.
+    fn note_saved(&mut self) {
+        let Some(end) = self.beside.poll_end() else { return };
+        self.saver.ended(end.is_ok());
+        if let Err(error) = end {
             self.note(&format!("the screen was not saved: {error}"));
         }
     }
@@ -129,16 +147,56 @@ mod tests {
     fn a_screen_is_saved_when_it_has_changed_and_the_last_time_is_long_ago() {
         let mut saver = Saver::new();
         assert_eq!(saver.due((0, SIZE)), None, "nothing was printed");
-        assert!(saver.is_news((0, SIZE)), "at the end an empty one is saved too");
         saver.has_output(REST - FIRST);
         saver.has_output(REST);
         assert_eq!(saver.due((9, SIZE)), Some(REST), "soon after the first output");
-        saver.saved(REST, (9, SIZE));
+        saver.begun(REST, (9, SIZE));
+        assert_eq!(saver.due((10, SIZE)), None, "the disk is busy");
+        saver.ended(true);
         assert_eq!(saver.due((9, SIZE)), None, "it is on disk");
         assert_eq!(saver.due((10, SIZE)), Some(REST * 2));
         let other = pb::Winsize { rows: 25, ..SIZE };
         assert_eq!(saver.due((9, other)), Some(REST * 2), "another size is another screen");
-        saver.rest(REST * 2);
-        assert_eq!(saver.due((9, other)), Some(REST * 3), "the disk was busy");
+    }
+
+    #[test]
+    fn a_save_that_failed_is_tried_again_though_nothing_has_changed() {
+        let mut saver = Saver::new();
+        saver.has_output(Time::ZERO);
+        saver.begun(FIRST, (9, SIZE));
+        saver.ended(false);
+        assert_eq!(saver.due((9, SIZE)), Some(FIRST + REST));
+    }
+
+    #[test]
+    fn the_end_waits_for_the_save_that_goes_on_and_for_the_last_one() {
+        let (mut saver, now) = (Saver::new(), Time::from_secs(1));
+        saver.begun(now, (9, SIZE));
+        saver.handle_exit(now);
+        assert!(!saver.lets_end(now, (10, SIZE)), "the one before is being written");
+        saver.ended(true);
+        assert!(!saver.lets_end(now, (10, SIZE)), "the last one is due");
+        assert_eq!(saver.due((10, SIZE)), Some(Time::ZERO));
+        saver.begun(now, (10, SIZE));
+        assert!(!saver.lets_end(now, (10, SIZE)), "it is being written");
+        saver.ended(true);
+        assert!(saver.lets_end(now, (10, SIZE)));
+        assert!(!saver.lets_end(now, (10, SIZE)), "this is told once");
+    }
+
+    #[test]
+    fn the_end_waits_neither_for_a_disk_that_hangs_nor_for_one_that_fails() {
+        let (mut saver, now) = (Saver::new(), Time::from_secs(1));
+        saver.handle_exit(now);
+        assert_eq!(saver.due((0, SIZE)), Some(Time::ZERO), "an empty screen is saved too");
+        saver.begun(now, (0, SIZE));
+        assert_eq!(saver.waits_until(), Some(now + limits::LAST_SAVE));
+        assert!(!saver.lets_end(now + limits::LAST_SAVE - Time::from_millis(1), (0, SIZE)));
+        assert!(saver.lets_end(now + limits::LAST_SAVE, (0, SIZE)));
+        let mut saver = Saver::new();
+        saver.handle_exit(now);
+        saver.begun(now, (0, SIZE));
+        saver.ended(false);
+        assert!(saver.lets_end(now, (0, SIZE)));
     }
 }

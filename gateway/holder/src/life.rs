@@ -68,7 +68,7 @@ impl Holder {
         if self.signals.told_to_end() {
             self.note("told to end");
             self.hurried = true;
-            self.keep_screen(now);
+            self.saver.hurry();
             self.end(now, false);
         }
         if self.signals.child_changed() {
@@ -109,19 +109,21 @@ impl Holder {
         self.exit = Some(reaped.exit);
         self.session.handle_exit(now, reaped.exit);
         self.leaves = Some(if self.hurried { now } else { now + limits::LINGER });
-        // Whoever reads the end in the record finds the screen.
-        self.keep_screen(now);
-        self.keep_record();
-        self.changed = true;
+        self.saver.handle_exit(now);
     }
 
     /// Whether the holder has nothing left to do but to say good-bye.
     pub(crate) fn is_over(&self, now: Time) -> bool {
-        !self.is_climbing() && self.leaves.is_some_and(|leaves| leaves <= now)
+        self.may_leave() && self.leaves.is_some_and(|leaves| leaves <= now)
+    }
+
+    /// Whether nothing is left that it has to stay for.
+    pub(crate) fn may_leave(&self) -> bool {
+        !self.is_climbing() && self.saver.waits_until().is_none()
     }
 
     /// Whether the ladder can still change something.
-    pub(crate) fn is_climbing(&self) -> bool {
+    fn is_climbing(&self) -> bool {
         self.ladder.as_ref().is_some_and(|ladder| !ladder.is_spent())
     }
 }

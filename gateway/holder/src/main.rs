@@ -95,7 +95,7 @@ fn start() -> anyhow::Result<Holder> {
     }
 
     let mut holder = Holder::new(spec, terminal, door, signals, log);
-    holder.keep_record();
+    holder.keep_first_record();
     // Nobody may listen any more; the daemon finds the session by its folder.
     let _ = report(&answer(&Ok(limits::HOLDER_VERSIONS[0]), Some(holder.info())));
     holder.leave_output()?;

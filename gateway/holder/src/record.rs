@@ -1,7 +1,7 @@
 //! What stays on disk, so that a session's end is known after its holder.
 
 use std::{
-    fs::{self, OpenOptions, Permissions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
@@ -13,18 +13,24 @@ use prost::Message;
 const FILE: &str = "record.pb";
 const SPEC: &str = "spec.pb";
 
-/// Writes the record into `folder`, 0600, or 0640 for the folder's group when it
-/// is `shared` with the daemon's, aside and then renamed: a reader
-/// sees the old one or the new one. Not flushed to the disk: a machine that
-/// loses power ends the session anyway.
+/// Writes the record into `folder` as [`put`] does, but does not wait for the
+/// disk: the loop must not, and a machine that loses power ends the session.
 ///
 /// # Errors
 /// I/O errors; the old record then stands.
 pub(crate) fn write(folder: &Path, record: &pb::HolderRecord, shared: bool) -> io::Result<()> {
+    place(folder, FILE, record, shared, false)
+}
+
+/// Writes a session's first record as [`put`] does.
+///
+/// # Errors
+/// I/O errors.
+pub(crate) fn write_first(folder: &Path, record: &pb::HolderRecord, shared: bool) -> io::Result<()> {
     put(folder, FILE, record, shared)
 }
 
-/// Keeps what the session is started again with, as [`write`] does.
+/// Keeps what the session is started again with, as [`put`] does.
 ///
 /// # Errors
 /// I/O errors.
@@ -40,11 +46,18 @@ pub(crate) fn forget_spec(folder: &Path) -> io::Result<()> {
     fs::remove_file(folder.join(SPEC))
 }
 
-/// Writes a message into the file `name` as [`write`] does.
+/// Writes a message into the file `name` in `folder`, 0600, or 0640 for the
+/// folder's group when it is `shared` with the daemon's, aside and then renamed:
+/// a reader sees the old one or the new one, also after a loss of power. On disk
+/// when this returns.
 ///
 /// # Errors
 /// I/O errors; the old file then stands.
 pub(crate) fn put(folder: &Path, name: &str, message: &impl Message, shared: bool) -> io::Result<()> {
+    place(folder, name, message, shared, true)
+}
+
+fn place(folder: &Path, name: &str, message: &impl Message, shared: bool, flushes: bool) -> io::Result<()> {
     let aside = folder.join(format!("{name}.new"));
     match fs::remove_file(&aside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -57,7 +70,11 @@ pub(crate) fn put(folder: &Path, name: &str, message: &impl Message, shared: boo
     let mut bytes = roomy();
     message.encode(&mut bytes).map_err(io::Error::other)?;
     file.write_all(&bytes)?;
-    fs::rename(aside, folder.join(name))
+    if flushes {
+        file.sync_all()?;
+    }
+    fs::rename(aside, folder.join(name))?;
+    if flushes { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! What programs ask a terminal, and what it answers. Only what stands here is
 //! answered; nothing that a program printed comes back as typed text.
 
+use chatcode_proto::limits;
+
 use crate::{
     cell::back, cell::front, modes::Mouse, modes::MouseEncoding, params::Params, terminal::Terminal,
 };
-
-/// Bytes of answers that wait to be taken; more are dropped.
-pub(crate) const ANSWER_BYTES: usize = 4096;
 
 const PRIVATE: u32 = b'?' as u32;
 const DOLLAR: u32 = b'$' as u32;
@@ -28,8 +27,9 @@ impl From<bool> for Mode {
 }
 
 impl Terminal {
+    /// Beyond the bound an answer is dropped whole.
     fn answer(&mut self, text: &str) {
-        if self.answers.len() + text.len() <= ANSWER_BYTES {
+        if self.answers.len() + text.len() <= limits::ANSWERS_BYTES {
             self.answers.extend_from_slice(text.as_bytes());
         }
     }

@@ -1,7 +1,7 @@
 //! What no program means well by: noise, floods and extremes. Nothing panics,
 //! and what is kept stays within its bounds.
 
-use chatcode_proto::pb::Winsize;
+use chatcode_proto::{limits, pb::Winsize};
 use chatcode_screen::Model;
 
 const SMALL: Winsize = Winsize { rows: 24, cols: 80 };
@@ -94,7 +94,7 @@ fn noise_of_any_kind_and_size_breaks_nothing() {
                 let (rows, cols) = (noise.next() as u32 % 60 + 1, noise.next() as u32 % 200 + 1);
                 model.resize(Winsize { rows, cols });
             }
-            assert!(model.take_answers().len() <= 4096);
+            assert!(model.take_answers().len() <= limits::ANSWERS_BYTES);
             assert!(model.title().chars().count() <= 256);
             assert!(!model.snapshot(100).is_empty());
         }
@@ -188,12 +188,26 @@ fn a_program_that_asks_without_end_is_answered_within_bounds() {
     let mut model = fed(SMALL, &b"\x1b[c\x1b[6n\x1b]11;?\x07".repeat(10_000));
     let answers = model.take_answers();
     assert!(
-        answers.len() <= 4096 && answers.starts_with(b"\x1b[?1;2c\x1b[1;1R\x1b]11;rgb:"),
+        answers.len() <= limits::ANSWERS_BYTES && answers.starts_with(b"\x1b[?1;2c\x1b[1;1R\x1b]11;rgb:"),
         "{}",
         answers.len()
     );
     model.feed(b"\x1b[5n");
     assert_eq!(model.take_answers(), b"\x1b[0n", "and goes on to be answered");
+}
+
+#[test]
+fn a_program_that_asks_for_all_colours_at_once_is_answered_whole_however_the_question_is_cut() {
+    let slots: String = (0..256).map(|slot| format!(";{slot};?")).collect();
+    let question = format!("\x1b]4{slots}\x1b\\").into_bytes();
+    let mut model = fed(SMALL, &question);
+    let whole = model.take_answers();
+    assert_eq!(whole.iter().filter(|byte| **byte == 0x1b).count(), 2 * 256, "one answer for each");
+    for cut in 0..question.len() {
+        model.feed(&question[..cut]);
+        model.feed(&question[cut..]);
+        assert!(model.take_answers() == whole, "cut at {cut}");
+    }
 }
 
 #[test]

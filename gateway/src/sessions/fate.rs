@@ -1,5 +1,7 @@
 //! What became of a session whose holder is gone.
 
+use std::time::{Duration, SystemTime};
+
 use chatcode_proto::{
     code::Refusal,
     id::SessionId,
@@ -13,6 +15,13 @@ use super::{record, registry::Registry, table::is_living};
 /// it has none.
 pub(super) fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// When the machine was started; `None` where nothing says so.
+fn booted_at() -> Option<SystemTime> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds = uptime.split('.').next()?.parse().ok()?;
+    SystemTime::now().checked_sub(Duration::from_secs(seconds))
 }
 
 impl Registry {
@@ -54,9 +63,26 @@ impl Registry {
                 self.put(id, over(pb::Session { state, ..last }, reason), is_new);
             }
             (None, None) if folder.exists() && record::age(&folder) < limits::HOLDER_START => return false,
-            (None, None) => record::remove_folder(&folder),
+            (None, None) => self.conclude_unreadable(id, is_new),
         }
         true
+    }
+
+    /// Takes a session in as lost whose record a power loss, or a person, has
+    /// spoilt. A folder that shows no session is left alone.
+    fn conclude_unreadable(&self, id: SessionId, is_new: bool) {
+        let Some((session, changed)) = record::salvage(&self.places, &id) else {
+            tracing::warn!(session = %id, "a folder of the sessions has nothing of one; it is left alone");
+            return;
+        };
+        let reason = if booted_at().is_some_and(|boot| changed < boot) {
+            LostReason::MachineRestarted
+        } else {
+            LostReason::HolderVanished
+        };
+        tracing::warn!(session = %id, ?reason, "the record cannot be read; the session is lost");
+        let (state, lost_reason) = (SessionState::Lost.into(), reason.into());
+        self.put(id, pb::Session { state, lost_reason, ..session }, is_new);
     }
 
     /// What a vanished holder means for who asks.

@@ -14,6 +14,8 @@ use chatcode_proto::{id::SessionId, limits, pb};
 use prost::Message as _;
 use rustix::fs::OFlags;
 
+use crate::config::Places;
+
 /// The sessions that have a folder.
 pub(super) fn scan(sessions: &Path) -> io::Result<Vec<SessionId>> {
     let mut found = Vec::new();
@@ -56,6 +58,35 @@ pub(super) fn read_spec(path: &Path, id: &SessionId) -> Option<pb::HolderSpec> {
     (spec.session == id.to_string()).then_some(spec)
 }
 
+/// What the other files of a session say whose record cannot be read, and when
+/// the newest of all was written; `None` when it has none. `state` is not set.
+pub(super) fn salvage(places: &Places, id: &SessionId) -> Option<(pb::Session, SystemTime)> {
+    let files = [places.record(id), places.spec(id), places.screen(id)];
+    let changed = files.iter().filter_map(|file| fs::symlink_metadata(file).ok()?.modified().ok()).max()?;
+    let since_1970 = changed.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let screen = read_screen(&places.screen(id));
+    let spec = read_spec(&places.spec(id), id).unwrap_or_else(|| pb::HolderSpec {
+        created_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+        ..Default::default()
+    });
+    let id = id.to_string();
+    let name = if spec.name.is_empty() { format!("session {}", &id[..8]) } else { spec.name.clone() };
+    let session = pb::Session {
+        id,
+        name,
+        created_unix_ms: spec.created_unix_ms,
+        epoch: screen.as_ref().map_or(spec.epoch, |screen| screen.epoch),
+        winsize: screen.and_then(|screen| screen.winsize).or(spec.winsize),
+        restart: spec.restart,
+        command: spec.shown_command,
+        folder: spec.folder,
+        resume_command: spec.shown_resume_command,
+        restarts: spec.restarts,
+        ..Default::default()
+    };
+    Some((session, changed))
+}
+
 fn read_file(path: &Path, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
@@ -67,19 +98,23 @@ fn read_file(path: &Path, limit: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Makes the folder of a new session, 0700; its parent exists.
+/// Makes the folder of a new session, 0700; its parent exists. On disk when this
+/// returns: what the holder keeps in it is, too.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(folder)
+    fs::DirBuilder::new().mode(0o700).create(folder)?;
+    folder.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
 }
 
-/// Removes the folder of a session that is forgotten. A failure is told in the
-/// log only: the folder is found again at the next start.
+/// Removes the folder of a session that is forgotten, and says so in the log,
+/// as it does of a failure: the folder is found again at the next start.
 pub(super) fn remove_folder(folder: &Path) {
+    let shown = folder.display();
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, "the folder of a forgotten session was not removed");
+        Ok(()) => tracing::info!(folder = %shown, "the folder of a forgotten session was removed"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(folder = %shown, %error, "the folder of a forgotten session was not removed");
         }
-        _ => {}
     }
 }
 

@@ -6,7 +6,7 @@ use chatcode_proto::{
     code::Refusal,
     id::SessionId,
     limits,
-    pb::{self, Code, SessionState, holder_request::Verb},
+    pb::{self, Code, LostReason, SessionState, holder_request::Verb},
     restart::{Ending, Verdict, verdict},
 };
 
@@ -66,7 +66,9 @@ impl Registry {
         let record = record::read_whole(&self.places.record(id), id);
         let restarted = record.as_ref().is_some_and(|record| self.is_of_another_boot(record));
         let ending = match (session.state(), session.exit) {
-            (SessionState::Lost, _) if restarted => Ending::MachineRestarted,
+            (SessionState::Lost, _) if session.lost_reason() == LostReason::MachineRestarted => {
+                Ending::MachineRestarted
+            }
             (SessionState::Lost, _) => Ending::HolderVanished,
             // By the machine's shutdown, or by who stopped the session's service.
             (SessionState::Exited, _) if record.is_some_and(|record| record.stopped) => {

@@ -1,11 +1,13 @@
 //! What is left of a session when its holder is gone.
 
+use std::{fs::File, path::Path, process::Stdio, time::SystemTime};
+
 use chatcode_proto::pb::{self, Code, LostReason, SessionState, server_frame::Kind};
 use prost::Message as _;
 
 use crate::{
     core::{TestCore, code, eventually},
-    machine::Machine,
+    machine::{Daemon, Machine},
     seat::Seat,
 };
 
@@ -93,4 +95,51 @@ async fn a_lost_session_says_whether_its_holder_vanished_or_the_machine_was_rest
     assert_eq!(ended.lost_reason(), LostReason::MachineRestarted, "the shutdown ended it");
     let lost = link.state(&killed.id, SessionState::Lost).await;
     assert_eq!(lost.lost_reason(), LostReason::HolderVanished);
+}
+
+#[tokio::test]
+async fn a_session_whose_record_cannot_be_read_is_lost_and_keeps_its_screen_and_a_strange_folder_is_left_alone()
+ {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let daemon = machine.start();
+    let link = core.link().await;
+    let [spoilt, without_power] = [
+        link.create_sh("echo last words; exec cat").await,
+        link.create_restarting(pb::RestartPolicy::OnCrash, "exec cat").await,
+    ];
+    let folder = |id: &str| machine.session_folder(id);
+    let screen = folder(&spoilt.id).join("screen.pb");
+    eventually("a saved screen", async || screen.exists().then_some(())).await;
+    daemon.kill().await;
+    let strange = folder("6f1c0a52-9d3e-4a37-8f0b-2f6f0d1c9b11");
+    std::fs::create_dir(&strange).unwrap();
+    std::fs::write(strange.join("notes"), "of a person").unwrap();
+    let before = |path: &Path| File::open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    for id in [&spoilt.id, &without_power.id] {
+        machine.kill_holder(id);
+        eventually("no holder", async || machine.holder_pid(id).is_none().then_some(())).await;
+        File::create(folder(id).join("record.pb")).unwrap();
+        before(&folder(id));
+    }
+    before(&folder(&without_power.id).join("record.pb"));
+    before(&folder(&without_power.id).join("spec.pb"));
+    before(&strange);
+
+    let mut command = machine.command();
+    command.stderr(Stdio::piped());
+    let daemon = Daemon::spawn(command);
+    let link = core.link().await;
+    let lost = link.state(&spoilt.id, SessionState::Lost).await;
+    assert_eq!((lost.lost_reason(), lost.epoch), (LostReason::HolderVanished, spoilt.epoch));
+    let mut seat = Seat::take(link.link(), &spoilt.id).await;
+    assert_eq!(read_to_exit(&mut seat).await.exit, None);
+    assert!(seat.text().contains("last words"), "{}", seat.text());
+    let lost = link.state(&without_power.id, SessionState::Lost).await;
+    assert_eq!(lost.lost_reason(), LostReason::MachineRestarted);
+    assert_eq!((&lost.name, lost.restart()), (&without_power.name, pb::RestartPolicy::OnCrash));
+    assert!(link.get(&strange.file_name().unwrap().to_string_lossy()).await.is_err());
+    assert!(strange.join("notes").exists());
+    let said = daemon.stop_and_read().await;
+    assert!(said.contains("left alone") && said.contains("the record cannot be read"), "{said}");
 }

@@ -3,7 +3,7 @@
 mod terminal;
 
 use chatcode_fuzz::Target;
-use chatcode_proto::pb::Winsize;
+use chatcode_proto::{limits, pb::Winsize};
 use chatcode_screen::Model;
 use terminal::{Piece, WORDS};
 
@@ -16,7 +16,6 @@ const ROW_BYTES: usize = 32;
 /// Bytes that draw one cell at most, beside what the input brought itself:
 /// every attribute told, and 16 code points.
 const CELL_BYTES: usize = 256;
-const ANSWER_BYTES: usize = 4096;
 const TITLE_CHARS: usize = 256;
 
 const TARGET: Target = Target { name: "screen", words: WORDS, usual: 4000, case };
@@ -74,7 +73,7 @@ fn within_bounds(input: &[u8], first: Winsize, pieces: &[Piece<'_>], seen: &Seen
     let line = LINE_BYTES + LINE_BYTES / last.cols.max(2) as usize * ROW_BYTES;
     let most = (HISTORY as usize + 1) * line + cells * CELL_BYTES + 8 * input.len() + 1024;
     assert!(seen.snapshot.len() <= most, "a large snapshot: {} bytes of {most}", seen.snapshot.len());
-    assert!(seen.answers.len() <= ANSWER_BYTES, "many answers: {}", seen.answers.len());
+    assert!(seen.answers.len() <= limits::ANSWERS_BYTES, "many answers: {}", seen.answers.len());
     assert!(seen.title.chars().count() <= TITLE_CHARS, "a long title: {:?}", seen.title);
     assert!(!seen.title.chars().any(char::is_control), "a title with controls: {:?}", seen.title);
 }

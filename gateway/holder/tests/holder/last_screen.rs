@@ -63,6 +63,21 @@ fn a_holder_that_is_told_to_end_saves_the_screen_before_the_shell_has_ended() {
 }
 
 #[test]
+fn a_last_screen_that_cannot_be_saved_holds_up_neither_the_end_nor_its_record() {
+    let holder = Plan::script("read go; exit 7").start();
+    // Nothing can be written in its place, nor take it away.
+    fs::create_dir(holder.state().join("screen.pb.new")).expect("is made");
+    let mut viewer = holder.writer();
+    viewer.type_in("\r");
+    viewer.read_to_exit();
+    assert_eq!(holder.wait_exit().code, 7);
+    assert_eq!(holder.record().session.expect("is kept").state(), pb::SessionState::Exited);
+    assert_eq!(saved(&holder), None);
+    let log = fs::read_to_string(holder.state().join("holder.log")).expect("is there");
+    assert!(log.contains("the screen was not saved"), "{log}");
+}
+
+#[test]
 fn a_session_that_is_killed_soon_after_its_first_output_leaves_a_screen() {
     let mut holder = Plan::script("seq 1000 1100; echo early words; exec cat").start();
     let screen = saved_with(&holder, "early words");
