@@ -399,7 +399,7 @@ impl World {
                 )
             })
             .collect();
-        (clients, reference.end, reference.accepted.len(), self.last_conn)
+        (clients, reference.end, reference.accepted.len(), reference.sizes.len(), self.last_conn)
     }
 
     fn everybody_is_right(&self) -> Checked {
