@@ -140,6 +140,7 @@ async fn it_comes_back_once_over_the_last_of_two_hundred_random_faults() -> anyh
     every_typed_line_comes_back_once().await
 }
 
+#[expect(clippy::print_stdout, reason = "a helper of tests is not seen as a test by the lint")]
 async fn every_typed_line_comes_back_once() -> anyhow::Result<()> {
     let number = |name, default| env::var(name).map_or(Ok(default), |text| text.parse::<u64>());
     let (faults, seed) = (number("CHATCODE_FAULTS", FAULTS)?, number("CHATCODE_FAULT_SEED", rand::random())?);
