@@ -14,6 +14,8 @@ pub(super) enum Outcome {
     Stopped,
     /// Come back after this time.
     Drained(Duration),
+    /// Come back at once, with the certificate that was just brought back.
+    Revived,
     /// Never come back.
     Revoked(String),
     /// Come back; why it ended.

@@ -113,6 +113,7 @@ impl Keeper {
             let pause = match outcome {
                 Outcome::Stopped => return Ok(()),
                 Outcome::Revoked(words) => return Err(Revoked(display_safe(&words, limits::MESSAGE_BYTES))),
+                Outcome::Revived => Duration::ZERO,
                 Outcome::Drained(after) => after + after.mul_f64(rand::random()),
                 Outcome::Ended(refusal) => pause(&refusal, &mut backoff),
             };
@@ -149,7 +150,7 @@ impl Keeper {
         match self.credentials.revive().await {
             Ok(()) => {
                 self.revived = Some(Instant::now());
-                Outcome::Drained(Duration::ZERO)
+                Outcome::Revived
             }
             Err(refusal) => Outcome::of(refusal),
         }
