@@ -66,6 +66,9 @@ pub enum BuildError {
     /// A file or folder cannot be used, or others may look into it.
     #[error("a file of the gateway cannot be used")]
     Files(#[from] FilesError),
+    /// An identity that was half replaced could not be put back.
+    #[error("the folder of the identity could not be put in its place")]
+    Place(#[from] io::Error),
     /// The machine is not enrolled.
     #[error("the machine is not enrolled: {0} holds no identity; run chatcode-gateway enroll first")]
     NotEnrolled(PathBuf),
@@ -116,6 +119,7 @@ impl Gateway {
         tls::install_provider();
         let places = config.places()?;
         let home = config.identity_dir();
+        enroll::mend(&home)?;
         // Before anything is made.
         if !home.exists() {
             return Err(BuildError::NotEnrolled(home));

@@ -11,3 +11,4 @@ mod linking;
 mod passing;
 mod revival;
 mod signing_in;
+mod tokens;

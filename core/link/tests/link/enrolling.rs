@@ -81,6 +81,7 @@ impl Enrollment for Core {
             trust_domain: self.ca.trust_domain().to_string(),
             link_port: 4001,
             name: request.name,
+            pending: None,
         }))
     }
 
