@@ -165,6 +165,7 @@ impl<'a> Asking<'a> {
             name: self.name.to_owned(),
             machine_csr: self.machine.map(MachineKey::request).transpose()?.unwrap_or_default().into(),
             host: self.host.clone(),
+            wait: false,
         };
         Ok((request, self.token))
     }
@@ -179,6 +180,7 @@ async fn wait(
     left: Duration,
 ) -> Result<EnrollmentEnrollResponse, EnrollError> {
     let until = Instant::now() + left + limits::UNARY_DEADLINE;
+    let request = &EnrollmentEnrollRequest { wait: true, ..request.clone() };
     let mut pauses = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
     loop {
         let begun = Instant::now();

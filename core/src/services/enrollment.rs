@@ -1,7 +1,7 @@
 //! How a machine or a program becomes a member: a join token is used up, a
 //! certificate is made of its own key.
 
-use std::{net::IpAddr, pin::pin, sync::Arc};
+use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use chatcode_certs::{AuthorityError, MachinePublicKey, MemberName, csr, random, secret};
 use chatcode_link::subscriber;
@@ -70,14 +70,15 @@ impl EnrollmentService {
         Ok(())
     }
 
-    /// Trades the token; one that waits for a person is held for a while.
+    /// Trades the token; one that waits for a person is held for so long.
     async fn redeem(
         &self,
         shown: &ShownToken<'_>,
         asked: &Asked,
+        held: Duration,
         act: &Entry,
     ) -> Result<EnrollmentEnrollResponse, EnrollFault> {
-        let held_until = Instant::now() + limits::PENDING_CALL;
+        let held_until = Instant::now() + held;
         loop {
             // Listened for before looking, so that no decision falls in between.
             let mut decided = pin!(self.shared.decided.notified());
@@ -182,12 +183,13 @@ impl Enrollment for EnrollmentService {
         let (peer, request) = (info.peer.address, request.into_inner());
         let act =
             Entry { request_id: info.request_id, peer: peer.to_string(), ..Entry::new("anonymous", ACTION) };
+        let held = if request.wait { limits::PENDING_CALL } else { Duration::ZERO };
         let asked = Asked::read(&request);
         let shown = asked.as_ref().ok().map(|asked| shown(&request, asked, peer.ip()));
         self.count(subscriber(peer.ip()), shown.as_ref()).await?;
         match (asked, shown) {
             (Ok(asked), Some(shown)) => {
-                Ok(Response::new(self.redeem(&shown, &asked, &act).await.map_err(Refusal::from)?))
+                Ok(Response::new(self.redeem(&shown, &asked, held, &act).await.map_err(Refusal::from)?))
             }
             (Err(error), _) => {
                 let detail = format!("bad request: {error}");

@@ -60,6 +60,7 @@ impl Machine {
             csr: csr::create(&key).unwrap().into(),
             name: "wished".to_owned(),
             host: Some(host),
+            wait: true,
             ..Default::default()
         };
         Self(request, key)
@@ -243,6 +244,11 @@ async fn a_machine_waits_for_a_person_can_do_nothing_meanwhile_and_is_let_in() {
     let all = fleet.list(FleetListRequest::default()).await.unwrap().into_inner().gateways;
     assert_eq!(all, [], "it is no member");
 
+    // Without the wish to wait it is answered at once.
+    let begun = Instant::now();
+    let at_once = EnrollmentEnrollRequest { wait: false, ..machine.0.clone() };
+    assert!(Machine(at_once, machine.1.clone()).ask(&core).await.unwrap().pending.is_some());
+    assert!(begun.elapsed() < limits::PENDING_CALL);
     // It asks again and is held until somebody decides.
     let begun = Instant::now();
     let (asked, decided) = tokio::join!(machine.ask(&core), async {
