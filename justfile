@@ -99,7 +99,7 @@ sim SEEDS="10000":
 
 # A hundred machines at once with one join token, this many times: exactly one gets in.
 redeem ROUNDS="1000":
-    CHATCODE_REDEEM_ROUNDS={{ROUNDS}} cargo test --locked -p chatcode-core --test suite -- --nocapture tokens::of_a_hundred tokens::an_answer
+    CHATCODE_REDEEM_ROUNDS={{ROUNDS}} cargo test --locked -p chatcode-core --test suite -- --nocapture redeeming::
 
 # Random faults on every hop of real processes, this many one after the other; the programs have to be built.
 faults COUNT="200":

@@ -93,7 +93,7 @@ impl EnrollmentService {
                 Redeemed::Asked(asked) => {
                     tracing::info!(pending = asked.id, from = %shown.address, "a machine waits for approval");
                     let until = asked.expires_unix_ms;
-                    approval::show(&self.shared, asked);
+                    approval::show(&self.shared, *asked);
                     return Ok(pending(until));
                 }
                 Redeemed::New(answer, labels) => return self.answer(&answer, labels),

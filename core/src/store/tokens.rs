@@ -104,7 +104,7 @@ pub enum Redeemed {
     /// The same key asks again for a lost answer; this is it.
     Again(Vec<u8>),
     /// A use of it was counted; a person has to approve.
-    Asked(pb::PendingGateway),
+    Asked(Box<pb::PendingGateway>),
     /// The same key asks again, and nobody has decided yet; until when somebody
     /// may, milliseconds since 1970.
     Waits(u64),
@@ -276,7 +276,7 @@ impl Store {
                     return Ok(Redeemed::Full);
                 };
                 let detail = format!("pending {} by token {}", asked.id, token.id);
-                (Redeemed::Asked(asked), Entry { detail, ..act.clone() })
+                (Redeemed::Asked(Box::new(asked)), Entry { detail, ..act.clone() })
             }
             Claim::Fresh(terms) | Claim::Approved(terms) => {
                 let member = make(&terms)?;

@@ -112,5 +112,5 @@ export function Approval({ pending, close }: { pending: PendingGateway; close: (
 }
 
 function titleOf({ host, name, address }: PendingGateway): string {
-  return displaySafe(host?.hostname ?? "", 64) || displaySafe(name, 64) || address;
+  return displaySafe(name, 64) || displaySafe(host?.hostname ?? "", 64) || address;
 }
