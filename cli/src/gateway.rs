@@ -35,7 +35,8 @@ pub(crate) enum Gateway {
     },
     /// Take a join token back; what was enrolled by it stays.
     TokenRevoke {
-        /// The token, by id or name.
+        /// The token, by its id or its machine's name.
+        #[arg(allow_hyphen_values = true)]
         token: String,
     },
     /// List the machines that wait for approval.
@@ -46,12 +47,14 @@ pub(crate) enum Gateway {
     },
     /// Let a machine in that waits.
     Approve {
-        /// The machine, by id, host, name, or the fingerprint of its key.
+        /// The machine, by its id there or by the fingerprint of its key.
+        #[arg(allow_hyphen_values = true)]
         machine: String,
     },
     /// Refuse a machine that waits.
     Refuse {
-        /// The machine, by id, host, name, or the fingerprint of its key.
+        /// The machine, by its id there or by the fingerprint of its key.
+        #[arg(allow_hyphen_values = true)]
         machine: String,
     },
     /// Throw a machine out: its certificates at once, its link within a second.

@@ -72,22 +72,16 @@ pub(crate) async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets a machine in, or refuses it. It is named by its id, its name, its host's
-/// name or the fingerprint of its key.
+/// Lets a machine in, or refuses it. It is named by its id or by the fingerprint
+/// of its key.
 ///
 /// # Errors
 /// When there is none, several, or the core refuses or does not answer.
 pub(crate) async fn decide(client: &Client, wanted: &str, approve: bool) -> anyhow::Result<()> {
     let pending = ask(client).await?;
-    let by_key = pending.iter().find(|one| one.fingerprint == wanted);
-    let by_host = || PENDING.pick(wanted, &pending, |one| (&one.id, row(one).hostname));
-    let found = match by_key {
-        Some(one) => one,
-        None => PENDING
-            .pick(wanted, &pending, |one| (&one.id, &one.name))
-            .or_else(|error| by_host().map_err(|_| error))
-            .context(Exit(exit::USAGE))?,
-    };
+    // Not by a name, which the machine chose itself.
+    let found =
+        PENDING.pick(wanted, &pending, |one| (&one.id, &one.fingerprint)).context(Exit(exit::USAGE))?;
     let request =
         FleetDecidePendingRequest { id: found.id.clone(), approve, fingerprint: found.fingerprint.clone() };
     let call = client.fleet().decide_pending(unary(request)).await;

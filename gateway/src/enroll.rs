@@ -2,7 +2,7 @@
 
 mod place;
 
-pub(crate) use place::mend;
+pub(crate) use place::{can_be_mended, mend};
 
 use std::{io, time::Duration};
 

@@ -119,13 +119,13 @@ impl Gateway {
         tls::install_provider();
         let places = config.places()?;
         let home = config.identity_dir();
-        enroll::mend(&home)?;
         // Before anything is made.
-        if !home.exists() {
+        if !home.exists() && !enroll::can_be_mended(&home) {
             return Err(BuildError::NotEnrolled(home));
         }
         files::private_dir(&places.data)?;
         let lock = DataLock::take(&places.data)?;
+        enroll::mend(&home)?;
         let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
         let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
         let address = CoreAddress::load(&home)?;

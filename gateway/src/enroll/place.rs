@@ -38,13 +38,18 @@ pub(super) fn replace(
     exchange(&fresh, home).map_err(EnrollmentError::Place)
 }
 
-/// Puts an old folder back whose successor did not come into its place: the
-/// machine lost its power just then.
+/// Whether `home` is missing only because the machine lost its power while it
+/// was replaced.
+pub(crate) fn can_be_mended(home: &Path) -> bool {
+    !home.exists() && old(home).exists()
+}
+
+/// Puts the old folder back in that case. Only under the lock of the data folder.
 ///
 /// # Errors
 /// When the system refuses.
 pub(crate) fn mend(home: &Path) -> io::Result<()> {
-    if !home.exists() && old(home).exists() {
+    if can_be_mended(home) {
         fs::rename(old(home), home)?;
         sync_parent(home)?;
     }
@@ -143,6 +148,7 @@ mod tests {
         write(&home, "old").expect("is kept");
         write(&fresh(&home), "new").expect("is kept");
         fs::rename(&home, old(&home)).expect("the moment in between");
+        assert!(can_be_mended(&home));
         mend(&home).expect("is mended");
         assert_eq!(read(&home), ["old", "old"].map(str::to_owned));
         one_after_the_other(&fresh(&home), &home).expect("is replaced");
