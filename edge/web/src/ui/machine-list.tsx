@@ -46,6 +46,11 @@ export function MachineList(): ReactNode {
         {machines.map((machine) => (
           <MachineGroup key={machine.gateway.id} machine={machine} />
         ))}
+        {synced && (
+          <button type="button" className="quiet add-machine-open" data-testid="add-machine-open" onClick={() => app.overlay.set({ kind: "add-machine" })}>
+            <PlusIcon /> Add a machine
+          </button>
+        )}
       </div>
       <div className="list-foot">
         <span className="person" title="Signed in as">

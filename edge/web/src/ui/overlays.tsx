@@ -3,6 +3,7 @@
 import { useEffect, type ReactNode } from "react";
 
 import type { Tab } from "../workspace/workspace";
+import { AddMachine } from "./add-machine";
 import { Approval } from "./approval";
 import { useApp, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
@@ -26,6 +27,8 @@ export function Overlays(): ReactNode {
   switch (overlay?.kind) {
     case "new-session":
       return <NewSession gateway={overlay.gateway} close={close} />;
+    case "add-machine":
+      return <AddMachine close={close} />;
     case "approval":
       return <Approval pending={overlay.pending} close={close} />;
     case "end-session":

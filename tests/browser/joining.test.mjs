@@ -1,4 +1,4 @@
-// A machine that waits for a person, as the page shows it.
+// A machine that joins, as the page shows it: added there, and where a person has to let it in.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -11,7 +11,7 @@ import { PICTURES, PROGRAM, browser, id, signIn, start } from "./installation.mj
 
 let installation;
 let chromium;
-const enrollments = [];
+const children = [];
 
 before(async () => {
   [installation, chromium] = await Promise.all([start(), browser()]);
@@ -19,21 +19,26 @@ before(async () => {
 });
 
 after(async () => {
-  for (const { child } of enrollments) child.kill("SIGKILL");
+  for (const { child } of children) child.kill("SIGKILL");
   await chromium?.close();
   await installation?.stop();
 });
+
+/** Starts `chatcode-gateway` on a machine of its own. */
+function gateway(folder, ...words) {
+  const child = spawn(join(dirname(PROGRAM), "chatcode-gateway"), [...words, "--data-dir", join(installation.folder, folder)]);
+  const one = { child, said: "", exit: once(child, "exit") };
+  children.push(one);
+  child.stderr.on("data", (bytes) => (one.said += bytes));
+  return one;
+}
 
 /** `chatcode-gateway enroll` on a machine of its own, until it shows the fingerprint of its key. */
 async function enroll(name) {
   const token = await installation.cli("gateway", "token", "--approval", "--label", "site=attic");
   const { core } = JSON.parse(await installation.cli("admin", "status", "--json"));
-  const data = join(installation.folder, name);
-  const child = spawn(join(dirname(PROGRAM), "chatcode-gateway"), ["enroll", "--core", core, "--data-dir", data, "--name", name]);
-  const one = { child, said: "", exit: once(child, "exit") };
-  enrollments.push(one);
-  child.stderr.on("data", (bytes) => (one.said += bytes));
-  child.stdin.end(token);
+  const one = gateway(name, "enroll", "--core", core, "--name", name);
+  one.child.stdin.end(token);
   const deadline = Date.now() + 30_000;
   for (;;) {
     const key = /SHA256:\S{43}/.exec(one.said)?.[0];
@@ -105,4 +110,30 @@ test("a machine is refused on a phone, and a decision of somebody else is told",
   await page.locator(id("approval-over")).waitFor();
   assert.ok(await page.locator(id("approve")).isDisabled());
   await page.context().close();
+});
+
+test("a machine is added from the page with a token that is copied there, and is there once it runs", async () => {
+  const page = await open("light", { width: 1000, height: 720 });
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.locator(id("add-machine-open")).click();
+  await page.locator(id("add-machine-name")).fill("shed");
+  await page.locator(id("add-machine-make")).click();
+  const line = await page.locator(id("add-machine-line")).innerText();
+  const core = /--core (\S+)/u.exec(line)?.[1];
+  await page.getByLabel("Copy the token").click();
+  await page.getByText("Copied").waitFor();
+  const token = await page.evaluate(() => navigator.clipboard.readText());
+  assert.equal(token, await page.locator(id("add-machine-token")).innerText());
+  assert.ok(!line.includes(token), "no secret is in the line");
+
+  const enrollment = gateway("shed", "enroll", "--core", core);
+  enrollment.child.stdin.end(token);
+  assert.deepEqual(await enrollment.exit, [0, null], enrollment.said);
+  gateway("shed", "run");
+  await page.locator(`${id("add-machine-state")}[data-arrived="true"]`).waitFor();
+  assert.match(await page.locator(id("add-machine-state")).innerText(), /shed is here/u);
+  await page.screenshot({ path: join(PICTURES, "add-machine.png") });
+  await page.locator(id("add-machine-session")).click();
+  await page.locator(id("new-session-create")).click();
+  await page.locator(`${id("pane")}[data-active="true"] ${id("screen")}[data-attached="true"]`).waitFor();
 });
