@@ -446,7 +446,12 @@ pub const REVIVALS_PER_MINUTE: u32 = 4;
 /// Tries to revive in a minute from one address, behind which a whole fleet may
 /// wake; more is `RATE_LIMITED`.
 pub const REVIVALS_PER_ADDRESS: u32 = 120;
-/// Bytes of the proof of a revival.
+/// How long a gateway that is taken off its machine tries to tell the core; then
+/// it goes without, and a person revokes it.
+pub const LEAVE: Duration = Duration::from_secs(10);
+/// How often a program that waits for a daemon's link looks at what it tells.
+pub const STATE_LOOK: Duration = Duration::from_millis(100);
+/// Bytes of the proof of a revival or a leave.
 pub const PROOF_BYTES: usize = 128;
 /// Life of an edge's or administrator's certificate as enrollment gives it. Who
 /// does not renew by then has to be enrolled anew.

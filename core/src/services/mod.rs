@@ -7,4 +7,5 @@ pub mod audit;
 pub mod certify;
 pub mod enrollment;
 pub mod fleet;
+pub mod leaving;
 pub mod revival;
