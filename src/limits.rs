@@ -471,6 +471,14 @@ pub const REFUSALS_AUDITED_PER_MINUTE: u32 = 60;
 
 /// WebSockets of one edge; one more is refused with `LIMIT`.
 pub const WEBSOCKETS: usize = 4096;
+/// Bytes of one file of a release that an edge gives out; a larger one is not
+/// there for it.
+pub const RELEASE_FILE_BYTES: u64 = 512 << 20;
+/// Files of a release that an edge gives out at once; one more is refused with
+/// `LIMIT`.
+pub const RELEASE_DOWNLOADS: usize = 64;
+/// How long one of them may take; then it is cut, and its reader sees that.
+pub const RELEASE_TIME: Duration = Duration::from_secs(900);
 /// Time from the WebSocket's handshake to its first message.
 pub const WEBSOCKET_OPEN: Duration = Duration::from_secs(5);
 /// Bytes of one WebSocket message: a client frame and its head.

@@ -201,8 +201,7 @@ mod tests {
     async fn what_the_daemon_tells_is_read_until_it_is_gone() {
         let folder = tempfile::tempdir().expect("a folder");
         assert!(!read(folder.path(), AT_ONCE).await.expect("is read").running, "there was none yet");
-        let teller =
-            Teller::begin(folder.path(), "id".into(), "core:1".into()).expect("begins");
+        let teller = Teller::begin(folder.path(), "id".into(), "core:1".into()).expect("begins");
         teller.ended(LinkWord::Connecting, &Refusal::new(Code::CoreUnreachable, "no\nway"));
         teller.online("box");
         let online = read(folder.path(), LONG).await.expect("is read");

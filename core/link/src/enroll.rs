@@ -15,8 +15,7 @@ use chatcode_proto::{
     limits,
     pb::{
         Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
-        EnrollmentReviveRequest, MemberKind,
-        enrollment_client::EnrollmentClient,
+        EnrollmentReviveRequest, MemberKind, enrollment_client::EnrollmentClient,
     },
 };
 use rustls::{CertificateError, pki_types::CertificateDer};

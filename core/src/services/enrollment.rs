@@ -13,7 +13,8 @@ use chatcode_proto::{
     limits, name,
     pb::{
         self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
-        EnrollmentLeaveResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, LinkState, MemberKind, enrollment_server::Enrollment,
+        EnrollmentLeaveResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, LinkState, MemberKind,
+        enrollment_server::Enrollment,
     },
 };
 use prost::Message as _;
@@ -181,8 +182,7 @@ impl Enrollment for EnrollmentService {
         let act = info.act("gateway.left");
         // Carried through also when the caller goes away half-way.
         let (shared, tasks) = (Arc::clone(&self.shared), self.shared.tasks.clone());
-        let work =
-            tasks.spawn(async move { leaving::leave(&shared, request.get_ref(), from, act).await });
+        let work = tasks.spawn(async move { leaving::leave(&shared, request.get_ref(), from, act).await });
         work.await.map_err(|_| Refusal::new(Code::Internal, "the leave broke off"))??;
         Ok(Response::new(EnrollmentLeaveResponse {}))
     }
