@@ -153,7 +153,7 @@ stop() {
         for each in chatcode-edge.service chatcode-core.service chatcode-gateway.service chatcode-spawner.socket; do
             if [ -e "$units/$each" ]; then $control --quiet disable --now "$each" || true; fi
         done
-        $control stop 'chatcode-spawner@*.service' 'chatcode-session-*.service' 'chatcode-update*' 2>/dev/null || true
+        $control stop 'chatcode-spawner@*.service' 'chatcode-session-*.service' 'chatcode-update*' chatcode-sessions.slice chatcode.slice 2>/dev/null || true
     fi
     if [ -e "$agent" ] && has launchctl; then launchctl bootout "gui/$uid/dev.chatcode.gateway" 2>/dev/null || true; fi
     tries=0

@@ -4,6 +4,8 @@
 # Nothing runs before the release's signature and each file's SHA-256 are
 # checked; what fails half-way is taken back. `--help` tells the options.
 set -eu
+# Programs and units are for others to read; what is private says so itself.
+umask 022
 
 # Whose releases are taken; put in when a release is made.
 release_key='-----BEGIN PUBLIC KEY-----
@@ -43,7 +45,11 @@ END
 # --- words ---
 
 say() { printf '%s\n' "$*" >&2; }
-step() { say "- $*"; }
+doing=beginning
+step() {
+    doing=$*
+    say "- $*"
+}
 # die CODE WORDS
 die() {
     code=$1
@@ -86,11 +92,14 @@ finish() {
     trap '' HUP INT TERM
     [ -z "$echo_off" ] || stty "$echo_off" </dev/tty
     if [ "$status" != 0 ] && [ -n "$undo" ]; then
-        say "install.sh: taking back what was done"
+        say "install.sh: not done, at: $doing; taking back what was done"
         set +e
         eval "$undo" >/dev/null 2>&1
     fi
-    [ -z "$work" ] || rm -rf "$work"
+    if [ -n "$work" ]; then
+        rm -rf "$work"
+        if [ "$status" != 0 ]; then rmdir "$versions" "$lib" 2>/dev/null; fi
+    fi
     exit "$status"
 }
 
@@ -453,6 +462,7 @@ stage() {
     mkdir "$work/new"
     tar -xzof "$work/archive" -C "$work/new" || die 1 "$3 could not be unpacked; is the disk full?"
     printf '%s\n' "$1" >"$work/new/.archive"
+    chmod -R u=rwX,go=rX "$work/new"
     rm "$work/archive"
     script=$(awk '$4 == "script" && $7 == "cleanup.sh" { print $2, $3 }' "$work/lines")
     # shellcheck disable=SC2086 # two words
@@ -537,7 +547,7 @@ record() {
 }
 
 system_users() {
-    user=${user:-$(sed -n 's/^session_user = "\(.*\)"$/\1/p' "$config" 2>/dev/null)}
+    if [ -z "$user" ] && [ -f "$config" ]; then user=$(sed -n 's/^session_user = "\(.*\)"$/\1/p' "$config"); fi
     user=${user:-vibe}
     step "users: chatcode for the gateway, $user for shells"
     service_user chatcode
@@ -576,6 +586,7 @@ grant_sudo() {
 
 system_files() {
     step "settings in $etc, units in $units"
+    on_failure 'systemctl daemon-reload'
     act chmod 755 "$etc"
     if [ ! -d /var/lib/chatcode ]; then on_failure "rm -rf /var/lib/chatcode"; fi
     act install -d -m 711 -o chatcode -g chatcode /var/lib/chatcode
