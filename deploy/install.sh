@@ -660,7 +660,7 @@ user_files() {
 user_start() {
     if user_manager; then
         step "starting chatcode-gateway by your systemd"
-        if ! act loginctl enable-linger; then say "  your systemd ends when you log out, and sessions with it: ask root for: loginctl enable-linger $(id -un)"; fi
+        if [ ! -e "/var/lib/systemd/linger/$(id -un)" ] && ! act loginctl enable-linger; then say "  your systemd ends when you log out, and sessions with it: ask root for: loginctl enable-linger $(id -un)"; fi
         [ -n "$installed" ] || on_failure 'systemctl --user disable --now chatcode-gateway.service'
         act systemctl --user daemon-reload
         act systemctl --user --quiet enable chatcode-gateway.service
