@@ -88,19 +88,35 @@ $undo"
 }
 finish() {
     status=$?
+    set +e
     trap - EXIT
     trap '' HUP INT TERM
     [ -z "$echo_off" ] || stty "$echo_off" </dev/tty
     if [ "$status" != 0 ] && [ -n "$undo" ]; then
         say "install.sh: not done, at: $doing; taking back what was done"
-        set +e
         eval "$undo" >/dev/null 2>&1
     fi
     if [ -n "$work" ]; then
         rm -rf "$work"
-        if [ "$status" != 0 ]; then rmdir "$versions" "$lib" 2>/dev/null; fi
+        if [ "$status" != 0 ]; then unmake "$versions" "$above"; fi
     fi
     exit "$status"
+}
+
+# folder PATH: makes it and what is missing above it.
+folder() {
+    [ ! -d "$1" ] || return 0
+    on_failure "unmake $(quote "$1") $(quote "$(nearest "$1")")"
+    act mkdir -p "$1"
+}
+
+# unmake FOLDER ABOVE: removes it, and what it is in up to ABOVE, while they are empty.
+unmake() {
+    empty=$1
+    while [ "$empty" != "$2" ] && [ "$empty" != / ]; do
+        rmdir "$empty" 2>/dev/null || { [ ! -e "$empty" ] || return 0; }
+        empty=$(dirname "$empty")
+    done
 }
 
 # --- what is asked for ---
@@ -446,6 +462,7 @@ stage() {
             ;;
         *) wanted= ;;
     esac
+    above=$(nearest "$versions")
     mkdir -p "$versions"
     work=$(mktemp -d "$versions/.staged.XXXXXX")
     verify_manifest
@@ -478,9 +495,7 @@ stage() {
 # Makes the staged version the one that runs, and the one before it the way back.
 swap() {
     step "installing version $new into $versions"
-    for folder in "$versions" "$bin" "$etc"; do
-        [ -d "$folder" ] || { act mkdir -p "$folder" && on_failure "rmdir -p $(quote "$folder")"; }
-    done
+    for each in "$versions" "$bin" "$etc"; do folder "$each"; done
     if [ -n "$dry" ]; then
         say "    $versions/$new, $versions/current -> $new, and links in $bin: $programs"
         return
@@ -507,8 +522,8 @@ swap() {
         [ -e "$bin/$each" ] || on_failure "rm -f $(quote "$bin/$each")"
         link "$versions/current/$each" "$bin/$each"
     done
-    for folder in "$versions"/[0-9]*; do
-        case ${folder##*/} in "$new" | "$installed" | "$(readlink "$versions/previous" || true)") ;; *) rm -rf "$folder" ;; esac
+    for each in "$versions"/[0-9]*; do
+        case ${each##*/} in "$new" | "$installed" | "$(readlink "$versions/previous" || true)") ;; *) rm -rf "$each" ;; esac
     done
 }
 
@@ -522,8 +537,7 @@ link() {
 put() {
     if [ -n "$dry" ]; then say "    install $3 (mode $1)"; return; fi
     if cmp -s "$versions/current/$2" "$3"; then return; fi
-    folder=$(dirname "$3")
-    [ -d "$folder" ] || { mkdir -p "$folder" && on_failure "rmdir -p $(quote "$folder")"; }
+    folder "$(dirname "$3")"
     if [ -e "$3" ]; then
         cp -p "$3" "$work/$(basename "$3").before"
         on_failure "cp -p $(quote "$work/$(basename "$3").before") $(quote "$3")"
@@ -790,8 +804,8 @@ setting() {
 
 # drop_in FILE: standard input becomes a part of the edge's unit.
 drop_in() {
-    act mkdir -p "$extra"
-    [ -e "$extra/$1" ] || on_failure "rm -f $extra/$1; rmdir $extra"
+    folder "$extra"
+    [ -e "$extra/$1" ] || on_failure "rm -f $extra/$1"
     write 644 "$extra/$1"
 }
 

@@ -43,12 +43,12 @@ serve() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" \
         -days 2 -subj "/CN=$3" -addext "subjectAltName=DNS:$3" 2>/dev/null
     chmod 600 "$work/key.pem"
-    inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 \
+    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 \
         >"$work/core.ready" 2>"$work/core.log" &
     core_pid=$!
     until_true 20 test -s "$work/core.ready" || fail "the core does not start"
     token edge | inside "$programs/chatcode-edge" enroll --data-dir "$work/edge" --core 127.0.0.1:7421 2>>"$work/edge.log"
-    inside "$programs/chatcode-edge" run --data-dir "$work/edge" --listen "$2:8443" --origin "https://$3:8443" \
+    exec_inside "$programs/chatcode-edge" run --data-dir "$work/edge" --listen "$2:8443" --origin "https://$3:8443" \
         --tls-cert "$work/cert.pem" --tls-key "$work/key.pem" --release-dir "$work/release" \
         >"$work/edge.ready" 2>>"$work/edge.log" &
     edge_pid=$!
@@ -59,6 +59,8 @@ serve() {
 }
 
 inside() { if [ -n "$network" ]; then nsenter --net="$network" "$@"; else "$@"; fi; }
+# The same in the place of this shell; in the background its number is the program's.
+exec_inside() { if [ -n "$network" ]; then exec nsenter --net="$network" "$@"; else exec "$@"; fi; }
 token() { "$programs/chatcode-core" token --data-dir "$work/core" --kind "$1"; }
 cli() { inside "$programs/chatcode" --data-dir "$work/cli" "$@"; }
 # link_of MACHINE: how the core sees it.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2015,SC2016,SC2086 # words for other shells, several words, and checks in a row
 # A machine's whole life with chatcode, on a fresh Debian with its own systemd: the
 # line from the page, sessions, a crash, a reboot, revocation, removal. As root.
 # The machine boots in a container with a network of its own to core and edge;
@@ -57,7 +58,7 @@ END
 }
 
 boot() {
-    inside systemd-nspawn --quiet --directory="$work/root" --boot --network-veth --register=no --keep-unit \
+    exec_inside systemd-nspawn --quiet --directory="$work/root" --boot --network-veth --register=no --keep-unit \
         --machine="$name" --link-journal=no --console=pipe </dev/null >"$work/console" 2>&1 &
     nspawn_pid=$!
     until_true 20 inside ip link show "ve-$name" || fail "the machine has no network"
@@ -118,13 +119,13 @@ gone() {
     cmp -s "$work/before" "$work/after" || { diff "$work/before" "$work/after" >"$work/said" || true; fail "$1: files differ"; }
     leftovers >"$work/said"
     [ ! -s "$work/said" ] || fail "$1: something of ours is left"
-    # shellcheck disable=SC2016 # for the machine's shell
-    m sh -c 'for each in /proc/[0-9]*; do readlink $each/exe; done' 2>/dev/null | grep chatcode && fail "$1: a process runs"
+        m sh -c 'for each in /proc/[0-9]*; do readlink $each/exe; done' 2>/dev/null | grep chatcode && fail "$1: a process runs"
     m systemctl list-unit-files --no-legend 'chatcode*' | grep . && fail "$1: a unit is left"
     m id chatcode >/dev/null 2>&1 && fail "$1: the user is left"
     ok "$1"
 }
 
+is_running() { cli ls --json | grep -o "{[^{}]*\"name\":\"$1\"[^{}]*}" | grep -q '"state":"running"'; }
 pid_of_session() { m systemctl show --property=MainPID --value "chatcode-session-$1*"; }
 
 the_line_refuses_another_script() {
@@ -148,19 +149,24 @@ the_line_refuses_another_script() {
 the_line_makes_a_gateway() {
     cli gateway token --name box >"$work/token" 2>/dev/null
     secret=$(cut -d . -f 3 "$work/token")
-    # shellcheck disable=SC2016 # for the machine's shell
-    m sh -c 'while [ ! -e /tmp/enough ]; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; done | tr "\0" "\n" | sort -u >/tmp/seen' &
+        m sh -c 'while [ ! -e /tmp/enough ]; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; done | tr "\0" "\n" | sort -u >/tmp/seen' &
     watching=$!
     began=$(date +%s%N)
     # The script comes on standard input, so the token is typed on the terminal.
+    mkfifo "$work/keys"
     network_of="nsenter -t $machine_pid -m -u -i -n -p"
     printf '%s\n' "$line" >"$work/root/root/line"
-    script -qec "$network_of env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm sh /root/line" /dev/null <"$work/token" >"$work/said" 2>&1 ||
-        fail "the line from the page does not install"
+    script -qec "$network_of env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm sh /root/line" /dev/null <"$work/keys" >"$work/said" 2>&1 &
+    installing=$!
+    exec 3>"$work/keys"
+    until_true 20 grep -q 'The join token' "$work/said" || fail "nobody asks for the token"
+    cat "$work/token" >&3
+    wait "$installing" || fail "the line from the page does not install"
+    exec 3>&-
+    rm "$work/keys"
     grep -q '^online: .* as box' "$work/said" || fail "the script does not say that the machine is online"
     session=$(cli new -g box --name first)
-    # shellcheck disable=SC2016 # for the session's shell
-    typed first 'echo $((40 + 2)) $(id -un) >/home/vibe/work' /home/vibe/work
+        typed first 'echo $((40 + 2)) $(id -un) >/home/vibe/work' /home/vibe/work
     printf 'took  from the line to what a first prompt did: %s ms (to reach: 15000)\n' "$((($(date +%s%N) - began) / 1000000))"
     m touch /tmp/enough
     wait "$watching" || true
@@ -184,10 +190,11 @@ again_and_after_a_kill_the_session_goes_on() {
 after_a_reboot_it_is_online_by_itself() {
     cli new -g box --name always --restart on-boot >/dev/null
     power_off
+    until_true 30 is_link box offline || fail "the core does not see that the machine is off"
     boot
     until_true 30 is_link box online || fail "not online after a reboot"
-    # shellcheck disable=SC2016 # for the session's shell
-    until_true 20 cli attach --help && typed always 'echo back >/home/vibe/back' /home/vibe/back
+    until_true 30 is_running always || fail "the session did not come back"
+        typed always 'echo back >/home/vibe/back' /home/vibe/back
     ok "after a reboot the machine is online, and a session that shall come back does"
 }
 
@@ -208,7 +215,7 @@ removed() {
 
 without_udp_it_says_so_and_goes_on_trying() {
     end "$core_pid"
-    inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 127.0.0.1:7422 >"$work/core.ready" 2>>"$work/core.log" &
+    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 127.0.0.1:7422 >"$work/core.ready" 2>>"$work/core.log" &
     core_pid=$!
     until_true 20 test -s "$work/core.ready" || fail "the core does not start"
     new_token later
@@ -217,7 +224,7 @@ without_udp_it_says_so_and_goes_on_trying() {
     [ "$status" = 69 ] && grep -q 'over UDP' "$work/said" || fail "it is not said that UDP does not get through ($status)"
     end "$core_pid"
     : >"$work/core.ready"
-    inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
+    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
     core_pid=$!
     until_true 60 is_link later online || fail "it did not go on trying"
     ok "without UDP the script says so, and the gateway comes online when it is let through"
@@ -241,7 +248,7 @@ a_machine_is_removed_also_when_the_core_is_gone() {
 }
 
 a_user_needs_no_root() {
-    inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
+    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
     core_pid=$!
     m useradd --create-home --shell /bin/bash ada
     m loginctl enable-linger ada
@@ -250,14 +257,11 @@ a_user_needs_no_root() {
     until_true 20 token gateway || fail "the core does not start"
     new_token adas
     as_ada="runuser -u ada -- env HOME=/home/ada XDG_RUNTIME_DIR=/run/user/$ada"
-    # shellcheck disable=SC2086 # several words
-    m $as_ada sh -c "$line --token-file /tmp/token" >"$work/said" 2>&1 || fail "no install without root"
+        m $as_ada sh -c "$line --token-file /tmp/token" >"$work/said" 2>&1 || fail "no install without root"
     cli new -g adas --name hers >/dev/null
-    # shellcheck disable=SC2016 # for the session's shell
-    typed hers 'id -un >/home/ada/who' /home/ada/who
+        typed hers 'id -un >/home/ada/who' /home/ada/who
     [ "$(m cat /home/ada/who)" = ada ] || fail "the shell is not the user's own"
-    # shellcheck disable=SC2086 # several words
-    m $as_ada /home/ada/.local/bin/chatcode-gateway uninstall --yes >"$work/said" 2>&1 || fail "no removal without root"
+        m $as_ada /home/ada/.local/bin/chatcode-gateway uninstall --yes >"$work/said" 2>&1 || fail "no removal without root"
     m find /home/ada -name '*chatcode*' >"$work/said"
     [ ! -s "$work/said" ] && m test -e /home/ada/who || fail "something of ours is left, or something of hers is not"
     m userdel --remove ada 2>/dev/null || true
