@@ -355,7 +355,11 @@ download() {
         got=$(by_proxy "$@" "$url") || die 69 "$url could not be downloaded; nothing was installed"
         [ "$got" = 200 ] || die 69 "$url answers with HTTP $got; the release has to lie there itself"
     else
-        (by_proxy wget -q -T 30 -O "$2" "$1") || die 69 "$1 could not be downloaded; nothing was installed"
+        set -- "$@" wget -q -O "$2" "$1"
+        if has timeout; then set -- "$1" "$2" "$3" timeout 900 wget -q -O "$2" "$1"; fi
+        url=$1
+        shift 3
+        (by_proxy "$@") || die 69 "$url could not be downloaded; nothing was installed"
     fi
 }
 
@@ -640,6 +644,10 @@ enroll() {
         if [ "$mode" = system ]; then systemctl stop chatcode-gateway 2>/dev/null || true; elif user_manager; then systemctl --user stop chatcode-gateway 2>/dev/null || true; fi
         set -- "$@" --force
     fi
+    if [ ! -e "$data" ]; then
+        above_data=$(nearest "$data")
+        on_failure "rm -rf $(quote "$data") $(quote "$(dirname "$data")/gateway.log"); unmake $(quote "$data") $(quote "$above_data")"
+    fi
     printf '%s\n' "$token" | gateway "$@" >/dev/null || die $? "the machine was not enrolled"
     token=
     on_failure "gateway leave; rm -rf $(quote "$data/identity")"
@@ -716,20 +724,27 @@ confirm() {
         step "waiting at most $wait_s s for the link to the core"
         return
     fi
-    if state=$(gateway status --wait "$wait_s"); then
+    status=0
+    state=$(gateway status --wait "$wait_s" 2>/dev/null) || status=$?
+    if [ "$status" = 0 ]; then
         say "online: this machine is in the page now, as $(field name)"
         return
     fi
-    # What only has to be let through is whole; all else is taken back.
-    if [ "$(field link)" = connecting ]; then undo=; fi
+    if [ "$status" != 69 ]; then
+        say "the gateway does not run: $(field reason)"
+        if [ -s "$(dirname "$data")/gateway.log" ]; then tail -n 3 "$(dirname "$data")/gateway.log" >&2; fi
+        if [ "$init" = systemd ]; then say "What it said: journalctl -u chatcode-gateway (with --user in a user install)"; fi
+        exit 1
+    fi
+    # What only has to be let through is whole, and stays.
+    undo=
     say "the gateway is not online: $(field reason)"
-    case $(field link):$(field code) in
-        connecting:core_unreachable | connecting:timeout | connecting:)
+    case $(field code) in
+        core_unreachable | timeout | '')
             say "The core answered over TCP, but no link came about over UDP to $(field core):"
             say "let UDP to that port out of this network and into the core's. The gateway runs and keeps trying."
             ;;
-        connecting:*) say "The gateway runs and keeps trying." ;;
-        *) if [ "$init" = systemd ]; then say "What it said: journalctl -u chatcode-gateway (with --user in a user install)"; fi ;;
+        *) say "The gateway runs and keeps trying." ;;
     esac
     exit 69
 }

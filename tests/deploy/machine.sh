@@ -125,7 +125,7 @@ gone() {
     ok "$1"
 }
 
-is_running() { cli ls --json | grep -o "{[^{}]*\"name\":\"$1\"[^{}]*}" | grep -q '"state":"running"'; }
+is_running() { cli ls | grep -q "^$1 .* running "; }
 pid_of_session() { m systemctl show --property=MainPID --value "chatcode-session-$1*"; }
 
 the_line_refuses_another_script() {

@@ -5,7 +5,7 @@
 # network, a release that was cut, changed or is another's.
 set -eu
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/chatcode-matrix.XXXXXX")
+work=$(mktemp -d "${TMPDIR:-/tmp}/cm.XXXXXX")
 # shellcheck source=tests/deploy/lib.sh
 . "$(dirname -- "$0")/lib.sh"
 network='' core_pid='' web_pid='' daemon=''
