@@ -698,7 +698,7 @@ user_start() {
         stop_detached
         log=$(dirname "$data")/gateway.log
         (umask 077 && : >>"$log")
-        nohup "$bin/chatcode-gateway" run --config "$config" </dev/null >>"$log" 2>&1 &
+        (trap '' HUP && exec "$bin/chatcode-gateway" run --config "$config") </dev/null >>"$log" 2>&1 &
         started=$!
         on_failure "kill $started"
         say "  after a reboot: $bin/chatcode-gateway run --config $config; its log is $log"

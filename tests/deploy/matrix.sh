@@ -66,7 +66,7 @@ hostile_releases_are_refused() {
 openssh_checks_as_well() {
     mkdir "$work/tools"
     for each in sh sed awk cat tr cut wc dirname basename mktemp mkdir rm rmdir mv cp ln readlink chmod tar gzip df uname id cmp \
-        sha256sum base64 head grep ssh-keygen sleep env nohup kill stty sort; do
+        sha256sum base64 head grep ssh-keygen sleep env kill stty sort; do
         ln -s "$(command -v $each)" "$work/tools/$each"
     done
     path=$work/tools
