@@ -14,6 +14,7 @@ use crate::{
     addresses::Addresses,
     client::{Client, unary},
     fleet::{Fleet, link_state},
+    line::LineWish,
     ls::{gateway_row, gateways_table},
     print::{self, say, shown},
 };
@@ -29,7 +30,12 @@ pub(crate) enum Gateway {
     },
     /// Print a join token: good once, for another machine's `chatcode-gateway
     /// enroll`.
-    Token(TokenWish),
+    Token {
+        #[command(flatten)]
+        wish: TokenWish,
+        #[command(flatten)]
+        line: LineWish,
+    },
     /// Throw a machine out: its certificates at once, its link within a second.
     Revoke {
         /// The machine, by name or id.
@@ -66,9 +72,14 @@ impl Gateway {
                 }
                 Ok(print::answer(&gateways_table(&fleet))?)
             }
-            Self::Token(wish) => {
+            Self::Token { wish, line } => {
+                let line = line.text(client.core())?;
                 print_token(&client, wish, MemberKind::Gateway).await?;
                 let port = client.core().rsplit(':').next().unwrap_or("PORT");
+                if let Some(line) = line {
+                    say(&format!("on the other machine; it asks for the token:\n  {line}"));
+                    return Ok(());
+                }
                 say(&format!(
                     "on the other machine, with the token on standard input:\n  \
                      chatcode-gateway enroll --data-dir DIR --core HOST:{port}"

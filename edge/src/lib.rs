@@ -8,8 +8,9 @@
 //! - `router`: what is answered, and what every request passes.
 //! - `account`: signing in and out; `grpc_web`: unary calls; `socket`: a streaming
 //!   call.
-//! - `app`: what they share; `page`: the files of the page; `release`: the files
-//!   that a new machine installs.
+//! - `app`: what they share.
+//! - `page`: the files of the page; `release`: the files that a new machine
+//!   installs.
 //! - [`config`]: what an edge is told; `refuse`: how a cause is told to a browser;
 //!   `listener`: connections of browsers.
 //! - [`admit`]: which requests may be from our page; `cookie`: the session token;

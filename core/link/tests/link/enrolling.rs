@@ -18,8 +18,8 @@ use chatcode_link::{
 use chatcode_proto::{
     code::Refusal,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest,
-        EnrollmentReviveResponse, MemberKind,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
+        EnrollmentLeaveResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, MemberKind,
         enrollment_client::EnrollmentClient,
         enrollment_server::{Enrollment, EnrollmentServer},
     },
@@ -82,6 +82,13 @@ impl Enrollment for Core {
             link_port: 4001,
             name: request.name,
         }))
+    }
+
+    async fn leave(
+        &self,
+        _: Request<EnrollmentLeaveRequest>,
+    ) -> Result<Response<EnrollmentLeaveResponse>, Status> {
+        Err(Status::unimplemented("nobody leaves here"))
     }
 
     async fn revive(
