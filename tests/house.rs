@@ -46,7 +46,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "core/src",
         &[
-            "clock config lock rate target",
+            "clock config lock network rate target",
             "store room",
             "caller fleet",
             "shared cut",

@@ -14,8 +14,10 @@ mod login_url;
 mod ls;
 mod names;
 mod new;
+mod pending;
 mod print;
 mod table;
+mod tokens;
 mod up;
 
 use std::{path::PathBuf, process::ExitCode};

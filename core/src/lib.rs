@@ -11,7 +11,7 @@
 //! - [`shared`]: what outlives a call; [`cut`]: what ends one early.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown.
-//! - [`clock`], [`config`], [`rate`], [`target`], `lock`: these use no other room.
+//! - [`clock`], [`config`], [`network`], [`rate`], [`target`], `lock`: these use no other room.
 
 pub mod caller;
 pub mod clock;
@@ -22,6 +22,7 @@ pub mod gate;
 pub mod links;
 pub mod listener;
 mod lock;
+pub mod network;
 pub mod pass;
 pub mod rate;
 pub mod room;
@@ -63,8 +64,8 @@ use crate::{
     listener::GrpcListener,
     lock::DataLock,
     services::{
-        accounts::AccountsService, admin::AdminService, audit::AuditService, enrollment::EnrollmentService,
-        fleet::FleetService,
+        accounts::AccountsService, admin::AdminService, approval, audit::AuditService,
+        enrollment::EnrollmentService, fleet::FleetService,
     },
     shared::Shared,
     store::{Store, StoreError},
@@ -164,6 +165,9 @@ impl Core {
         let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
         let hub = Hub::new(store.gateways().await?, store.sessions().await?);
         let shared = Arc::new(Shared::new(&config, store, authority, hub));
+        for pending in shared.store.pending().await? {
+            approval::show(&shared, pending);
+        }
 
         let (listener, grpc) = listen_grpc(&shared, &identity, config.listen).await?;
         let (links, link) = listen_links(&shared, &identity, &keys, config.link).await?;

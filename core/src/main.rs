@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use chatcode_core::{
     BuildError, Core,
     config::Config,
-    services::enrollment::{self, TokenWish},
+    services::tokens::{self, TokenWish},
     store::audit::{Entry, Verdict},
 };
 use chatcode_process::exit::{self, Exit};
@@ -145,9 +145,9 @@ async fn token(wish: Token) -> anyhow::Result<()> {
         Kind::Edge => MemberKind::Edge,
         Kind::Admin => MemberKind::Admin,
     };
-    let wish = TokenWish { kind, name: wish.name, ttl_s: u64::from(wish.ttl) };
+    let wish = TokenWish { kind, name: wish.name, ttl_s: u64::from(wish.ttl), ..TokenWish::default() };
     let act = Entry::new("local", "token.created");
-    let made = enrollment::create_token(&store, &authority, &wish, &act).await;
+    let made = tokens::create_token(&store, &authority, &wish, &act).await;
     let (token, _) = made.map_err(|refusal| exit::with(Exit::of(refusal.code), refusal))?;
     store.close().await;
     writeln!(std::io::stdout(), "{}", *token.expose())?;

@@ -8,7 +8,9 @@
 pub mod audit;
 pub mod fleet;
 pub mod members;
+pub mod pending;
 pub mod people;
+pub mod tokens;
 
 use std::{
     fs::{self, OpenOptions},
@@ -29,6 +31,7 @@ use sqlx::{
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "begin", include_str!("../../migrations/0001_begin.sql")),
     (2, "machine keys", include_str!("../../migrations/0002_machine_keys.sql")),
+    (3, "tokens", include_str!("../../migrations/0003_tokens.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as

@@ -9,5 +9,7 @@ mod gateway;
 mod keeping;
 mod linking;
 mod passing;
+mod redeeming;
 mod revival;
 mod signing_in;
+mod tokens;
