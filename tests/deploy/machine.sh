@@ -155,8 +155,8 @@ the_line_makes_a_gateway() {
     # The script comes on standard input, so the token is typed on the terminal.
     mkfifo "$work/keys"
     network_of="nsenter -t $machine_pid -m -u -i -n -p"
-    printf '%s\n' "$line" >"$work/root/root/line"
-    script -qec "$network_of env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm sh /root/line" /dev/null <"$work/keys" >"$work/said" 2>&1 &
+    printf '%s\n' "$line" >"$work/root/root/.line"
+    script -qec "$network_of env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm sh /root/.line" /dev/null <"$work/keys" >"$work/said" 2>&1 &
     installing=$!
     exec 3>"$work/keys"
     until_true 20 grep -q 'The join token' "$work/said" || fail "nobody asks for the token"
