@@ -216,6 +216,7 @@ removed() {
 
 without_udp_it_says_so_and_goes_on_trying() {
     end "$core_pid"
+    : >"$work/core.ready"
     exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 127.0.0.1:7422 >"$work/core.ready" 2>>"$work/core.log" &
     core_pid=$!
     until_true 20 test -s "$work/core.ready" || fail "the core does not start"
@@ -249,6 +250,7 @@ a_machine_is_removed_also_when_the_core_is_gone() {
 }
 
 a_user_needs_no_root() {
+    : >"$work/core.ready"
     exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
     core_pid=$!
     m useradd --create-home --shell /bin/bash ada
