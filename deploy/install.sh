@@ -488,6 +488,7 @@ stage() {
     script=$(awk '$4 == "script" && $7 == "cleanup.sh" { print $2, $3 }' "$work/lines")
     # shellcheck disable=SC2086 # two words
     if [ -n "$script" ]; then get ${script} cleanup.sh "$work/new/cleanup.sh"; fi
+    if [ -e "$work/new/cleanup.sh" ]; then chmod 755 "$work/new/cleanup.sh"; fi
     for each in $programs; do
         if [ "$each" = chatcode-spawner ] && [ "$os" = macos ]; then continue; fi
         [ -f "$work/new/$each" ] || die 1 "$3 has no $each"
