@@ -108,7 +108,7 @@ typed() {
 
 # What a removal has to leave as it was.
 sums() {
-    m sh -c "find /etc /usr /opt /srv /home /root /var/lib -xdev -type f ! -path '/home/vibe/*' ! -path '/root/.*' \
+    m sh -c "find /etc /usr /opt /srv /home /root /var/lib -xdev -type f ! -path '/home/vibe/*' ! -path '/home/ada/*' ! -path '/root/.*' \
         ! -path '/var/lib/systemd/*' ! -name '*passwd*' ! -name '*group*' ! -name '*shadow*' ! -name 'sub[ug]id*' ! -name .updated \
         -exec sha256sum {} + | sort -k 2"
 }
