@@ -87,7 +87,7 @@ lint: web
     cargo clippy --workspace --all-targets --locked -- -D warnings
     {{buf}} lint
     cd edge/web && npm run lint
-    if command -v shellcheck >/dev/null; then shellcheck justw .ci/run tests/systemd/run; else echo "shellcheck is not here: scripts not checked"; fi
+    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh tests/deploy/*.sh; else echo "shellcheck is not here: scripts not checked"; fi
 
 # Format all Rust code.
 fmt:
@@ -117,6 +117,13 @@ fuzz TARGET MINUTES="10":
 systemd *ARGS:
     cargo build --locked -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
     tests/systemd/run "$@"
+
+# The installation: units, hostile releases, a fresh machine's whole life (root and Debian's archive are needed for it all).
+deploy-test: web
+    cargo build --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
+    tests/deploy/units.sh
+    tests/deploy/matrix.sh
+    tests/deploy/machine.sh
 
 # Measure in release mode beside a plain PTY; figures go to target/bench/latest.jsonl.
 bench *ARGS: release

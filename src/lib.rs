@@ -16,6 +16,7 @@ pub mod backoff;
 pub mod code;
 pub mod framing;
 pub mod id;
+pub mod install_line;
 pub mod label;
 pub mod limits;
 pub mod metadata;

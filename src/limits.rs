@@ -480,7 +480,12 @@ pub const REVIVALS_PER_MINUTE: u32 = 4;
 /// Tries to revive in a minute from one address, behind which a whole fleet may
 /// wake; more is `RATE_LIMITED`.
 pub const REVIVALS_PER_ADDRESS: u32 = 120;
-/// Bytes of the proof of a revival.
+/// How long a gateway that is taken off its machine tries to tell the core; then
+/// it goes without, and a person revokes it.
+pub const LEAVE: Duration = Duration::from_secs(10);
+/// How often a program that waits for a daemon's link looks at what it tells.
+pub const STATE_LOOK: Duration = Duration::from_millis(100);
+/// Bytes of the proof of a revival or a leave.
 pub const PROOF_BYTES: usize = 128;
 /// Life of an edge's or administrator's certificate as enrollment gives it. Who
 /// does not renew by then has to be enrolled anew.
@@ -500,6 +505,14 @@ pub const REFUSALS_AUDITED_PER_MINUTE: u32 = 60;
 
 /// WebSockets of one edge; one more is refused with `LIMIT`.
 pub const WEBSOCKETS: usize = 4096;
+/// Bytes of one file of a release that an edge gives out; a larger one is not
+/// there for it.
+pub const RELEASE_FILE_BYTES: u64 = 512 << 20;
+/// Files of a release that an edge gives out at once; one more is refused with
+/// `LIMIT`.
+pub const RELEASE_DOWNLOADS: usize = 64;
+/// How long one of them may take; then it is cut, and its reader sees that.
+pub const RELEASE_TIME: Duration = Duration::from_secs(900);
 /// Time from the WebSocket's handshake to its first message.
 pub const WEBSOCKET_OPEN: Duration = Duration::from_secs(5);
 /// Bytes of one WebSocket message: a client frame and its head.

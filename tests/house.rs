@@ -61,7 +61,8 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "admit body cookie sockets tries upstream",
             "config listener refuse",
-            "app page",
+            "page release",
+            "app",
             "account grpc_web socket",
             "router",
         ],

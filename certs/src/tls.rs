@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, ServerConfig,
     client::{Resumption, WantsClientCert},
@@ -213,6 +214,21 @@ pub fn browser_listener(cert_pem: &Path, key_pem: &Path) -> Result<Arc<ServerCon
     config.alpn_protocols = vec![H2_ALPN.to_vec(), HTTP1_ALPN.to_vec()];
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
+}
+
+/// The pin of the listener's key by which `curl --pinnedpubkey` knows it: SHA-256
+/// of the SubjectPublicKeyInfo, in base64.
+///
+/// # Errors
+/// When the file holds no certificate.
+pub fn browser_pin(cert_pem: &Path) -> Result<String, TlsError> {
+    let missing = || TlsError::Pem { path: cert_pem.to_owned(), wanted: "certificate" };
+    let chain = std::fs::read(cert_pem)
+        .map_err(|source| files::FilesError::Io { path: cert_pem.to_owned(), source })?;
+    let chain = pem::read_certificates(&chain).ok_or_else(missing)?;
+    let leaf = chain.first().ok_or_else(missing)?;
+    let (_, leaf) = x509_parser::parse_x509_certificate(leaf).map_err(|_| missing())?;
+    Ok(STANDARD.encode(crate::secret::hash(leaf.public_key().raw)))
 }
 
 /// Checks that a chain leads to the roots as a member's does.

@@ -9,6 +9,7 @@ use crate::{
     addresses::Addresses,
     client::{Client, unary},
     fleet::{Fleet, link_state},
+    line::LineWish,
     ls::{gateway_row, gateways_table},
     pending,
     print::{self, say, shown},
@@ -26,7 +27,12 @@ pub(crate) enum Gateway {
     },
     /// Print a join token: good once, unless --uses says otherwise, for another
     /// machine's `chatcode-gateway enroll`.
-    Token(TokenWish),
+    Token {
+        #[command(flatten)]
+        wish: TokenWish,
+        #[command(flatten)]
+        line: LineWish,
+    },
     /// List the join tokens that can still be used; their secrets are not shown.
     Tokens {
         /// Print one line of JSON for each token.
@@ -82,9 +88,14 @@ impl Gateway {
                 }
                 Ok(print::answer(&gateways_table(&fleet))?)
             }
-            Self::Token(wish) => {
+            Self::Token { wish, line } => {
+                let line = line.text(client.core())?;
                 tokens::print_token(&client, wish, MemberKind::Gateway).await?;
                 let port = client.core().rsplit(':').next().unwrap_or("PORT");
+                if let Some(line) = line {
+                    say(&format!("on the other machine; it asks for the token:\n  {line}"));
+                    return Ok(());
+                }
                 say(&format!(
                     "on the other machine, with the token on standard input:\n  \
                      chatcode-gateway enroll --data-dir DIR --core HOST:{port}"

@@ -9,6 +9,7 @@ mod client;
 mod end;
 mod fleet;
 mod gateway;
+mod line;
 mod login_url;
 mod ls;
 mod names;

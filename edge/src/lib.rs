@@ -8,7 +8,9 @@
 //! - `router`: what is answered, and what every request passes.
 //! - `account`: signing in and out; `grpc_web`: unary calls; `socket`: a streaming
 //!   call.
-//! - `app`: what they share; `page`: the files of the page.
+//! - `app`: what they share.
+//! - `page`: the files of the page; `release`: the files that a new machine
+//!   installs.
 //! - [`config`]: what an edge is told; `refuse`: how a cause is told to a browser;
 //!   `listener`: connections of browsers.
 //! - [`admit`]: which requests may be from our page; `cookie`: the session token;
@@ -25,6 +27,7 @@ mod grpc_web;
 mod listener;
 mod page;
 mod refuse;
+mod release;
 mod router;
 mod socket;
 mod sockets;
@@ -45,6 +48,7 @@ use crate::{
     admit::{Admission, Origin},
     app::App,
     config::UnfitConfig,
+    release::Releases,
     sockets::Sockets,
     upstream::Upstream,
 };
@@ -100,9 +104,11 @@ impl Edge {
     /// [`StartError`].
     pub async fn build(config: &Config) -> Result<Self, StartError> {
         tls::install_provider();
-        let tls = match config.tls()? {
-            Some((cert, key)) => Some(TlsAcceptor::from(tls::browser_listener(cert, key)?)),
-            None => None,
+        let (tls, pin) = match config.tls()? {
+            Some((cert, key)) => {
+                (Some(TlsAcceptor::from(tls::browser_listener(cert, key)?)), Some(tls::browser_pin(cert)?))
+            }
+            None => (None, None),
         };
         let folder = config.data_dir.join(IDENTITY_FOLDER);
         let identity = Identity::load(&folder)?.ok_or(StartError::NotEnrolled)?;
@@ -118,11 +124,12 @@ impl Edge {
         let (listener, address) =
             bind.await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let admission = Admission::new(config.page_origin(address)?);
+        let releases = Releases::new(config, admission.origin(), &core, pin);
         let upstream = Arc::new(Upstream::new(core, &identity)?);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
         let installation = identity.trust_domain().installation().to_owned();
-        let app = Arc::new(App::new(admission, upstream, installation, sockets));
+        let app = Arc::new(App::new(admission, upstream, installation, sockets, releases));
         Ok(Self { listener, address, tls, app, drain })
     }
 

@@ -3,7 +3,9 @@
 //! It trusts the core for who may call, and for nothing else; its key and its
 //! addresses never reach a shell.
 //!
-//! - [`config`], [`enroll`]: what it is told; how it gets its identity.
+//! - [`config`], [`enroll`], [`leave`]: what it is told; how it gets its identity,
+//!   and how it takes its leave.
+//! - [`state`]: what it tells other programs of this machine.
 //! - `link`: the link, kept for ever; `serve`: the services on it.
 //! - `grant`: what a caller may do, judged here.
 //! - `sessions`, `terminal`: the services; `tmux`: the machine's own sessions.
@@ -17,12 +19,14 @@ mod holder_client;
 mod host;
 mod keeping;
 mod last_screen;
+pub mod leave;
 mod link;
 mod lock;
 mod serve;
 mod sessions;
 mod shell;
 mod spawn;
+pub mod state;
 mod terminal;
 mod tmux;
 
@@ -42,6 +46,7 @@ pub use crate::{
     keeping::{Holders, KeepingError, SessionLimits},
     link::Revoked,
     lock::LockError,
+    state::StateError,
 };
 use crate::{
     keeping::{Keeping, Surroundings},
@@ -49,6 +54,7 @@ use crate::{
     lock::DataLock,
     sessions::{Registry, Starter},
     shell::user::User,
+    state::Teller,
 };
 
 /// The daemon could not be built.
@@ -87,6 +93,9 @@ pub enum BuildError {
     /// The core cannot be dialled at all.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// The daemon's state cannot be told.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// The daemon stopped for a reason.
@@ -148,8 +157,9 @@ impl Gateway {
             history_lines: config.history_lines,
             pass_ssh_agent: config.pass_ssh_agent,
         };
+        let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
         let registry = Registry::new(places, starter);
-        let keeper = Keeper::new(me, id.into(), Arc::clone(&registry), user)?;
+        let keeper = Keeper::new(me, id.into(), Arc::clone(&registry), user, teller)?;
         Ok(Self { id: id.into(), registry, keeper, _lock: lock })
     }
 

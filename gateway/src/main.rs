@@ -1,11 +1,20 @@
-//! `chatcode-gateway enroll | run`: the daemon on a user's machine.
+//! `chatcode-gateway enroll | run | status | leave | uninstall`: the daemon on a
+//! user's machine.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
+    process::{self, ExitCode},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use chatcode_gateway::{
     BuildError, Config, Gateway, Holders, LockError, RunError,
     enroll::{self, EnrollmentError, Waiting},
+    leave::{self, LeaveError},
+    state::{self, LinkWord},
 };
 use chatcode_process::{Exit, exit};
 use clap::{Args, Parser, Subcommand};
@@ -25,6 +34,28 @@ enum Command {
     Enroll(EnrollArgs),
     /// Runs the daemon.
     Run(RunArgs),
+    /// Prints how the running daemon is, as one line of JSON; ends with 0 when it
+    /// is online, 69 when it tries to be, 77 when it was revoked, 1 when none runs.
+    Status(StatusArgs),
+    /// Tells the core that this machine goes for good: it is revoked.
+    Leave(SharedArgs),
+    /// Takes chatcode off this machine, as cleanup.sh beside this program does,
+    /// with the same options; asks before.
+    #[command(disable_help_flag = true)]
+    Uninstall {
+        /// Options of cleanup.sh; --help lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+}
+
+#[derive(Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// Wait at most so many seconds until it is online.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    wait: u32,
 }
 
 #[derive(Args)]
@@ -116,6 +147,9 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Enroll(args) => enroll_machine(args).await,
             Command::Run(args) => run(args).await,
+            Command::Status(args) => status(args).await,
+            Command::Leave(shared) => leave(shared).await,
+            Command::Uninstall { options } => uninstall(&options),
         }
     })
 }
@@ -163,6 +197,46 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         };
         exit::with(Exit(code), error)
     })
+}
+
+async fn status(args: StatusArgs) -> anyhow::Result<()> {
+    let config = load(args.shared, Settings::default())?;
+    let patience = Duration::from_secs(args.wait.into());
+    let state = state::read(&config.data_dir, patience).await.context(Exit(exit::CONFIG))?;
+    chatcode_process::ready(&state)?;
+    let (code, words) = match state.link {
+        LinkWord::Revoked => (exit::NOPERM, "this gateway was revoked"),
+        _ if !state.running => (exit::FAILURE, "no daemon runs here"),
+        LinkWord::Online => return Ok(()),
+        LinkWord::Connecting => (exit::UNAVAILABLE, "the daemon has no link to the core"),
+    };
+    Err(anyhow::anyhow!(words).context(Exit(code)))
+}
+
+async fn leave(shared: SharedArgs) -> anyhow::Result<()> {
+    let config = load(shared, Settings::default())?;
+    leave::leave(&config).await.map_err(|error| {
+        let code = match &error {
+            LeaveError::Enroll(error) => Exit::of(error.code()),
+            _ => Exit(exit::CONFIG),
+        };
+        exit::with(code, error)
+    })
+}
+
+/// Becomes cleanup.sh, the one place that says what an installation is.
+fn uninstall(options: &[OsString]) -> anyhow::Result<()> {
+    let script = std::env::current_exe()?.with_file_name("cleanup.sh");
+    if !script.is_file() {
+        let words = format!(
+            "{} is not there: this program was not installed by install.sh; stop it and remove what you put in \
+             place (docs/remove.md)",
+            script.display()
+        );
+        return Err(anyhow::anyhow!(words).context(Exit(exit::CONFIG)));
+    }
+    let error = process::Command::new("/bin/sh").arg(script).args(options).exec();
+    Err(error).context("/bin/sh does not start")
 }
 
 fn build_exit(error: &BuildError) -> Exit {

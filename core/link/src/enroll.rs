@@ -17,8 +17,8 @@ use chatcode_proto::{
     code::Refusal,
     limits,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest, HostFacts,
-        MemberKind, enrollment_client::EnrollmentClient,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
+        EnrollmentReviveRequest, HostFacts, MemberKind, enrollment_client::EnrollmentClient,
     },
 };
 use rustls::{CertificateError, pki_types::CertificateDer};
@@ -222,6 +222,28 @@ pub async fn revive(core: &str, ended: &Identity, machine: &MachineKey) -> Resul
     call.set_timeout(limits::UNARY_DEADLINE);
     let response = client.revive(call).await.map_err(|status| judge(core, &status))?.into_inner();
     Ok(ended.renewed(key, certificates(&response.chain))?)
+}
+
+/// Tells the core at `core` (`host:port` of its gRPC listener) that this gateway
+/// goes for good: it is revoked. Tried once, for at most [`limits::LEAVE`].
+///
+/// # Errors
+/// As [`enroll`]; when the core does not know the gateway by this key.
+pub async fn leave(core: &str, identity: &Identity, machine: &MachineKey) -> Result<(), EnrollError> {
+    let member = identity.name().id().to_string();
+    let proof = machine.sign_leave(&member)?;
+    let tls = tls::nameless_client(identity).map_err(|error| EnrollError::Answer(error.to_string()))?;
+    let channel = tcp::channel(core, tls, &identity.trust_domain().core_dns());
+    let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
+    let call = client.leave(EnrollmentLeaveRequest { member, proof: proof.into() });
+    match tokio::time::timeout(limits::LEAVE, call).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(status)) => Err(judge(core, &status)),
+        Err(_) => {
+            let cause = format!("it did not answer within {} s", limits::LEAVE.as_secs());
+            Err(EnrollError::Unreachable { address: core.to_owned(), cause })
+        }
+    }
 }
 
 /// Certificates as they travelled.

@@ -11,9 +11,9 @@ use chatcode_proto::{
     label::Labels,
     limits, name,
     pb::{
-        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentPending,
-        EnrollmentReviveRequest, EnrollmentReviveResponse, LinkState, MemberKind,
-        enrollment_server::Enrollment,
+        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
+        EnrollmentLeaveResponse, EnrollmentPending, EnrollmentReviveRequest, EnrollmentReviveResponse,
+        LinkState, MemberKind, enrollment_server::Enrollment,
     },
 };
 use prost::Message as _;
@@ -27,7 +27,7 @@ use crate::{
     services::{
         approval,
         certify::{certify, to_bytes},
-        revival,
+        leaving, revival,
     },
     shared::Shared,
     store::{
@@ -210,6 +210,21 @@ impl Enrollment for EnrollmentService {
         self.shared.rates.revive_from.check(&from)?;
         let act = info.act("gateway.revived");
         Ok(Response::new(revival::revive(&self.shared, request.get_ref(), from, act).await?))
+    }
+
+    async fn leave(
+        &self,
+        request: Request<EnrollmentLeaveRequest>,
+    ) -> Result<Response<EnrollmentLeaveResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let from = subscriber(info.peer.address.ip());
+        self.shared.rates.revive_from.check(&from)?;
+        let act = info.act("gateway.left");
+        // Carried through also when the caller goes away half-way.
+        let (shared, tasks) = (Arc::clone(&self.shared), self.shared.tasks.clone());
+        let work = tasks.spawn(async move { leaving::leave(&shared, request.get_ref(), from, act).await });
+        work.await.map_err(|_| Refusal::new(Code::Internal, "the leave broke off"))??;
+        Ok(Response::new(EnrollmentLeaveResponse {}))
     }
 }
 

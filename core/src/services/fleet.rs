@@ -151,7 +151,10 @@ impl Fleet for FleetService {
 
 /// Revokes a gateway: first what it could come back with, then what is known of
 /// its sessions, then its live link.
-async fn revoke(shared: Arc<Shared>, id: GatewayId, act: Entry) -> Result<Gateway, Refusal> {
+///
+/// # Errors
+/// `UNKNOWN_GATEWAY`; `INTERNAL` when nothing can be kept.
+pub(crate) async fn revoke(shared: Arc<Shared>, id: GatewayId, act: Entry) -> Result<Gateway, Refusal> {
     let since = shared.store.revoke_gateway(id.into(), &act).await?.ok_or_else(unknown_gateway)?;
     shared.hub.revoke_gateway(id, since);
     if let Some(live) = shared.links.get(id) {

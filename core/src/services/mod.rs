@@ -8,5 +8,6 @@ pub mod audit;
 pub mod certify;
 pub mod enrollment;
 pub mod fleet;
+pub mod leaving;
 pub mod revival;
 pub mod tokens;

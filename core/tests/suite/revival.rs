@@ -70,6 +70,26 @@ async fn nobody_else_is_revived_and_outside_all_of_them_look_the_same() {
 }
 
 #[tokio::test]
+async fn a_machine_that_leaves_revokes_itself_and_nobody_else() {
+    let core = TestCore::start().await;
+    let (identity, key) = machine(&core).await;
+    let (other, other_key) = machine(&core).await;
+    let address = core.bound.grpc.to_string();
+    for (identity, key) in [(&identity, &other_key), (&other, &key)] {
+        let refused = enroll::leave(&address, identity, key).await.unwrap_err();
+        assert_eq!(refused.code(), Code::BadToken);
+        core.audited(|row| row.action == "gateway.left" && row.detail == "wrong proof").await;
+    }
+    let gateway = FakeGateway::link(&core, &identity).await;
+    enroll::leave(&address, &identity, &key).await.unwrap();
+    let row = core.audited(|row| row.action == "gateway.left" && row.result() == Code::Done).await;
+    assert_eq!(row.gateway, gateway.id);
+    assert_eq!(revive(&core, &identity, &key).await.unwrap_err(), Code::Revoked);
+    enroll::leave(&address, &identity, &key).await.expect("it has left already");
+    assert!(revive(&core, &other, &other_key).await.is_ok(), "the other one is still there");
+}
+
+#[tokio::test]
 async fn a_revoked_machine_hears_that_there_is_no_way_back() {
     let core = TestCore::start().await;
     let (identity, key) = machine(&core).await;

@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Streaming;
 
 use super::{credentials::Credentials, end::Outcome};
-use crate::{grant::CoreClock, host, serve, sessions::Registry, shell::user::User};
+use crate::{grant::CoreClock, host, serve, sessions::Registry, shell::user::User, state::Teller};
 
 /// The shortest silence that a core may ask a gateway to give up after: it
 /// must not be shorter than a heartbeat on a bad line.
@@ -62,6 +62,7 @@ pub(super) struct Life<'a> {
     pub(super) registry: &'a Arc<Registry>,
     pub(super) user: &'a User,
     pub(super) gateway: GatewayId,
+    pub(super) teller: &'a Teller,
 }
 
 /// The control call: what goes out, what comes in.
@@ -105,6 +106,7 @@ impl Life<'_> {
         );
         let clock = CoreClock::told(welcome.server_unix_ms);
         let services = self.serve(clock);
+        self.teller.online(&welcome.name);
         on_welcome(self.gateway);
         self.keep(control, services, silence(&welcome), (credentials, clock), stop).await
     }

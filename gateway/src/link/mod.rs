@@ -16,7 +16,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{credentials::Credentials, dial::Route, end::Outcome, life::Greeting};
-use crate::{sessions::Registry, shell::user::User};
+use crate::{
+    sessions::Registry,
+    shell::user::User,
+    state::{LinkWord, Teller},
+};
 
 pub(crate) use self::dial::DialError;
 
@@ -53,6 +57,7 @@ pub(crate) struct Keeper {
     registry: Arc<Registry>,
     user: User,
     gateway: GatewayId,
+    teller: Teller,
 }
 
 impl Keeper {
@@ -65,6 +70,7 @@ impl Keeper {
         gateway: GatewayId,
         registry: Arc<Registry>,
         user: User,
+        teller: Teller,
     ) -> Result<Self, DialError> {
         // Whether it can be used at all is known at once.
         tls::core_client(&me.identity, &[tls::LINK_ALPN])?;
@@ -77,6 +83,7 @@ impl Keeper {
             registry,
             user,
             gateway,
+            teller,
         })
     }
 
@@ -110,9 +117,13 @@ impl Keeper {
             if begun.is_some_and(|begun| begun.elapsed() >= limits::LINK_LASTED) {
                 backoff.reset();
             }
+            self.tell(&outcome);
             let pause = match outcome {
                 Outcome::Stopped => return Ok(()),
-                Outcome::Revoked(words) => return Err(Revoked(display_safe(&words, limits::MESSAGE_BYTES))),
+                Outcome::Revoked(words) => {
+                    self.teller.close().await;
+                    return Err(Revoked(display_safe(&words, limits::MESSAGE_BYTES)));
+                }
                 Outcome::Revived => Duration::ZERO,
                 Outcome::Drained(after) => after + after.mul_f64(rand::random()),
                 Outcome::Ended(refusal) => pause(&refusal, &mut backoff),
@@ -125,6 +136,21 @@ impl Keeper {
         }
     }
 
+    /// Tells who asks on this machine what became of the link.
+    fn tell(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Stopped | Outcome::Revived => {}
+            Outcome::Revoked(words) => {
+                self.teller.ended(LinkWord::Revoked, &Refusal::new(Code::Revoked, words.as_str()));
+            }
+            Outcome::Drained(_) => {
+                let refusal = Refusal::new(Code::Draining, "the core asked to come back later");
+                self.teller.ended(LinkWord::Connecting, &refusal);
+            }
+            Outcome::Ended(refusal) => self.teller.ended(LinkWord::Connecting, refusal),
+        }
+    }
+
     /// One link from dialling to its end.
     async fn once(&mut self, stop: &CancellationToken, on_welcome: impl FnOnce(GatewayId)) -> Outcome {
         let dialling = self.route.dial(&self.dialer, self.credentials.identity());
@@ -133,7 +159,8 @@ impl Keeper {
             Some(Ok(link)) => link,
             Some(Err(refusal)) => return Outcome::of(refusal),
         };
-        life::Life { link, registry: &self.registry, user: &self.user, gateway: self.gateway }
+        let (registry, user, teller) = (&self.registry, &self.user, &self.teller);
+        life::Life { link, registry, user, gateway: self.gateway, teller }
             .live(&mut self.greeting, &mut self.credentials, stop, on_welcome)
             .await
     }

@@ -18,8 +18,9 @@ use chatcode_link::{
 use chatcode_proto::{
     code::Refusal,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentPending, EnrollmentReviveRequest,
-        EnrollmentReviveResponse, MemberKind,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
+        EnrollmentLeaveResponse, EnrollmentPending, EnrollmentReviveRequest, EnrollmentReviveResponse,
+        MemberKind,
         enrollment_client::EnrollmentClient,
         enrollment_server::{Enrollment, EnrollmentServer},
     },
@@ -97,6 +98,13 @@ impl Enrollment for Core {
             name: request.name,
             pending: None,
         }))
+    }
+
+    async fn leave(
+        &self,
+        _: Request<EnrollmentLeaveRequest>,
+    ) -> Result<Response<EnrollmentLeaveResponse>, Status> {
+        Err(Status::unimplemented("nobody leaves here"))
     }
 
     async fn revive(
