@@ -16,6 +16,7 @@ use crate::{
     fleet::{Fleet, link_state},
     ls::{gateway_row, gateways_table},
     print::{self, say, shown},
+    update::Update,
 };
 
 /// Machines.
@@ -30,6 +31,9 @@ pub(crate) enum Gateway {
     /// Print a join token: good once, for another machine's `chatcode-gateway
     /// enroll`.
     Token(TokenWish),
+    /// Update a machine's programs; it goes back by itself when the new ones do not
+    /// reach the core. Sessions go on.
+    Update(Update),
     /// Throw a machine out: its certificates at once, its link within a second.
     Revoke {
         /// The machine, by name or id.
@@ -79,6 +83,7 @@ impl Gateway {
                 }
                 Ok(())
             }
+            Self::Update(update) => update.run(&client).await,
             Self::Revoke { gateway } => {
                 let fleet = Fleet::ask(&client).await?;
                 let gateway = fleet.gateway(&gateway)?.id.clone();

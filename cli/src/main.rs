@@ -16,6 +16,7 @@ mod new;
 mod print;
 mod table;
 mod up;
+mod update;
 
 use std::{path::PathBuf, process::ExitCode};
 

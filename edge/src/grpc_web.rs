@@ -33,6 +33,8 @@ pub(crate) const METHODS: &[&str] = &[
     "/chatcode.v1.Fleet/CreateToken",
     "/chatcode.v1.Fleet/List",
     "/chatcode.v1.Fleet/Revoke",
+    "/chatcode.v1.Host/Update",
+    "/chatcode.v1.Host/UpdateStatus",
     "/chatcode.v1.Sessions/Create",
     "/chatcode.v1.Sessions/End",
     "/chatcode.v1.Sessions/Get",

@@ -8,7 +8,7 @@
 //! - `grant`: what a caller may do, judged here.
 //! - `sessions`, `terminal`: the services; `tmux`: the machine's own sessions.
 //! - `shell`: user, environment and order of a shell; `keeping`: where its
-//!   holder lives; `spawn`, `holder_client`: the only two ways to a holder.
+//!   holder lives; [`update`]: new versions of the programs; `spawn`, `holder_client`: the only two ways to a holder.
 
 pub mod config;
 pub mod enroll;
@@ -25,6 +25,7 @@ mod shell;
 mod spawn;
 mod terminal;
 mod tmux;
+pub mod update;
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -49,6 +50,7 @@ use crate::{
     lock::DataLock,
     sessions::{Registry, Starter},
     shell::user::User,
+    update::{Handover, Updates},
 };
 
 /// The daemon could not be built.
@@ -103,7 +105,17 @@ pub struct Gateway {
     id: GatewayId,
     registry: Arc<Registry>,
     keeper: Keeper,
-    _lock: DataLock,
+    updates: Arc<Updates>,
+    lock: DataLock,
+}
+
+/// Why a daemon ended that was not thrown out.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// A new version is ready to be tried; link and data folder are free for it.
+    Update(Handover),
 }
 
 impl Gateway {
@@ -121,7 +133,9 @@ impl Gateway {
             return Err(BuildError::NotEnrolled(home));
         }
         files::private_dir(&places.data)?;
-        let lock = DataLock::take(&places.data)?;
+        let mut lock = DataLock::take(&places.data)?;
+        let signed = lock.sign().map_err(|source| LockError::Io { path: places.data.join("lock"), source });
+        signed?;
         let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
         let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
         let address = CoreAddress::load(&home)?;
@@ -144,9 +158,10 @@ impl Gateway {
             history_lines: config.history_lines,
             pass_ssh_agent: config.pass_ssh_agent,
         };
+        let updates = Updates::new(config.update.clone(), places.data.clone());
         let registry = Registry::new(places, starter);
-        let keeper = Keeper::new(me, id.into(), Arc::clone(&registry), user)?;
-        Ok(Self { id: id.into(), registry, keeper, _lock: lock })
+        let keeper = Keeper::new(me, id.into(), (Arc::clone(&registry), Arc::clone(&updates)), user)?;
+        Ok(Self { id: id.into(), registry, keeper, updates, lock })
     }
 
     /// The gateway's id.
@@ -156,7 +171,8 @@ impl Gateway {
     }
 
     /// Takes on the sessions that are there, then keeps the link until `stop`;
-    /// `welcomed` is called at the first Welcome. Holders live on.
+    /// or until a new version is ready; `welcomed` is called at the first Welcome.
+    /// Holders live on.
     ///
     /// # Errors
     /// [`RunError`].
@@ -164,11 +180,27 @@ impl Gateway {
         self,
         stop: CancellationToken,
         welcomed: impl FnOnce(GatewayId),
-    ) -> Result<(), RunError> {
-        let Self { registry, keeper, _lock, .. } = self;
+    ) -> Result<Ended, RunError> {
+        let Self { registry, keeper, updates, lock, .. } = self;
         registry.adopt().await.map_err(RunError::Sessions)?;
-        let ended = keeper.run(stop, welcomed).await;
+        let leaving = stop.child_token();
+        let mut next = None;
+        let ended = {
+            let mut keeping = std::pin::pin!(keeper.run(leaving.clone(), welcomed));
+            tokio::select! {
+                ended = &mut keeping => ended,
+                version = updates.next() => {
+                    next = Some(version);
+                    leaving.cancel();
+                    keeping.await
+                }
+            }
+        };
         registry.close().await;
-        Ok(ended?)
+        drop(lock);
+        ended?;
+        Ok(next
+            .filter(|_| !stop.is_cancelled())
+            .map_or(Ended::Stopped, |version| Ended::Update(Handover::new(&updates, version))))
     }
 }

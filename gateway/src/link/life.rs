@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Streaming;
 
 use super::{credentials::Credentials, end::Outcome};
-use crate::{grant::CoreClock, host, serve, sessions::Registry, shell::user::User};
+use crate::{grant::CoreClock, host, serve, sessions::Registry, shell::user::User, update::Updates};
 
 /// The shortest silence that a core may ask a gateway to give up after: it
 /// must not be shorter than a heartbeat on a bad line.
@@ -60,6 +60,7 @@ impl Greeting {
 pub(super) struct Life<'a> {
     pub(super) link: Link,
     pub(super) registry: &'a Arc<Registry>,
+    pub(super) updates: &'a Arc<Updates>,
     pub(super) user: &'a User,
     pub(super) gateway: GatewayId,
 }
@@ -153,8 +154,8 @@ impl Life<'_> {
 
     fn serve(&self, clock: CoreClock) -> Services {
         let draining = CancellationToken::new();
-        let (link, registry) = (self.link.clone(), Arc::clone(self.registry));
-        let serving = serve::run(link, registry, self.user.clone(), clock, draining.clone());
+        let served = (Arc::clone(self.registry), Arc::clone(self.updates));
+        let serving = serve::run(self.link.clone(), served, self.user.clone(), clock, draining.clone());
         Services { server: AbortOnDropHandle::new(tokio::spawn(serving)), draining }
     }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{credentials::Credentials, dial::Route, end::Outcome, life::Greeting};
-use crate::{sessions::Registry, shell::user::User};
+use crate::{sessions::Registry, shell::user::User, update::Updates};
 
 pub(crate) use self::dial::DialError;
 
@@ -51,6 +51,7 @@ pub(crate) struct Keeper {
     revived: Option<Instant>,
     greeting: Greeting,
     registry: Arc<Registry>,
+    updates: Arc<Updates>,
     user: User,
     gateway: GatewayId,
 }
@@ -63,7 +64,7 @@ impl Keeper {
     pub(crate) fn new(
         me: Me,
         gateway: GatewayId,
-        registry: Arc<Registry>,
+        (registry, updates): (Arc<Registry>, Arc<Updates>),
         user: User,
     ) -> Result<Self, DialError> {
         // Whether it can be used at all is known at once.
@@ -75,6 +76,7 @@ impl Keeper {
             revived: None,
             greeting: Greeting { instance: random::bytes(), user: user.name.clone(), epoch: 0 },
             registry,
+            updates,
             user,
             gateway,
         })
@@ -133,7 +135,8 @@ impl Keeper {
             Some(Ok(link)) => link,
             Some(Err(refusal)) => return Outcome::of(refusal),
         };
-        life::Life { link, registry: &self.registry, user: &self.user, gateway: self.gateway }
+        let (registry, updates, user) = (&self.registry, &self.updates, &self.user);
+        life::Life { link, registry, updates, user, gateway: self.gateway }
             .live(&mut self.greeting, &mut self.credentials, stop, on_welcome)
             .await
     }
