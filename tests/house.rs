@@ -49,7 +49,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "clock config lock rate target",
             "store room",
-            "caller fleet",
+            "backup caller fleet",
             "shared cut",
             "services pass",
             "gate",

@@ -10,4 +10,5 @@ mod keeping;
 mod linking;
 mod passing;
 mod revival;
+mod schema;
 mod signing_in;
