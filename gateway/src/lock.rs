@@ -67,6 +67,9 @@ impl DataLock {
     /// The daemon that holds the lock of `data`; none when nobody does, or one who
     /// did not sign.
     pub(crate) fn holder(data: &Path) -> Result<Option<Pid>, LockError> {
+        if !data.join("lock").exists() {
+            return Ok(None);
+        }
         match Self::take(data) {
             Ok(_) => return Ok(None),
             Err(LockError::Taken(_)) => {}

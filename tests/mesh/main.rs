@@ -7,5 +7,6 @@ mod link;
 mod reflect;
 mod refuse;
 mod renew;
+mod restore;
 mod silence;
 mod survive;

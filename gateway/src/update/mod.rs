@@ -144,7 +144,9 @@ impl Machine {
         let place = self.place()?;
         let installer = Installer::choose(&place, &self.settings.helper, self.settings.key()?)?;
         let file = &choose(&self.installed(), wish, &found.manifest)?.file;
-        let incoming = self.data.join("update");
+        // Never files of another user in the daemon's folder.
+        let incoming =
+            if place.is_ours() { place.root().join(".incoming") } else { self.data.join("update") };
         files::private_dir(&incoming)?;
         tell(UpdateState::Downloading, 0, file.size);
         let (manifest, signature) = &found.bytes;
