@@ -10,3 +10,4 @@ mod renew;
 mod restore;
 mod silence;
 mod survive;
+mod update;
