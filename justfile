@@ -101,6 +101,10 @@ fmt:
 sim SEEDS="10000":
     CHATCODE_SIM_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-proto --test session_sim -- --nocapture
 
+# A hundred machines at once with one join token, this many times: exactly one gets in.
+redeem ROUNDS="1000":
+    CHATCODE_REDEEM_ROUNDS={{ROUNDS}} cargo test --locked -p chatcode-core --test suite -- --nocapture redeeming::
+
 # Random faults on every hop of real processes, this many one after the other; the programs have to be built.
 faults COUNT="200":
     CHATCODE_FAULTS={{COUNT}} cargo test --locked --test mesh over_random_faults -- --nocapture

@@ -398,8 +398,42 @@ pub const JOIN_TOKEN_RANGE: std::ops::RangeInclusive<u64> = 60..=24 * 3600;
 pub const ENROLL_AGAIN: Duration = Duration::from_secs(5 * 60);
 /// Bytes of a signing request; more is `TOO_LARGE`.
 pub const CSR_BYTES: usize = 4096;
-/// Enrollments in a minute from one address; more is `RATE_LIMITED`.
-pub const ENROLL_PER_MINUTE: u32 = 10;
+/// Uses of one join token.
+pub const TOKEN_USES: std::ops::RangeInclusive<u32> = 1..=1000;
+/// Join tokens that can be used at one time; one more is not made (`LIMIT`).
+pub const JOIN_TOKENS: usize = 256;
+/// Labels of one join token, and so of one gateway; more is `INVALID`.
+pub const LABELS: usize = 16;
+/// Characters of a label's key.
+pub const LABEL_KEY_CHARS: usize = 32;
+/// Characters of a label's value.
+pub const LABEL_VALUE_CHARS: usize = 64;
+/// Characters of the network of a join token: the longest IPv6 address with its
+/// prefix; more is `INVALID`.
+pub const NETWORK_CHARS: usize = 43;
+/// How long a person may take to approve a machine; then it is turned away.
+pub const APPROVAL: Duration = Duration::from_secs(3600);
+/// How long an approved machine may take to ask for its certificate.
+pub const APPROVED: Duration = Duration::from_secs(3600);
+/// Machines that wait for approval at once; one more is told `LIMIT`, and its
+/// token is not used up.
+pub const PENDING_GATEWAYS: usize = 64;
+/// How long one call of a waiting machine is held; then it asks again.
+pub const PENDING_CALL: Duration = Duration::from_secs(15);
+/// New enrollments in a minute from one address; more is `RATE_LIMITED`. Who
+/// asks again with the key of before is not counted.
+pub const ENROLL_PER_MINUTE: u32 = 5;
+/// New enrollments in a minute from everywhere; more is `RATE_LIMITED`.
+pub const ENROLL_WHOLE_PER_MINUTE: u32 = 60;
+/// Calls of `Enroll` in a minute from one address, those that ask again
+/// included; more is `RATE_LIMITED`.
+pub const ENROLL_CALLS_PER_MINUTE: u32 = 300;
+/// How long a live link may take to answer when another machine shows its
+/// identity: four of its round trips, but at least and at most this. One that
+/// does not answer has lost its place.
+pub const DUPLICATE_PROBE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
+/// For how long people are shown that two machines used one identity.
+pub const DUPLICATE_SHOWN: Duration = Duration::from_secs(24 * 3600);
 /// Life of a one-time sign-in secret.
 pub const SIGN_IN: Duration = Duration::from_secs(10 * 60);
 /// Wrong sign-ins in a minute from one edge, since each is a row of the audit;
@@ -538,9 +572,9 @@ pub const ROLE_STEADY: Duration = Duration::from_secs(10);
 /// Gateways of one installation; one more is not enrolled (`LIMIT`).
 pub const GATEWAYS: usize = 10_000;
 /// Bytes of one gateway as it is told at most, encoded.
-pub const GATEWAY_BYTES: usize = 2560;
+pub const GATEWAY_BYTES: usize = 5120;
 /// Gateways in one answer of `Fleet.List`; more are on the next page.
-pub const FLEET_PAGE: usize = 400;
+pub const FLEET_PAGE: usize = 200;
 /// Sessions of one gateway that the core keeps in its directory: all of a
 /// gateway at its limits, and some; more are not shown.
 pub const DIRECTORY_SESSIONS: usize = 340;
@@ -613,6 +647,10 @@ const _: () = assert!(FLEET_PAGE * GATEWAY_BYTES + 64 <= UNARY_BYTES);
 // An edge at its limits, with what it needs besides, leaves room for others.
 const _: () = assert!(WEBSOCKETS + WEBSOCKETS_REFUSED + HTTP_REQUESTS <= CORE_CONNECTIONS);
 const _: () = assert!(CORE_ANONYMOUS_PER_ADDRESS < CORE_ANONYMOUS);
+// Those who wait for approval leave room for others, and their call is answered
+// in time.
+const _: () = assert!(PENDING_GATEWAYS < CORE_ANONYMOUS_PER_ADDRESS);
+const _: () = assert!(PENDING_CALL.as_secs() < UNARY_DEADLINE.as_secs());
 const _: () = assert!(CORE_HANDSHAKES_PER_ADDRESS < CORE_HANDSHAKES);
 // Nobody who stalls takes another's share of a window.
 const _: () = assert!(32 * LINK_STREAM_WINDOW <= LINK_CONNECTION_WINDOW);
@@ -678,11 +716,19 @@ mod tests {
                 os: long(NAME_CHARS),
                 arch: long(NAME_CHARS),
                 user: long(NAME_CHARS),
+                kernel: long(NAME_CHARS),
             }),
             program_version: long(NAME_CHARS),
             enrolled_unix_ms: u64::MAX,
             link_epoch: u64::MAX,
+            labels: largest_labels(),
+            duplicate_unix_ms: u64::MAX,
         }
+    }
+
+    fn largest_labels() -> std::collections::BTreeMap<String, String> {
+        let key = |number: usize| format!("{number:0width$}", width = LABEL_KEY_CHARS);
+        (0..LABELS).map(|number| (key(number), "x".repeat(LABEL_VALUE_CHARS))).collect()
     }
 
     #[test]
@@ -692,6 +738,21 @@ mod tests {
         let gateways = vec![largest_gateway(); FLEET_PAGE];
         let gateways = pb::FleetListResponse { gateways, next: "x".repeat(36) };
         assert!(gateways.encoded_len() <= UNARY_BYTES, "{}", gateways.encoded_len());
+        let token = pb::TokenInfo {
+            id: "x".repeat(64),
+            kind: i32::MAX,
+            name: long(NAME_CHARS),
+            expires_unix_ms: u64::MAX,
+            uses: u32::MAX,
+            used: u32::MAX,
+            labels: largest_labels(),
+            approval: true,
+            network: "x".repeat(NETWORK_CHARS),
+            created_unix_ms: u64::MAX,
+            created_by: "x".repeat(PRINCIPAL_BYTES),
+        };
+        let tokens = pb::FleetListTokensResponse { tokens: vec![token; JOIN_TOKENS] };
+        assert!(tokens.encoded_len() <= UNARY_BYTES, "{}", tokens.encoded_len());
         let row = pb::AuditRow {
             number: u64::MAX,
             unix_ms: u64::MAX,

@@ -47,7 +47,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "core/src",
         &[
-            "clock config lock rate target",
+            "clock config lock network rate target",
             "store room",
             "backup caller fleet",
             "shared cut",

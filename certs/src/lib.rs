@@ -3,6 +3,7 @@
 //!
 //! - [`Key`], [`csr`]: a key is made where it is used and never leaves; only a
 //!   request with proof of possession does.
+//! - [`EnrollingKeys`]: keys that wait for their first certificate.
 //! - [`Authority`]: the CA of one installation; signs names that it chose.
 //! - [`MemberName`], [`TrustDomain`], [`Peer`]: who a certificate names, read
 //!   strictly and in one place.
@@ -16,6 +17,7 @@
 
 mod authority;
 pub mod csr;
+mod enrolling;
 pub mod files;
 mod identity;
 mod key;
@@ -29,8 +31,9 @@ pub mod tls;
 mod token;
 
 pub use authority::{Authority, AuthorityError, Issued};
+pub use enrolling::EnrollingKeys;
 pub use identity::{Identity, IdentityError};
-pub use key::{Key, KeyError};
+pub use key::{Key, KeyError, fingerprint};
 pub use machine::{MachineKey, MachinePublicKey};
 pub use member::{InvalidMemberName, InvalidTrustDomain, MemberName, Serial, TrustDomain};
 pub use peer::{Peer, PeerError};

@@ -30,6 +30,14 @@ impl MachineKey {
         Key::generate().map(Self)
     }
 
+    pub(crate) const fn of(key: Key) -> Self {
+        Self(key)
+    }
+
+    pub(crate) fn to_pem(&self) -> zeroize::Zeroizing<String> {
+        self.0.to_pem()
+    }
+
     /// A signing request that proves possession of the key, DER: what enrollment
     /// tells the core of it.
     ///

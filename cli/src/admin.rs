@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::{Client, refused, unary},
-    gateway::{TokenWish, print_token},
     print::{self, say},
     table::{Table, ago, now_ms},
+    tokens::{TokenWish, print_token},
 };
 
 /// Operate the installation.

@@ -13,8 +13,10 @@ mod login_url;
 mod ls;
 mod names;
 mod new;
+mod pending;
 mod print;
 mod table;
+mod tokens;
 mod up;
 mod update;
 

@@ -22,9 +22,12 @@ pub struct Config {
     /// Where links come in (UDP). Port 0: as for `listen`.
     #[serde(default = "any_port")]
     pub link: SocketAddr,
-    /// Enrollments in a minute from one address.
+    /// New enrollments in a minute from one address.
     #[serde(default = "enroll_per_minute")]
     pub enroll_per_minute: u32,
+    /// New enrollments in a minute from everywhere.
+    #[serde(default = "enroll_whole_per_minute")]
+    pub enroll_whole_per_minute: u32,
     /// Life of a gateway's certificate, seconds; within
     /// [`limits::GATEWAY_CERTIFICATE_RANGE`].
     #[serde(default = "gateway_certificate_s")]
@@ -40,6 +43,7 @@ impl Config {
             listen: any_port(),
             link: any_port(),
             enroll_per_minute: enroll_per_minute(),
+            enroll_whole_per_minute: enroll_whole_per_minute(),
             gateway_certificate_s: gateway_certificate_s(),
         }
     }
@@ -51,6 +55,10 @@ const fn any_port() -> SocketAddr {
 
 const fn gateway_certificate_s() -> u64 {
     limits::GATEWAY_CERTIFICATE.as_secs()
+}
+
+const fn enroll_whole_per_minute() -> u32 {
+    limits::ENROLL_WHOLE_PER_MINUTE
 }
 
 const fn enroll_per_minute() -> u32 {

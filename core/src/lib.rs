@@ -12,7 +12,7 @@
 //! - [`backup`]: all that is kept, sealed in one file.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown.
-//! - [`clock`], [`config`], [`rate`], [`target`], `lock`: these use no other room.
+//! - [`clock`], [`config`], [`network`], [`rate`], [`target`], `lock`: these use no other room.
 
 pub mod backup;
 pub mod caller;
@@ -24,6 +24,7 @@ pub mod gate;
 pub mod links;
 pub mod listener;
 mod lock;
+pub mod network;
 pub mod pass;
 pub mod rate;
 pub mod room;
@@ -65,8 +66,8 @@ use crate::{
     listener::GrpcListener,
     lock::DataLock,
     services::{
-        accounts::AccountsService, admin::AdminService, audit::AuditService, enrollment::EnrollmentService,
-        fleet::FleetService,
+        accounts::AccountsService, admin::AdminService, approval, audit::AuditService,
+        enrollment::EnrollmentService, fleet::FleetService,
     },
     shared::Shared,
     store::{Store, StoreError},
@@ -166,6 +167,9 @@ impl Core {
         let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
         let hub = Hub::new(store.gateways().await?, store.sessions().await?);
         let shared = Arc::new(Shared::new(&config, store, authority, hub));
+        for pending in shared.store.pending().await? {
+            approval::show(&shared, pending);
+        }
 
         let (listener, grpc) = listen_grpc(&shared, &identity, config.listen).await?;
         let (links, link) = listen_links(&shared, &identity, &keys, config.link).await?;

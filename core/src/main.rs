@@ -13,7 +13,7 @@ use chatcode_core::{
     BuildError, Core,
     backup::{self, BackupError},
     config::Config,
-    services::enrollment::{self, TokenWish},
+    services::tokens::{self, TokenWish},
     store::audit::{Entry, Verdict},
 };
 use chatcode_process::exit::{self, Exit};
@@ -168,9 +168,9 @@ async fn token(wish: Token) -> anyhow::Result<()> {
         Kind::Edge => MemberKind::Edge,
         Kind::Admin => MemberKind::Admin,
     };
-    let wish = TokenWish { kind, name: wish.name, ttl_s: u64::from(wish.ttl) };
+    let wish = TokenWish { kind, name: wish.name, ttl_s: u64::from(wish.ttl), ..TokenWish::default() };
     let act = Entry::new("local", "token.created");
-    let made = enrollment::create_token(&store, &authority, &wish, &act).await;
+    let made = tokens::create_token(&store, &authority, &wish, &act).await;
     let (token, _) = made.map_err(|refusal| exit::with(Exit::of(refusal.code), refusal))?;
     store.close().await;
     writeln!(std::io::stdout(), "{}", *token.expose())?;

@@ -68,6 +68,9 @@ pub enum BuildError {
     /// A file or folder cannot be used, or others may look into it.
     #[error("a file of the gateway cannot be used")]
     Files(#[from] FilesError),
+    /// An identity that was half replaced could not be put back.
+    #[error("the folder of the identity could not be put in its place")]
+    Place(#[from] io::Error),
     /// The machine is not enrolled.
     #[error("the machine is not enrolled: {0} holds no identity; run chatcode-gateway enroll first")]
     NotEnrolled(PathBuf),
@@ -129,13 +132,14 @@ impl Gateway {
         let places = config.places()?;
         let home = config.identity_dir();
         // Before anything is made.
-        if !home.exists() {
+        if !home.exists() && !enroll::can_be_mended(&home) {
             return Err(BuildError::NotEnrolled(home));
         }
         files::private_dir(&places.data)?;
         let mut lock = DataLock::take(&places.data)?;
         let signed = lock.sign().map_err(|source| LockError::Io { path: places.data.join("lock"), source });
         signed?;
+        enroll::mend(&home)?;
         let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
         let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
         let address = CoreAddress::load(&home)?;

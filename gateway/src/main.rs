@@ -5,7 +5,7 @@ use std::{ffi::OsString, io::Write as _, path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use chatcode_gateway::{
     BuildError, Config, Ended, Gateway, Holders, LockError, RunError,
-    enroll::{self, EnrollmentError},
+    enroll::{self, EnrollmentError, Waiting},
     update::{
         HandedOver, install,
         local::{self, Done, Order},
@@ -172,11 +172,23 @@ fn load(shared: SharedArgs, settings: Settings) -> anyhow::Result<Config> {
 
 async fn enroll_machine(args: EnrollArgs) -> anyhow::Result<()> {
     let config = load(args.shared, Settings::default())?;
-    let id = enroll::enroll(&config, &args.core, &args.name, args.force, tokio::io::stdin())
+    let id = enroll::enroll(&config, &args.core, &args.name, args.force, tokio::io::stdin(), say_waiting)
         .await
         .map_err(|error| exit::with(enroll_exit(&error), error))?;
     chatcode_process::ready(&Enrolled { enrolled: id.to_string() })?;
     Ok(())
+}
+
+/// Says what the person at this machine has to do; not to the log, which may
+/// lose it.
+fn say_waiting(waiting: Waiting) {
+    let minutes = waiting.left.as_secs().div_ceil(60);
+    chatcode_process::say(&format!(
+        "this machine waits for a person's approval, for {minutes} minutes at most. Its key is\n  {}\n\
+         Compare that with what the page or `chatcode gateway pending` shows, and approve it there.\n\
+         After Ctrl-C the same command with the same token waits on.",
+        waiting.fingerprint
+    ));
 }
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
@@ -219,8 +231,7 @@ async fn update(args: UpdateArgs) -> anyhow::Result<()> {
     let config = load(args.shared, Settings::default())?;
     let UpdateArgs { check, channel, version, from, rollback, .. } = args;
     let order = Order { look_only: check, channel, version, from, rollback };
-    // Nobody needs the steps who does not see them.
-    let tell = |step: &str| drop(writeln!(std::io::stderr(), "{step}"));
+    let tell = |step: &str| chatcode_process::say(step);
     let words = match local::update(&config, &order, tell).await? {
         Done::Current(version) => format!("version {version} is installed; there is none newer"),
         Done::Available(version) => format!("version {version} is available"),

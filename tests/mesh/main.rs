@@ -2,6 +2,7 @@
 //! ports of their own, driven as a page, an administrator and strangers would.
 
 mod attach;
+mod enroll;
 mod faults;
 mod link;
 mod reflect;

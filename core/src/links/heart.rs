@@ -98,7 +98,9 @@ impl Heart {
             tokio::select! {
                 end = live.link.closed() => return end.code.unwrap_or(Code::GatewayOffline),
                 () = live.dead().cancelled() => return live.ended().unwrap_or(Code::GatewayOffline),
-                Some(order) = orders.recv() => return self.obey(order).await,
+                Some(order) = orders.recv() => if let Some(end) = self.obey(order).await {
+                    return end;
+                },
                 () = tokio::time::sleep_until(self.heard + limits::LINK_SILENCE) => {
                     tracing::warn!("the gateway is silent");
                     return Code::Timeout;
@@ -131,6 +133,7 @@ impl Heart {
 
     fn send_beat(&mut self) {
         self.number += 1;
+        self.live.beat_sent(self.number);
         // A full queue means that the gateway takes nothing; its silence is
         // measured already.
         let beat = Heartbeat {
@@ -165,6 +168,7 @@ impl Heart {
     /// on it.
     fn measure(&mut self, echo: &HeartbeatEcho) {
         let now = self.shared.monotonic_us();
+        self.live.beat_echoed(echo.number);
         // Only the newest counts; an echo of one that was never sent is none.
         if echo.number != self.number || echo.core_sent_us > now {
             return;
@@ -210,9 +214,14 @@ impl Heart {
         }
     }
 
-    /// Tells the gateway and gives it a moment to go by itself.
-    async fn obey(&self, order: Order) -> Code {
+    /// Tells the gateway and gives it a moment to go by itself; `Some` when the
+    /// link ends by the order.
+    async fn obey(&mut self, order: Order) -> Option<Code> {
         let (message, code, patience) = match order {
+            Order::Beat => {
+                self.send_beat();
+                return None;
+            }
             Order::Revoke => {
                 let message = "an administrator threw the machine out".to_owned();
                 (core_control::Kind::Revoked(Revoked { message }), Code::Revoked, limits::REVOKED_FAREWELL)
@@ -224,7 +233,7 @@ impl Heart {
         };
         self.send(message);
         let _ = tokio::time::timeout(patience, self.live.link.closed()).await;
-        code
+        Some(code)
     }
 
     async fn note(&self, action: &str, result: Code) {

@@ -3,8 +3,10 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod approval;
 pub mod audit;
 pub mod certify;
 pub mod enrollment;
 pub mod fleet;
 pub mod revival;
+pub mod tokens;

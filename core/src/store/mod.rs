@@ -8,8 +8,10 @@
 pub mod audit;
 pub mod fleet;
 pub mod members;
+pub mod pending;
 pub mod people;
 pub mod schema;
+pub mod tokens;
 
 use std::{
     fs::{self, OpenOptions},
@@ -30,6 +32,7 @@ use sqlx::{
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "begin", include_str!("../../migrations/0001_begin.sql")),
     (2, "machine keys", include_str!("../../migrations/0002_machine_keys.sql")),
+    (3, "tokens", include_str!("../../migrations/0003_tokens.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as

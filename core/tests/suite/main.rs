@@ -9,6 +9,8 @@ mod gateway;
 mod keeping;
 mod linking;
 mod passing;
+mod redeeming;
 mod revival;
 mod schema;
 mod signing_in;
+mod tokens;

@@ -3,6 +3,7 @@
 import { AccountKeeper } from "./account/account";
 import { Fleet } from "./fleet/fleet";
 import { Code } from "./gen/chatcode/v1/code_pb";
+import type { PendingGateway } from "./gen/chatcode/v1/fleet_pb";
 import type { RestartPolicy, Session } from "./gen/chatcode/v1/sessions_pb";
 import type { LineState } from "./link/line";
 import { explain } from "./link/refusal";
@@ -22,6 +23,7 @@ export interface Failure {
 /** What lies over the workspace. */
 export type Overlay =
   | { kind: "new-session"; gateway: string | undefined }
+  | { kind: "approval"; pending: PendingGateway }
   | { kind: "end-session"; tab: Tab; name: string }
   | { kind: "palette" }
   | { kind: "keys" };
@@ -74,6 +76,11 @@ export class App {
   async endSession({ gateway, session }: Tab, force = false): Promise<Session | undefined> {
     const answer = await this.rpc.sessions.end({ force }, target(gateway, session));
     return answer.session;
+  }
+
+  /** Lets a machine in that waits, or refuses it; `pending` is as the person saw it. */
+  async decide({ id, fingerprint }: PendingGateway, approve: boolean): Promise<void> {
+    await this.rpc.fleet.decidePending({ id, fingerprint, approve });
   }
 
   /** Leaves: nothing of the workspace stays in this page. Says so when the core could not be told. */

@@ -3,6 +3,7 @@
 import { useEffect, type ReactNode } from "react";
 
 import type { Tab } from "../workspace/workspace";
+import { Approval } from "./approval";
 import { useApp, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
 import { Modal } from "./modal";
@@ -25,6 +26,8 @@ export function Overlays(): ReactNode {
   switch (overlay?.kind) {
     case "new-session":
       return <NewSession gateway={overlay.gateway} close={close} />;
+    case "approval":
+      return <Approval pending={overlay.pending} close={close} />;
     case "end-session":
       return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
     case "palette":
