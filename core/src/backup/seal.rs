@@ -198,7 +198,6 @@ impl<R: Read> Read for Opener<R> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 mod tests {
     use super::*;
 
