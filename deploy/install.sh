@@ -9,7 +9,7 @@ umask 022
 
 # Whose releases are taken; put in when a release is made.
 release_key='-----BEGIN PUBLIC KEY-----
-MCowBQYDK2VwAyEAGuVV4b9Dh9KCyeO9q1Xh09dQfXgEodNGbTuWuxfeaLw=
+MCowBQYDK2VwAyEAnJNuZUcj9XXBI+Lw/W6vkBwgq9r6AFRw170H7INxVRE=
 -----END PUBLIC KEY-----'
 
 usage() {

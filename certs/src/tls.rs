@@ -195,6 +195,28 @@ pub fn pinned_client(pin: [u8; 32]) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
+/// One who fetches from any web server: takes what the roots of this machine's
+/// system vouch for, under its own name. HTTP/1.1, no certificate, never resumes.
+///
+/// # Errors
+/// When the system has no roots.
+pub fn web_client() -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    // Single ones that cannot be read are no reason to do without the others.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        let words = "this machine has no list of trusted roots; install its package ca-certificates";
+        return Err(TlsError::Verifier(words.to_owned()));
+    }
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![HTTP1_ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
 /// The edge's listener for browsers: a certificate that the user brings (PEM
 /// files, the key private), HTTP/2 and HTTP/1.1. Reads no client certificates.
 ///

@@ -14,6 +14,7 @@ use crate::{
     pending,
     print::{self, say, shown},
     tokens::{self, TokenWish},
+    update::Update,
 };
 
 /// Machines.
@@ -63,6 +64,9 @@ pub(crate) enum Gateway {
         #[arg(allow_hyphen_values = true)]
         machine: String,
     },
+    /// Update a machine's programs; it goes back by itself when the new ones do not
+    /// reach the core. Sessions go on.
+    Update(Update),
     /// Throw a machine out: its certificates at once, its link within a second.
     Revoke {
         /// The machine, by name or id.
@@ -111,6 +115,7 @@ impl Gateway {
             Self::Pending { json } => pending::list(&client, json).await,
             Self::Approve { machine } => pending::decide(&client, &machine, true).await,
             Self::Refuse { machine } => pending::decide(&client, &machine, false).await,
+            Self::Update(update) => update.run(&client).await,
             Self::Revoke { gateway } => {
                 let fleet = Fleet::ask(&client).await?;
                 let gateway = fleet.gateway(&gateway)?.id.clone();

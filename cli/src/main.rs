@@ -19,6 +19,7 @@ mod print;
 mod table;
 mod tokens;
 mod up;
+mod update;
 
 use std::{path::PathBuf, process::ExitCode};
 

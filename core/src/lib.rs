@@ -9,10 +9,12 @@
 //! - [`gate`]: who may do what; then to a service or by the pass-through.
 //! - [`services`]: what the core answers itself; [`pass`]: a call on to a machine.
 //! - [`shared`]: what outlives a call; [`cut`]: what ends one early.
+//! - [`backup`]: all that is kept, sealed in one file.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown.
 //! - [`clock`], [`config`], [`network`], [`rate`], [`target`], `lock`: these use no other room.
 
+pub mod backup;
 pub mod caller;
 pub mod clock;
 pub mod config;

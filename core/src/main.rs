@@ -1,4 +1,5 @@
-//! `chatcode-core`: runs the core, or makes a join token beside a running one.
+//! `chatcode-core`: runs the core, makes a join token beside a running one, backs
+//! it up and restores it.
 
 use std::{
     io::Write as _,
@@ -10,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use chatcode_core::{
     BuildError, Core,
+    backup::{self, BackupError},
     config::Config,
     services::tokens::{self, TokenWish},
     store::audit::{Entry, Verdict},
@@ -18,6 +20,7 @@ use chatcode_process::exit::{self, Exit};
 use chatcode_proto::pb::MemberKind;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 /// The core of chatcode: where edges, programs and gateways meet.
 #[derive(Debug, Parser)]
@@ -40,6 +43,24 @@ enum Command {
         #[arg(long)]
         data_dir: PathBuf,
     },
+    /// Write store, CA and keys into one new file that a passphrase opens; also
+    /// beside a running core.
+    Backup(Backup),
+    /// Put a backup into a folder where there is nothing yet.
+    Restore(Backup),
+}
+
+#[derive(Debug, clap::Args)]
+struct Backup {
+    /// The file of the backup.
+    file: PathBuf,
+    /// The folder of the core.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// A private file with the passphrase in its first line; left out: it is read
+    /// from standard input.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args, Serialize)]
@@ -110,6 +131,8 @@ fn main() -> ExitCode {
             Command::Run(flags) => run(flags).await,
             Command::Token(wish) => token(wish).await,
             Command::VerifyAudit { data_dir } => verify_audit(&data_dir).await,
+            Command::Backup(wish) => back_up(&wish).await,
+            Command::Restore(wish) => restore(&wish).await,
         }
     })
 }
@@ -152,6 +175,59 @@ async fn token(wish: Token) -> anyhow::Result<()> {
     store.close().await;
     writeln!(std::io::stdout(), "{}", *token.expose())?;
     Ok(())
+}
+
+/// The act is in the audit before the file is there, and so in the backup too.
+async fn back_up(wish: &Backup) -> anyhow::Result<()> {
+    let passphrase = passphrase(wish)?;
+    let (store, _) = chatcode_core::open_existing(&wish.data_dir).await.map_err(unbuilt)?;
+    store.audit(&Entry::new("local", "backup.begun")).await?;
+    store.close().await;
+    backup::back_up(&wish.data_dir, &wish.file, &passphrase).await.map_err(not_backed_up)?;
+    Ok(writeln!(std::io::stdout(), "backed up into {}", wish.file.display())?)
+}
+
+async fn restore(wish: &Backup) -> anyhow::Result<()> {
+    let passphrase = passphrase(wish)?;
+    backup::restore(&wish.file, &wish.data_dir, &passphrase).map_err(not_backed_up)?;
+    let (store, _) = chatcode_core::open_existing(&wish.data_dir).await.map_err(unbuilt)?;
+    store.audit(&Entry::new("local", "backup.restored")).await?;
+    store.close().await;
+    verify_audit(&wish.data_dir).await
+}
+
+/// From the file that was named, else from standard input; a terminal does not
+/// show what is typed.
+fn passphrase(wish: &Backup) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    if let Some(file) = &wish.passphrase_file {
+        let bytes = chatcode_certs::files::read_private(file).context(Exit(exit::CONFIG))?;
+        let bytes = bytes.with_context(|| format!("there is no {}", file.display()))?;
+        return backup::read_passphrase(bytes.as_slice()).context(Exit(exit::USAGE));
+    }
+    let stdin = std::io::stdin();
+    let before = rustix::termios::tcgetattr(&stdin).ok();
+    if let Some(before) = &before {
+        // Nobody who does not see the question waits for an answer.
+        let _ = write!(std::io::stderr(), "passphrase of the backup: ");
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        rustix::termios::tcsetattr(&stdin, rustix::termios::OptionalActions::Flush, &hidden)?;
+    }
+    let line = backup::read_passphrase(stdin.lock());
+    if let Some(before) = before {
+        rustix::termios::tcsetattr(&stdin, rustix::termios::OptionalActions::Flush, &before)?;
+        let _ = writeln!(std::io::stderr());
+    }
+    line.context(Exit(exit::USAGE))
+}
+
+fn not_backed_up(error: BackupError) -> anyhow::Error {
+    let code = match &error {
+        BackupError::FileExists(_) | BackupError::FolderExists(_) => Exit(exit::USAGE),
+        BackupError::Files(_) => Exit(exit::CONFIG),
+        _ => Exit(exit::FAILURE),
+    };
+    exit::with(code, error)
 }
 
 async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@
 //! - `grant`: what a caller may do, judged here.
 //! - `sessions`, `terminal`: the services; `tmux`: the machine's own sessions.
 //! - `shell`: user, environment and order of a shell; `keeping`: where its
-//!   holder lives; `spawn`, `holder_client`: the only two ways to a holder.
+//!   holder lives; [`update`]: new versions of the programs; `spawn`, `holder_client`: the only two ways to a holder.
 
 pub mod config;
 pub mod enroll;
@@ -29,6 +29,7 @@ mod spawn;
 pub mod state;
 mod terminal;
 mod tmux;
+pub mod update;
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -55,6 +56,7 @@ use crate::{
     sessions::{Registry, Starter},
     shell::user::User,
     state::Teller,
+    update::{Handover, Updates},
 };
 
 /// The daemon could not be built.
@@ -115,7 +117,17 @@ pub struct Gateway {
     id: GatewayId,
     registry: Arc<Registry>,
     keeper: Keeper,
-    _lock: DataLock,
+    updates: Arc<Updates>,
+    lock: DataLock,
+}
+
+/// Why a daemon ended that was not thrown out.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// A new version is ready to be tried; link and data folder are free for it.
+    Update(Handover),
 }
 
 impl Gateway {
@@ -133,7 +145,9 @@ impl Gateway {
             return Err(BuildError::NotEnrolled(home));
         }
         files::private_dir(&places.data)?;
-        let lock = DataLock::take(&places.data)?;
+        let mut lock = DataLock::take(&places.data)?;
+        let signed = lock.sign().map_err(|source| LockError::Io { path: places.data.join("lock"), source });
+        signed?;
         enroll::mend(&home)?;
         let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
         let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
@@ -158,9 +172,11 @@ impl Gateway {
             pass_ssh_agent: config.pass_ssh_agent,
         };
         let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
+        let updates = Updates::new(config.update.clone(), places.data.clone());
         let registry = Registry::new(places, starter);
-        let keeper = Keeper::new(me, id.into(), Arc::clone(&registry), user, teller)?;
-        Ok(Self { id: id.into(), registry, keeper, _lock: lock })
+        let serves = link::Serves { registry: Arc::clone(&registry), updates: Arc::clone(&updates), user };
+        let keeper = Keeper::new(me, id.into(), serves, teller)?;
+        Ok(Self { id: id.into(), registry, keeper, updates, lock })
     }
 
     /// The gateway's id.
@@ -170,7 +186,8 @@ impl Gateway {
     }
 
     /// Takes on the sessions that are there, then keeps the link until `stop`;
-    /// `welcomed` is called at the first Welcome. Holders live on.
+    /// or until a new version is ready; `welcomed` is called at the first Welcome.
+    /// Holders live on.
     ///
     /// # Errors
     /// [`RunError`].
@@ -178,11 +195,27 @@ impl Gateway {
         self,
         stop: CancellationToken,
         welcomed: impl FnOnce(GatewayId),
-    ) -> Result<(), RunError> {
-        let Self { registry, keeper, _lock, .. } = self;
+    ) -> Result<Ended, RunError> {
+        let Self { registry, keeper, updates, lock, .. } = self;
         registry.adopt().await.map_err(RunError::Sessions)?;
-        let ended = keeper.run(stop, welcomed).await;
+        let leaving = stop.child_token();
+        let mut next = None;
+        let ended = {
+            let mut keeping = std::pin::pin!(keeper.run(leaving.clone(), welcomed));
+            tokio::select! {
+                ended = &mut keeping => ended,
+                version = updates.next() => {
+                    next = Some(version);
+                    leaving.cancel();
+                    keeping.await
+                }
+            }
+        };
         registry.close().await;
-        Ok(ended?)
+        drop(lock);
+        ended?;
+        Ok(next
+            .filter(|_| !stop.is_cancelled())
+            .map_or(Ended::Stopped, |version| Ended::Update(Handover::new(&updates, version))))
     }
 }

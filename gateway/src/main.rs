@@ -1,8 +1,9 @@
-//! `chatcode-gateway enroll | run | status | leave | uninstall`: the daemon on a
-//! user's machine.
+//! `chatcode-gateway enroll | run | status | update | leave | uninstall | updater`: the
+//! daemon on a user's machine.
 
 use std::{
     ffi::OsString,
+    io::Write as _,
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{self, ExitCode},
@@ -11,10 +12,15 @@ use std::{
 
 use anyhow::Context as _;
 use chatcode_gateway::{
-    BuildError, Config, Gateway, Holders, LockError, RunError,
+    BuildError, Config, Ended, Gateway, Holders, LockError, RunError,
     enroll::{self, EnrollmentError, Waiting},
     leave::{self, LeaveError},
     state::{self, LinkWord},
+    update::{
+        HandedOver, install,
+        local::{self, Done, Order},
+        trial,
+    },
 };
 use chatcode_process::{Exit, exit};
 use clap::{Args, Parser, Subcommand};
@@ -47,6 +53,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<OsString>,
     },
+    /// Updates the programs of this machine; goes back by itself when the core
+    /// does not welcome the new daemon.
+    Update(UpdateArgs),
+    /// Installs a release for the daemon, with more rights than it has; started by
+    /// systemd for each order on a socket.
+    Updater(UpdaterArgs),
 }
 
 #[derive(Args)]
@@ -56,6 +68,38 @@ struct StatusArgs {
     /// Wait at most so many seconds until it is online.
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3600))]
     wait: u32,
+}
+
+#[derive(Args)]
+struct UpdateArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// Only look whether there is one.
+    #[arg(long)]
+    check: bool,
+    /// The newest of this channel, instead of the one in the settings.
+    #[arg(long)]
+    channel: Option<String>,
+    /// This version and no other.
+    #[arg(long, conflicts_with = "channel")]
+    version: Option<semver::Version>,
+    /// The release in this folder, or at this address.
+    #[arg(long, value_name = "FOLDER|URL")]
+    from: Option<String>,
+    /// Go back to the version before this one.
+    #[arg(long, conflicts_with_all = ["check", "channel", "version", "from"])]
+    rollback: bool,
+}
+
+#[derive(Args)]
+struct UpdaterArgs {
+    /// The folder into which the daemon puts what it downloaded.
+    #[arg(long, value_name = "DIR")]
+    incoming: PathBuf,
+    /// A file with the key that releases must be signed by; else the one that the
+    /// program was built with.
+    #[arg(long, value_name = "FILE")]
+    release_key: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -150,6 +194,8 @@ fn main() -> ExitCode {
             Command::Status(args) => status(args).await,
             Command::Leave(shared) => leave(shared).await,
             Command::Uninstall { options } => uninstall(&options),
+            Command::Update(args) => update(args).await,
+            Command::Updater(args) => help_to_install(args).await,
         }
     })
 }
@@ -182,21 +228,62 @@ fn say_waiting(waiting: Waiting) {
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = load(args.shared, args.settings)?;
-    let gateway = Gateway::build(&config).map_err(|error| exit::with(build_exit(&error), error))?;
     let stop = chatcode_process::shutdown(args.exit_with_stdin);
-    let welcomed = |id| {
-        let line = Ready { ready: "gateway", gateway: format!("{id}") };
-        if let Err(error) = chatcode_process::ready(&line) {
-            tracing::warn!(%error, "nobody reads the ready line");
-        }
-    };
-    gateway.run(stop, welcomed).await.map_err(|error| {
-        let code = match error {
-            RunError::Revoked(_) => exit::NOPERM,
-            RunError::Sessions(_) => exit::FAILURE,
+    loop {
+        let gateway = Gateway::build(&config).map_err(|error| exit::with(build_exit(&error), error))?;
+        let welcomed = |id| {
+            let line = Ready { ready: "gateway", gateway: format!("{id}") };
+            if let Err(error) = chatcode_process::ready(&line) {
+                tracing::warn!(%error, "nobody reads the ready line");
+            }
         };
-        exit::with(Exit(code), error)
-    })
+        let ended = gateway.run(stop.clone(), welcomed).await.map_err(|error| {
+            let code = match error {
+                RunError::Revoked(_) => exit::NOPERM,
+                RunError::Sessions(_) => exit::FAILURE,
+            };
+            exit::with(Exit(code), error)
+        })?;
+        let Ended::Update(handover) = ended else { return Ok(()) };
+        match handover.run(arguments(), &stop).await {
+            HandedOver::GoOn => {}
+            HandedOver::Stopped => return Ok(()),
+            HandedOver::Become(program) => {
+                chatcode_process::logging::flush();
+                let error = trial::become_program(&program, arguments());
+                return Err(error).with_context(|| format!("{} could not be started", program.display()));
+            }
+        }
+    }
+}
+
+/// The arguments that this process was started with.
+fn arguments() -> Vec<OsString> {
+    std::env::args_os().skip(1).collect()
+}
+
+async fn update(args: UpdateArgs) -> anyhow::Result<()> {
+    let config = load(args.shared, Settings::default())?;
+    let UpdateArgs { check, channel, version, from, rollback, .. } = args;
+    let order = Order { look_only: check, channel, version, from, rollback };
+    let tell = |step: &str| chatcode_process::say(step);
+    let words = match local::update(&config, &order, tell).await? {
+        Done::Current(version) => format!("version {version} is installed; there is none newer"),
+        Done::Available(version) => format!("version {version} is available"),
+        Done::Updated(version) => format!("version {version} runs"),
+    };
+    Ok(writeln!(std::io::stdout(), "{words}")?)
+}
+
+/// Needs no runtime: one order, one answer.
+#[expect(clippy::unused_async, reason = "every command is")]
+async fn help_to_install(args: UpdaterArgs) -> anyhow::Result<()> {
+    let key = match &args.release_key {
+        Some(file) => chatcode_release::PublicKey::parse(&std::fs::read_to_string(file)?)?,
+        None => chatcode_release::PublicKey::built_in()?,
+    };
+    let place = local::place_of_this_program().context(Exit(exit::CONFIG))?;
+    Ok(install::help(&place, &key, &args.incoming, std::io::stdin(), std::io::stdout())?)
 }
 
 async fn status(args: StatusArgs) -> anyhow::Result<()> {

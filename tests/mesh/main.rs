@@ -8,5 +8,7 @@ mod link;
 mod reflect;
 mod refuse;
 mod renew;
+mod restore;
 mod silence;
 mod survive;
+mod update;

@@ -54,6 +54,12 @@ pub fn init_logging(role: &str) {
     }
 }
 
+/// Waits until all that was logged is written, [`limits::LOG_FLUSH`] at most: for
+/// a process that is about to become another program.
+pub fn flush() {
+    last_line("");
+}
+
 /// Writes the last line of a program, empty for none, after all that was
 /// logged, as far as that is written within [`limits::LOG_FLUSH`]. Does not wait
 /// for a standard error that nobody reads.

@@ -101,6 +101,7 @@ impl Caller {
             | Permission::FleetView
             | Permission::GatewayEnroll
             | Permission::GatewayRevoke
+            | Permission::GatewayUpdate
             | Permission::SessionView
             | Permission::SessionCreate
             | Permission::SessionWrite

@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod members;
 pub mod pending;
 pub mod people;
+pub mod schema;
 pub mod tokens;
 
 use std::{
@@ -50,6 +51,28 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the store's schema could not be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// A newer program has written it.
+    #[error(
+        "the store was written by a newer chatcode-core (schema {found}, this one knows {known}); start that \
+         version, or put back the copy that it kept when it came: core.db.schema-{known}"
+    )]
+    Newer {
+        /// The schema that was found.
+        found: i64,
+        /// The newest one that this program knows.
+        known: i64,
+    },
+    /// An older program keeps it.
+    #[error(
+        "the store is that of an older chatcode-core (schema {found}, this one's is {known}); do this with the \
+         version that keeps it"
+    )]
+    Older {
+        /// The schema that was found.
+        found: i64,
+        /// That of this program.
+        known: i64,
+    },
     /// The file could not be made or read.
     #[error("the store's file {path} cannot be used")]
     File {
@@ -112,7 +135,7 @@ impl Store {
             .busy_timeout(BUSY)
             .foreign_keys(true);
         let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrator().run(&write).await?;
+        schema::bring_up_to_date(&write, &migrator(), path).await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { read, write })

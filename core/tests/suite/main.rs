@@ -11,5 +11,6 @@ mod linking;
 mod passing;
 mod redeeming;
 mod revival;
+mod schema;
 mod signing_in;
 mod tokens;

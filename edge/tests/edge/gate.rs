@@ -30,6 +30,8 @@ const OPEN: &[&str] = &[
     "/chatcode.v1.Fleet/ListTokens",
     "/chatcode.v1.Fleet/Revoke",
     "/chatcode.v1.Fleet/RevokeToken",
+    "/chatcode.v1.Host/Update",
+    "/chatcode.v1.Host/UpdateStatus",
     "/chatcode.v1.Sessions/Create",
     "/chatcode.v1.Sessions/End",
     "/chatcode.v1.Sessions/Get",

@@ -25,7 +25,9 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Streaming;
 
 use super::{credentials::Credentials, end::Outcome};
-use crate::{grant::CoreClock, host, serve, sessions::Registry, shell::user::User, state::Teller};
+use crate::{
+    grant::CoreClock, host, serve, sessions::Registry, shell::user::User, state::Teller, update::Updates,
+};
 
 /// The shortest silence that a core may ask a gateway to give up after: it
 /// must not be shorter than a heartbeat on a bad line.
@@ -60,6 +62,7 @@ impl Greeting {
 pub(super) struct Life<'a> {
     pub(super) link: Link,
     pub(super) registry: &'a Arc<Registry>,
+    pub(super) updates: &'a Arc<Updates>,
     pub(super) user: &'a User,
     pub(super) gateway: GatewayId,
     pub(super) teller: &'a Teller,
@@ -155,8 +158,8 @@ impl Life<'_> {
 
     fn serve(&self, clock: CoreClock) -> Services {
         let draining = CancellationToken::new();
-        let (link, registry) = (self.link.clone(), Arc::clone(self.registry));
-        let serving = serve::run(link, registry, self.user.clone(), clock, draining.clone());
+        let served = (Arc::clone(self.registry), Arc::clone(self.updates));
+        let serving = serve::run(self.link.clone(), served, self.user.clone(), clock, draining.clone());
         Services { server: AbortOnDropHandle::new(tokio::spawn(serving)), draining }
     }
 

@@ -20,6 +20,7 @@ use crate::{
     sessions::Registry,
     shell::user::User,
     state::{LinkWord, Teller},
+    update::Updates,
 };
 
 pub(crate) use self::dial::DialError;
@@ -45,6 +46,17 @@ pub(crate) struct Me {
     pub(crate) core: Option<String>,
 }
 
+/// What a machine serves over its links.
+#[derive(Debug)]
+pub(crate) struct Serves {
+    /// Its sessions.
+    pub(crate) registry: Arc<Registry>,
+    /// Its own programs.
+    pub(crate) updates: Arc<Updates>,
+    /// Whose shells they are.
+    pub(crate) user: User,
+}
+
 /// Keeps the link.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -54,8 +66,7 @@ pub(crate) struct Keeper {
     /// When the last certificate was brought back.
     revived: Option<Instant>,
     greeting: Greeting,
-    registry: Arc<Registry>,
-    user: User,
+    serves: Serves,
     gateway: GatewayId,
     teller: Teller,
 }
@@ -65,13 +76,7 @@ impl Keeper {
     ///
     /// # Errors
     /// No UDP port, or an identity that no TLS can be made of.
-    pub(crate) fn new(
-        me: Me,
-        gateway: GatewayId,
-        registry: Arc<Registry>,
-        user: User,
-        teller: Teller,
-    ) -> Result<Self, DialError> {
+    pub(crate) fn new(me: Me, gateway: GatewayId, serves: Serves, teller: Teller) -> Result<Self, DialError> {
         // Whether it can be used at all is known at once.
         tls::core_client(&me.identity, &[tls::LINK_ALPN])?;
         Ok(Self {
@@ -79,9 +84,8 @@ impl Keeper {
             route: Route::new(me.link),
             credentials: Credentials::new(me.identity, me.machine, me.home, me.core),
             revived: None,
-            greeting: Greeting { instance: random::bytes(), user: user.name.clone(), epoch: 0 },
-            registry,
-            user,
+            greeting: Greeting { instance: random::bytes(), user: serves.user.name.clone(), epoch: 0 },
+            serves,
             gateway,
             teller,
         })
@@ -159,8 +163,8 @@ impl Keeper {
             Some(Ok(link)) => link,
             Some(Err(refusal)) => return Outcome::of(refusal),
         };
-        let (registry, user, teller) = (&self.registry, &self.user, &self.teller);
-        life::Life { link, registry, user, gateway: self.gateway, teller }
+        let Serves { registry, updates, user } = &self.serves;
+        life::Life { link, registry, updates, user, gateway: self.gateway, teller: &self.teller }
             .live(&mut self.greeting, &mut self.credentials, stop, on_welcome)
             .await
     }

@@ -17,3 +17,4 @@ mod shells;
 mod spawner;
 mod systemd;
 mod tmux;
+mod updating;

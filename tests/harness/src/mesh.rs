@@ -210,6 +210,14 @@ impl Mesh {
     /// When the new one does not come up.
     pub async fn replace_core(&mut self) -> anyhow::Result<()> {
         self.core.kill().await?;
+        self.start_core_again().await
+    }
+
+    /// A new core on the same ports, after the old one was killed.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_core_again(&mut self) -> anyhow::Result<()> {
         self.core = start_core(&self.folder, &self.grpc, &self.link, &self.core_args).await?;
         Ok(())
     }
