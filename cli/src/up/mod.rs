@@ -200,7 +200,8 @@ impl Up {
 
         let release = self.release_dir.as_deref().map(std::path::absolute).transpose()?;
         let edge_spec = |listen: SocketAddr| {
-            let mut arguments = vec![("--core", grpc.clone().into()), ("--listen", listen.to_string().into())];
+            let mut arguments =
+                vec![("--core", grpc.clone().into()), ("--listen", listen.to_string().into())];
             arguments.extend(release.iter().map(|folder| ("--release-dir", folder.clone().into_os_string())));
             places.spec("edge", self.verbose, &arguments)
         };
