@@ -85,8 +85,8 @@ function Steps({ way, close }: { way: Way; close: () => void }): ReactNode {
     <>
       {isNear(way.core) && (
         <p data-testid="add-machine-near">
-          This installation listens on its own machine alone. For others start it with{" "}
-          <code>--core-listen 0.0.0.0:7421 --link-listen 0.0.0.0:7422</code>.
+          localhost is this installation’s own machine. For others, start it with{" "}
+          <code>--core-listen 0.0.0.0:7421 --link-listen 0.0.0.0:7422</code>, and type its name instead.
         </p>
       )}
       <ol className="steps">
