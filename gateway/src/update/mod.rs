@@ -122,13 +122,21 @@ impl Machine {
     /// be installed is not judged yet.
     async fn look(&self, from: Option<&str>, wish: &Wish) -> Result<Found, UpdateError> {
         let key = self.settings.key()?;
-        let folder = match (from, &self.settings.release_url, wish) {
-            (Some(from), _, _) => Source::of(from)?,
-            (None, None, _) => return Err(UpdateError::NoSource),
-            (None, Some(base), Wish::Version(version)) => Source::of(base)?.folder(&version.to_string()),
-            (None, Some(base), _) => Source::of(base)?.folder(&self.settings.channel),
+        let (folder, manifest) = match (from, &self.settings.release_url) {
+            (Some(from), _) => {
+                let folder = Source::of(from)?;
+                let manifest = folder.read(MANIFEST, limits::RELEASE_MANIFEST_BYTES).await?;
+                (folder, manifest)
+            }
+            (None, None) => return Err(UpdateError::NoSource),
+            (None, Some(base)) => {
+                let name = match wish {
+                    Wish::Version(version) => version.to_string(),
+                    _ => self.settings.channel.clone(),
+                };
+                Source::of(base)?.find(&name).await?
+            }
         };
-        let manifest = folder.read(MANIFEST, limits::RELEASE_MANIFEST_BYTES).await?;
         let signature = folder.read(SIGNATURE, 64).await?;
         let read = open(&key, &manifest, &signature).map_err(InstallError::from)?;
         Ok(Found { folder, manifest: read, bytes: (manifest, signature) })
