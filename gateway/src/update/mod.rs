@@ -118,6 +118,13 @@ impl Machine {
         current.or_else(|| Version::parse(env!("CARGO_PKG_VERSION")).ok()).unwrap_or(Version::new(0, 0, 0))
     }
 
+    /// Whether this program is of the version that is to be proven yet: then another
+    /// process watches it, and ends it in any case.
+    fn is_on_trial(&self) -> bool {
+        let (Ok(place), Ok(own)) = (self.place(), std::fs::canonicalize(&self.program)) else { return false };
+        place.next().is_some_and(|next| own.parent() == place.program(&next, PROGRAM).parent())
+    }
+
     /// The release that is wished for, if its key vouches for it; whether it may
     /// be installed is not judged yet.
     async fn look(&self, from: Option<&str>, wish: &Wish) -> Result<Found, UpdateError> {
@@ -196,12 +203,16 @@ impl Updates {
     /// For a daemon with this data folder; nothing begins yet.
     pub(crate) fn new(settings: UpdateSettings, data: PathBuf) -> Arc<Self> {
         let program = std::env::current_exe().unwrap_or_default();
-        let status = pb::UpdateStatus {
+        let mut status = pb::UpdateStatus {
             last: outcome::load(&data),
             policy: pb::UpdatePolicy::from(settings.policy).into(),
             ..Default::default()
         };
         let machine = Machine { settings, data, program };
+        // Who asks meanwhile must not take it for the end.
+        if machine.is_on_trial() {
+            status.set_state(UpdateState::Trial);
+        }
         let (status, job) = (Mutex::new(status), Mutex::new(None));
         Arc::new(Self { machine, status, job, ready: watch::Sender::new(None) })
     }

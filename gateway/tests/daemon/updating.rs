@@ -202,6 +202,35 @@ async fn a_new_version_is_taken_when_the_core_has_welcomed_it_and_sessions_lose_
     assert!(daemon.stop().await.success(), "the process of the service manager is the new daemon");
 }
 
+#[tokio::test]
+async fn a_daemon_on_trial_says_so_and_not_that_the_update_has_ended() {
+    let machine = Installed::new();
+    let go = machine.folder.path().join("go");
+    // What it says waits until the test has asked it.
+    let does = format!(
+        "real=${{0%/*}}/real; ln {REAL} \"$real\" || cp {REAL} \"$real\"\n\
+         \"$real\" \"$@\" | {{ while [ ! -e {} ]; do sleep 0.05; done; cat; }}",
+        go.display()
+    );
+    machine.publish("stable", "0.2.0", &script("0.2.0", &does));
+    let mut daemon = machine.start();
+    let link = machine.core.link().await;
+    daemon.line().await;
+    begin(&link, "", false).await;
+    let on_trial = machine.core.link().await;
+    let asked = status(&on_trial).await;
+    assert_eq!((asked.state(), &*asked.installed, asked.last), (UpdateState::Trial, "0.1.0", None));
+    begin(&on_trial, "", false).await;
+    assert_eq!(status(&on_trial).await.state(), UpdateState::Trial, "one update at a time");
+    fs::write(go, "").unwrap();
+    eventually("the new version", async || (machine.current() == "0.2.0").then_some(())).await;
+    drop(on_trial);
+    let link = machine.core.link().await;
+    let ended = at_rest(&link).await;
+    assert!(ended.last.is_some_and(|last| last.done && last.to == "0.2.0"));
+    assert!(daemon.stop().await.success());
+}
+
 /// Updates to a version that does this instead of serving; the reason why it was
 /// not taken.
 async fn rolled_back(does: &str) -> String {
