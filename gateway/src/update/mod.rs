@@ -362,7 +362,8 @@ impl Updates {
                 // The name of no version is never wrong.
                 let _ = self.begin("", true);
             } else if installs_now(settings, own_unix_ms() / 1000, &status.available, failed) {
-                let _ = self.begin(&status.available, false);
+                // By the channel: not every place has a folder for each version.
+                let _ = self.begin("", false);
             }
         }
     }

@@ -34,23 +34,23 @@ describe("an update", () => {
       offline,
       { installed: "0.3.0", last: after },
     );
-    expect(await updates.update("m", "0.3.0")).toMatchObject({ to: "0.3.0", done: true });
+    expect(await updates.update("m")).toMatchObject({ to: "0.3.0", done: true });
     expect(asked()).toBe(6);
     expect(updates.state.get().get("m")?.installed).toBe("0.3.0");
   });
 
   it("that came to no trial has no outcome, and the machine says why", async () => {
     const { updates } = machine({ state: UpdateState.LOOKING, last: before }, { problem: "not signed", last: before });
-    expect(await updates.update("m", "")).toBeUndefined();
+    expect(await updates.update("m")).toBeUndefined();
     expect(updates.state.get().get("m")?.problem).toBe("not signed");
   });
 
   it("is an error when it is refused, or the machine stays away for too long", async () => {
     const refused = new Refusal(Code.FORBIDDEN, "no");
-    await expect(machine(refused).updates.update("m", "")).rejects.toBe(refused);
-    await expect(machine({ state: UpdateState.LOOKING }, refused).updates.update("m", "")).rejects.toBe(refused);
+    await expect(machine(refused).updates.update("m")).rejects.toBe(refused);
+    await expect(machine({ state: UpdateState.LOOKING }, refused).updates.update("m")).rejects.toBe(refused);
     const lost = machine({ state: UpdateState.TRIAL }, offline);
-    await expect(lost.updates.update("m", "")).rejects.toBe(offline);
+    await expect(lost.updates.update("m")).rejects.toBe(offline);
     expect(lost.asked()).toBe(AWAY_MS / ASK_MS + 2);
   });
 

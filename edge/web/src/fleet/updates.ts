@@ -37,11 +37,11 @@ export class Updates {
   }
 
   /**
-   * Updates a machine to this version, and tells what became of it; nothing when it came to no trial. A machine
+   * Updates a machine to the newest of its channel, and tells what became of it; nothing when it came to no trial. A machine
    * that refuses, or stays away for too long, is an error.
    */
-  async update(gateway: string, version: string): Promise<UpdateOutcome | undefined> {
-    const begun = (await this.#host.update({ version }, target(gateway))).status;
+  async update(gateway: string): Promise<UpdateOutcome | undefined> {
+    const begun = (await this.#host.update({}, target(gateway))).status;
     this.#learn(gateway, begun);
     let away = 0;
     for (;;) {

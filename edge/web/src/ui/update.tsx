@@ -52,7 +52,7 @@ export function UpdateMachine({ gateway, name, close }: { gateway: string; name:
     setBusy(true);
     setEnded(undefined);
     try {
-      const outcome = await app.updates.update(gateway, version);
+      const outcome = await app.updates.update(gateway);
       setEnded(outcomeText(outcome ?? { done: false, to: version, from: "", reason: "" }, app.updates.state.get().get(gateway)));
     } catch (error) {
       setEnded({ done: false, words: explain(error) });
