@@ -150,7 +150,8 @@ ask() {
 # The daemon first, so that nothing starts anew; then the sessions; then what is left.
 stop() {
     if $control show-environment >/dev/null 2>&1; then
-        for each in chatcode-edge.service chatcode-core.service chatcode-gateway.service chatcode-spawner.socket; do
+        for each in chatcode-edge.service chatcode-core.service chatcode-gateway.service \
+            chatcode-spawner.socket chatcode-updater.socket; do
             if [ -e "$units/$each" ]; then $control --quiet disable --now "$each" || true; fi
         done
         $control stop 'chatcode-spawner@*.service' 'chatcode-session-*.service' 'chatcode-update*' chatcode-sessions.slice chatcode.slice 2>/dev/null || true

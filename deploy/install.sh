@@ -122,7 +122,7 @@ unmake() {
 # --- what is asked for ---
 
 arguments() {
-    source='' version='' core='' name='' token_from=tty token_file='' reenroll='' mode='' user='' sudo_level=none
+    source='' version='' channel='' core='' name='' token_from=tty token_file='' reenroll='' mode='' user='' sudo_level=none
     pin='' proxy='' wait_s=30 start=1 dry='' server='' origin='' tls_cert='' tls_key='' echo_off=''
     listen='' core_listen=0.0.0.0:7421 link_listen=0.0.0.0:7422
     while [ $# -gt 0 ]; do
@@ -404,7 +404,7 @@ read_manifest() {
         NR == 1 { if ($0 != "chatcode-release 1") bad("not a release of format 1"); next }
         !/^[ -~]+$/ { bad("not plain text") }
         $1 == "version" && NF == 2 && $2 ~ /^[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.]+)?$/ { version = $2; next }
-        $1 == "channel" && NF == 2 && $2 ~ /^[a-z0-9-]+$/ { next }
+        $1 == "channel" && NF == 2 && $2 ~ /^[a-z0-9-]+$/ { print "channel", $2; next }
         $1 == "released" && NF == 2 && $2 ~ /^[0-9]+$/ { next }
         $1 == "oldest" && NF == 2 && $2 ~ /^[0-9]+[.][0-9]+[.][0-9]+(-[0-9A-Za-z.]+)?$/ { oldest = $2; next }
         function file_ok(sha, size, name) {
@@ -417,6 +417,7 @@ read_manifest() {
     ' "$work/manifest" >"$work/lines" || die 1 "the manifest of $source cannot be read; take a newer install.sh"
     new=$(sed -n 's/^version //p' "$work/lines")
     oldest=$(sed -n 's/^oldest //p' "$work/lines")
+    channel=$(sed -n 's/^channel //p' "$work/lines")
     if [ -n "$version" ] && [ "$new" != "$version" ]; then die 1 "$source holds version $new, and $version was asked for"; fi
     if [ -n "$installed" ]; then
         if older "$new" "$installed" && [ -z "$version" ]; then
@@ -521,6 +522,8 @@ swap() {
         fi
         link "$new" "$versions/current"
         if [ -n "$installed" ]; then link "$installed" "$versions/previous"; fi
+        # What an update made ready was meant for the version before.
+        rm -f "$versions/next"
     fi
     for each in $programs; do
         [ -e "$versions/current/$each" ] || continue
@@ -611,20 +614,29 @@ system_files() {
     act install -d -m 711 -o chatcode -g chatcode /var/lib/chatcode
     if [ ! -e "$config" ]; then
         on_failure "rm -f $config"
-        write 644 "$config" <<END
-data_dir = "/var/lib/chatcode/gateway"
-runtime_dir = "/var/lib/chatcode"
-holders = "systemd-system"
-session_user = "$user"
-END
+        {
+            printf '%s\n' 'data_dir = "/var/lib/chatcode/gateway"' 'runtime_dir = "/var/lib/chatcode"' \
+                'holders = "systemd-system"' "session_user = \"$user\""
+            update_settings
+        } | write 644 "$config"
     fi
     if [ ! -e "$etc/spawner" ]; then
         on_failure "rm -f $etc/spawner"
         printf 'SESSION_USER=%s\n' "$user" | write 600 "$etc/spawner"
     fi
-    for each in chatcode-gateway.service chatcode-spawner.socket chatcode-spawner@.service; do
+    for each in chatcode-gateway.service chatcode-spawner.socket chatcode-spawner@.service \
+        chatcode-updater.socket chatcode-updater@.service; do
         put 644 "systemd/system/$each" "$units/$each"
     done
+}
+
+# Where the daemon looks for updates: where this release came from, by the web. A
+# disk is gone later, the folder of one version has no other, and an address with a
+# password is for nobody to read.
+update_settings() {
+    case $source in http://* | https://*) ;; *) return 0 ;; esac
+    case $source in */"$new" | *@* | *[\"\\]*) return 0 ;; esac
+    printf '\n[update]\nrelease_url = "%s"\nchannel = "%s"\n' "${source%/"$channel"}" "$channel"
 }
 
 # gateway COMMAND...: the daemon's program, as the daemon's user.
@@ -655,11 +667,11 @@ enroll() {
 }
 
 system_start() {
-    step "starting chatcode-spawner.socket and chatcode-gateway"
-    [ -n "$installed" ] || on_failure 'systemctl disable --now chatcode-gateway.service chatcode-spawner.socket'
+    step "starting chatcode-spawner.socket, chatcode-updater.socket and chatcode-gateway"
+    [ -n "$installed" ] || on_failure 'systemctl disable --now chatcode-gateway.service chatcode-spawner.socket chatcode-updater.socket'
     act systemctl daemon-reload
-    act systemctl --quiet enable chatcode-spawner.socket chatcode-gateway.service
-    act systemctl start chatcode-spawner.socket
+    act systemctl --quiet enable chatcode-spawner.socket chatcode-updater.socket chatcode-gateway.service
+    act systemctl start chatcode-spawner.socket chatcode-updater.socket
     act systemctl restart chatcode-gateway.service
 }
 
@@ -671,7 +683,10 @@ user_files() {
     step "settings in $etc"
     if [ ! -e "$config" ]; then
         on_failure "rm -f $(quote "$config")"
-        printf 'data_dir = "%s"\n' "$(printf '%s' "$data" | sed 's/[\\"]/\\&/g')" | write 600 "$config"
+        {
+            printf 'data_dir = "%s"\n' "$(printf '%s' "$data" | sed 's/[\\"]/\\&/g')"
+            update_settings
+        } | write 600 "$config"
     fi
     if user_manager; then
         put 644 systemd/user/chatcode-gateway.service "$units/chatcode-gateway.service"

@@ -20,14 +20,14 @@ export const PROGRAM = join(TARGET, "debug/chatcode");
 /** Where pictures of the page go: `CHATCODE_PICTURES`, from the root of the tree. */
 export const PICTURES = resolve(ROOT, process.env.CHATCODE_PICTURES ?? join(TARGET, "pictures"));
 
-/** Starts everything, in this folder and with it as home; `stop` ends everything, the shells too, and removes it. */
-export async function start(folder = mkdtempSync(join(tmpdir(), "ccb"))) {
+/** Starts everything, in this folder and with it as home, by this program and more in its environment; `stop` ends everything, the shells too, and removes it. */
+export async function start(folder = mkdtempSync(join(tmpdir(), "ccb")), { program = PROGRAM, env = {} } = {}) {
   const data = join(folder, "data");
   const ports = ["--listen", "127.0.0.1:0", "--core-listen", "127.0.0.1:0", "--link-listen", "127.0.0.1:0"];
-  const up = spawn(PROGRAM, ["up", "--json", "--data-dir", data, ...ports], {
+  const up = spawn(program, ["up", "--json", "--data-dir", data, ...ports], {
     stdio: ["ignore", "pipe", "inherit"],
     // All of a test's machines come from one address.
-    env: { ...process.env, HOME: folder, SHELL: "/bin/bash", CHATCODE_LOG: "", CHATCODE_CORE_ENROLL_PER_MINUTE: "100" },
+    env: { ...process.env, HOME: folder, SHELL: "/bin/bash", CHATCODE_LOG: "", CHATCODE_CORE_ENROLL_PER_MINUTE: "100", ...env },
   });
   const lines = createInterface({ input: up.stdout });
   const [line] = await once(lines, "line", { signal: AbortSignal.timeout(60_000) });

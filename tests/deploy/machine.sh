@@ -190,6 +190,76 @@ again_and_after_a_kill_the_session_goes_on() {
     ok "run again, and killed, the gateway comes back and the session goes on"
 }
 
+# newer VERSION [DOES]: a signed release of it on the machine. Its programs are those
+# that were built, with this version in the place of theirs; or a daemon that does this.
+newer() {
+    rm -rf "$work/newer.programs" "$work/newer" "$work/root/srv/release/stable"
+    mkdir -p "$work/newer.programs" "$work/root/srv/release"
+    for each in chatcode chatcode-core chatcode-edge chatcode-gateway chatcode-holder chatcode-spawner; do
+        cp "$programs/$each" "$work/newer.programs/$each"
+    done
+    if [ $# = 1 ]; then
+        LC_ALL=C sed -i "s/0[.]1[.]0/$1/g" "$work/newer.programs/chatcode-gateway"
+    else
+        printf '#!/bin/sh\nif [ "$1" = --version ]; then echo chatcode-gateway %s; exit; fi\n%s\n' "$1" "$2" \
+            >"$work/newer.programs/chatcode-gateway"
+    fi
+    CHATCODE_TEST_PROGRAMS=$work/newer.programs "$root_of_tree/tests/deploy/release.sh" "$work/newer" "$1" "$work/release.key"
+    mv "$work/newer" "$work/root/srv/release/stable"
+}
+installed() { m readlink /usr/local/lib/chatcode/current; }
+counted() { m sh -c 'wc -l </home/vibe/count'; }
+count_grows() { [ "$(counted)" -gt "$1" ]; }
+# The session of the counter: the same process, it counts on, and left no number out.
+counts_on() {
+    [ "$(pid_of_session "$session")" = "$holder" ] || fail "$1: the session is another one"
+    so_far=$(counted)
+    until_true 10 count_grows "$so_far" || fail "$1: the session does not go on"
+    m awk '$1 != NR { exit 1 }' /home/vibe/count || fail "$1: what the session does has a gap"
+    until_true 30 is_link box online || fail "$1: the machine is not online"
+}
+
+an_update_leaves_sessions_alone_and_a_broken_one_goes_back_by_itself() {
+    grep -qx 'release_url = "https://code.test:8443/release"' "$work/root/etc/chatcode/gateway.toml" ||
+        fail "the machine does not know where updates are"
+    m systemctl is-enabled chatcode-updater.socket >/dev/null || fail "the updater's socket is not enabled"
+    # The programs were built with another key than the test's.
+    "$root_of_tree/target/debug/chatcode-release" public "$work/release.key/key.pem" >"$work/root/usr/local/lib/chatcode/key"
+    sed -i 's|^release_url = .*|release_url = "/srv/release"\nrelease_key = "/usr/local/lib/chatcode/key"\ntrial_s = 20|' \
+        "$work/root/etc/chatcode/gateway.toml"
+    mkdir "$work/root/etc/systemd/system/chatcode-updater@.service.d"
+    printf '[Service]\nExecStart=\nExecStart=/usr/local/bin/chatcode-gateway updater --incoming /var/lib/chatcode/gateway/update --release-key /usr/local/lib/chatcode/key\n' \
+        >"$work/root/etc/systemd/system/chatcode-updater@.service.d/key.conf"
+    m systemctl daemon-reload
+    m systemctl restart chatcode-gateway
+    until_true 30 is_link box online || fail "not online with other settings"
+    typed first 'i=0; while :; do i=$((i+1)); echo $i >>/home/vibe/count; sleep 0.05; done &' /home/vibe/count
+
+    newer 0.2.0
+    m chatcode-gateway update --config /etc/chatcode/gateway.toml >"$work/said" 2>&1 || fail "root's update failed"
+    grep -qx 'version 0.2.0 runs' "$work/said" && [ "$(installed)" = 0.2.0 ] || fail "root's update is not told"
+    counts_on "after root's update"
+
+    newer 0.3.0
+    cli gateway update box >"$work/said" 2>&1 || fail "the update over the core failed"
+    grep -qx 'version 0.3.0 runs' "$work/said" && [ "$(installed)" = 0.3.0 ] || fail "the update over the core is not told"
+    counts_on "after the update over the core"
+
+    newer 0.4.0 'exit 3'
+    cli gateway update box >"$work/said" 2>&1 && fail "a version that exits at once was taken"
+    grep -q 'version 0.4.0 was not taken, version 0.3.0 goes on' "$work/said" || fail "it is not told what became of it"
+    [ "$(installed)" = 0.3.0 ] || fail "a version that exits at once is current"
+    counts_on "after the broken update"
+
+    m chatcode-gateway update --rollback --config /etc/chatcode/gateway.toml >"$work/said" 2>&1 || fail "no way back"
+    grep -qx 'version 0.2.0 runs' "$work/said" && [ "$(installed)" = 0.2.0 ] || fail "the way back is not told"
+    counts_on "after the way back"
+    m systemctl restart chatcode-gateway
+    counts_on "after a start by systemd"
+    rm -rf "$work/root/srv/release"
+    ok "updates as root and over the core leave sessions alone, a broken one goes back by itself, and there is a way back"
+}
+
 # reboot MACHINE: until it is online again.
 reboot() {
     booted=$(boot_id)
@@ -311,6 +381,8 @@ a_server_is_one_line_too() {
 }
 
 [ "$(id -u)" = 0 ] || { skip "a fresh machine: it is booted by root"; exit 0; }
+ip netns add "$name.try" 2>/dev/null && ip netns delete "$name.try" ||
+    { skip "a fresh machine: this one gives no networks of one's own"; exit 0; }
 needs systemd-nspawn systemd-container
 trap leave EXIT
 trap 'exit 130' INT TERM
@@ -323,7 +395,12 @@ sums >"$work/before"
 the_line_refuses_another_script
 the_line_makes_a_gateway
 again_and_after_a_kill_the_session_goes_on
+<<<<<<< HEAD
 after_a_reboot_it_is_online_and_has_the_sessions_that_shall_come_back
+=======
+an_update_leaves_sessions_alone_and_a_broken_one_goes_back_by_itself
+after_a_reboot_it_is_online_by_itself
+>>>>>>> update
 revoked_it_stops_and_stays_away
 m test -e /home/vibe/back
 removed "a revoked machine is removed, and every file of others is as it was"

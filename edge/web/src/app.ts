@@ -2,6 +2,7 @@
 
 import { AccountKeeper } from "./account/account";
 import { Fleet } from "./fleet/fleet";
+import { Updates } from "./fleet/updates";
 import { Code } from "./gen/chatcode/v1/code_pb";
 import type { PendingGateway } from "./gen/chatcode/v1/fleet_pb";
 import type { RestartPolicy, Session } from "./gen/chatcode/v1/sessions_pb";
@@ -25,6 +26,7 @@ export type Overlay =
   | { kind: "new-session"; gateway: string | undefined }
   | { kind: "add-machine" }
   | { kind: "approval"; pending: PendingGateway }
+  | { kind: "update"; gateway: string; name: string }
   | { kind: "end-session"; tab: Tab; name: string }
   | { kind: "palette" }
   | { kind: "keys" };
@@ -58,6 +60,7 @@ export class App {
   readonly account = new AccountKeeper(this.rpc);
   readonly look = new LookKeeper();
   readonly fleet = new Fleet(this.rpc, this.socketUrl);
+  readonly updates = new Updates(this.rpc.host);
   readonly workspace: Workspace;
   readonly overlay = new Store<Overlay | undefined>(undefined);
   /** The key of the tab of the session whose name is being changed. */
@@ -124,6 +127,7 @@ export class App {
     this.overlay.set(undefined);
     this.fleet.stop();
     this.fleet.forget();
+    this.updates.forget();
     this.workspace.closeAll();
   }
 

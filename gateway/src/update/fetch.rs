@@ -10,6 +10,7 @@ use std::{
 
 use chatcode_certs::tls::{self, TlsError};
 use chatcode_proto::limits;
+use chatcode_release::MANIFEST;
 use http::{Request, Response, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -65,6 +66,17 @@ pub enum FetchError {
     },
 }
 
+impl FetchError {
+    /// Whether there is no such file, and nothing worse.
+    fn is_missing(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => *status == StatusCode::NOT_FOUND,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+}
+
 /// A release's folder, on a server or here.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
@@ -89,6 +101,24 @@ impl Source {
         match self {
             Self::Web(address) => Self::Web(format!("{address}/{name}")),
             Self::Folder(path) => Self::Folder(path.join(name)),
+        }
+    }
+
+    /// The folder of that channel or version in this one, and its manifest. A
+    /// place that has no such folder may hold one release by itself: whether that
+    /// is of the channel or version is signed in it.
+    pub(super) async fn find(self, name: &str) -> Result<(Self, Vec<u8>), FetchError> {
+        let inner = self.folder(name);
+        match inner.read(MANIFEST, limits::RELEASE_MANIFEST_BYTES).await {
+            Ok(manifest) => Ok((inner, manifest)),
+            Err(missing) if missing.is_missing() => {
+                match self.read(MANIFEST, limits::RELEASE_MANIFEST_BYTES).await {
+                    Ok(manifest) => Ok((self, manifest)),
+                    Err(error) if error.is_missing() => Err(missing),
+                    Err(error) => Err(error),
+                }
+            }
+            Err(error) => Err(error),
         }
     }
 

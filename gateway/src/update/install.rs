@@ -59,7 +59,7 @@ pub enum InstallError {
     /// Neither this process nor a helper may change the programs.
     #[error(
         "the programs in {0} belong to another user and there is no helper at {1} that installs releases; \
-         update them with that user's rights: sudo chatcode-gateway update"
+         update them with that user's rights: sudo chatcode-gateway update --config FILE"
     )]
     NotOurs(PathBuf, PathBuf),
     /// The helper refused.

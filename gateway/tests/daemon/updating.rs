@@ -18,7 +18,11 @@ use chatcode_release::{
 use semver::Version;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    process::Command,
+};
 
 use crate::{
     core::{LiveLink, TestCore, eventually, on_gateway, soon},
@@ -46,9 +50,16 @@ fn script(version: &str, does: &str) -> String {
     format!("#!/bin/sh\nif [ \"$1\" = --version ]; then echo chatcode-gateway {version}; exit; fi\n{does}\n")
 }
 
-/// A new version that works: the real daemon by another way.
+/// A new version that works: the real daemon, which finds itself in the folder of
+/// its version.
 fn works(version: &str) -> String {
-    script(version, &format!("exec {REAL} \"$@\""))
+    let real = "real=${0%/*}/real";
+    script(
+        version,
+        &format!(
+            "{real}\n[ -e \"$real\" ] || ln {REAL} \"$real\" || cp {REAL} \"$real\"\nexec \"$real\" \"$@\""
+        ),
+    )
 }
 
 impl Installed {
@@ -105,8 +116,8 @@ impl Installed {
         fs::write(folder.join(SIGNATURE), self.key.sign(text.as_bytes())).unwrap();
     }
 
-    fn settings(&self) -> PathBuf {
-        let (releases, key) = (self.releases(), self.folder.path().join("key"));
+    fn settings(&self, releases: &str) -> PathBuf {
+        let key = self.folder.path().join("key");
         self.machine.write_settings(&format!(
             "[update]\nrelease_url = {releases:?}\nrelease_key = {key:?}\ntrial_s = 5\npolicy = \"notify\"\n"
         ))
@@ -114,8 +125,13 @@ impl Installed {
 
     /// The daemon as a service manager starts it.
     fn start(&self) -> Daemon {
+        self.start_with(self.releases().to_str().unwrap())
+    }
+
+    /// The same with releases from somewhere else.
+    fn start_with(&self, releases: &str) -> Daemon {
         let mut command = self.machine.command_of(&self.place.current_program("chatcode-gateway"));
-        command.arg("--config").arg(self.settings());
+        command.arg("--config").arg(self.settings(releases));
         Daemon::spawn(command)
     }
 
@@ -126,7 +142,8 @@ impl Installed {
     /// `chatcode-gateway update` on the machine.
     async fn update(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(self.place.current_program("chatcode-gateway"));
-        command.arg("update").arg("--config").arg(self.settings()).args(arguments).kill_on_drop(true);
+        let settings = self.settings(self.releases().to_str().unwrap());
+        command.arg("update").arg("--config").arg(settings).args(arguments).kill_on_drop(true);
         soon("the end of the update", command.output()).await.unwrap()
     }
 }
@@ -183,6 +200,35 @@ async fn a_new_version_is_taken_when_the_core_has_welcomed_it_and_sessions_lose_
     assert_eq!(numbers, (1..=400).collect::<Vec<_>>(), "every line once");
     assert_eq!(machine.machine.holder_pid(&session), Some(holder), "the holder is the same process");
     assert!(daemon.stop().await.success(), "the process of the service manager is the new daemon");
+}
+
+#[tokio::test]
+async fn a_daemon_on_trial_says_so_and_not_that_the_update_has_ended() {
+    let machine = Installed::new();
+    let go = machine.folder.path().join("go");
+    // What it says waits until the test has asked it.
+    let does = format!(
+        "real=${{0%/*}}/real; ln {REAL} \"$real\" || cp {REAL} \"$real\"\n\
+         \"$real\" \"$@\" | {{ while [ ! -e {} ]; do sleep 0.05; done; cat; }}",
+        go.display()
+    );
+    machine.publish("stable", "0.2.0", &script("0.2.0", &does));
+    let mut daemon = machine.start();
+    let link = machine.core.link().await;
+    daemon.line().await;
+    begin(&link, "", false).await;
+    let on_trial = machine.core.link().await;
+    let asked = status(&on_trial).await;
+    assert_eq!((asked.state(), &*asked.installed, asked.last), (UpdateState::Trial, "0.1.0", None));
+    begin(&on_trial, "", false).await;
+    assert_eq!(status(&on_trial).await.state(), UpdateState::Trial, "one update at a time");
+    fs::write(go, "").unwrap();
+    eventually("the new version", async || (machine.current() == "0.2.0").then_some(())).await;
+    drop(on_trial);
+    let link = machine.core.link().await;
+    let ended = at_rest(&link).await;
+    assert!(ended.last.is_some_and(|last| last.done && last.to == "0.2.0"));
+    assert!(daemon.stop().await.success());
 }
 
 /// Updates to a version that does this instead of serving; the reason why it was
@@ -319,7 +365,7 @@ async fn what_the_key_does_not_vouch_for_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn on_the_machine_itself_an_update_is_asked_for_and_taken_back() {
+async fn on_the_machine_itself_an_update_is_asked_for_and_goes_back_by_rollback() {
     let machine = Installed::new();
     let folder = machine.publish("0.2.0", "0.2.0", &works("0.2.0"));
     let from = folder.to_str().unwrap();
@@ -332,16 +378,94 @@ async fn on_the_machine_itself_an_update_is_asked_for_and_taken_back() {
     daemon.line().await;
     let output = machine.update(&["--check", "--version", "0.2.0"]).await;
     assert_eq!(String::from_utf8_lossy(&output.stdout), "version 0.2.0 is available\n");
-    let linked = async {
-        drop(first);
-        // The one on trial, and the same again in its place.
+    // What was linked before, the one on trial, and the same again in its place.
+    let linked = async |before: LiveLink| {
+        drop(before);
         drop(machine.core.link().await);
         machine.core.link().await
     };
     let arguments = ["--from", from];
-    let (output, link) = tokio::join!(machine.update(&arguments), linked);
+    let (output, link) = tokio::join!(machine.update(&arguments), linked(first));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "version 0.2.0 runs\n", "{output:?}");
     assert_eq!(machine.current(), "0.2.0");
     assert_eq!(status(&link).await.last.map(|last| last.to), Some("0.2.0".to_owned()));
+
+    let (output, link) = tokio::join!(machine.update(&["--rollback"]), linked(link));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "version 0.1.0 runs\n", "{output:?}");
+    assert_eq!((machine.current(), machine.place.previous()), ("0.1.0".to_owned(), Some(version("0.2.0"))));
+    let last = status(&link).await.last.unwrap();
+    assert!(last.done && last.from == "0.2.0" && last.to == "0.1.0", "{last:?}");
+    assert!(daemon.stop().await.success());
+}
+
+/// A web server of this machine that gives the files of a folder, or only ever
+/// another address for them; its own address.
+async fn web(folder: PathBuf, moved_to: Option<String>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let path = head.split(' ').nth(1).unwrap();
+            let (status, more, body) = match (&moved_to, fs::read(folder.join(path.trim_start_matches('/'))))
+            {
+                (Some(base), _) => ("302 Found", format!("Location: {base}{path}\r\n"), Vec::new()),
+                (None, Ok(body)) => ("200 OK", String::new(), body),
+                (None, Err(_)) => ("404 Not Found", String::new(), Vec::new()),
+            };
+            let answer = format!(
+                "HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(&body).await.unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn a_release_is_downloaded_from_a_web_server_and_another_address_is_not_followed() {
+    let machine = Installed::new();
+    // Of the channel's folder, and by itself where the place has no such folder.
+    let folder = machine.publish("stable", "0.2.0", &works("0.2.0"));
+    let server = web(machine.releases(), None).await;
+    let single = web(folder, None).await;
+    let elsewhere = web(machine.releases(), Some(server.clone())).await;
+    let mut daemon = machine.start_with(&elsewhere);
+    let link = machine.core.link().await;
+    daemon.line().await;
+    begin(&link, "", false).await;
+    let problem = at_rest(&link).await.problem;
+    assert!(problem.contains("answered 302"), "{problem}");
+    assert_eq!((machine.current(), machine.place.next()), ("0.1.0".to_owned(), None));
+    drop(link);
+    assert!(daemon.stop().await.success());
+
+    let mut daemon = machine.start_with(&single);
+    let link = machine.core.link().await;
+    daemon.line().await;
+    begin(&link, "", true).await;
+    assert_eq!(at_rest(&link).await.available, "0.2.0");
+    drop(link);
+    assert!(daemon.stop().await.success());
+
+    let mut daemon = machine.start_with(&server);
+    let link = machine.core.link().await;
+    daemon.line().await;
+    begin(&link, "0.3.0", false).await;
+    let problem = at_rest(&link).await.problem;
+    assert!(problem.contains("answered 404"), "{problem}");
+    begin(&link, "", false).await;
+    drop(machine.core.link().await);
+    let link = machine.core.link().await;
+    let last = status(&link).await.last.unwrap();
+    assert!(last.done && last.to == "0.2.0", "{last:?}");
+    assert_eq!(machine.current(), "0.2.0");
     assert!(daemon.stop().await.success());
 }

@@ -5,6 +5,7 @@ import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { Accounts } from "../gen/chatcode/v1/accounts_pb";
 import { Fleet } from "../gen/chatcode/v1/fleet_pb";
+import { Host } from "../gen/chatcode/v1/host_pb";
 import { Sessions } from "../gen/chatcode/v1/sessions_pb";
 import { EdgeWatch } from "./edge-watch";
 import { UNARY_DEADLINE_MS } from "./limits";
@@ -21,6 +22,7 @@ export interface Rpc {
   edge: EdgeWatch;
   accounts: Client<typeof Accounts>;
   fleet: Client<typeof Fleet>;
+  host: Client<typeof Host>;
   sessions: Client<typeof Sessions>;
 }
 
@@ -46,6 +48,7 @@ export function createRpc(origin: string): Rpc {
     edge,
     accounts: createClient(Accounts, transport),
     fleet: createClient(Fleet, transport),
+    host: createClient(Host, transport),
     sessions: createClient(Sessions, transport),
   };
 }

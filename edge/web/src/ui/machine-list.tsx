@@ -12,6 +12,7 @@ import { Waiting } from "./approval";
 import { useApp, useNow, useStore } from "./hooks";
 import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
 import { alarmText, exitTone, isOver, labelsText, machineWord, restartText, sessionDetail } from "./session-words";
+import { UpdateOffer } from "./update";
 
 export function MachineList(): ReactNode {
   const app = useApp();
@@ -100,6 +101,7 @@ function MachineGroup({ machine: { gateway, sessions } }: { machine: Machine }):
         </button>
       </header>
       <p className="machine-state">{machineWord(gateway, now)}</p>
+      <UpdateOffer gateway={gateway.id} name={name} online={online} />
       {labels !== "" && (
         <p className="machine-labels" data-testid="machine-labels">
           {labels}

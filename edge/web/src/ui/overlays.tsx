@@ -10,6 +10,7 @@ import { COMMANDS, keysText } from "./keys";
 import { Modal } from "./modal";
 import { NewSession } from "./new-session";
 import { Palette } from "./palette";
+import { UpdateMachine } from "./update";
 
 export function Overlays(): ReactNode {
   const app = useApp();
@@ -31,6 +32,8 @@ export function Overlays(): ReactNode {
       return <AddMachine close={close} />;
     case "approval":
       return <Approval pending={overlay.pending} close={close} />;
+    case "update":
+      return <UpdateMachine gateway={overlay.gateway} name={overlay.name} close={close} />;
     case "end-session":
       return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
     case "palette":
