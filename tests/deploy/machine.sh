@@ -395,12 +395,8 @@ sums >"$work/before"
 the_line_refuses_another_script
 the_line_makes_a_gateway
 again_and_after_a_kill_the_session_goes_on
-<<<<<<< HEAD
-after_a_reboot_it_is_online_and_has_the_sessions_that_shall_come_back
-=======
 an_update_leaves_sessions_alone_and_a_broken_one_goes_back_by_itself
-after_a_reboot_it_is_online_by_itself
->>>>>>> update
+after_a_reboot_it_is_online_and_has_the_sessions_that_shall_come_back
 revoked_it_stops_and_stays_away
 m test -e /home/vibe/back
 removed "a revoked machine is removed, and every file of others is as it was"
