@@ -50,6 +50,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "store room",
             "caller fleet",
             "shared cut",
+            "upkeep",
             "services pass",
             "gate",
             "listener",
@@ -60,7 +61,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "edge/src",
         &[
             "admit body cookie sockets tries upstream",
-            "config listener refuse",
+            "config credentials listener refuse",
             "app page",
             "account grpc_web socket",
             "router",

@@ -58,8 +58,20 @@ impl Key {
         pem::section("PRIVATE KEY", self.0.serialized_der())
     }
 
+    pub(crate) fn der(&self) -> &[u8] {
+        self.0.serialized_der()
+    }
+
     pub(crate) fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|_| KeyError::Unreadable)?;
+        Self::from_pkcs8(der)
+    }
+
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        Self::from_pkcs8(PrivatePkcs8KeyDer::from(der))
+    }
+
+    fn from_pkcs8(der: PrivatePkcs8KeyDer<'_>) -> Result<Self, KeyError> {
         KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
             .map(|pair| Self(Arc::new(pair)))
             .map_err(|_| KeyError::Unreadable)

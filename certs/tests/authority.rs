@@ -58,7 +58,7 @@ fn a_ca_is_never_made_anew_over_remains() {
         let one = Installation::new();
         fs::remove_file(one.home().join(name)).unwrap();
         let error = Authority::open_or_create(&one.home()).unwrap_err();
-        assert!(matches!(error, AuthorityError::NotWhole { missing, .. } if missing == name), "{error}");
+        assert!(matches!(error, AuthorityError::NotWhole { ref missing, .. } if missing == name), "{error}");
 
         fs::write(one.home().join(name), "garbage").unwrap();
         chmod(&one.home().join(name), 0o600);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chatcode_certs::Passphrase;
 use chatcode_core::{
     BuildError, Core,
     config::Config,
@@ -34,11 +35,41 @@ enum Command {
     /// Make a join token, for whoever can read the core's folder; also beside a
     /// running core. Prints it once.
     Token(Token),
+    /// The root's key: away from this machine and back.
+    #[command(subcommand)]
+    Ca(Ca),
     /// Check the audit's chain from its first row to its last.
     VerifyAudit {
         /// The folder of the core.
         #[arg(long)]
         data_dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Ca {
+    /// Copy the key and certificate of the root to a file, also beside a running
+    /// core. An encrypted key stays encrypted.
+    ExportRoot {
+        /// The folder of the core.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// Remove the key from the core's folder when the copy is written.
+        #[arg(long)]
+        remove: bool,
+        /// The file to be written.
+        file: PathBuf,
+    },
+    /// Put the root's key back, also beside a running core.
+    ImportRoot {
+        /// The folder of the core.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// The file with the passphrase, when the key is encrypted, or shall be.
+        #[arg(long, value_name = "FILE")]
+        ca_passphrase_file: Option<PathBuf>,
+        /// The file that `export-root` wrote.
+        file: PathBuf,
     },
 }
 
@@ -64,6 +95,26 @@ struct Run {
     #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
     #[serde(rename = "gateway_certificate_s", skip_serializing_if = "Option::is_none")]
     gateway_certificate: Option<u32>,
+    /// Life of an edge's certificate; 5m to 168h.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "edge_certificate_s", skip_serializing_if = "Option::is_none")]
+    edge_certificate: Option<u32>,
+    /// Life of an administrator's certificate; at most 2160h.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "admin_certificate_s", skip_serializing_if = "Option::is_none")]
+    admin_certificate: Option<u32>,
+    /// Life of the core's own certificate; at most 2160h.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "core_certificate_s", skip_serializing_if = "Option::is_none")]
+    core_certificate: Option<u32>,
+    /// Life of the intermediates that the core makes.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "intermediate_s", skip_serializing_if = "Option::is_none")]
+    intermediate: Option<u32>,
+    /// The file with the passphrase of the CA's keys.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_passphrase_file: Option<PathBuf>,
     /// Stop when standard input ends.
     #[arg(long)]
     #[serde(skip)]
@@ -107,8 +158,9 @@ fn main() -> ExitCode {
     chatcode_process::init_logging("core");
     chatcode_process::main_with("chatcode-core", chatcode_process::Threads::PerCpu, async move {
         match arguments.command {
-            Command::Run(flags) => run(flags).await,
+            Command::Run(flags) => Box::pin(run(flags)).await,
             Command::Token(wish) => token(wish).await,
+            Command::Ca(order) => move_root(order),
             Command::VerifyAudit { data_dir } => verify_audit(&data_dir).await,
         }
     })
@@ -152,6 +204,28 @@ async fn token(wish: Token) -> anyhow::Result<()> {
     store.close().await;
     writeln!(std::io::stdout(), "{}", *token.expose())?;
     Ok(())
+}
+
+fn move_root(order: Ca) -> anyhow::Result<()> {
+    let words = match order {
+        Ca::ExportRoot { data_dir, remove, file } => {
+            chatcode_certs::export_root(&data_dir.join("ca"), &file, remove).context(Exit(exit::CONFIG))?;
+            let rest = if remove {
+                "the core does not have it any more: keep two copies, and nowhere near the core"
+            } else {
+                "the core still has it"
+            };
+            format!("the root's key is in {}; {rest}", file.display())
+        }
+        Ca::ImportRoot { data_dir, ca_passphrase_file, file } => {
+            let passphrase = ca_passphrase_file.map(|file| Passphrase::read(&file)).transpose();
+            let passphrase = passphrase.context(Exit(exit::CONFIG))?;
+            chatcode_certs::import_root(&data_dir.join("ca"), &file, passphrase)
+                .context(Exit(exit::CONFIG))?;
+            "the core has the root's key again".to_owned()
+        }
+    };
+    Ok(writeln!(std::io::stderr(), "{words}")?)
 }
 
 async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {

@@ -9,7 +9,8 @@
 //! - `account`: signing in and out; `grpc_web`: unary calls; `socket`: a streaming
 //!   call.
 //! - `app`: what they share; `page`: the files of the page.
-//! - [`config`]: what an edge is told; `refuse`: how a cause is told to a browser;
+//! - [`config`]: what an edge is told; `credentials`: its certificate, renewed and
+//!   brought back; `refuse`: how a cause is told to a browser;
 //!   `listener`: connections of browsers.
 //! - [`admit`]: which requests may be from our page; `cookie`: the session token;
 //!   `tries`: how often somebody may sign in; `sockets`: how many are open;
@@ -21,6 +22,7 @@ mod app;
 mod body;
 pub mod config;
 mod cookie;
+mod credentials;
 mod grpc_web;
 mod listener;
 mod page;
@@ -33,7 +35,7 @@ mod upstream;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use chatcode_certs::{Identity, IdentityError, tls};
+use chatcode_certs::{Identity, IdentityCell, IdentityError, MachineKey, tls};
 use chatcode_link::enroll::{CoreAddress, CoreAddressError};
 use chatcode_proto::limits;
 use tokio::{net::TcpListener, time::timeout};
@@ -45,6 +47,7 @@ use crate::{
     admit::{Admission, Origin},
     app::App,
     config::UnfitConfig,
+    credentials::Credentials,
     sockets::Sockets,
     upstream::Upstream,
 };
@@ -83,6 +86,7 @@ pub struct Edge {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     app: Arc<App>,
+    credentials: Credentials,
     drain: CancellationToken,
 }
 
@@ -118,12 +122,23 @@ impl Edge {
         let (listener, address) =
             bind.await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let admission = Admission::new(config.page_origin(address)?);
-        let upstream = Arc::new(Upstream::new(core, &identity)?);
+        let installation = identity.trust_domain().installation().to_owned();
+        let cell = IdentityCell::new(identity)?;
+        let upstream = Arc::new(Upstream::new(core.clone(), &cell)?);
+        let machine = match MachineKey::load(&folder)? {
+            Some(machine) => machine,
+            // Enrolled before edges had one: the core learns it at the next renewal.
+            None => {
+                let machine = MachineKey::generate().map_err(IdentityError::from)?;
+                machine.save(&folder)?;
+                machine
+            }
+        };
+        let credentials = Credentials::new(cell, machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
-        let installation = identity.trust_domain().installation().to_owned();
         let app = Arc::new(App::new(admission, upstream, installation, sockets));
-        Ok(Self { listener, address, tls, app, drain })
+        Ok(Self { listener, address, tls, app, credentials, drain })
     }
 
     /// The origin of the page.
@@ -141,13 +156,14 @@ impl Edge {
     /// Serves until `stop`, then tells every socket to come back later, lets
     /// requests end, and after [`limits::SHUTDOWN`] cuts what is left.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { listener, tls, app, drain, .. } = self;
+        let Self { listener, tls, app, mut credentials, drain, .. } = self;
         let _cancels_all = drain.clone().drop_guard();
         let connections = listener::serve(listener, tls, router::router(app.clone()), drain.clone());
         let mut connections = std::pin::pin!(connections);
         tokio::select! {
             () = stop.cancelled() => {}
             () = app.upstream.watch(&stop) => {}
+            () = credentials.keep() => {}
             () = connections.as_mut() => {}
         }
         drain.cancel();

@@ -14,7 +14,7 @@ use chatcode_proto::{
     code::Refusal,
     limits,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest, MemberKind,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, MemberKind,
         enrollment_client::EnrollmentClient,
     },
 };
@@ -76,7 +76,7 @@ impl EnrollError {
 /// this name (empty: the core makes one). The core proves by the token's pin
 /// that it made the token before the secret is sent. A lost answer is asked for
 /// again with the same key. With a durable key of the machine it can be revived
-/// later, by [`revive`]. Nothing is kept: save the identity and that key.
+/// later, by [`crate::renew::revive`]. Nothing is kept: save the identity and that key.
 ///
 /// # Errors
 /// When the core is not reached, is another one, refuses, or its answer does
@@ -99,27 +99,6 @@ pub async fn enroll(
     let response = ask(core, token, request).await?;
     let identity = accept(key, token, &response)?;
     Ok((identity, response))
-}
-
-/// A new certificate for a member whose last one has ended: asked for at the
-/// core at `core` (`host:port` of its gRPC listener) without a certificate, and
-/// proven by the durable key. Tried once. Nothing is kept.
-///
-/// # Errors
-/// As [`enroll`]; `REVOKED` when there is no way back.
-pub async fn revive(core: &str, ended: &Identity, machine: &MachineKey) -> Result<Identity, EnrollError> {
-    let key = Key::generate()?;
-    let csr = csr::create(&key)?;
-    let proof = machine.sign(&csr)?;
-    let member = ended.name().id().to_string();
-    let request = EnrollmentReviveRequest { member, csr: csr.into(), proof: proof.into() };
-    let tls = tls::nameless_client(ended).map_err(|error| EnrollError::Answer(error.to_string()))?;
-    let channel = tcp::channel(core, tls, &ended.trust_domain().core_dns());
-    let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
-    let mut call = tonic::Request::new(request);
-    call.set_timeout(limits::UNARY_DEADLINE);
-    let response = client.revive(call).await.map_err(|status| judge(core, &status))?.into_inner();
-    Ok(ended.renewed(key, certificates(&response.chain))?)
 }
 
 /// Certificates as they travelled.
@@ -151,7 +130,7 @@ async fn ask(
     }
 }
 
-fn judge(core: &str, status: &Status) -> EnrollError {
+pub(crate) fn judge(core: &str, status: &Status) -> EnrollError {
     let is_mismatch = exit::causes(status).any(|cause| {
         matches!(
             cause.downcast_ref::<rustls::Error>(),

@@ -21,6 +21,8 @@ pub enum Order {
     },
     /// Say that the identity is revoked, then close.
     Revoke,
+    /// Say what to trust; the link stays.
+    Trust,
 }
 
 /// One link from Welcome to its end.

@@ -6,6 +6,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use chatcode_certs::MemberName;
 use chatcode_link::Link;
 use chatcode_proto::{
     code::Refusal,
@@ -26,6 +27,7 @@ use crate::{
     caller, clock,
     fleet::registry::LiveLink,
     links::{Admitted, heart::Heart},
+    services::{certify::trust, renewal},
     shared::Shared,
     store::audit::Entry,
 };
@@ -92,6 +94,8 @@ impl Control {
         let facts = shown(hello.host.clone().unwrap_or_default());
         let program = name::display_safe(&hello.program_version, limits::NAME_CHARS);
         let epoch = self.shared.store.begin_link(self.gateway, hello.epoch, &facts, &program).await?;
+        let member = MemberName::Gateway(self.gateway.into());
+        renewal::note(&self.shared, &member, &hello.trusts).await?;
         let welcome = Welcome {
             version,
             features,
@@ -100,6 +104,7 @@ impl Control {
             gateway: self.gateway.to_string(),
             name: self.name.clone(),
             silence_ms: u32::try_from(clock::millis(limits::LINK_SILENCE)).unwrap_or(u32::MAX),
+            trust: Some(trust(&self.shared.authority.trust())),
         };
         Ok((hello, welcome, facts))
     }

@@ -4,11 +4,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chatcode_certs::{MemberName, csr};
+use chatcode_link::subscriber;
 use chatcode_proto::{
-    limits,
+    code::Refusal,
+    limits, name,
     pb::{
-        Code, CoreControl, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, RenewRequest, Renewed,
-        Revoked, core_control, gateway_control,
+        Code, CoreControl, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, RenewRefused,
+        RenewRequest, Renewed, Revoked, core_control, gateway_control,
     },
 };
 use tokio::{
@@ -18,10 +20,13 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use crate::{
-    clock,
+    caller, clock,
     fleet::registry::{LiveLink, Order},
     links::mirror,
-    services::certify::{certify, to_bytes},
+    services::{
+        certify::{certify, to_bytes, trust},
+        renewal::{self, not_signed},
+    },
     shared::Shared,
     store::audit::Entry,
 };
@@ -98,7 +103,11 @@ impl Heart {
             tokio::select! {
                 end = live.link.closed() => return end.code.unwrap_or(Code::GatewayOffline),
                 () = live.dead().cancelled() => return live.ended().unwrap_or(Code::GatewayOffline),
-                Some(order) = orders.recv() => return self.obey(order).await,
+                Some(order) = orders.recv() => match order {
+                    Order::Trust => self.send_trust(),
+                    Order::Revoke => return self.revoked().await,
+                    Order::Drain { retry_after_ms } => return self.drained(retry_after_ms).await,
+                },
                 () = tokio::time::sleep_until(self.heard + limits::LINK_SILENCE) => {
                     tracing::warn!("the gateway is silent");
                     return Code::Timeout;
@@ -150,6 +159,7 @@ impl Heart {
         match kind {
             gateway_control::Kind::HeartbeatEcho(echo) => self.measure(&echo),
             gateway_control::Kind::RenewRequest(request) => self.renew(&request).await,
+            gateway_control::Kind::Trusts(trusts) => self.note_trust(&trusts.pins).await,
             gateway_control::Kind::Goodbye(goodbye) => {
                 return Some(match goodbye.code() {
                     Code::Unspecified => Code::Done,
@@ -184,51 +194,78 @@ impl Heart {
         });
     }
 
-    /// A new certificate of the same identity, for a new key.
+    /// A new certificate of the same identity, for a new key; or the reason why
+    /// there is none, for the gateway, the audit and the count.
     async fn renew(&mut self, request: &RenewRequest) {
-        let gateway = self.live.gateway;
-        if self.shared.rates.renew.check(&gateway).is_err() {
-            return;
-        }
-        let Ok(key) = csr::verify(&request.csr) else { return };
-        let (issued, certificate) = match certify(&self.shared, &MemberName::Gateway(gateway.into()), &key) {
-            Ok(certified) => certified,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
-                return;
-            }
+        let refusal = match self.make(request).await {
+            Ok(renewed) => return self.send(core_control::Kind::Renewed(renewed)),
+            Err(refusal) => refusal,
         };
-        match self.shared.store.add_certificate(&certificate, &self.act("link.renew", Code::Done)).await {
-            Ok(true) => {
-                self.certificate_ends = clock::instant(issued.not_after_unix_s);
-                self.send(core_control::Kind::Renewed(Renewed { chain: to_bytes(&issued.chain) }));
-            }
-            Ok(false) => {}
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the certificate is not kept");
-            }
+        tracing::warn!(code = refusal.code.name(), "a renewal is refused: {}", refusal.message);
+        let gateway = self.live.gateway;
+        if let Err(error) = self.shared.store.note_failed_renewal(gateway.into()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "a failed renewal is not counted");
+        }
+        if self.shared.rates.refusals.check(&subscriber(self.address.ip())).is_ok() {
+            let detail = refusal.message.clone();
+            self.keep(&Entry { detail, ..self.act("link.renew", refusal.code) }).await;
+        }
+        let (code, message) =
+            (refusal.code.into(), name::display_safe(&refusal.message, limits::MESSAGE_BYTES));
+        self.send(core_control::Kind::RenewRefused(RenewRefused { code, message }));
+    }
+
+    async fn make(&mut self, request: &RenewRequest) -> Result<Renewed, Refusal> {
+        let gateway = self.live.gateway;
+        self.shared.rates.renew.check(&gateway.into())?;
+        let key =
+            csr::verify(&request.csr).map_err(|error| Refusal::new(Code::Invalid, error.to_string()))?;
+        let (issued, certificate) = certify(&self.shared, &MemberName::Gateway(gateway.into()), &key)
+            .map_err(|error| not_signed(&error))?;
+        let act = self.act("link.renew", Code::Done);
+        if !self.shared.store.add_certificate(&certificate, &act).await? {
+            return Err(caller::revoked());
+        }
+        self.certificate_ends = clock::instant(issued.not_after_unix_s);
+        let trust = Some(trust(&self.shared.authority.trust()));
+        Ok(Renewed { chain: to_bytes(&issued.chain), trust })
+    }
+
+    async fn note_trust(&self, pins: &[bytes::Bytes]) {
+        let member = MemberName::Gateway(self.live.gateway.into());
+        if let Err(refusal) = renewal::note(&self.shared, &member, pins).await {
+            tracing::error!(code = refusal.code.name(), "what the gateway trusts is not noted");
         }
     }
 
-    /// Tells the gateway and gives it a moment to go by itself.
-    async fn obey(&self, order: Order) -> Code {
-        let (message, code, patience) = match order {
-            Order::Revoke => {
-                let message = "an administrator threw the machine out".to_owned();
-                (core_control::Kind::Revoked(Revoked { message }), Code::Revoked, limits::REVOKED_FAREWELL)
-            }
-            Order::Drain { retry_after_ms } => {
-                let drain = Drain { retry_after_ms };
-                (core_control::Kind::Drain(drain), Code::Draining, drained_within())
-            }
-        };
-        self.send(message);
+    fn send_trust(&self) {
+        self.send(core_control::Kind::Trust(trust(&self.shared.authority.trust())));
+    }
+
+    async fn revoked(&self) -> Code {
+        let message = "an administrator threw the machine out".to_owned();
+        self.send(core_control::Kind::Revoked(Revoked { message }));
+        self.farewell(limits::REVOKED_FAREWELL, Code::Revoked).await
+    }
+
+    async fn drained(&self, retry_after_ms: u32) -> Code {
+        self.send(core_control::Kind::Drain(Drain { retry_after_ms }));
+        self.farewell(drained_within(), Code::Draining).await
+    }
+
+    /// Gives a gateway that was told a moment to go by itself.
+    async fn farewell(&self, patience: Duration, code: Code) -> Code {
         let _ = tokio::time::timeout(patience, self.live.link.closed()).await;
         code
     }
 
     async fn note(&self, action: &str, result: Code) {
-        if let Err(error) = self.shared.store.audit(&self.act(action, result)).await {
+        self.keep(&self.act(action, result)).await;
+    }
+
+    async fn keep(&self, entry: &Entry) {
+        if let Err(error) = self.shared.store.audit(entry).await {
+            let action = &entry.action;
             tracing::error!(error = &error as &dyn std::error::Error, action, "not in the audit");
         }
     }

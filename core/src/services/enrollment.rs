@@ -12,8 +12,9 @@ use chatcode_proto::{
     id::{GatewayId, MemberId},
     limits, name,
     pb::{
-        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest,
-        EnrollmentReviveResponse, LinkState, MemberKind, enrollment_server::Enrollment,
+        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentRenewRequest,
+        EnrollmentRenewResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest,
+        EnrollmentTrustResponse, LinkState, MemberKind, enrollment_server::Enrollment,
     },
 };
 use prost::Message as _;
@@ -24,7 +25,7 @@ use crate::{
     clock,
     services::{
         certify::{certify, to_bytes},
-        revival,
+        renewal, revival,
     },
     shared::Shared,
     store::{
@@ -81,6 +82,7 @@ impl EnrollmentService {
             .map_err(|_| StoreError::Corrupt("join_tokens.answer"))?;
         // The links may have another port than when the token was used.
         answer.link_port = u32::from(self.shared.link_port());
+        self.note_trust(&answer).await?;
         self.show(&answer);
         Ok(answer)
     }
@@ -120,8 +122,20 @@ impl EnrollmentService {
             link_port: 0,
             name: name.clone(),
         };
-        let machine_key = asked.machine_key.clone().filter(|_| kind == MemberKind::Gateway);
+        // An administrator's certificate is not for ever: no key brings it back.
+        let machine_key = asked.machine_key.clone().filter(|_| kind != MemberKind::Admin);
         Ok(NewMember { name, certificate, machine_key, answer: answer.encode_to_vec() })
+    }
+
+    /// Whoever enrolls trusts what it was told.
+    async fn note_trust(&self, answer: &EnrollmentEnrollResponse) -> Result<(), StoreError> {
+        let authority = &self.shared.authority;
+        match answer.member.parse::<MemberId>() {
+            Ok(id) if answer.roots == to_bytes(&authority.roots()) => {
+                self.shared.store.note_trust(id, &authority.root_pins()).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A new gateway appears in the fleet.
@@ -169,6 +183,23 @@ impl Enrollment for EnrollmentService {
         self.shared.rates.revive_from.check(&from)?;
         let act = info.act("gateway.revived");
         Ok(Response::new(revival::revive(&self.shared, request.get_ref(), from, act).await?))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<EnrollmentRenewRequest>,
+    ) -> Result<Response<EnrollmentRenewResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        Ok(Response::new(renewal::renew(&self.shared, request.get_ref(), &info).await?))
+    }
+
+    async fn trust(
+        &self,
+        request: Request<EnrollmentTrustRequest>,
+    ) -> Result<Response<EnrollmentTrustResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let trust = renewal::tell(&self.shared, &request.get_ref().trusts, &info).await?;
+        Ok(Response::new(EnrollmentTrustResponse { trust: Some(trust) }))
     }
 }
 

@@ -4,7 +4,9 @@
 pub mod accounts;
 pub mod admin;
 pub mod audit;
+pub mod ca;
 pub mod certify;
 pub mod enrollment;
 pub mod fleet;
+pub mod renewal;
 pub mod revival;

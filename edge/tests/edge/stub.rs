@@ -10,7 +10,7 @@ use std::{
 
 use axum::{extract::Request, routing::post};
 use bytes::Bytes;
-use chatcode_certs::{Identity, tls};
+use chatcode_certs::{Identity, IdentityCell, tls};
 use chatcode_link::codec::OpaqueCodec;
 use chatcode_proto::{
     code::Refusal,
@@ -110,7 +110,9 @@ impl Core {
                 noted.note(&request);
                 next.run(request)
             }));
-        let acceptor = TlsAcceptor::from(tls::core_listener(identity).expect("a config"));
+        let acceptor = TlsAcceptor::from(
+            tls::core_listener(&IdentityCell::new(identity.clone()).expect("a cell")).expect("a config"),
+        );
         let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("is bound");
         let serving = tokio::spawn(serve(listener, acceptor, router));

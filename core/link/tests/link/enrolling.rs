@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chatcode_certs::{Authority, JoinToken, MachineKey, MemberName, Peer, csr, tls};
+use chatcode_certs::{Authority, IdentityCell, JoinToken, MachineKey, MemberName, Peer, csr, tls};
 use chatcode_link::{
     enroll::{EnrollError, enroll, revive},
     exit, serve,
@@ -110,7 +110,7 @@ async fn core(answer: Answer) -> (World, Serving) {
     let (world, other) = (World::new(), World::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let config = tls::core_listener(&world.core).unwrap();
+    let config = tls::core_listener(&IdentityCell::new(world.core.clone()).unwrap()).unwrap();
     let asked = Arc::new(AtomicU32::new(0));
     let ca = Authority::open_or_create(&world.folder.path().join("ca")).unwrap();
     let pin = ca.root_pin();

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use chatcode_certs::{Authority, Identity, MemberName, Peer, random, tls};
+use chatcode_certs::{Authority, Identity, IdentityCell, MemberName, Peer, random, tls};
 use chatcode_link::{Link, LinkDialer, LinkError, LinkKeys, LinkListener, LinkPeer, serve};
 use chatcode_proto::{
     id::MemberId,
@@ -60,7 +60,7 @@ impl World {
 
     /// A core that listens; port 0 for any.
     pub(crate) fn listen(&self, port: u16) -> LinkListener {
-        let tls = tls::link_listener(&self.core).unwrap();
+        let tls = tls::link_listener(&IdentityCell::new(self.core.clone()).unwrap()).unwrap();
         LinkListener::bind(local(port), tls, &self.keys()).unwrap()
     }
 
