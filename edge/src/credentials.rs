@@ -38,7 +38,8 @@ impl Credentials {
     pub(crate) async fn keep(&mut self) {
         loop {
             let now = unix_ms();
-            if self.renewal.is_due(now) {
+            // One that has ended is brought back as soon as the core answers.
+            if self.renewal.is_due(now) || is_over(&self.cell.identity(), now) {
                 self.renew(now).await;
             } else if now.abs_diff(self.followed_ms)
                 >= u64::try_from(limits::RENEW_LOOK.as_millis()).unwrap_or(0)
@@ -52,8 +53,7 @@ impl Credentials {
 
     async fn renew(&mut self, now_ms: u64) {
         let identity = self.cell.identity();
-        let is_over = identity.validity_unix_s().end.saturating_mul(1000) <= now_ms;
-        let renewed = if is_over {
+        let renewed = if is_over(&identity, now_ms) {
             self.revive(&identity).await
         } else {
             match renew::renew(&self.core, &identity, Some(&self.machine)).await {
@@ -61,6 +61,10 @@ impl Credentials {
                 renewed => renewed,
             }
         };
+        self.take(&identity, renewed);
+    }
+
+    fn take(&mut self, before: &Identity, renewed: Result<Identity, EnrollError>) {
         match renewed {
             Ok(identity) => {
                 tracing::info!(target: "chatcode", serial = %identity.serial(), "the certificate is renewed");
@@ -77,7 +81,7 @@ impl Credentials {
                 tracing::warn!(
                     target: "chatcode",
                     code = error.code().name(),
-                    ends_unix_s = identity.validity_unix_s().end,
+                    ends_unix_s = before.validity_unix_s().end,
                     "the certificate is not renewed{advice}: {error}"
                 );
             }
@@ -90,14 +94,20 @@ impl Credentials {
         renew::revive(&self.core, identity, &self.machine).await
     }
 
-    /// Asks what to trust.
-    async fn follow(&self) {
-        match renew::follow(&self.core, &self.cell.identity()).await {
+    /// Asks what to trust. A core that does not know the certificate any more is
+    /// asked for another one.
+    async fn follow(&mut self) {
+        let identity = self.cell.identity();
+        match renew::follow(&self.core, &identity).await {
             Ok(Some(identity)) => {
                 tracing::info!(target: "chatcode", roots = identity.roots().len(), "what to trust has changed");
                 self.put(identity);
             }
             Ok(None) => {}
+            Err(error) if error.code() == Code::Unauthenticated => {
+                let revived = self.revive(&identity).await;
+                self.take(&identity, revived);
+            }
             Err(error) => {
                 tracing::debug!(target: "chatcode", code = error.code().name(), "not told what to trust: {error}");
             }
@@ -118,6 +128,10 @@ impl Credentials {
             }
         });
     }
+}
+
+fn is_over(identity: &Identity, now_ms: u64) -> bool {
+    identity.validity_unix_s().end.saturating_mul(1000) <= now_ms
 }
 
 /// The shortest pause between two looks.

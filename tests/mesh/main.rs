@@ -7,5 +7,6 @@ mod link;
 mod reflect;
 mod refuse;
 mod renew;
+mod rotate;
 mod silence;
 mod survive;

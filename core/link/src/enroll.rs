@@ -41,6 +41,9 @@ pub enum EnrollError {
     /// Another core answers, or somebody is in between. Nothing was sent.
     #[error("{}; nothing was sent, make a new token on the core that you mean", tls::PinMismatch)]
     WrongCore,
+    /// The core does not take the certificate that was shown to it.
+    #[error("the core does not take this certificate: {0}")]
+    NotTaken(String),
     /// The core refused.
     #[error(transparent)]
     Refused(Refusal),
@@ -66,7 +69,7 @@ impl EnrollError {
             Self::Refused(refusal) => refusal.code,
             Self::Address(_) => Code::Invalid,
             Self::Unreachable { .. } => Code::CoreUnreachable,
-            Self::WrongCore => Code::Unauthenticated,
+            Self::WrongCore | Self::NotTaken(_) => Code::Unauthenticated,
             _ => Code::Internal,
         }
     }
@@ -140,6 +143,13 @@ pub(crate) fn judge(core: &str, status: &Status) -> EnrollError {
     });
     if is_mismatch {
         return EnrollError::WrongCore;
+    }
+    let alert = exit::causes(status).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
+        Some(error @ rustls::Error::AlertReceived(_)) => Some(error.to_string()),
+        _ => None,
+    });
+    if let Some(alert) = alert {
+        return EnrollError::NotTaken(alert);
     }
     let refusal = exit::refusal(status, Code::CoreUnreachable);
     if refusal.code == Code::CoreUnreachable {

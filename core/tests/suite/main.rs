@@ -9,5 +9,7 @@ mod gateway;
 mod keeping;
 mod linking;
 mod passing;
+mod renewing;
 mod revival;
+mod rotating;
 mod signing_in;

@@ -133,6 +133,16 @@ impl Mesh {
         Ok(chatcode_link::tcp::channel(&self.grpc, tls, &self.admin.trust_domain().core_dns()))
     }
 
+    /// Renews the administrator's certificate, as the command line does when it is
+    /// used.
+    ///
+    /// # Errors
+    /// When the core refuses.
+    pub async fn renew_admin(&mut self) -> anyhow::Result<()> {
+        self.admin = Arc::new(chatcode_link::renew::renew(&self.grpc, &self.admin, None).await?);
+        Ok(())
+    }
+
     /// A one-time URL that signs the owner in.
     ///
     /// # Errors

@@ -8,8 +8,9 @@ use chatcode_proto::{
     id::MemberId,
     limits,
     pb::{
-        ClientFrame, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentReviveRequest,
-        EnrollmentReviveResponse, Output, Ping, Pong, ServerFrame, TakeLease, client_frame,
+        ClientFrame, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentRenewRequest,
+        EnrollmentRenewResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest,
+        EnrollmentTrustResponse, Output, Ping, Pong, ServerFrame, TakeLease, client_frame,
         enrollment_client::EnrollmentClient, enrollment_server, server_frame,
         terminal_client::TerminalClient, terminal_server,
     },
@@ -194,6 +195,20 @@ impl enrollment_server::Enrollment for Echo {
         &self,
         _: Request<EnrollmentReviveRequest>,
     ) -> Result<Response<EnrollmentReviveResponse>, Status> {
+        Err(Status::unimplemented("only enroll echoes"))
+    }
+
+    async fn renew(
+        &self,
+        _: Request<EnrollmentRenewRequest>,
+    ) -> Result<Response<EnrollmentRenewResponse>, Status> {
+        Err(Status::unimplemented("only enroll echoes"))
+    }
+
+    async fn trust(
+        &self,
+        _: Request<EnrollmentTrustRequest>,
+    ) -> Result<Response<EnrollmentTrustResponse>, Status> {
         Err(Status::unimplemented("only enroll echoes"))
     }
 }
