@@ -74,6 +74,7 @@ async fn a_revoked_machine_shows_nothing_more_of_a_shell_that_goes_on_printing()
     let last = Rc::new(Cell::new(None));
     let ear = Rc::clone(&last);
     terminal.pour_into(move |_| ear.set(Some(Instant::now())));
+    terminal.until("a line more", |_| last.get().is_some()).await?;
     let begun = Instant::now();
     let gateway = mesh.gateway_id()?;
     let mut fleet = mesh.fleet()?;
@@ -88,7 +89,11 @@ async fn a_revoked_machine_shows_nothing_more_of_a_shell_that_goes_on_printing()
     // The attachment breaks, and no other comes about.
     terminal.until("the refusal", |terminal| !terminal.last_error.is_empty()).await?;
     let at = last.get().map_or(Duration::ZERO, |last| last.saturating_duration_since(begun));
-    println!("revocation to last byte: {} ms", at.as_millis());
+    println!(
+        "revocation to last byte: {} ms; the page knows after {} ms",
+        at.as_millis(),
+        begun.elapsed().as_millis()
+    );
     let heard = last.get();
     terminal.rest(Duration::from_secs(1)).await?;
     assert_eq!((last.get(), terminal.attachments), (heard, 1));

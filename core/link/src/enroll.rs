@@ -133,6 +133,10 @@ async fn ask(
     }
 }
 
+/// How rustls words an alert of the server, which judges a client's certificate
+/// after the client's handshake; HTTP/2 keeps only the words.
+const ALERT: &str = "received fatal alert: ";
+
 pub(crate) fn judge(core: &str, status: &Status) -> EnrollError {
     let is_mismatch = exit::causes(status).any(|cause| {
         matches!(
@@ -144,15 +148,11 @@ pub(crate) fn judge(core: &str, status: &Status) -> EnrollError {
     if is_mismatch {
         return EnrollError::WrongCore;
     }
-    let alert = exit::causes(status).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
-        Some(error @ rustls::Error::AlertReceived(_)) => Some(error.to_string()),
-        _ => None,
-    });
-    if let Some(alert) = alert {
-        return EnrollError::NotTaken(alert);
-    }
     let refusal = exit::refusal(status, Code::CoreUnreachable);
     if refusal.code == Code::CoreUnreachable {
+        if refusal.message.starts_with(ALERT) {
+            return EnrollError::NotTaken(refusal.message);
+        }
         EnrollError::Unreachable { address: core.to_owned(), cause: refusal.message }
     } else {
         EnrollError::Refused(refusal)
