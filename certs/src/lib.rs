@@ -36,8 +36,8 @@ mod token;
 mod trust;
 
 pub use authority::{
-    Authority, AuthorityError, CaCertificate, CaOptions, CaView, Due, Issued, RotationError, export_root,
-    import_root, sign_intermediate,
+    Authority, AuthorityError, CaCertificate, CaOptions, CaView, Due, Issued, RotationError,
+    change_passphrase, export_root, import_root, sign_intermediate,
 };
 pub use cell::IdentityCell;
 pub use identity::{Identity, IdentityError};

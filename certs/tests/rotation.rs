@@ -7,8 +7,8 @@ use std::{fs, path::Path, time::Duration};
 
 use chatcode_certs::{
     Authority, AuthorityError, CaOptions, Due, Identity, IdentityCell, IdentityError, Key, MemberName,
-    Passphrase, RotationError, SealError, Trust, TrustError, csr, export_root, import_root,
-    sign_intermediate, tls,
+    Passphrase, RotationError, SealError, Trust, TrustError, change_passphrase, csr, export_root,
+    import_root, sign_intermediate, tls,
 };
 use chatcode_proto::{
     limits,
@@ -251,6 +251,26 @@ fn with_a_passphrase_no_key_of_the_ca_lies_open_also_none_that_did_before() {
     let request = csr::verify(&csr::create(&Key::generate().unwrap()).unwrap()).unwrap();
     let error = read.issue(&MemberName::Edge(id()), &request, HOUR).unwrap_err();
     assert!(matches!(error, AuthorityError::ReadOnly));
+}
+
+#[test]
+fn a_passphrase_is_changed_and_taken_off_also_when_that_broke_off_before() {
+    let one = Installation::new();
+    let first = passphrase(one.folder.path(), "correct horse").unwrap();
+    let second = passphrase(one.folder.path(), "battery staple").unwrap();
+    open(&one, Some(first.clone())).unwrap();
+    let before = fs::read(one.home().join("root.key")).unwrap();
+    change_passphrase(&one.home(), Some(first.clone()), Some(second.clone())).unwrap();
+    assert!(open(&one, Some(first.clone())).is_err());
+    open(&one, Some(second.clone())).unwrap().prepare_intermediate().unwrap();
+    // As if it had been cut off before the root's key.
+    chatcode_certs::files::write_private(one.home().join("root.key"), &before).unwrap();
+    change_passphrase(&one.home(), Some(first.clone()), Some(second.clone())).unwrap();
+    open(&one, Some(second.clone())).unwrap().prepare_root().unwrap();
+    let wrong = change_passphrase(&one.home(), Some(first), None).unwrap_err();
+    assert!(matches!(wrong, AuthorityError::Sealed { .. }), "{wrong}");
+    change_passphrase(&one.home(), Some(second), None).unwrap();
+    open(&one, None).unwrap();
 }
 
 #[test]

@@ -35,7 +35,7 @@ enum Command {
     /// Make a join token, for whoever can read the core's folder; also beside a
     /// running core. Prints it once.
     Token(Token),
-    /// The root's key: away from this machine and back.
+    /// The root's key, away from this machine and back; the passphrase of the keys.
     #[command(subcommand)]
     Ca(Ca),
     /// Check the audit's chain from its first row to its last.
@@ -70,6 +70,19 @@ enum Ca {
         ca_passphrase_file: Option<PathBuf>,
         /// The file that `export-root` wrote.
         file: PathBuf,
+    },
+    /// Encrypt the CA's keys by another passphrase, or by none; the core needs the
+    /// new one at its next start.
+    ChangePassphrase {
+        /// The folder of the core.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// The file with the old passphrase, when there is one.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+        /// The file with the new passphrase; left out: keys are kept as they are.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
     },
 }
 
@@ -218,14 +231,22 @@ fn move_root(order: Ca) -> anyhow::Result<()> {
             format!("the root's key is in {}; {rest}", file.display())
         }
         Ca::ImportRoot { data_dir, ca_passphrase_file, file } => {
-            let passphrase = ca_passphrase_file.map(|file| Passphrase::read(&file)).transpose();
-            let passphrase = passphrase.context(Exit(exit::CONFIG))?;
+            let passphrase = passphrase(ca_passphrase_file)?;
             chatcode_certs::import_root(&data_dir.join("ca"), &file, passphrase)
                 .context(Exit(exit::CONFIG))?;
             "the core has the root's key again".to_owned()
         }
+        Ca::ChangePassphrase { data_dir, from, to } => {
+            let (from, to) = (passphrase(from)?, passphrase(to)?);
+            chatcode_certs::change_passphrase(&data_dir.join("ca"), from, to).context(Exit(exit::CONFIG))?;
+            "done; correct the core's setting ca_passphrase_file before its next start".to_owned()
+        }
     };
     Ok(writeln!(std::io::stderr(), "{words}")?)
+}
+
+fn passphrase(file: Option<PathBuf>) -> anyhow::Result<Option<Passphrase>> {
+    file.map(|file| Passphrase::read(&file)).transpose().context(Exit(exit::CONFIG))
 }
 
 async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {

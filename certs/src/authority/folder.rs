@@ -118,15 +118,23 @@ impl Folder {
         Ok(())
     }
 
+    /// The files of all keys.
+    fn keys(&self) -> Result<Vec<PathBuf>, AuthorityError> {
+        let io = |source| FilesError::Io { path: self.dir.clone(), source };
+        let mut keys = Vec::new();
+        for entry in fs::read_dir(&self.dir).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            if path.extension().is_some_and(|end| end == "key") {
+                keys.push(path);
+            }
+        }
+        Ok(keys)
+    }
+
     /// Encrypts keys that were kept as they are before there was a passphrase, and
     /// refuses files that others may read.
     pub(super) fn seal_all(&self) -> Result<(), AuthorityError> {
-        let io = |source| FilesError::Io { path: self.dir.clone(), source };
-        for entry in fs::read_dir(&self.dir).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            if path.extension().is_none_or(|end| end != "key") {
-                continue;
-            }
+        for path in self.keys()? {
             let Some(text) = files::read_private(&path)? else { continue };
             if self.passphrase.is_some() && !seal::is_sealed(&text) {
                 let key = Key::from_pem(&text).map_err(|_| Self::damaged(path.clone()))?;
@@ -205,6 +213,33 @@ pub fn import_root(dir: &Path, file: &Path, passphrase: Option<Passphrase>) -> R
         return Err(AuthorityError::OtherRoot(file.to_owned()));
     }
     folder.put_key(&root.name, &key)
+}
+
+/// Encrypts the keys of the CA in `dir` by another passphrase, or keeps them as
+/// they are from now on; also beside a running core, which needs the new one at
+/// its next start. Keys that are so already stay, so what broke off is done again.
+///
+/// # Errors
+/// When a key opens by neither passphrase, or the system refuses.
+pub fn change_passphrase(
+    dir: &Path,
+    from: Option<Passphrase>,
+    to: Option<Passphrase>,
+) -> Result<(), AuthorityError> {
+    files::private_dir(dir)?;
+    let (from, to) =
+        (Folder { dir: dir.to_owned(), passphrase: from }, Folder { dir: dir.to_owned(), passphrase: to });
+    for path in from.keys()? {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let key = match from.key(&name) {
+            Err(AuthorityError::Sealed { .. }) => to.key(&name)?,
+            key => key?,
+        };
+        if let Some(key) = key {
+            to.put_key(&name, &key)?;
+        }
+    }
+    Ok(())
 }
 
 /// The certificate for the signing request of an intermediate (PKCS #10, DER), by

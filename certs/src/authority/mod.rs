@@ -23,7 +23,7 @@ use rustls_pki_types::CertificateDer;
 
 use self::folder::Folder;
 pub use self::{
-    folder::{export_root, import_root, sign_intermediate},
+    folder::{change_passphrase, export_root, import_root, sign_intermediate},
     rotate::RotationError,
     schedule::Due,
 };
