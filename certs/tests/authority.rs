@@ -37,7 +37,7 @@ fn the_root_key_can_be_taken_away() {
 #[test]
 fn every_file_of_the_ca_is_private_and_a_looser_one_stops_the_start() {
     let one = Installation::new();
-    let files = ["root.key", "root.pem", "intermediate.key", "intermediate.pem", "installation"];
+    let files = ["root.key", "root.pem", "intermediate.key", "intermediate.pem", "installation", "state.pb"];
     assert_eq!(fs::read_dir(one.home()).unwrap().count(), files.len());
     for name in files {
         let file = one.home().join(name);

@@ -173,6 +173,32 @@ fn what_was_rotated_is_found_again_and_no_file_is_left_behind() {
 }
 
 #[test]
+fn what_a_step_that_broke_off_left_behind_is_removed_and_a_lost_state_is_never_guessed() {
+    let one = Installation::new();
+    for left in ["root-9.key", "intermediate-9.pem", "root-9.bridge.pem"] {
+        chatcode_certs::files::write_private(one.home().join(left), b"x").unwrap();
+    }
+    chatcode_certs::files::write_private(one.home().join("root-mine.txt"), b"x").unwrap();
+    Authority::open_to_read(&one.home()).unwrap();
+    let key = fs::read(one.home().join("root.key")).unwrap();
+    chatcode_certs::files::write_private(one.home().join("root-9.key"), &key).unwrap();
+    Authority::open_or_create(&one.home()).unwrap();
+    assert_eq!(fs::read_dir(one.home()).unwrap().count(), 2 * 2 + 2 + 1, "and the file that is not ours");
+
+    // A folder from before rotations has no state.
+    fs::remove_file(one.home().join("state.pb")).unwrap();
+    let ca = Authority::open_or_create(&one.home()).unwrap();
+    ca.prepare_root().unwrap();
+    ca.activate_root().unwrap();
+    fs::remove_file(one.home().join("state.pb")).unwrap();
+    let error = Authority::open_or_create(&one.home()).unwrap_err();
+    assert!(
+        matches!(error, AuthorityError::NotWhole { ref missing, .. } if missing == "state.pb"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_intermediate_is_due_for_the_next_one_long_before_its_end() {
     let one = Installation::new();
     let now = one.gateway().validity_unix_s().start + limits::BACKDATE.as_secs();

@@ -1,6 +1,7 @@
 //! The CA's folder: which file is what, and how it changes.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -20,6 +21,8 @@ pub(super) const ROOT: &str = "root";
 pub(super) const INTERMEDIATE: &str = "intermediate";
 const INSTALLATION: &str = "installation";
 const STATE: &str = "state.pb";
+/// How the files of a name end.
+const ENDS: [&str; 3] = ["key", "pem", "bridge.pem"];
 
 /// The folder, and what its keys are encrypted with.
 #[derive(Debug)]
@@ -51,11 +54,44 @@ impl Folder {
     /// Which file is what; without a file that says it, the first ones.
     pub(super) fn state(&self) -> Result<CaState, AuthorityError> {
         let path = self.dir.join(STATE);
-        let Some(bytes) = files::read_private(&path)? else {
-            let (root, intermediate) = (ROOT.to_owned(), INTERMEDIATE.to_owned());
-            return Ok(CaState { root, intermediate, number: 1, ..Default::default() });
-        };
-        CaState::decode(&bytes[..]).map_err(|_| Self::damaged(path))
+        match files::read_private(&path)? {
+            Some(bytes) => CaState::decode(&bytes[..]).map_err(|_| Self::damaged(path)),
+            // Never guessed over files of a rotation.
+            None if self.names()?.iter().any(|name| name.contains('-')) => {
+                Err(self.not_whole(STATE.to_owned()))
+            }
+            None => Ok(first_state()),
+        }
+    }
+
+    /// The names that there are files of.
+    fn names(&self) -> Result<BTreeSet<String>, AuthorityError> {
+        let io = |source| FilesError::Io { path: self.dir.clone(), source };
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(&self.dir).map_err(io)? {
+            let file = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+            let Some((name, end)) = file.split_once('.') else { continue };
+            let (part, number) = name.split_once('-').unwrap_or((name, "1"));
+            let is_ours = [ROOT, INTERMEDIATE].contains(&part) && number.bytes().all(|c| c.is_ascii_digit());
+            if is_ours && ENDS.contains(&end) {
+                names.insert(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// Removes what a step that broke off left behind: files that the state does
+    /// not name.
+    pub(super) fn sweep(&self) -> Result<(), AuthorityError> {
+        let state = self.state()?;
+        self.put_state(&state)?;
+        let mut known = vec![&state.root, &state.next_root, &state.old_root, &state.requested];
+        known.extend([&state.intermediate, &state.next_intermediate, &state.next_root_intermediate]);
+        known.extend(&state.old_intermediates);
+        for name in self.names()?.iter().filter(|name| !known.contains(name)) {
+            self.forget(name)?;
+        }
+        Ok(())
     }
 
     /// One rename: before it the old state holds, after it the new one.
@@ -112,7 +148,7 @@ impl Folder {
 
     /// Removes all files of a name that is in the state no more.
     pub(super) fn forget(&self, name: &str) -> Result<(), AuthorityError> {
-        for end in ["key", "pem", "bridge.pem"] {
+        for end in ENDS {
             remove(&self.path(name, end))?;
         }
         Ok(())
@@ -163,6 +199,7 @@ impl Folder {
         aside.put_certificate(ROOT, &root)?;
         aside.put_key(INTERMEDIATE, &key)?;
         aside.put_certificate(INTERMEDIATE, &intermediate)?;
+        aside.put_state(&first_state())?;
         files::write_private(aside.dir.join(INSTALLATION), format!("{trust_domain}\n").as_bytes())?;
         fs::rename(&aside.dir, &self.dir).map_err(io)?;
         Ok(())
@@ -263,6 +300,11 @@ pub fn sign_intermediate(
     }
     let request = crate::csr::verify(request)?;
     make::intermediate(&installation, (&root, &key), request.public_key(), limits::INTERMEDIATE_LIFE)
+}
+
+fn first_state() -> CaState {
+    let (root, intermediate) = (ROOT.to_owned(), INTERMEDIATE.to_owned());
+    CaState { root, intermediate, number: 1, ..Default::default() }
 }
 
 fn only_certificate(text: &[u8]) -> Option<CertificateDer<'static>> {

@@ -217,7 +217,10 @@ impl Authority {
         }
         files::private_dir(dir)?;
         folder.seal_all()?;
-        Self::open(folder, intermediate_life, true)
+        let authority = Self::open(folder, intermediate_life, true)?;
+        // Only when all that is in use was found.
+        authority.folder.sweep()?;
+        Ok(authority)
     }
 
     /// Opens a CA that is there without any of its keys: it tells roots and pins,

@@ -30,11 +30,18 @@ fn member((kind, id, name, _, ends): Row) -> Result<CaMember, StoreError> {
 }
 
 impl Store {
-    /// Notes what a member trusts.
+    /// Notes what a member trusts; writes nothing when that is known.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn note_trust(&self, member: MemberId, pins: &[Pin]) -> Result<(), StoreError> {
+        let known: Option<Option<Vec<u8>>> = sqlx::query_scalar("SELECT trusts FROM members WHERE id = $1")
+            .bind(member.to_string())
+            .fetch_optional(&self.read)
+            .await?;
+        if known.flatten().is_some_and(|known| known == pins.concat()) {
+            return Ok(());
+        }
         let mut tx = self.begin().await?;
         sqlx::query("UPDATE members SET trusts = $2 WHERE id = $1")
             .bind(member.to_string())

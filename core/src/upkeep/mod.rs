@@ -142,9 +142,19 @@ pub async fn rotate(
     let words = format!("{} {}{}", part_word(part), step_word(step), if force { " by force" } else { "" });
     tracing::info!("the CA: {words}");
     shared.store.audit(&Entry { detail: words, ..act }).await?;
-    renew_own(shared).await?;
-    for live in shared.links.all() {
-        live.order(Order::Trust);
+    follow_up(shared, (part, step)).await
+}
+
+/// What follows from a step: the core shows what signs now and trusts what is
+/// trusted now, and gateways with a live link are told of that at once.
+async fn follow_up(shared: &Arc<Shared>, (part, step): (CaPart, CaStep)) -> Result<(), UpkeepError> {
+    if part == CaPart::Root || matches!(step, CaStep::Activate | CaStep::RollBack) {
+        renew_own(shared).await?;
+    }
+    if part == CaPart::Root {
+        for live in shared.links.all() {
+            live.order(Order::Trust);
+        }
     }
     Ok(())
 }
