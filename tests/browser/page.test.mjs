@@ -162,15 +162,23 @@ test("a colour that a program sets stays over another scheme and a reload, and g
       ([selector, wanted]) => [...document.querySelectorAll(selector)].some((cell) => cell.textContent === "red" && getComputedStyle(cell).color === wanted),
       [`${id("pane")}[data-active="true"] .xterm-rows span`, color],
     );
-  await enter(page, "clear; printf '\\033[31mred\\033[m\\n\\033]4;1;#010203\\007'");
+  const hasGround = (color) =>
+    page.waitForFunction(
+      ([selector, wanted]) => getComputedStyle(document.querySelector(selector)).backgroundColor === wanted,
+      [`${id("pane")}[data-active="true"] .xterm-scrollable-element`, color],
+    );
+  await enter(page, "clear; printf '\\033[31mred\\033[m\\n\\033]4;1;#010203\\007\\033]11;#040506\\007'");
   await isShown("rgb(1, 2, 3)");
+  await hasGround("rgb(4, 5, 6)");
   await page.emulateMedia({ colorScheme: "light" });
   await page.locator('html[data-scheme="light"]').waitFor();
   await isShown("rgb(1, 2, 3)");
   await page.reload();
   await isShown("rgb(1, 2, 3)");
-  await enter(page, "printf '\\033]104\\007'");
+  await hasGround("rgb(4, 5, 6)");
+  await enter(page, "printf '\\033]104\\007\\033]111\\007'");
   await isShown("rgb(179, 57, 43)");
+  await hasGround("rgb(253, 251, 245)");
 });
 
 test("a window that was too slow for a flood is told what it lacks, and has it once somebody scrolls up or searches", async (t) => {

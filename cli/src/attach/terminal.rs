@@ -19,7 +19,8 @@ pub(super) const RESET: &[u8] = b"\x1b\\\x1b[?2026l\x1b7\x1b[?1049l\x1b7\
 \x1b[?47h\x1b[<99u\x1b[=0u\x1b[?47l\x1b[r\x1b8\
 \x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1016l\
 \x1b[?2004l\x1b[?2031l\x1b[<99u\x1b[=0u\x1b[>4;0m\x1b[?1l\x1b>\x1b[?7h\x1b[4l\x1b[?25h\x1b[0 q\x1b(B\x0f\x1b[0m\
-\x1b]104\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\";
+\x1b]104\x1b\\\x1b]105\x1b\\\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\\x1b]113\x1b\\\x1b]114\x1b\\\
+\x1b]115\x1b\\\x1b]116\x1b\\\x1b]117\x1b\\\x1b]118\x1b\\\x1b]119\x1b\\";
 
 /// Clears the screen after [`RESET`], for output that goes on elsewhere.
 pub(super) const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
@@ -80,7 +81,9 @@ mod tests {
     #[test]
     fn the_colours_that_a_program_can_set_are_taken_back() {
         let reset = String::from_utf8_lossy(RESET);
-        for colours in ["104", "110", "111", "112"] {
+        for colours in
+            ["104", "105"].map(str::to_owned).into_iter().chain((110..=119).map(|number| number.to_string()))
+        {
             assert!(reset.contains(&format!("\x1b]{colours}\x1b\\")), "OSC {colours}");
         }
     }

@@ -19,6 +19,9 @@ use crate::{
     plain::{Plain, enter, read, sees},
 };
 
+/// The plain PTY and ours by turns; the middle one of each counts, since a plain PTY alone differs by half from one
+/// run to the next, by where the kernel's worker happens to run.
+pub(crate) const ROUNDS: usize = 5;
 /// What a shell begins with beside its prompt has ended by then.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Characters of a line, without its end.

@@ -21,6 +21,21 @@ impl Row {
     }
 }
 
+/// Of several rounds of the same the middle one by this figure, with what all of them came to.
+///
+/// # Errors
+/// When a round has no such figure.
+pub(crate) fn middle(mut rounds: Vec<Row>, figure: &str) -> anyhow::Result<Row> {
+    let of = |row: &Row| row.0.get(figure).and_then(Value::as_f64).context("a round without its figure");
+    let mut all = rounds.iter().map(of).collect::<anyhow::Result<Vec<f64>>>()?;
+    all.sort_by(f64::total_cmp);
+    let middle = all[all.len() / 2];
+    let at = rounds.iter().position(|row| of(row).is_ok_and(|one| one == middle)).context("no round")?;
+    let mut row = rounds.swap_remove(at);
+    row.0.insert(format!("{figure}_of_rounds"), json!(all));
+    Ok(row)
+}
+
 /// All rows of a run; the first row of each scenario is what the others are
 /// compared with.
 #[derive(Debug, Default)]
@@ -70,8 +85,9 @@ impl Report {
 
 /// Three digits behind the point.
 fn short(value: &Value) -> String {
-    match value.as_f64() {
-        Some(number) if !value.is_u64() => format!("{number:.3}"),
+    match value {
+        Value::Array(all) => all.iter().map(short).collect::<Vec<_>>().join(", "),
+        Value::Number(number) if number.is_f64() => format!("{:.3}", number.as_f64().unwrap_or_default()),
         _ => value.to_string(),
     }
 }

@@ -1,5 +1,6 @@
-//! `interrupt`: `yes` for two seconds towards a page that digests 2 MB/s, then
-//! Ctrl-C, until the prompt has been digested.
+//! `interrupt`: a flood for two seconds towards a page that digests 2 MB/s, then
+//! Ctrl-C, until the prompt has been digested. `yes` as all systems are measured
+//! with; and numbered lines, since equal ones do not show which are missing.
 
 use std::{
     io::Read as _,
@@ -19,10 +20,45 @@ use crate::{
 
 const PROMPT: &str = "prompt> ";
 const SET_PROMPT: &str = "PROMPT_COMMAND=; PS1='pro''mpt> '\n";
-const FLOOD: Duration = Duration::from_secs(2);
+const LASTS: Duration = Duration::from_secs(2);
 const BYTES_PER_SECOND: u64 = 2_000_000;
 /// Lines of the history that the end of the flood itself takes.
 const OTHER_LINES: usize = 100;
+
+/// What floods, and whose socket it comes through.
+#[derive(Clone, Copy)]
+pub(crate) struct Flood {
+    system: &'static str,
+    command: &'static str,
+    reads_eagerly: bool,
+    whole: fn(&[u8]) -> anyhow::Result<usize>,
+}
+
+/// Each way that it is measured.
+pub(crate) const FLOODS: [Flood; 3] = [
+    Flood { system: "chatcode, lazy", command: "yes\n", reads_eagerly: false, whole: equal_lines },
+    Flood { system: "chatcode, eager", command: "yes\n", reads_eagerly: true, whole: equal_lines },
+    Flood { system: "chatcode, numbered", command: "seq 1000000000\n", reads_eagerly: true, whole: numbers },
+];
+
+/// Counts the lines of `yes`.
+fn equal_lines(history: &[u8]) -> anyhow::Result<usize> {
+    Ok(lines_of(history).filter(|line| *line == b"y").count())
+}
+
+/// Counts the numbers, which must go up by one from the first to the last.
+fn numbers(history: &[u8]) -> anyhow::Result<usize> {
+    let number = |line: &[u8]| str::from_utf8(line).ok().and_then(|line| line.parse::<u64>().ok());
+    let numbers: Vec<u64> = lines_of(history).filter_map(number).collect();
+    for pair in numbers.windows(2) {
+        ensure!(pair[1] == pair[0] + 1, "after line {} comes line {} in the history", pair[0], pair[1]);
+    }
+    Ok(numbers.len())
+}
+
+fn lines_of(history: &[u8]) -> impl Iterator<Item = &[u8]> {
+    history.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\r"))
+}
 
 /// On a plain PTY that is read as slowly.
 pub(crate) fn plain() -> anyhow::Result<Row> {
@@ -44,7 +80,7 @@ pub(crate) fn plain() -> anyhow::Result<Row> {
             }
         }
     };
-    let before = slowly(&mut |_| began.elapsed() >= FLOOD)?;
+    let before = slowly(&mut |_| began.elapsed() >= LASTS)?;
     enter(pty, "\u{3}")?;
     let (pressed, mut tail) = (Instant::now(), Vec::new());
     let after = slowly(&mut |bytes| {
@@ -54,31 +90,31 @@ pub(crate) fn plain() -> anyhow::Result<Row> {
     Ok(row("plain-pty", pressed, after - before, 0))
 }
 
-/// Through the whole chain, by a page whose socket is read so.
-pub(crate) async fn chain(page: &Page, gateway: &str, reads_eagerly: bool) -> anyhow::Result<Row> {
+/// Through the whole chain.
+pub(crate) async fn chain(page: &Page, gateway: &str, flood: Flood) -> anyhow::Result<Row> {
     let target: Target =
         page.create_session(gateway, &chatcode_proto::pb::SessionsCreateRequest::default()).await?;
     let mut view = View::attach(page, &target).await?;
     view.enter(SET_PROMPT);
     view.sees(PROMPT).await?;
-    view.digest(Digestion::Slow { bytes_per_second: BYTES_PER_SECOND, reads_eagerly });
-    view.enter("yes\n");
-    view.rest(FLOOD).await?;
+    view.digest(Digestion::Slow { bytes_per_second: BYTES_PER_SECOND, reads_eagerly: flood.reads_eagerly });
+    view.enter(flood.command);
+    view.rest(LASTS).await?;
     let before = view.arrived;
     view.digested.clear();
     view.enter("\u{3}");
     let pressed = Instant::now();
     view.sees(PROMPT).await?;
-    let system = if reads_eagerly { "eager" } else { "lazy" };
-    let row = row(&format!("chatcode, {system}"), pressed, view.arrived - before, view.skipped);
+    let row = row(flood.system, pressed, view.arrived - before, view.skipped);
 
     // Whatever was skipped is in the history, as far as that goes.
     let snapshots = view.snapshots;
     view.digest(Digestion::Quick);
+    view.digested.clear();
     view.ask_for_history();
     view.until("the history", |view| view.snapshots > snapshots).await?;
     view.sees(PROMPT).await?;
-    let lines = view.digested.split(|byte| *byte == b'\n').filter(|line| *line == b"y\r").count();
+    let lines = (flood.whole)(&view.digested)?;
     let wanted = limits::DEFAULT_HISTORY_LINES as usize - OTHER_LINES;
     ensure!(lines >= wanted, "only {lines} lines of the flood are in the history, not {wanted}");
     Ok(row)

@@ -66,13 +66,19 @@ async fn measure(args: Args) -> anyhow::Result<()> {
     }
     if wants("bulk") {
         let text = bulk::Text::write(mesh.folder(), args.mib)?;
-        report.add(bulk::plain(&text)?);
-        report.add(bulk::chain(&mesh, &page, &text).await?);
+        let (mut plain, mut chain) = (Vec::new(), Vec::new());
+        for _ in 0..bulk::ROUNDS {
+            plain.push(bulk::plain(&text)?);
+            chain.push(bulk::chain(&mesh, &page, &text).await?);
+        }
+        report.add(figures::middle(plain, "mb_per_s")?);
+        report.add(figures::middle(chain, "mb_per_s")?);
     }
     if wants("interrupt") {
         report.add(interrupt::plain()?);
-        report.add(interrupt::chain(&page, &gateway, false).await?);
-        report.add(interrupt::chain(&page, &gateway, true).await?);
+        for flood in interrupt::FLOODS {
+            report.add(interrupt::chain(&page, &gateway, flood).await?);
+        }
     }
     if wants("reattach") {
         reattach::chain(&page, &gateway, mesh.folder()).await?.into_iter().for_each(|row| report.add(row));

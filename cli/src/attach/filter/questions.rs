@@ -1,4 +1,4 @@
-//! Which sequences make a terminal answer or write its clipboard, and what is
+//! Which sequences make a terminal answer, write its clipboard or leave what ours can do, and what is
 //! left of those that do something else besides. All of them come whole and
 //! without control characters.
 
@@ -48,6 +48,10 @@ pub(super) fn csi_passes(head: &[u8], last: u8) -> bool {
         }
         // DECREQTPARM.
         (None, [], b'x') => true,
+        // What our screens do not have: VT52, which has no way back of its own here, and key codes of Windows'
+        // console, in which nobody would find the keys that leave.
+        (Some(b'?'), [], b'l') if has_number(parameters, 2) => true,
+        (Some(b'?'), [], b'h') if has_number(parameters, 9001) => true,
         // DECRQM; DECRQTSR and DECRQUPSS; DECRQPSR; DECRQCRA and a macro, which may hold any of these;
         // DECRQDE; DECRQLP; XTREPORTSGR and XTREPORTCOLORS.
         (_, [.., b'$'], b'p' | b'u' | b'w')
@@ -65,6 +69,11 @@ pub(super) fn csi_passes(head: &[u8], last: u8) -> bool {
 fn first_number(parameters: &[u8]) -> Option<u16> {
     let first = parameters.split(|byte| matches!(byte, b';' | b':')).next().unwrap_or_default();
     if first.is_empty() { Some(0) } else { number(first) }
+}
+
+/// Whether one of the parameters is this.
+fn has_number(parameters: &[u8], wanted: u16) -> bool {
+    parameters.split(|byte| *byte == b';').any(|digits| number(digits) == Some(wanted))
 }
 
 fn number(digits: &[u8]) -> Option<u16> {

@@ -44,6 +44,8 @@ pub(super) const QUESTIONS: &[&str] = &[
     "\x1b[2;2$u",
     "\x1b[1;1;2;2#|",
     "\x1b[65547t",
+    "\x1b[?2l",
+    "\x1b[?9001h",
 ];
 const HARMLESS: &[&str] = &[
     "plain",
