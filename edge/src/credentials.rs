@@ -10,13 +10,15 @@ use std::{
 
 use chatcode_certs::{Identity, IdentityCell, MachineKey, Renewal};
 use chatcode_link::{enroll::EnrollError, renew};
-use chatcode_proto::{limits, pb::Code};
+use chatcode_proto::{code::Refusal, limits, pb::Code};
 
 /// What the edge proves itself by.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     cell: Arc<IdentityCell>,
-    machine: MachineKey,
+    /// Missing where the edge was enrolled before edges had one, until the core
+    /// has learned one at a renewal.
+    machine: Option<MachineKey>,
     /// The folder in which both are kept.
     home: PathBuf,
     /// Where the core enrolls: `host:port`.
@@ -28,7 +30,12 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// The credentials in `home`, of an edge of the core at `core`.
-    pub(crate) fn new(cell: Arc<IdentityCell>, machine: MachineKey, home: PathBuf, core: String) -> Self {
+    pub(crate) fn new(
+        cell: Arc<IdentityCell>,
+        machine: Option<MachineKey>,
+        home: PathBuf,
+        core: String,
+    ) -> Self {
         let renewal = Renewal::of(&cell.identity().validity_unix_s(), rand::random());
         Self { cell, machine, home, core, renewal, followed_ms: 0 }
     }
@@ -56,7 +63,7 @@ impl Credentials {
         let renewed = if is_over(&identity, now_ms) {
             self.revive(&identity).await
         } else {
-            match renew::renew(&self.core, &identity, Some(&self.machine)).await {
+            match self.ask(&identity).await {
                 Err(error) if error.code() == Code::Unauthenticated => self.revive(&identity).await,
                 renewed => renewed,
             }
@@ -88,10 +95,32 @@ impl Credentials {
         }
     }
 
+    /// By the certificate, and with a durable key that the core may not know yet.
+    async fn ask(&mut self, identity: &Identity) -> Result<Identity, EnrollError> {
+        if self.machine.is_some() {
+            return renew::renew(&self.core, identity, self.machine.as_ref()).await;
+        }
+        let machine = MachineKey::generate()?;
+        let renewed = renew::renew(&self.core, identity, Some(&machine)).await?;
+        if let Err(error) = machine.save(&self.home) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(target: "chatcode", error, "the durable key is not on the disk: it is lost when the edge ends");
+        }
+        self.machine = Some(machine);
+        Ok(renewed)
+    }
+
     /// By the durable key.
     async fn revive(&self, identity: &Identity) -> Result<Identity, EnrollError> {
-        tracing::warn!(target: "chatcode", "the certificate has ended or is not known any more; asking by the machine's key");
-        renew::revive(&self.core, identity, &self.machine).await
+        tracing::warn!(
+            target: "chatcode",
+            "the certificate has ended or is not known any more; asking by the machine's key"
+        );
+        let Some(machine) = &self.machine else {
+            let words = "this edge was enrolled before edges had a durable key";
+            return Err(EnrollError::Refused(Refusal::new(Code::BadToken, words)));
+        };
+        renew::revive(&self.core, identity, machine).await
     }
 
     /// Asks what to trust. A core that does not know the certificate any more is

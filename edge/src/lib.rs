@@ -125,15 +125,7 @@ impl Edge {
         let installation = identity.trust_domain().installation().to_owned();
         let cell = IdentityCell::new(identity)?;
         let upstream = Arc::new(Upstream::new(core.clone(), &cell)?);
-        let machine = match MachineKey::load(&folder)? {
-            Some(machine) => machine,
-            // Enrolled before edges had one: the core learns it at the next renewal.
-            None => {
-                let machine = MachineKey::generate().map_err(IdentityError::from)?;
-                machine.save(&folder)?;
-                machine
-            }
-        };
+        let machine = MachineKey::load(&folder)?;
         let credentials = Credentials::new(cell, machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());

@@ -84,6 +84,7 @@ async fn beside<T>(
 }
 
 /// Nothing was lost, doubled or attached anew.
+#[expect(clippy::print_stdout, reason = "a helper of tests is not seen as a test by the lint")]
 fn whole(terminal: &Terminal, heard: &Mutex<Heard>) -> anyhow::Result<usize> {
     let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
     // The last line may be cut.
@@ -268,7 +269,32 @@ async fn an_edge_that_slept_past_its_certificate_comes_back_by_its_durable_key()
     terminal.enter("back\n")?;
     terminal.sees("back\r\nback\r\n").await?;
     assert_eq!(edge_identity(&mesh)?.name(), ended.name());
+    let key = mesh.data_dir("edge").join("identity/machine.key");
+    ensure!(key.is_file(), "the key of the enrollment");
     assert!(mesh.audit().await?.iter().any(|row| row.action == "edge.revived"));
+    Ok(())
+}
+
+/// An edge of the time before: it has no durable key.
+#[tokio::test]
+async fn an_edge_that_has_no_durable_key_gets_one_at_its_next_renewal() -> anyhow::Result<()> {
+    let mut mesh = Mesh::start_with(&["--edge-certificate=5s"]).await?;
+    let key = mesh.data_dir("edge").join("identity/machine.key");
+    mesh.edge.kill().await?;
+    fs::remove_file(&key)?;
+    let grpc = mesh.grpc_address().to_owned();
+    // Enrolled without one.
+    let core = mesh.data_dir("core").to_string_lossy().into_owned();
+    let token = proc::run("chatcode-core", &["token", "--data-dir", &core, "--kind", "edge"], "").await?;
+    let (identity, _) = chatcode_link::enroll::enroll(&grpc, &token.trim().parse()?, "", None).await?;
+    identity.save(&mesh.data_dir("edge").join("identity"))?;
+    mesh.replace_edge().await?;
+    eventually("a durable key", async || Ok(key.is_file().then_some(()))).await?;
+    mesh.edge.kill().await?;
+    eventually_over(&edge_identity(&mesh)?).await?;
+    mesh.replace_edge().await?;
+    eventually("the page", async || Ok(mesh.page().await.ok())).await?;
+    assert_eq!(edge_identity(&mesh)?.name(), identity.name());
     Ok(())
 }
 
