@@ -271,7 +271,7 @@ fn with_a_passphrase_no_key_of_the_ca_lies_open_also_none_that_did_before() {
     let wrong = passphrase(one.folder.path(), "battery staple").unwrap();
     assert!(!format!("{wrong:?}").contains("staple"));
     let wrong = open(&one, Some(wrong)).unwrap_err();
-    assert!(matches!(wrong, AuthorityError::Sealed { source: SealError::Wrong, .. }), "{wrong}");
+    assert!(matches!(wrong, AuthorityError::Sealed { why: SealError::Wrong, .. }), "{wrong}");
     let read = Authority::open_to_read(&one.home()).unwrap();
     assert_eq!(read.root_pin(), ca.root_pin());
     let request = csr::verify(&csr::create(&Key::generate().unwrap()).unwrap()).unwrap();

@@ -40,6 +40,8 @@ pub struct Shared {
     pub own: Arc<IdentityCell>,
     /// The folder in which it is kept.
     pub own_folder: PathBuf,
+    /// Renewals of it that failed since the last good one.
+    pub own_failures: AtomicU32,
     /// How long certificates last.
     pub certificates: Certificates,
     /// The fleet as it is now.
@@ -140,6 +142,7 @@ impl Shared {
             authority,
             own,
             own_folder: config.own_folder(),
+            own_failures: AtomicU32::new(0),
             certificates: Certificates::from(config),
             hub: Arc::new(hub),
             links: Registry::default(),

@@ -121,7 +121,7 @@ impl Folder {
         let Some(text) = files::read_private(&path)? else { return Ok(None) };
         seal::open(&text, self.passphrase.as_ref()).map(Some).map_err(|error| match error {
             seal::SealError::Key(_) => Self::damaged(path),
-            error => AuthorityError::Sealed { path, source: error },
+            error => AuthorityError::Sealed { path, why: error },
         })
     }
 
@@ -132,7 +132,7 @@ impl Folder {
     pub(super) fn put_key(&self, name: &str, key: &Key) -> Result<(), AuthorityError> {
         let path = self.path(name, "key");
         let text = seal::seal(key, self.passphrase.as_ref())
-            .map_err(|source| AuthorityError::Sealed { path: path.clone(), source })?;
+            .map_err(|why| AuthorityError::Sealed { path: path.clone(), why })?;
         Ok(files::write_private(path, text.as_bytes())?)
     }
 
@@ -245,7 +245,7 @@ pub fn import_root(dir: &Path, file: &Path, passphrase: Option<Passphrase>) -> R
     };
     let text = files::read_private(file)?.ok_or_else(missing)?;
     let key = seal::open(&text, folder.passphrase.as_ref())
-        .map_err(|source| AuthorityError::Sealed { path: file.to_owned(), source })?;
+        .map_err(|why| AuthorityError::Sealed { path: file.to_owned(), why })?;
     if key.spki_sha256() != root.pin {
         return Err(AuthorityError::OtherRoot(file.to_owned()));
     }
@@ -292,8 +292,8 @@ pub fn sign_intermediate(
     let damaged = || Folder::damaged(file.to_owned());
     let text = files::read_private(file)?.ok_or_else(damaged)?;
     let root = only_certificate(&text).ok_or_else(damaged)?;
-    let key = seal::open(&text, passphrase)
-        .map_err(|source| AuthorityError::Sealed { path: file.to_owned(), source })?;
+    let key =
+        seal::open(&text, passphrase).map_err(|why| AuthorityError::Sealed { path: file.to_owned(), why })?;
     let installation = peer::installation_of_root(&root).ok_or_else(damaged)?;
     if peer::spki_sha256(&root) != Some(key.spki_sha256()) {
         return Err(damaged());

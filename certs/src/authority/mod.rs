@@ -149,12 +149,12 @@ pub enum AuthorityError {
         path: PathBuf,
     },
     /// A key at rest cannot be opened or encrypted.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {why}", path.display())]
     Sealed {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: SealError,
+        why: SealError,
     },
     /// The root's key is kept elsewhere.
     #[error(

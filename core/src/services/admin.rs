@@ -1,7 +1,7 @@
 //! Operating the installation: how the core is, sending machines away for a
 //! while, and the CA.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use chatcode_proto::{
     code::Refusal,
@@ -46,7 +46,7 @@ impl AdminService {
             name: "core".to_owned(),
             not_after_unix_ms: validity.end.saturating_mul(1000),
             renewed_unix_ms: validity.start.saturating_add(limits::BACKDATE.as_secs()).saturating_mul(1000),
-            failures: 0,
+            failures: self.shared.own_failures.load(Ordering::Relaxed),
         }
     }
 }

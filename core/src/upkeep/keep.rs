@@ -1,6 +1,9 @@
 //! The core's own look at its certificates, again and again.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use chatcode_certs::{Due, Renewal, RotationError};
 use chatcode_proto::{
@@ -65,10 +68,12 @@ impl Own {
         }
         match renew_own(shared).await {
             Ok(()) => {
+                shared.own_failures.store(0, Ordering::Relaxed);
                 *self = Self::of(shared);
                 tracing::debug!(serial = %self.serial, "the core's own certificate is renewed");
             }
             Err(error) => {
+                shared.own_failures.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "the core's own certificate is not renewed"
@@ -87,9 +92,12 @@ async fn rotate_when_due(shared: &Arc<Shared>) -> Result<(), UpkeepError> {
     rotate(shared, (CaPart::Intermediate, step), false, Entry::new("core", "ca.rotated")).await
 }
 
-/// Retires old intermediates of which no certificate is good any more. One that
-/// could be gone back to is kept until then.
+/// Retires old intermediates of which no certificate is good any more. While a
+/// root is on its way out its intermediates stay: one may have to go back to it.
 async fn retire(shared: &Arc<Shared>) -> Result<(), UpkeepError> {
+    if shared.authority.old_root().is_some() {
+        return Ok(());
+    }
     let now_s = clock::unix_ms() / 1000;
     for (pin, ends_s) in shared.authority.old_intermediates()? {
         if now_s < ends_s && shared.store.is_needed(&pin).await? {
