@@ -201,18 +201,24 @@ impl Heart {
             Ok(renewed) => return self.send(core_control::Kind::Renewed(renewed)),
             Err(refusal) => refusal,
         };
+        // One that asks again and again costs no write.
+        if refusal.code != Code::RateLimited {
+            self.note_refused(&refusal).await;
+        }
+        let (code, message) =
+            (refusal.code.into(), name::display_safe(&refusal.message, limits::MESSAGE_BYTES));
+        self.send(core_control::Kind::RenewRefused(RenewRefused { code, message }));
+    }
+
+    async fn note_refused(&self, refusal: &Refusal) {
         tracing::warn!(code = refusal.code.name(), "a renewal is refused: {}", refusal.message);
-        let gateway = self.live.gateway;
-        if let Err(error) = self.shared.store.note_failed_renewal(gateway.into()).await {
+        if let Err(error) = self.shared.store.note_failed_renewal(self.live.gateway.into()).await {
             tracing::error!(error = &error as &dyn std::error::Error, "a failed renewal is not counted");
         }
         if self.shared.rates.refusals.check(&subscriber(self.address.ip())).is_ok() {
             let detail = refusal.message.clone();
             self.keep(&Entry { detail, ..self.act("link.renew", refusal.code) }).await;
         }
-        let (code, message) =
-            (refusal.code.into(), name::display_safe(&refusal.message, limits::MESSAGE_BYTES));
-        self.send(core_control::Kind::RenewRefused(RenewRefused { code, message }));
     }
 
     async fn make(&mut self, request: &RenewRequest) -> Result<Renewed, Refusal> {
@@ -232,7 +238,12 @@ impl Heart {
     }
 
     async fn note_trust(&self, pins: &[bytes::Bytes]) {
-        let member = MemberName::Gateway(self.live.gateway.into());
+        let gateway = self.live.gateway.into();
+        // As often as it may renew; it says so again at its next Hello.
+        if self.shared.rates.renew.check(&gateway).is_err() {
+            return;
+        }
+        let member = MemberName::Gateway(gateway);
         if let Err(refusal) = renewal::note(&self.shared, &member, pins).await {
             tracing::error!(code = refusal.code.name(), "what the gateway trusts is not noted");
         }

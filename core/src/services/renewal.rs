@@ -28,7 +28,8 @@ pub async fn renew(
 ) -> Result<EnrollmentRenewResponse, Refusal> {
     let member = caller_of(info)?;
     let made = make(shared, request, &member, info).await;
-    if made.is_err() {
+    // One that asks again and again costs no write.
+    if made.as_ref().is_err_and(|refusal| refusal.code != Code::RateLimited) {
         shared.store.note_failed_renewal(member.id()).await?;
     }
     made
