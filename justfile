@@ -11,13 +11,17 @@ default:
     @just --list --unsorted
 
 # Build everything in release mode, start it, and print one URL.
-up *ARGS: release
+up *ARGS: build-release
     exec target/release/chatcode up "$@"
 
 # The programs as they are used. The holder alone, so that it carries no code of the others.
-release: web
+build-release: web
     cargo build --release --locked -p chatcode-holder
     cargo build --release --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-spawner
+
+# A release in target/dist: archives, checksums, signatures, parts list. CONTRIBUTING.md says how.
+release *ARGS: web
+    deploy/release/make "$@"
 
 # Standard output belongs to the program that a recipe ends in.
 # Build the page into edge/web/dist unless it is up to date.
@@ -87,7 +91,7 @@ lint: web
     cargo clippy --workspace --all-targets --locked -- -D warnings
     {{buf}} lint
     cd edge/web && npm run lint
-    if command -v shellcheck >/dev/null; then shellcheck justw .ci/run tests/systemd/run; else echo "shellcheck is not here: scripts not checked"; fi
+    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh deploy/release/make tests/deploy/*.sh; else echo "shellcheck is not here: scripts not checked"; fi
 
 # Format all Rust code.
 fmt:
@@ -96,6 +100,10 @@ fmt:
 # The session rules against their reference model, with this many seeds.
 sim SEEDS="10000":
     CHATCODE_SIM_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-proto --test session_sim -- --nocapture
+
+# A hundred machines at once with one join token, this many times: exactly one gets in.
+redeem ROUNDS="1000":
+    CHATCODE_REDEEM_ROUNDS={{ROUNDS}} cargo test --locked -p chatcode-core --test suite -- --nocapture redeeming::
 
 # Random faults on every hop of real processes, this many one after the other; the programs have to be built.
 faults COUNT="200":
@@ -118,8 +126,15 @@ systemd *ARGS:
     cargo build --locked -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
     tests/systemd/run "$@"
 
+# The installation: units, hostile releases, a fresh machine's whole life (root and Debian's archive are needed for it all).
+deploy-test: web
+    cargo build --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
+    tests/deploy/units.sh
+    tests/deploy/matrix.sh
+    tests/deploy/machine.sh
+
 # Measure in release mode beside a plain PTY; figures go to target/bench/latest.jsonl.
-bench *ARGS: release
+bench *ARGS: build-release
     cargo run --release --locked -p chatcode-bench -- "$@"
 
 # Whether the schema still understands the newest release.

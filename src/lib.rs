@@ -5,7 +5,7 @@
 //! task: time, randomness and bytes are passed in. `tests/house.rs` keeps it so.
 //!
 //! - [`pb`]: the generated schema; [`rules`]: the rule of every method.
-//! - [`id`], [`name`], [`negotiate`]: what identifies things, and how ends agree.
+//! - [`id`], [`name`], [`label`], [`negotiate`]: what identifies things, and how ends agree.
 //! - [`code`]: one vocabulary of causes; [`limits`]: one page of bounds.
 //! - [`metadata`], [`framing`]: how calls name their target, how bytes are cut.
 //! - [`backoff`]: when to come back; [`unit`]: a holder as systemd sees it.
@@ -16,6 +16,8 @@ pub mod backoff;
 pub mod code;
 pub mod framing;
 pub mod id;
+pub mod install_line;
+pub mod label;
 pub mod limits;
 pub mod metadata;
 pub mod name;

@@ -417,8 +417,42 @@ pub const JOIN_TOKEN_RANGE: std::ops::RangeInclusive<u64> = 60..=24 * 3600;
 pub const ENROLL_AGAIN: Duration = Duration::from_secs(5 * 60);
 /// Bytes of a signing request; more is `TOO_LARGE`.
 pub const CSR_BYTES: usize = 4096;
-/// Enrollments in a minute from one address; more is `RATE_LIMITED`.
-pub const ENROLL_PER_MINUTE: u32 = 10;
+/// Uses of one join token.
+pub const TOKEN_USES: std::ops::RangeInclusive<u32> = 1..=1000;
+/// Join tokens that can be used at one time; one more is not made (`LIMIT`).
+pub const JOIN_TOKENS: usize = 256;
+/// Labels of one join token, and so of one gateway; more is `INVALID`.
+pub const LABELS: usize = 16;
+/// Characters of a label's key.
+pub const LABEL_KEY_CHARS: usize = 32;
+/// Characters of a label's value.
+pub const LABEL_VALUE_CHARS: usize = 64;
+/// Characters of the network of a join token: the longest IPv6 address with its
+/// prefix; more is `INVALID`.
+pub const NETWORK_CHARS: usize = 43;
+/// How long a person may take to approve a machine; then it is turned away.
+pub const APPROVAL: Duration = Duration::from_secs(3600);
+/// How long an approved machine may take to ask for its certificate.
+pub const APPROVED: Duration = Duration::from_secs(3600);
+/// Machines that wait for approval at once; one more is told `LIMIT`, and its
+/// token is not used up.
+pub const PENDING_GATEWAYS: usize = 64;
+/// How long one call of a waiting machine is held; then it asks again.
+pub const PENDING_CALL: Duration = Duration::from_secs(15);
+/// New enrollments in a minute from one address; more is `RATE_LIMITED`. Who
+/// asks again with the key of before is not counted.
+pub const ENROLL_PER_MINUTE: u32 = 5;
+/// New enrollments in a minute from everywhere; more is `RATE_LIMITED`.
+pub const ENROLL_WHOLE_PER_MINUTE: u32 = 60;
+/// Calls of `Enroll` in a minute from one address, those that ask again
+/// included; more is `RATE_LIMITED`.
+pub const ENROLL_CALLS_PER_MINUTE: u32 = 300;
+/// How long a live link may take to answer when another machine shows its
+/// identity: four of its round trips, but at least and at most this. One that
+/// does not answer has lost its place.
+pub const DUPLICATE_PROBE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
+/// For how long people are shown that two machines used one identity.
+pub const DUPLICATE_SHOWN: Duration = Duration::from_secs(24 * 3600);
 /// Life of a one-time sign-in secret.
 pub const SIGN_IN: Duration = Duration::from_secs(10 * 60);
 /// Wrong sign-ins in a minute from one edge, since each is a row of the audit;
@@ -465,7 +499,12 @@ pub const REVIVALS_PER_MINUTE: u32 = 4;
 /// Tries to revive in a minute from one address, behind which a whole fleet may
 /// wake; more is `RATE_LIMITED`.
 pub const REVIVALS_PER_ADDRESS: u32 = 120;
-/// Bytes of the proof of a revival.
+/// How long a gateway that is taken off its machine tries to tell the core; then
+/// it goes without, and a person revokes it.
+pub const LEAVE: Duration = Duration::from_secs(10);
+/// How often a program that waits for a daemon's link looks at what it tells.
+pub const STATE_LOOK: Duration = Duration::from_millis(100);
+/// Bytes of the proof of a revival or a leave.
 pub const PROOF_BYTES: usize = 128;
 /// Life of an edge's certificate, unless the core's settings say otherwise; the
 /// edge renews it long before.
@@ -495,6 +534,11 @@ pub const REFUSALS_AUDITED_PER_MINUTE: u32 = 60;
 
 /// WebSockets of one edge; one more is refused with `LIMIT`.
 pub const WEBSOCKETS: usize = 4096;
+/// Files of a release that an edge gives out at once; one more is refused with
+/// `LIMIT`.
+pub const RELEASE_DOWNLOADS: usize = 64;
+/// How long one of them may take; then it is cut, and its reader sees that.
+pub const RELEASE_TIME: Duration = Duration::from_secs(900);
 /// Time from the WebSocket's handshake to its first message.
 pub const WEBSOCKET_OPEN: Duration = Duration::from_secs(5);
 /// Bytes of one WebSocket message: a client frame and its head.
@@ -567,9 +611,9 @@ pub const ROLE_STEADY: Duration = Duration::from_secs(10);
 /// Gateways of one installation; one more is not enrolled (`LIMIT`).
 pub const GATEWAYS: usize = 10_000;
 /// Bytes of one gateway as it is told at most, encoded.
-pub const GATEWAY_BYTES: usize = 2560;
+pub const GATEWAY_BYTES: usize = 5120;
 /// Gateways in one answer of `Fleet.List`; more are on the next page.
-pub const FLEET_PAGE: usize = 400;
+pub const FLEET_PAGE: usize = 200;
 /// Sessions of one gateway that the core keeps in its directory: all of a
 /// gateway at its limits, and some; more are not shown.
 pub const DIRECTORY_SESSIONS: usize = 340;
@@ -578,6 +622,55 @@ pub const DIRECTORY_SESSIONS: usize = 340;
 pub const DIRECTORY_SESSIONS_ALL: usize = 100_000;
 /// From telling a gateway that it is revoked to closing its link.
 pub const REVOKED_FAREWELL: Duration = Duration::from_millis(500);
+
+// --- releases and updates ---
+
+/// Bytes of a release's manifest; a longer one is none.
+pub const RELEASE_MANIFEST_BYTES: usize = 64 * 1024;
+/// Bytes of one file of a release; a manifest that names a larger one is none, and
+/// an edge gives none out.
+pub const RELEASE_FILE_BYTES: u64 = 512 * 1024 * 1024;
+/// Bytes that an archive of a release unpacks to; a larger one is refused.
+pub const RELEASE_UNPACKED_BYTES: u64 = 1024 * 1024 * 1024;
+/// Files in an archive of a release; one with more is refused.
+pub const RELEASE_ENTRIES: usize = 256;
+/// Bytes of a version's text, of a channel's name, of a file's name; a manifest
+/// with a longer one is none.
+pub const RELEASE_VERSION_BYTES: usize = 64;
+/// See [`RELEASE_VERSION_BYTES`].
+pub const RELEASE_CHANNEL_BYTES: usize = 32;
+/// See [`RELEASE_VERSION_BYTES`].
+pub const RELEASE_NAME_BYTES: usize = 128;
+/// How long a server of releases may be silent; then the download fails.
+pub const RELEASE_SILENCE: Duration = Duration::from_secs(30);
+/// How long a whole download may take; then it fails.
+pub const RELEASE_DOWNLOAD: Duration = Duration::from_secs(30 * 60);
+/// How long a new program may take to say its version; then it is not used.
+pub const UPDATE_VERSION: Duration = Duration::from_secs(10);
+/// How long a new daemon may take until the core has welcomed it, seconds; then
+/// the one before goes on. The setting `update_trial_s` is within the range.
+pub const UPDATE_TRIAL_S: u32 = 60;
+/// See [`UPDATE_TRIAL_S`].
+pub const UPDATE_TRIAL_RANGE: std::ops::RangeInclusive<u32> = 2..=600;
+/// How long a daemon on trial may take to end when it is told to; then it is
+/// killed.
+pub const UPDATE_END: Duration = Duration::from_secs(10);
+/// Between two looks for a newer release; each is later by up to as much again.
+pub const UPDATE_LOOK: Duration = Duration::from_secs(6 * 3600);
+/// The first look after the start of a daemon comes within this.
+pub const UPDATE_FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
+/// How often a gateway that updates by itself looks at the clock; each is later by
+/// up to as much again.
+pub const UPDATE_TICK: Duration = Duration::from_secs(10 * 60);
+/// How long the helper that installs releases may take for one order.
+pub const UPDATE_HELPER: Duration = Duration::from_secs(120);
+
+// --- backups ---
+
+/// Bytes of one sealed piece of a backup.
+pub const BACKUP_PIECE_BYTES: usize = 64 * 1024;
+/// Bytes of a backup's passphrase; a shorter or longer one is refused.
+pub const BACKUP_PASSPHRASE_RANGE: std::ops::RangeInclusive<usize> = 8..=1024;
 
 // How the bounds hang together; a change that breaks one does not compile.
 const _: () = assert!(OUTPUT_BYTES + 1024 <= SERVER_FRAME_BYTES);
@@ -594,6 +687,10 @@ const _: () = assert!(FLEET_PAGE * GATEWAY_BYTES + 64 <= UNARY_BYTES);
 // An edge at its limits, with what it needs besides, leaves room for others.
 const _: () = assert!(WEBSOCKETS + WEBSOCKETS_REFUSED + HTTP_REQUESTS <= CORE_CONNECTIONS);
 const _: () = assert!(CORE_ANONYMOUS_PER_ADDRESS < CORE_ANONYMOUS);
+// Those who wait for approval leave room for others, and their call is answered
+// in time.
+const _: () = assert!(PENDING_GATEWAYS < CORE_ANONYMOUS_PER_ADDRESS);
+const _: () = assert!(PENDING_CALL.as_secs() < UNARY_DEADLINE.as_secs());
 const _: () = assert!(CORE_HANDSHAKES_PER_ADDRESS < CORE_HANDSHAKES);
 // Nobody who stalls takes another's share of a window.
 const _: () = assert!(32 * LINK_STREAM_WINDOW <= LINK_CONNECTION_WINDOW);
@@ -659,11 +756,19 @@ mod tests {
                 os: long(NAME_CHARS),
                 arch: long(NAME_CHARS),
                 user: long(NAME_CHARS),
+                kernel: long(NAME_CHARS),
             }),
             program_version: long(NAME_CHARS),
             enrolled_unix_ms: u64::MAX,
             link_epoch: u64::MAX,
+            labels: largest_labels(),
+            duplicate_unix_ms: u64::MAX,
         }
+    }
+
+    fn largest_labels() -> std::collections::BTreeMap<String, String> {
+        let key = |number: usize| format!("{number:0width$}", width = LABEL_KEY_CHARS);
+        (0..LABELS).map(|number| (key(number), "x".repeat(LABEL_VALUE_CHARS))).collect()
     }
 
     #[test]
@@ -673,6 +778,21 @@ mod tests {
         let gateways = vec![largest_gateway(); FLEET_PAGE];
         let gateways = pb::FleetListResponse { gateways, next: "x".repeat(36) };
         assert!(gateways.encoded_len() <= UNARY_BYTES, "{}", gateways.encoded_len());
+        let token = pb::TokenInfo {
+            id: "x".repeat(64),
+            kind: i32::MAX,
+            name: long(NAME_CHARS),
+            expires_unix_ms: u64::MAX,
+            uses: u32::MAX,
+            used: u32::MAX,
+            labels: largest_labels(),
+            approval: true,
+            network: "x".repeat(NETWORK_CHARS),
+            created_unix_ms: u64::MAX,
+            created_by: "x".repeat(PRINCIPAL_BYTES),
+        };
+        let tokens = pb::FleetListTokensResponse { tokens: vec![token; JOIN_TOKENS] };
+        assert!(tokens.encoded_len() <= UNARY_BYTES, "{}", tokens.encoded_len());
         let row = pb::AuditRow {
             number: u64::MAX,
             unix_ms: u64::MAX,

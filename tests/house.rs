@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("chatcode-process", "cli/process", &["chatcode-proto"]),
     ("chatcode-certs", "certs", &["chatcode-proto"]),
     ("chatcode-link", "core/link", &["chatcode-proto", "chatcode-certs"]),
+    ("chatcode-release", "deploy/release", &["chatcode-proto"]),
     ("chatcode-screen", "gateway/screen", &["chatcode-proto"]),
     ("chatcode-holder", "gateway/holder", &["chatcode-proto", "chatcode-screen"]),
     ("chatcode-spawner", "gateway/spawner", &["chatcode-proto"]),
@@ -21,7 +22,7 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     (
         "chatcode-gateway",
         "gateway",
-        &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"],
+        &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process", "chatcode-release"],
     ),
     ("chatcode", "cli", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
 ];
@@ -46,9 +47,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "core/src",
         &[
-            "clock config lock rate target",
+            "clock config lock network rate target",
             "store room",
-            "caller fleet",
+            "backup caller fleet",
             "shared cut",
             "upkeep",
             "services pass",
@@ -62,7 +63,8 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "admit body cookie sockets tries upstream",
             "config credentials listener refuse",
-            "app page",
+            "page release",
+            "app",
             "account grpc_web socket",
             "router",
         ],

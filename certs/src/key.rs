@@ -7,7 +7,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use crate::pem;
+use crate::{pem, secret};
 
 /// A private key. It has no public way out but its own files, and prints as
 /// dots.
@@ -63,19 +63,21 @@ impl Key {
     }
 
     pub(crate) fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
-        let der = PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|_| KeyError::Unreadable)?;
-        Self::from_pkcs8(der)
+        Self::from_der(&PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|_| KeyError::Unreadable)?)
     }
 
-    pub(crate) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
-        Self::from_pkcs8(PrivatePkcs8KeyDer::from(der))
-    }
-
-    fn from_pkcs8(der: PrivatePkcs8KeyDer<'_>) -> Result<Self, KeyError> {
-        KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)
+    pub(crate) fn from_der(der: &PrivatePkcs8KeyDer<'_>) -> Result<Self, KeyError> {
+        KeyPair::from_pkcs8_der_and_sign_algo(der, &PKCS_ECDSA_P256_SHA256)
             .map(|pair| Self(Arc::new(pair)))
             .map_err(|_| KeyError::Unreadable)
     }
+}
+
+/// How a key is shown to people: SHA-256 of its SubjectPublicKeyInfo, as
+/// `SHA256:` and 43 characters of base64url.
+#[must_use]
+pub fn fingerprint(spki_sha256: &[u8; 32]) -> String {
+    format!("SHA256:{}", secret::encode(spki_sha256))
 }
 
 impl fmt::Debug for Key {

@@ -3,6 +3,7 @@
 //!
 //! - [`Key`], [`csr`]: a key is made where it is used and never leaves; only a
 //!   request with proof of possession does.
+//! - [`EnrollingKeys`]: keys that wait for their first certificate.
 //! - [`Authority`]: the CA of one installation; signs names that it chose, and
 //!   rotates in phases; [`Passphrase`]: its keys encrypted at rest.
 //! - [`MemberName`], [`TrustDomain`], [`Peer`]: who a certificate names, read
@@ -20,6 +21,7 @@
 mod authority;
 mod cell;
 pub mod csr;
+mod enrolling;
 pub mod files;
 mod identity;
 mod key;
@@ -40,8 +42,9 @@ pub use authority::{
     change_passphrase, export_root, import_root, sign_intermediate,
 };
 pub use cell::IdentityCell;
+pub use enrolling::EnrollingKeys;
 pub use identity::{Identity, IdentityError};
-pub use key::{Key, KeyError};
+pub use key::{Key, KeyError, fingerprint};
 pub use machine::{MachineKey, MachinePublicKey};
 pub use member::{InvalidMemberName, InvalidTrustDomain, MemberName, Serial, TrustDomain};
 pub use peer::{Peer, PeerError};

@@ -16,6 +16,8 @@ const FILE: &str = "machine.key";
 /// What is signed begins with this, so that no signature is good for anything
 /// else.
 const CONTEXT: &[u8] = b"chatcode asks for a certificate by this request\0";
+/// The same for what is signed when the machine leaves.
+const LEAVES: &[u8] = b"chatcode leaves for good as this member\0";
 
 /// The key of this machine; made at its enrollment, never sent.
 #[derive(Clone, Debug)]
@@ -28,6 +30,14 @@ impl MachineKey {
     /// When the library cannot make one.
     pub fn generate() -> Result<Self, KeyError> {
         Key::generate().map(Self)
+    }
+
+    pub(crate) const fn of(key: Key) -> Self {
+        Self(key)
+    }
+
+    pub(crate) fn to_pem(&self) -> zeroize::Zeroizing<String> {
+        self.0.to_pem()
     }
 
     /// A signing request that proves possession of the key, DER: what enrollment
@@ -44,7 +54,16 @@ impl MachineKey {
     /// # Errors
     /// When the library cannot sign.
     pub fn sign(&self, request: &[u8]) -> Result<Vec<u8>, KeyError> {
-        self.0.pair().sign(&signed(request)).map_err(|_| KeyError::Sign)
+        self.0.pair().sign(&signed(CONTEXT, request)).map_err(|_| KeyError::Sign)
+    }
+
+    /// The proof that this machine, the gateway of this id, leaves for good. It
+    /// says the same each time, and can be used for nothing else.
+    ///
+    /// # Errors
+    /// When the library cannot sign.
+    pub fn sign_leave(&self, member: &str) -> Result<Vec<u8>, KeyError> {
+        self.0.pair().sign(&signed(LEAVES, member.as_bytes())).map_err(|_| KeyError::Sign)
     }
 
     /// Keeps it in this folder, private.
@@ -93,12 +112,22 @@ impl MachinePublicKey {
     /// Whether `proof` is the machine's for this request.
     #[must_use]
     pub fn has_signed(&self, request: &[u8], proof: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.0).verify(&signed(request), proof).is_ok()
+        self.has_made(&signed(CONTEXT, request), proof)
+    }
+
+    /// Whether `proof` says that the machine leaves for good as this member.
+    #[must_use]
+    pub fn has_left(&self, member: &str, proof: &[u8]) -> bool {
+        self.has_made(&signed(LEAVES, member.as_bytes()), proof)
+    }
+
+    fn has_made(&self, text: &[u8], proof: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.0).verify(text, proof).is_ok()
     }
 }
 
-fn signed(request: &[u8]) -> Vec<u8> {
-    [CONTEXT, request].concat()
+fn signed(context: &[u8], what: &[u8]) -> Vec<u8> {
+    [context, what].concat()
 }
 
 #[cfg(test)]
@@ -118,6 +147,18 @@ mod tests {
         assert!(!public.has_signed(&request, &[]));
         assert!(!public.has_signed(&request, &other.sign(&request).unwrap()));
         assert!(!MachinePublicKey::from_bytes(Vec::new()).has_signed(&request, &proof));
+    }
+
+    #[test]
+    fn a_leave_is_the_machine_s_own_for_one_member_and_no_request() {
+        let (mine, other) = (MachineKey::generate().unwrap(), MachineKey::generate().unwrap());
+        let public = MachinePublicKey::of(&csr::verify(&mine.request().unwrap()).unwrap());
+        let proof = mine.sign_leave("a").unwrap();
+        assert!(public.has_left("a", &proof));
+        assert!(!public.has_left("b", &proof));
+        assert!(!public.has_left("a", &other.sign_leave("a").unwrap()));
+        assert!(!public.has_signed(b"a", &proof), "a leave asks for no certificate");
+        assert!(!public.has_left("a", &mine.sign(b"a").unwrap()), "a request is no leave");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use pkcs8::{
     der::{Encode as _, asn1::OctetStringRef},
     pkcs5::{pbes2::Parameters, scrypt::Params},
 };
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -106,5 +107,5 @@ pub(crate) fn open(text: &[u8], passphrase: Option<&Passphrase>) -> Result<Key, 
     let passphrase = passphrase.ok_or(SealError::Needed)?;
     let sealed = EncryptedPrivateKeyInfoRef::try_from(&der[..]).map_err(|_| KeyError::Unreadable)?;
     let opened = sealed.decrypt(&passphrase.0[..]).map_err(|_| SealError::Wrong)?;
-    Ok(Key::from_der(opened.as_bytes())?)
+    Ok(Key::from_der(&PrivatePkcs8KeyDer::from(opened.as_bytes()))?)
 }

@@ -12,8 +12,9 @@ use std::{
     sync::Arc,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
-    ClientConfig, ConfigBuilder, ServerConfig,
+    ClientConfig, ConfigBuilder, RootCertStore, ServerConfig,
     client::{Resumption, WantsClientCert},
     crypto::{CryptoProvider, aws_lc_rs},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
@@ -194,6 +195,28 @@ pub fn pinned_client(pin: [u8; 32]) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
+/// One who fetches from any web server: takes what the roots of this machine's
+/// system vouch for, under its own name. HTTP/1.1, no certificate, never resumes.
+///
+/// # Errors
+/// When the system has no roots.
+pub fn web_client() -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    // Single ones that cannot be read are no reason to do without the others.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        let words = "this machine has no list of trusted roots; install its package ca-certificates";
+        return Err(TlsError::Verifier(words.to_owned()));
+    }
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![HTTP1_ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
 /// The edge's listener for browsers: a certificate that the user brings (PEM
 /// files, the key private), HTTP/2 and HTTP/1.1. Reads no client certificates.
 ///
@@ -213,6 +236,21 @@ pub fn browser_listener(cert_pem: &Path, key_pem: &Path) -> Result<Arc<ServerCon
     config.alpn_protocols = vec![H2_ALPN.to_vec(), HTTP1_ALPN.to_vec()];
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
+}
+
+/// The pin of the listener's key by which `curl --pinnedpubkey` knows it: SHA-256
+/// of the SubjectPublicKeyInfo, in base64.
+///
+/// # Errors
+/// When the file holds no certificate.
+pub fn browser_pin(cert_pem: &Path) -> Result<String, TlsError> {
+    let missing = || TlsError::Pem { path: cert_pem.to_owned(), wanted: "certificate" };
+    let chain = std::fs::read(cert_pem)
+        .map_err(|source| files::FilesError::Io { path: cert_pem.to_owned(), source })?;
+    let chain = pem::read_certificates(&chain).ok_or_else(missing)?;
+    let leaf = chain.first().ok_or_else(missing)?;
+    let (_, leaf) = x509_parser::parse_x509_certificate(leaf).map_err(|_| missing())?;
+    Ok(STANDARD.encode(crate::secret::hash(leaf.public_key().raw)))
 }
 
 /// Checks that a chain leads to the roots as a member's does.

@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use crate::{
     ca::Ca,
     client::{Client, refused, unary},
-    gateway::{TokenWish, print_token},
     print::{self, say},
     table::{Table, ago, now_ms, until},
+    tokens::{TokenWish, print_token},
 };
 
 /// Operate the installation.

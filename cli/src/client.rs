@@ -11,7 +11,8 @@ use chatcode_proto::{
     limits, metadata,
     pb::{
         Code, accounts_client::AccountsClient, admin_client::AdminClient, audit_client::AuditClient,
-        fleet_client::FleetClient, sessions_client::SessionsClient, terminal_client::TerminalClient,
+        fleet_client::FleetClient, host_client::HostClient, sessions_client::SessionsClient,
+        terminal_client::TerminalClient,
     },
 };
 use rustls::ClientConfig;
@@ -104,6 +105,11 @@ impl Client {
     /// Machines, for a watch.
     pub(crate) fn fleet_watch(&self) -> FleetClient<Channel> {
         FleetClient::new(self.streaming()).max_decoding_message_size(limits::UNARY_BYTES)
+    }
+
+    /// The programs of machines.
+    pub(crate) fn host(&self) -> HostClient<Channel> {
+        HostClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// Sessions.

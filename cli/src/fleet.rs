@@ -18,6 +18,7 @@ use crate::{
     client::Client,
     names::{Kind, NameError},
     print::shown,
+    table::ago,
 };
 
 const GATEWAY: Kind = Kind { what: "gateway", list: "gateway ls" };
@@ -59,7 +60,13 @@ impl Fleet {
                 }
                 Some(Event::SessionRemoved(gone)) => drop(sessions.remove(&(gone.gateway, gone.session))),
                 Some(Event::Synced(_)) => break,
-                Some(Event::SessionChanged(_) | Event::AliveUnixMs(_)) | None => {}
+                Some(
+                    Event::SessionChanged(_)
+                    | Event::AliveUnixMs(_)
+                    | Event::PendingAdded(_)
+                    | Event::PendingRemoved(_),
+                )
+                | None => {}
             }
         }
         let mut fleet = Self {
@@ -149,6 +156,18 @@ pub(crate) fn link_state(gateway: &Gateway) -> &'static str {
         LinkState::Online => "online",
         LinkState::Offline => "offline",
         LinkState::Revoked => "revoked",
+    }
+}
+
+/// What people have to look at on a machine, at `now` (milliseconds since 1970);
+/// empty: nothing.
+pub(crate) fn alarm(gateway: &Gateway, now: u64) -> String {
+    let shown = u64::try_from(limits::DUPLICATE_SHOWN.as_millis()).unwrap_or(u64::MAX);
+    let is_recent = gateway.duplicate_unix_ms != 0 && now.saturating_sub(gateway.duplicate_unix_ms) < shown;
+    if is_recent && gateway.link_state() != LinkState::Revoked {
+        format!("used by two machines {} ago", ago(now, gateway.duplicate_unix_ms))
+    } else {
+        String::new()
     }
 }
 

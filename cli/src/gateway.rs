@@ -2,20 +2,19 @@
 
 use std::path::Path;
 
-use chatcode_process::exit::{self, Exit};
-use chatcode_proto::{
-    limits,
-    pb::{FleetCreateTokenRequest, FleetRevokeRequest, MemberKind},
-};
+use chatcode_proto::pb::{FleetRevokeRequest, MemberKind};
 use clap::Subcommand;
-use zeroize::Zeroizing;
 
 use crate::{
     addresses::Addresses,
     client::{Client, unary},
     fleet::{Fleet, link_state},
+    line::LineWish,
     ls::{gateway_row, gateways_table},
+    pending,
     print::{self, say, shown},
+    tokens::{self, TokenWish},
+    update::Update,
 };
 
 /// Machines.
@@ -27,25 +26,52 @@ pub(crate) enum Gateway {
         #[arg(long)]
         json: bool,
     },
-    /// Print a join token: good once, for another machine's `chatcode-gateway
-    /// enroll`.
-    Token(TokenWish),
+    /// Print a join token: good once, unless --uses says otherwise, for another
+    /// machine's `chatcode-gateway enroll`.
+    Token {
+        #[command(flatten)]
+        wish: TokenWish,
+        #[command(flatten)]
+        line: LineWish,
+    },
+    /// List the join tokens that can still be used; their secrets are not shown.
+    Tokens {
+        /// Print one line of JSON for each token.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a join token back; what was enrolled by it stays.
+    TokenRevoke {
+        /// The token, by its id or its machine's name.
+        #[arg(allow_hyphen_values = true)]
+        token: String,
+    },
+    /// List the machines that wait for approval.
+    Pending {
+        /// Print one line of JSON for each machine.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a machine in that waits.
+    Approve {
+        /// The machine, by its id there or by the fingerprint of its key.
+        #[arg(allow_hyphen_values = true)]
+        machine: String,
+    },
+    /// Refuse a machine that waits.
+    Refuse {
+        /// The machine, by its id there or by the fingerprint of its key.
+        #[arg(allow_hyphen_values = true)]
+        machine: String,
+    },
+    /// Update a machine's programs; it goes back by itself when the new ones do not
+    /// reach the core. Sessions go on.
+    Update(Update),
     /// Throw a machine out: its certificates at once, its link within a second.
     Revoke {
         /// The machine, by name or id.
         gateway: String,
     },
-}
-
-/// What a token is for.
-#[derive(Debug, clap::Args)]
-pub(crate) struct TokenWish {
-    /// The name of the new member; left out: its own wish.
-    #[arg(long, default_value = "")]
-    name: String,
-    /// How long the token may be used, such as 15m, 2h or 90s; at most 24h.
-    #[arg(long, value_parser = chatcode_process::seconds, default_value = "15m")]
-    ttl: u32,
 }
 
 impl Gateway {
@@ -66,9 +92,14 @@ impl Gateway {
                 }
                 Ok(print::answer(&gateways_table(&fleet))?)
             }
-            Self::Token(wish) => {
-                print_token(&client, wish, MemberKind::Gateway).await?;
+            Self::Token { wish, line } => {
+                let line = line.text(client.core())?;
+                tokens::print_token(&client, wish, MemberKind::Gateway).await?;
                 let port = client.core().rsplit(':').next().unwrap_or("PORT");
+                if let Some(line) = line {
+                    say(&format!("on the other machine; it asks for the token:\n  {line}"));
+                    return Ok(());
+                }
                 say(&format!(
                     "on the other machine, with the token on standard input:\n  \
                      chatcode-gateway enroll --data-dir DIR --core HOST:{port}"
@@ -79,6 +110,12 @@ impl Gateway {
                 }
                 Ok(())
             }
+            Self::Tokens { json } => tokens::list(&client, json).await,
+            Self::TokenRevoke { token } => tokens::revoke(&client, &token).await,
+            Self::Pending { json } => pending::list(&client, json).await,
+            Self::Approve { machine } => pending::decide(&client, &machine, true).await,
+            Self::Refuse { machine } => pending::decide(&client, &machine, false).await,
+            Self::Update(update) => update.run(&client).await,
             Self::Revoke { gateway } => {
                 let fleet = Fleet::ask(&client).await?;
                 let gateway = fleet.gateway(&gateway)?.id.clone();
@@ -91,21 +128,4 @@ impl Gateway {
             }
         }
     }
-}
-
-/// Makes a token and prints it, alone on its line, to standard output.
-///
-/// # Errors
-/// When the core refuses or does not answer.
-pub(crate) async fn print_token(client: &Client, wish: TokenWish, kind: MemberKind) -> anyhow::Result<()> {
-    if !limits::JOIN_TOKEN_RANGE.contains(&u64::from(wish.ttl)) {
-        let (low, high) = (limits::JOIN_TOKEN_RANGE.start(), limits::JOIN_TOKEN_RANGE.end());
-        return Err(anyhow::anyhow!("--ttl is {} s, it must be {low} to {high} s", wish.ttl)
-            .context(Exit(exit::USAGE)));
-    }
-    let request = FleetCreateTokenRequest { kind: kind.into(), name: wish.name, ttl_s: wish.ttl };
-    let call = client.fleet().create_token(unary(request)).await;
-    let response = call.map_err(|status| client.error(&status))?.into_inner();
-    let token = Zeroizing::new(response.token);
-    Ok(print::answer(&format!("{}\n", shown(&token)))?)
 }

@@ -53,7 +53,10 @@ pub(crate) async fn create(client: &Client, origin: &str) -> anyhow::Result<Zero
 }
 
 /// An origin as browsers write it: scheme, host and perhaps a port.
-fn origin(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// What it should be.
+pub(crate) fn origin(text: &str) -> Result<String, String> {
     let wrong = || format!("{text} is no origin; write it as https://HOST or http://HOST:PORT");
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let is_web = matches!(uri.scheme_str(), Some("http" | "https"));

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use chatcode_proto::pb::{Gateway, LostReason, RestartPolicy, Session};
+use chatcode_proto::{
+    label::{self, Labels},
+    pb::{Gateway, LostReason, RestartPolicy, Session},
+};
 use serde::Serialize;
 
 use crate::{
     client::Client,
-    fleet::{Fleet, link_ended, link_state, session_state},
+    fleet::{Fleet, alarm, link_ended, link_state, session_state},
     print,
     table::{Table, ago, now_ms},
 };
@@ -34,6 +37,8 @@ pub(crate) struct GatewayRow<'a> {
     os: &'a str,
     program_version: &'a str,
     enrolled_unix_ms: u64,
+    labels: &'a Labels,
+    duplicate_unix_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,6 +107,8 @@ pub(crate) fn gateway_row(gateway: &Gateway) -> GatewayRow<'_> {
         os: host.map_or("", |host| &host.os),
         program_version: &gateway.program_version,
         enrolled_unix_ms: gateway.enrolled_unix_ms,
+        labels: &gateway.labels,
+        duplicate_unix_ms: gateway.duplicate_unix_ms,
     }
 }
 
@@ -137,20 +144,29 @@ fn session_row<'a>(fleet: &'a Fleet, gateway: &'a str, session: &'a Session) -> 
 /// Machines for people.
 pub(crate) fn gateways_table(fleet: &Fleet) -> String {
     let now = now_ms();
-    let mut table = Table::new(&["MACHINE", "ID", "LINK", "SINCE", "ROUND TRIP", "WHY DOWN"]);
+    let mut head = vec!["MACHINE", "ID", "LINK", "SINCE", "ROUND TRIP", "WHY DOWN"];
+    // What hardly any machine has takes no room until one has it.
+    let has_labels = fleet.gateways.iter().any(|gateway| !gateway.labels.is_empty());
+    let has_alarm = fleet.gateways.iter().any(|gateway| !alarm(gateway, now).is_empty());
+    head.extend(has_labels.then_some("LABELS"));
+    head.extend(has_alarm.then_some("ALARM"));
+    let mut table = Table::new(&head);
     for gateway in &fleet.gateways {
         let round_trip = match gateway.link_rtt_us {
             0 => String::new(),
             rtt => format!("{:.1} ms", std::time::Duration::from_micros(rtt).as_secs_f64() * 1000.0),
         };
-        table.row([
+        let mut row = vec![
             gateway.name.clone(),
             short(&gateway.id),
             link_state(gateway).to_owned(),
             ago(now, gateway.since_unix_ms),
             round_trip,
             link_ended(gateway).to_owned(),
-        ]);
+        ];
+        row.extend(has_labels.then(|| label::line(&gateway.labels)));
+        row.extend(has_alarm.then(|| alarm(gateway, now)));
+        table.row(row);
     }
     table.render()
 }

@@ -11,13 +11,17 @@ mod credentials;
 mod end;
 mod fleet;
 mod gateway;
+mod line;
 mod login_url;
 mod ls;
 mod names;
 mod new;
+mod pending;
 mod print;
 mod table;
+mod tokens;
 mod up;
+mod update;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -23,9 +23,12 @@ pub struct Config {
     /// Where links come in (UDP). Port 0: as for `listen`.
     #[serde(default = "any_port")]
     pub link: SocketAddr,
-    /// Enrollments in a minute from one address.
+    /// New enrollments in a minute from one address.
     #[serde(default = "enroll_per_minute")]
     pub enroll_per_minute: u32,
+    /// New enrollments in a minute from everywhere.
+    #[serde(default = "enroll_whole_per_minute")]
+    pub enroll_whole_per_minute: u32,
     /// Life of a gateway's certificate, seconds; within
     /// [`limits::GATEWAY_CERTIFICATE_RANGE`].
     #[serde(default = "gateway_certificate_s")]
@@ -79,6 +82,7 @@ impl Config {
             listen: any_port(),
             link: any_port(),
             enroll_per_minute: enroll_per_minute(),
+            enroll_whole_per_minute: enroll_whole_per_minute(),
             gateway_certificate_s: gateway_certificate_s(),
             edge_certificate_s: edge_certificate_s(),
             admin_certificate_s: admin_certificate_s(),
@@ -111,6 +115,10 @@ const fn core_certificate_s() -> u64 {
 
 const fn intermediate_s() -> u64 {
     limits::INTERMEDIATE_LIFE.as_secs()
+}
+
+const fn enroll_whole_per_minute() -> u32 {
+    limits::ENROLL_WHOLE_PER_MINUTE
 }
 
 const fn enroll_per_minute() -> u32 {

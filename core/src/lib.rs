@@ -10,10 +10,12 @@
 //! - [`services`]: what the core answers itself; [`pass`]: a call on to a machine.
 //! - [`upkeep`]: what keeps the CA and the core's own certificate young.
 //! - [`shared`]: what outlives a call; [`cut`]: what ends one early.
+//! - [`backup`]: all that is kept, sealed in one file.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown.
-//! - [`clock`], [`config`], [`rate`], [`target`], `lock`: these use no other room.
+//! - [`clock`], [`config`], [`network`], [`rate`], [`target`], `lock`: these use no other room.
 
+pub mod backup;
 pub mod caller;
 pub mod clock;
 pub mod config;
@@ -23,6 +25,7 @@ pub mod gate;
 pub mod links;
 pub mod listener;
 mod lock;
+pub mod network;
 pub mod pass;
 pub mod rate;
 pub mod room;
@@ -67,8 +70,8 @@ use crate::{
     listener::GrpcListener,
     lock::DataLock,
     services::{
-        accounts::AccountsService, admin::AdminService, audit::AuditService, enrollment::EnrollmentService,
-        fleet::FleetService,
+        accounts::AccountsService, admin::AdminService, approval, audit::AuditService,
+        enrollment::EnrollmentService, fleet::FleetService,
     },
     shared::Shared,
     store::{Store, StoreError},
@@ -185,6 +188,9 @@ impl Core {
         let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
         let hub = Hub::new(store.gateways().await?, store.sessions().await?);
         let shared = Arc::new(Shared::new(&config, store, authority, own, hub));
+        for pending in shared.store.pending().await? {
+            approval::show(&shared, pending);
+        }
 
         let (listener, grpc) = listen_grpc(&shared, config.listen).await?;
         let (links, link) = listen_links(&shared, &keys, config.link).await?;

@@ -1,4 +1,5 @@
-//! `chatcode-core`: runs the core, or makes a join token beside a running one.
+//! `chatcode-core`: runs the core, makes a join token beside a running one, backs
+//! it up and restores it.
 
 use std::{
     io::Write as _,
@@ -11,14 +12,16 @@ use anyhow::Context as _;
 use chatcode_certs::Passphrase;
 use chatcode_core::{
     BuildError, Core,
+    backup::{self, BackupError},
     config::Config,
-    services::enrollment::{self, TokenWish},
+    services::tokens::{self, TokenWish},
     store::audit::{Entry, Verdict},
 };
 use chatcode_process::exit::{self, Exit};
 use chatcode_proto::pb::MemberKind;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 /// The core of chatcode: where edges, programs and gateways meet.
 #[derive(Debug, Parser)]
@@ -44,6 +47,24 @@ enum Command {
         #[arg(long)]
         data_dir: PathBuf,
     },
+    /// Write store, CA and keys into one new file that a passphrase opens; also
+    /// beside a running core.
+    Backup(Backup),
+    /// Put a backup into a folder where there is nothing yet.
+    Restore(Backup),
+}
+
+#[derive(Debug, clap::Args)]
+struct Backup {
+    /// The file of the backup.
+    file: PathBuf,
+    /// The folder of the core.
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// A private file with the passphrase in its first line; left out: it is read
+    /// from standard input.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,6 +196,8 @@ fn main() -> ExitCode {
             Command::Token(wish) => token(wish).await,
             Command::Ca(order) => move_root(order),
             Command::VerifyAudit { data_dir } => verify_audit(&data_dir).await,
+            Command::Backup(wish) => back_up(&wish).await,
+            Command::Restore(wish) => restore(&wish).await,
         }
     })
 }
@@ -210,9 +233,9 @@ async fn token(wish: Token) -> anyhow::Result<()> {
         Kind::Edge => MemberKind::Edge,
         Kind::Admin => MemberKind::Admin,
     };
-    let wish = TokenWish { kind, name: wish.name, ttl_s: u64::from(wish.ttl) };
+    let wish = TokenWish { kind, name: wish.name, ttl_s: u64::from(wish.ttl), ..TokenWish::default() };
     let act = Entry::new("local", "token.created");
-    let made = enrollment::create_token(&store, &authority, &wish, &act).await;
+    let made = tokens::create_token(&store, &authority, &wish, &act).await;
     let (token, _) = made.map_err(|refusal| exit::with(Exit::of(refusal.code), refusal))?;
     store.close().await;
     writeln!(std::io::stdout(), "{}", *token.expose())?;
@@ -231,13 +254,13 @@ fn move_root(order: Ca) -> anyhow::Result<()> {
             format!("the root's key is in {}; {rest}", file.display())
         }
         Ca::ImportRoot { data_dir, ca_passphrase_file, file } => {
-            let passphrase = passphrase(ca_passphrase_file)?;
+            let passphrase = ca_passphrase(ca_passphrase_file)?;
             chatcode_certs::import_root(&data_dir.join("ca"), &file, passphrase)
                 .context(Exit(exit::CONFIG))?;
             "the core has the root's key again".to_owned()
         }
         Ca::ChangePassphrase { data_dir, from, to } => {
-            let (from, to) = (passphrase(from)?, passphrase(to)?);
+            let (from, to) = (ca_passphrase(from)?, ca_passphrase(to)?);
             chatcode_certs::change_passphrase(&data_dir.join("ca"), from, to).context(Exit(exit::CONFIG))?;
             "done; correct the core's setting ca_passphrase_file before its next start".to_owned()
         }
@@ -245,8 +268,61 @@ fn move_root(order: Ca) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stderr(), "{words}")?)
 }
 
-fn passphrase(file: Option<PathBuf>) -> anyhow::Result<Option<Passphrase>> {
+fn ca_passphrase(file: Option<PathBuf>) -> anyhow::Result<Option<Passphrase>> {
     file.map(|file| Passphrase::read(&file)).transpose().context(Exit(exit::CONFIG))
+}
+
+/// The act is in the audit before the file is there, and so in the backup too.
+async fn back_up(wish: &Backup) -> anyhow::Result<()> {
+    let passphrase = passphrase(wish)?;
+    let (store, _) = chatcode_core::open_existing(&wish.data_dir).await.map_err(unbuilt)?;
+    store.audit(&Entry::new("local", "backup.begun")).await?;
+    store.close().await;
+    backup::back_up(&wish.data_dir, &wish.file, &passphrase).await.map_err(not_backed_up)?;
+    Ok(writeln!(std::io::stdout(), "backed up into {}", wish.file.display())?)
+}
+
+async fn restore(wish: &Backup) -> anyhow::Result<()> {
+    let passphrase = passphrase(wish)?;
+    backup::restore(&wish.file, &wish.data_dir, &passphrase).map_err(not_backed_up)?;
+    let (store, _) = chatcode_core::open_existing(&wish.data_dir).await.map_err(unbuilt)?;
+    store.audit(&Entry::new("local", "backup.restored")).await?;
+    store.close().await;
+    verify_audit(&wish.data_dir).await
+}
+
+/// From the file that was named, else from standard input; a terminal does not
+/// show what is typed.
+fn passphrase(wish: &Backup) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    if let Some(file) = &wish.passphrase_file {
+        let bytes = chatcode_certs::files::read_private(file).context(Exit(exit::CONFIG))?;
+        let bytes = bytes.with_context(|| format!("there is no {}", file.display()))?;
+        return backup::read_passphrase(bytes.as_slice()).context(Exit(exit::USAGE));
+    }
+    let stdin = std::io::stdin();
+    let before = rustix::termios::tcgetattr(&stdin).ok();
+    if let Some(before) = &before {
+        // Nobody who does not see the question waits for an answer.
+        let _ = write!(std::io::stderr(), "passphrase of the backup: ");
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(rustix::termios::LocalModes::ECHO);
+        rustix::termios::tcsetattr(&stdin, rustix::termios::OptionalActions::Flush, &hidden)?;
+    }
+    let line = backup::read_passphrase(stdin.lock());
+    if let Some(before) = before {
+        rustix::termios::tcsetattr(&stdin, rustix::termios::OptionalActions::Flush, &before)?;
+        let _ = writeln!(std::io::stderr());
+    }
+    line.context(Exit(exit::USAGE))
+}
+
+fn not_backed_up(error: BackupError) -> anyhow::Error {
+    let code = match &error {
+        BackupError::FileExists(_) | BackupError::FolderExists(_) => Exit(exit::USAGE),
+        BackupError::Files(_) => Exit(exit::CONFIG),
+        _ => Exit(exit::FAILURE),
+    };
+    exit::with(code, error)
 }
 
 async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {

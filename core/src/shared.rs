@@ -15,6 +15,7 @@ use chatcode_proto::{
     id::{GatewayId, MemberId},
     limits, pb,
 };
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -52,6 +53,8 @@ pub struct Shared {
     pub lives: Lives,
     /// How often whom may try what.
     pub rates: Rates,
+    /// Told when a person has decided on a machine that waits.
+    pub decided: Notify,
     /// Calls that are passed on now.
     pub calls: Count,
     /// Cancelled when the core begins to stop.
@@ -68,8 +71,12 @@ pub struct Shared {
 /// The limits on tries, each with its key.
 #[derive(Debug)]
 pub struct Rates {
-    /// Enrollments, by address.
+    /// Calls of `Enroll`, by address.
+    pub enroll_calls: PerMinute<IpAddr>,
+    /// New enrollments, by address.
     pub enroll: PerMinute<IpAddr>,
+    /// New enrollments, all of them.
+    pub enroll_whole: PerMinute<()>,
     /// Wrong sign-ins, by edge.
     pub sign_in: PerMinute<MemberId>,
     /// Tickets, by person.
@@ -148,7 +155,12 @@ impl Shared {
             links: Registry::default(),
             lives: Lives::default(),
             rates: Rates {
+                enroll_calls: PerMinute::new(
+                    "calls from this address",
+                    limits::ENROLL_CALLS_PER_MINUTE.max(config.enroll_per_minute),
+                ),
                 enroll: PerMinute::new("enrollments from this address", config.enroll_per_minute),
+                enroll_whole: PerMinute::new("enrollments", config.enroll_whole_per_minute),
                 sign_in: PerMinute::new("wrong sign-ins through this edge", limits::SIGN_IN_PER_MINUTE),
                 tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
                 renew: PerMinute::new("renewals of this certificate", limits::RENEWALS_PER_MINUTE),
@@ -157,6 +169,7 @@ impl Shared {
                 refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),
                 duplicates: PerMinute::new("alarms", 1),
             },
+            decided: Notify::new(),
             calls: Count::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

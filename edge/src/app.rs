@@ -5,7 +5,9 @@ use std::sync::{Arc, atomic::AtomicU64};
 use chatcode_proto::limits;
 use tokio::sync::Semaphore;
 
-use crate::{admit::Admission, cookie::Cookie, sockets::Sockets, tries::SignIns, upstream::Upstream};
+use crate::{
+    admit::Admission, cookie::Cookie, release::Releases, sockets::Sockets, tries::SignIns, upstream::Upstream,
+};
 
 /// The state of one edge.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(crate) struct App {
     pub(crate) sign_ins: SignIns,
     /// The WebSockets.
     pub(crate) sockets: Sockets,
+    /// What new machines install.
+    pub(crate) releases: Releases,
     /// Places for requests.
     pub(crate) requests: Semaphore,
     /// Numbers the requests in the log.
@@ -35,6 +39,7 @@ impl App {
         upstream: Arc<Upstream>,
         installation: String,
         sockets: Sockets,
+        releases: Releases,
     ) -> Self {
         Self {
             admission,
@@ -43,6 +48,7 @@ impl App {
             installation,
             sign_ins: SignIns::new(),
             sockets,
+            releases,
             requests: Semaphore::new(limits::HTTP_REQUESTS),
             number: AtomicU64::new(0),
         }

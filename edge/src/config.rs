@@ -35,6 +35,18 @@ pub struct Config {
     /// Its private key, PEM.
     #[serde(default)]
     pub tls_key: Option<PathBuf>,
+    /// A release, or a folder of releases with `stable` among them: what new
+    /// machines install, and the page's line for them. Without it there is none.
+    #[serde(default)]
+    pub release_dir: Option<PathBuf>,
+    /// Whether every machine trusts the certificate of `origin` by itself; the
+    /// line for new machines pins its key otherwise.
+    #[serde(default)]
+    pub public_certificate: bool,
+    /// Where gateways reach the core's gRPC, HOST:PORT; without it the host of
+    /// `origin` with the port of `core`.
+    #[serde(default)]
+    pub core_for_gateways: Option<String>,
 }
 
 fn default_data_dir() -> PathBuf {
@@ -104,6 +116,9 @@ mod tests {
             origin: None,
             tls_cert: None,
             tls_key: None,
+            release_dir: None,
+            public_certificate: false,
+            core_for_gateways: None,
         }
     }
 

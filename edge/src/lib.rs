@@ -8,7 +8,9 @@
 //! - `router`: what is answered, and what every request passes.
 //! - `account`: signing in and out; `grpc_web`: unary calls; `socket`: a streaming
 //!   call.
-//! - `app`: what they share; `page`: the files of the page.
+//! - `app`: what they share.
+//! - `page`: the files of the page; `release`: the files that a new machine
+//!   installs.
 //! - [`config`]: what an edge is told; `credentials`: its certificate, renewed and
 //!   brought back; `refuse`: how a cause is told to a browser;
 //!   `listener`: connections of browsers.
@@ -27,6 +29,7 @@ mod grpc_web;
 mod listener;
 mod page;
 mod refuse;
+mod release;
 mod router;
 mod socket;
 mod sockets;
@@ -48,6 +51,7 @@ use crate::{
     app::App,
     config::UnfitConfig,
     credentials::Credentials,
+    release::Releases,
     sockets::Sockets,
     upstream::Upstream,
 };
@@ -104,9 +108,11 @@ impl Edge {
     /// [`StartError`].
     pub async fn build(config: &Config) -> Result<Self, StartError> {
         tls::install_provider();
-        let tls = match config.tls()? {
-            Some((cert, key)) => Some(TlsAcceptor::from(tls::browser_listener(cert, key)?)),
-            None => None,
+        let (tls, pin) = match config.tls()? {
+            Some((cert, key)) => {
+                (Some(TlsAcceptor::from(tls::browser_listener(cert, key)?)), Some(tls::browser_pin(cert)?))
+            }
+            None => (None, None),
         };
         let folder = config.data_dir.join(IDENTITY_FOLDER);
         let identity = Identity::load(&folder)?.ok_or(StartError::NotEnrolled)?;
@@ -122,6 +128,7 @@ impl Edge {
         let (listener, address) =
             bind.await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let admission = Admission::new(config.page_origin(address)?);
+        let releases = Releases::new(config, admission.origin(), &core, pin);
         let installation = identity.trust_domain().installation().to_owned();
         let cell = IdentityCell::new(identity)?;
         let upstream = Arc::new(Upstream::new(core.clone(), &cell)?);
@@ -129,7 +136,7 @@ impl Edge {
         let credentials = Credentials::new(cell, machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
-        let app = Arc::new(App::new(admission, upstream, installation, sockets));
+        let app = Arc::new(App::new(admission, upstream, installation, sockets, releases));
         Ok(Self { listener, address, tls, app, credentials, drain })
     }
 

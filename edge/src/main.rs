@@ -77,6 +77,10 @@ struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_key: Option<PathBuf>,
+    /// What new machines install: a release, or a folder with `stable` in it.
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release_dir: Option<PathBuf>,
 }
 
 #[derive(Serialize)]

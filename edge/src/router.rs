@@ -22,6 +22,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/health", get(health))
         .route("/api/installation", get(installation))
+        .route("/api/install", get(install))
+        .route("/install.sh", get(release_file))
+        .route("/cleanup.sh", get(release_file))
+        .route("/release/{*path}", get(release_file))
         .route("/api/sign-in", post(account::sign_in))
         .route("/api/sign-out", post(account::sign_out))
         .route("/api/ws", get(socket::open))
@@ -47,6 +51,14 @@ async fn health(State(app): State<Arc<App>>) -> Response {
 
 async fn installation(State(app): State<Arc<App>>) -> Response {
     Json(json!({ "installation": app.installation, "version": env!("CARGO_PKG_VERSION") })).into_response()
+}
+
+async fn install(State(app): State<Arc<App>>) -> Response {
+    app.releases.line(app.admission.origin()).await
+}
+
+async fn release_file(State(app): State<Arc<App>>, request: Request) -> Response {
+    app.releases.answer(request.uri().path()).await
 }
 
 /// Goes around every route.

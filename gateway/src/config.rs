@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use chatcode_proto::{id::SessionId, limits};
 use serde::{Deserialize, Serialize};
 
-use crate::keeping::{Holders, SessionLimits};
+use crate::{
+    keeping::{Holders, SessionLimits},
+    update::settings::{SettingsError, UpdateSettings},
+};
 
 /// Settings of the daemon. Layers: defaults, file, `CHATCODE_GATEWAY_*`,
 /// flags.
@@ -41,6 +44,8 @@ pub struct Config {
     pub spawner: PathBuf,
     /// What each session may use at most; needs systemd.
     pub session_limits: SessionLimits,
+    /// When and from where the programs are updated.
+    pub update: UpdateSettings,
 }
 
 impl Default for Config {
@@ -57,6 +62,7 @@ impl Default for Config {
             session_user: None,
             spawner: "/run/chatcode/spawner.sock".into(),
             session_limits: SessionLimits::default(),
+            update: UpdateSettings::default(),
         }
     }
 }
@@ -77,6 +83,9 @@ pub enum ConfigError {
         most = limits::HISTORY_LINES
     )]
     HistoryLines(u32),
+    /// A setting of updates.
+    #[error(transparent)]
+    Update(#[from] SettingsError),
     /// A Unix socket's path would be cut by the kernel.
     #[error(
         "the path of a session's socket would be too long for a Unix socket ({length} bytes: {path}); \
@@ -119,6 +128,7 @@ impl Config {
         if self.history_lines > limits::HISTORY_LINES {
             return Err(ConfigError::HistoryLines(self.history_lines));
         }
+        self.update.check()?;
         let data = absolute(&self.data_dir)?;
         let sessions = absolute(self.runtime_dir.as_deref().unwrap_or(&data))?.join("sessions");
         let holder = match &self.holder {

@@ -16,6 +16,7 @@ pub(crate) fn facts(user: &str) -> pb::HostFacts {
         os: display_safe(&system.sysname().to_string_lossy().to_lowercase(), FACT_CHARS),
         arch: display_safe(&system.machine().to_string_lossy(), FACT_CHARS),
         user: display_safe(user, FACT_CHARS),
+        kernel: display_safe(&system.release().to_string_lossy(), FACT_CHARS),
     }
 }
 

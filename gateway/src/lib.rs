@@ -3,12 +3,14 @@
 //! It trusts the core for who may call, and for nothing else; its key and its
 //! addresses never reach a shell.
 //!
-//! - [`config`], [`enroll`]: what it is told; how it gets its identity.
+//! - [`config`], [`enroll`], [`leave`]: what it is told; how it gets its identity,
+//!   and how it takes its leave.
+//! - [`state`]: what it tells other programs of this machine.
 //! - `link`: the link, kept for ever; `serve`: the services on it.
 //! - `grant`: what a caller may do, judged here.
 //! - `sessions`, `terminal`: the services; `tmux`: the machine's own sessions.
 //! - `shell`: user, environment and order of a shell; `keeping`: where its
-//!   holder lives; `spawn`, `holder_client`: the only two ways to a holder.
+//!   holder lives; [`update`]: new versions of the programs; `spawn`, `holder_client`: the only two ways to a holder.
 
 pub mod config;
 pub mod enroll;
@@ -17,14 +19,17 @@ mod holder_client;
 mod host;
 mod keeping;
 mod last_screen;
+pub mod leave;
 mod link;
 mod lock;
 mod serve;
 mod sessions;
 mod shell;
 mod spawn;
+pub mod state;
 mod terminal;
 mod tmux;
+pub mod update;
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -42,6 +47,7 @@ pub use crate::{
     keeping::{Holders, KeepingError, SessionLimits},
     link::Revoked,
     lock::LockError,
+    state::StateError,
 };
 use crate::{
     keeping::{Keeping, Surroundings},
@@ -49,6 +55,8 @@ use crate::{
     lock::DataLock,
     sessions::{Registry, Starter},
     shell::user::User,
+    state::Teller,
+    update::{Handover, Updates},
 };
 
 /// The daemon could not be built.
@@ -66,6 +74,9 @@ pub enum BuildError {
     /// A file or folder cannot be used, or others may look into it.
     #[error("a file of the gateway cannot be used")]
     Files(#[from] FilesError),
+    /// An identity that was half replaced could not be put back.
+    #[error("the folder of the identity could not be put in its place")]
+    Place(#[from] io::Error),
     /// The machine is not enrolled.
     #[error("the machine is not enrolled: {0} holds no identity; run chatcode-gateway enroll first")]
     NotEnrolled(PathBuf),
@@ -84,6 +95,9 @@ pub enum BuildError {
     /// The core cannot be dialled at all.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// The daemon's state cannot be told.
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 /// The daemon stopped for a reason.
@@ -103,7 +117,17 @@ pub struct Gateway {
     id: GatewayId,
     registry: Arc<Registry>,
     keeper: Keeper,
-    _lock: DataLock,
+    updates: Arc<Updates>,
+    lock: DataLock,
+}
+
+/// Why a daemon ended that was not thrown out.
+#[derive(Debug)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// A new version is ready to be tried; link and data folder are free for it.
+    Update(Handover),
 }
 
 impl Gateway {
@@ -117,11 +141,14 @@ impl Gateway {
         let places = config.places()?;
         let home = config.identity_dir();
         // Before anything is made.
-        if !home.exists() {
+        if !home.exists() && !enroll::can_be_mended(&home) {
             return Err(BuildError::NotEnrolled(home));
         }
         files::private_dir(&places.data)?;
-        let lock = DataLock::take(&places.data)?;
+        let mut lock = DataLock::take(&places.data)?;
+        let signed = lock.sign().map_err(|source| LockError::Io { path: places.data.join("lock"), source });
+        signed?;
+        enroll::mend(&home)?;
         let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
         let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
         let address = CoreAddress::load(&home)?;
@@ -144,9 +171,12 @@ impl Gateway {
             history_lines: config.history_lines,
             pass_ssh_agent: config.pass_ssh_agent,
         };
+        let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
+        let updates = Updates::new(config.update.clone(), places.data.clone());
         let registry = Registry::new(places, starter);
-        let keeper = Keeper::new(me, id.into(), Arc::clone(&registry), user)?;
-        Ok(Self { id: id.into(), registry, keeper, _lock: lock })
+        let serves = link::Serves { registry: Arc::clone(&registry), updates: Arc::clone(&updates), user };
+        let keeper = Keeper::new(me, id.into(), serves, teller)?;
+        Ok(Self { id: id.into(), registry, keeper, updates, lock })
     }
 
     /// The gateway's id.
@@ -156,7 +186,8 @@ impl Gateway {
     }
 
     /// Takes on the sessions that are there, then keeps the link until `stop`;
-    /// `welcomed` is called at the first Welcome. Holders live on.
+    /// or until a new version is ready; `welcomed` is called at the first Welcome.
+    /// Holders live on.
     ///
     /// # Errors
     /// [`RunError`].
@@ -164,11 +195,27 @@ impl Gateway {
         self,
         stop: CancellationToken,
         welcomed: impl FnOnce(GatewayId),
-    ) -> Result<(), RunError> {
-        let Self { registry, keeper, _lock, .. } = self;
+    ) -> Result<Ended, RunError> {
+        let Self { registry, keeper, updates, lock, .. } = self;
         registry.adopt().await.map_err(RunError::Sessions)?;
-        let ended = keeper.run(stop, welcomed).await;
+        let leaving = stop.child_token();
+        let mut next = None;
+        let ended = {
+            let mut keeping = std::pin::pin!(keeper.run(leaving.clone(), welcomed));
+            tokio::select! {
+                ended = &mut keeping => ended,
+                version = updates.next() => {
+                    next = Some(version);
+                    leaving.cancel();
+                    keeping.await
+                }
+            }
+        };
         registry.close().await;
-        Ok(ended?)
+        drop(lock);
+        ended?;
+        Ok(next
+            .filter(|_| !stop.is_cancelled())
+            .map_or(Ended::Stopped, |version| Ended::Update(Handover::new(&updates, version))))
     }
 }

@@ -1,11 +1,26 @@
-//! `chatcode-gateway enroll | run`: the daemon on a user's machine.
+//! `chatcode-gateway enroll | run | status | update | leave | uninstall | updater`: the
+//! daemon on a user's machine.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::Write as _,
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
+    process::{self, ExitCode},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use chatcode_gateway::{
-    BuildError, Config, Gateway, Holders, LockError, RunError,
-    enroll::{self, EnrollmentError},
+    BuildError, Config, Ended, Gateway, Holders, LockError, RunError,
+    enroll::{self, EnrollmentError, Waiting},
+    leave::{self, LeaveError},
+    state::{self, LinkWord},
+    update::{
+        HandedOver, install,
+        local::{self, Done, Order},
+        trial,
+    },
 };
 use chatcode_process::{Exit, exit};
 use clap::{Args, Parser, Subcommand};
@@ -25,6 +40,66 @@ enum Command {
     Enroll(EnrollArgs),
     /// Runs the daemon.
     Run(RunArgs),
+    /// Prints how the running daemon is, as one line of JSON; ends with 0 when it
+    /// is online, 69 when it tries to be, 77 when it was revoked, 1 when none runs.
+    Status(StatusArgs),
+    /// Tells the core that this machine goes for good: it is revoked.
+    Leave(SharedArgs),
+    /// Takes chatcode off this machine, as cleanup.sh beside this program does,
+    /// with the same options; asks before.
+    #[command(disable_help_flag = true)]
+    Uninstall {
+        /// Options of cleanup.sh; --help lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
+    /// Updates the programs of this machine; goes back by itself when the core
+    /// does not welcome the new daemon.
+    Update(UpdateArgs),
+    /// Installs a release for the daemon, with more rights than it has; started by
+    /// systemd for each order on a socket.
+    Updater(UpdaterArgs),
+}
+
+#[derive(Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// Wait at most so many seconds until it is online.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    wait: u32,
+}
+
+#[derive(Args)]
+struct UpdateArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// Only look whether there is one.
+    #[arg(long)]
+    check: bool,
+    /// The newest of this channel, instead of the one in the settings.
+    #[arg(long)]
+    channel: Option<String>,
+    /// This version and no other.
+    #[arg(long, conflicts_with = "channel")]
+    version: Option<semver::Version>,
+    /// The release in this folder, or at this address.
+    #[arg(long, value_name = "FOLDER|URL")]
+    from: Option<String>,
+    /// Go back to the version before this one.
+    #[arg(long, conflicts_with_all = ["check", "channel", "version", "from"])]
+    rollback: bool,
+}
+
+#[derive(Args)]
+struct UpdaterArgs {
+    /// The folder into which the daemon puts what it downloaded.
+    #[arg(long, value_name = "DIR")]
+    incoming: PathBuf,
+    /// A file with the key that releases must be signed by; else the one that the
+    /// program was built with.
+    #[arg(long, value_name = "FILE")]
+    release_key: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -116,6 +191,11 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Enroll(args) => enroll_machine(args).await,
             Command::Run(args) => run(args).await,
+            Command::Status(args) => status(args).await,
+            Command::Leave(shared) => leave(shared).await,
+            Command::Uninstall { options } => uninstall(&options),
+            Command::Update(args) => update(args).await,
+            Command::Updater(args) => help_to_install(args).await,
         }
     })
 }
@@ -127,30 +207,123 @@ fn load(shared: SharedArgs, settings: Settings) -> anyhow::Result<Config> {
 
 async fn enroll_machine(args: EnrollArgs) -> anyhow::Result<()> {
     let config = load(args.shared, Settings::default())?;
-    let id = enroll::enroll(&config, &args.core, &args.name, args.force, tokio::io::stdin())
+    let id = enroll::enroll(&config, &args.core, &args.name, args.force, tokio::io::stdin(), say_waiting)
         .await
         .map_err(|error| exit::with(enroll_exit(&error), error))?;
     chatcode_process::ready(&Enrolled { enrolled: id.to_string() })?;
     Ok(())
 }
 
+/// Says what the person at this machine has to do; not to the log, which may
+/// lose it.
+fn say_waiting(waiting: Waiting) {
+    let minutes = waiting.left.as_secs().div_ceil(60);
+    chatcode_process::say(&format!(
+        "this machine waits for a person's approval, for {minutes} minutes at most. Its key is\n  {}\n\
+         Compare that with what the page or `chatcode gateway pending` shows, and approve it there.\n\
+         After Ctrl-C the same command with the same token waits on.",
+        waiting.fingerprint
+    ));
+}
+
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = load(args.shared, args.settings)?;
-    let gateway = Gateway::build(&config).map_err(|error| exit::with(build_exit(&error), error))?;
     let stop = chatcode_process::shutdown(args.exit_with_stdin);
-    let welcomed = |id| {
-        let line = Ready { ready: "gateway", gateway: format!("{id}") };
-        if let Err(error) = chatcode_process::ready(&line) {
-            tracing::warn!(%error, "nobody reads the ready line");
-        }
-    };
-    gateway.run(stop, welcomed).await.map_err(|error| {
-        let code = match error {
-            RunError::Revoked(_) => exit::NOPERM,
-            RunError::Sessions(_) => exit::FAILURE,
+    loop {
+        let gateway = Gateway::build(&config).map_err(|error| exit::with(build_exit(&error), error))?;
+        let welcomed = |id| {
+            let line = Ready { ready: "gateway", gateway: format!("{id}") };
+            if let Err(error) = chatcode_process::ready(&line) {
+                tracing::warn!(%error, "nobody reads the ready line");
+            }
         };
-        exit::with(Exit(code), error)
+        let ended = gateway.run(stop.clone(), welcomed).await.map_err(|error| {
+            let code = match error {
+                RunError::Revoked(_) => exit::NOPERM,
+                RunError::Sessions(_) => exit::FAILURE,
+            };
+            exit::with(Exit(code), error)
+        })?;
+        let Ended::Update(handover) = ended else { return Ok(()) };
+        match handover.run(arguments(), &stop).await {
+            HandedOver::GoOn => {}
+            HandedOver::Stopped => return Ok(()),
+            HandedOver::Become(program) => {
+                chatcode_process::logging::flush();
+                let error = trial::become_program(&program, arguments());
+                return Err(error).with_context(|| format!("{} could not be started", program.display()));
+            }
+        }
+    }
+}
+
+/// The arguments that this process was started with.
+fn arguments() -> Vec<OsString> {
+    std::env::args_os().skip(1).collect()
+}
+
+async fn update(args: UpdateArgs) -> anyhow::Result<()> {
+    let config = load(args.shared, Settings::default())?;
+    let UpdateArgs { check, channel, version, from, rollback, .. } = args;
+    let order = Order { look_only: check, channel, version, from, rollback };
+    let tell = |step: &str| chatcode_process::say(step);
+    let words = match local::update(&config, &order, tell).await? {
+        Done::Current(version) => format!("version {version} is installed; there is none newer"),
+        Done::Available(version) => format!("version {version} is available"),
+        Done::Updated(version) => format!("version {version} runs"),
+    };
+    Ok(writeln!(std::io::stdout(), "{words}")?)
+}
+
+/// Needs no runtime: one order, one answer.
+#[expect(clippy::unused_async, reason = "every command is")]
+async fn help_to_install(args: UpdaterArgs) -> anyhow::Result<()> {
+    let key = match &args.release_key {
+        Some(file) => chatcode_release::PublicKey::parse(&std::fs::read_to_string(file)?)?,
+        None => chatcode_release::PublicKey::built_in()?,
+    };
+    let place = local::place_of_this_program().context(Exit(exit::CONFIG))?;
+    Ok(install::help(&place, &key, &args.incoming, std::io::stdin(), std::io::stdout())?)
+}
+
+async fn status(args: StatusArgs) -> anyhow::Result<()> {
+    let config = load(args.shared, Settings::default())?;
+    let patience = Duration::from_secs(args.wait.into());
+    let state = state::read(&config.data_dir, patience).await.context(Exit(exit::CONFIG))?;
+    chatcode_process::ready(&state)?;
+    let (code, words) = match state.link {
+        LinkWord::Revoked => (exit::NOPERM, "this gateway was revoked"),
+        _ if !state.running => (exit::FAILURE, "no daemon runs here"),
+        LinkWord::Online => return Ok(()),
+        LinkWord::Connecting => (exit::UNAVAILABLE, "the daemon has no link to the core"),
+    };
+    Err(anyhow::anyhow!(words).context(Exit(code)))
+}
+
+async fn leave(shared: SharedArgs) -> anyhow::Result<()> {
+    let config = load(shared, Settings::default())?;
+    leave::leave(&config).await.map_err(|error| {
+        let code = match &error {
+            LeaveError::Enroll(error) => Exit::of(error.code()),
+            _ => Exit(exit::CONFIG),
+        };
+        exit::with(code, error)
     })
+}
+
+/// Becomes cleanup.sh, the one place that says what an installation is.
+fn uninstall(options: &[OsString]) -> anyhow::Result<()> {
+    let script = std::env::current_exe()?.with_file_name("cleanup.sh");
+    if !script.is_file() {
+        let words = format!(
+            "{} is not there: this program was not installed by install.sh; stop it and remove what you put in \
+             place (docs/remove.md)",
+            script.display()
+        );
+        return Err(anyhow::anyhow!(words).context(Exit(exit::CONFIG)));
+    }
+    let error = process::Command::new("/bin/sh").arg(script).args(options).exec();
+    Err(error).context("/bin/sh does not start")
 }
 
 fn build_exit(error: &BuildError) -> Exit {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use chatcode_link::{Link, serve};
-use chatcode_proto::{limits, pb::sessions_server::SessionsServer};
+use chatcode_proto::{
+    limits,
+    pb::{host_server::HostServer, sessions_server::SessionsServer},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     sessions::{Registry, Sessions},
     shell::user::User,
     terminal::Terminal,
+    update::{Host, Updates},
 };
 
 /// Serves until the link ends, or until `draining`: then no new call is taken,
@@ -20,7 +24,7 @@ use crate::{
 /// When the HTTP/2 server fails as a whole.
 pub(crate) async fn run(
     link: Link,
-    registry: Arc<Registry>,
+    (registry, updates): (Arc<Registry>, Arc<Updates>),
     user: User,
     clock: CoreClock,
     draining: CancellationToken,
@@ -28,7 +32,9 @@ pub(crate) async fn run(
     let sessions = Sessions { registry: Arc::clone(&registry), user, clock, draining: draining.clone() };
     let sessions = SessionsServer::new(sessions).max_decoding_message_size(limits::UNARY_BYTES);
     let terminal = Terminal { registry, clock, draining: draining.clone() };
+    let host = HostServer::new(Host { updates, clock }).max_decoding_message_size(limits::UNARY_BYTES);
     serve::link_builder()
+        .add_service(host)
         .add_service(sessions)
         .add_service(terminal)
         .serve_with_incoming_shutdown(link.incoming(), draining.cancelled_owned())

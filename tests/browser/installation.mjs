@@ -16,7 +16,7 @@ import { findBrowser, howToInstall } from "./find.mjs";
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const { chromium } = createRequire(join(ROOT, "edge/web/package.json"))("playwright-core");
 const TARGET = process.env.CARGO_TARGET_DIR ?? join(ROOT, "target");
-const PROGRAM = join(TARGET, "debug/chatcode");
+export const PROGRAM = join(TARGET, "debug/chatcode");
 /** Where pictures of the page go: `CHATCODE_PICTURES`, from the root of the tree. */
 export const PICTURES = resolve(ROOT, process.env.CHATCODE_PICTURES ?? join(TARGET, "pictures"));
 
@@ -26,7 +26,8 @@ export async function start(folder = mkdtempSync(join(tmpdir(), "ccb"))) {
   const ports = ["--listen", "127.0.0.1:0", "--core-listen", "127.0.0.1:0", "--link-listen", "127.0.0.1:0"];
   const up = spawn(PROGRAM, ["up", "--json", "--data-dir", data, ...ports], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, HOME: folder, SHELL: "/bin/bash", CHATCODE_LOG: "" },
+    // All of a test's machines come from one address.
+    env: { ...process.env, HOME: folder, SHELL: "/bin/bash", CHATCODE_LOG: "", CHATCODE_CORE_ENROLL_PER_MINUTE: "100" },
   });
   const lines = createInterface({ input: up.stdout });
   const [line] = await once(lines, "line", { signal: AbortSignal.timeout(60_000) });

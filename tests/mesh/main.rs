@@ -2,11 +2,14 @@
 //! ports of their own, driven as a page, an administrator and strangers would.
 
 mod attach;
+mod enroll;
 mod faults;
 mod link;
 mod reflect;
 mod refuse;
 mod renew;
+mod restore;
 mod rotate;
 mod silence;
 mod survive;
+mod update;

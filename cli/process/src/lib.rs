@@ -34,6 +34,12 @@ pub fn ready(line: &impl serde::Serialize) -> io::Result<()> {
     out.flush()
 }
 
+/// Says something to the person at standard error at once, past the log, which
+/// may lose lines; nobody is told when that fails.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Where the programs keep their files unless told otherwise:
 /// `$CHATCODE_DATA_DIR`, else `$XDG_DATA_HOME/chatcode`, else
 /// `~/.local/share/chatcode`, else `./chatcode`.

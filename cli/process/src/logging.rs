@@ -7,7 +7,7 @@
 use std::{
     fs::File,
     io::{self, IsTerminal as _, Write},
-    os::fd::AsFd as _,
+    os::fd::AsFd,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +17,10 @@ use std::{
 };
 
 use chatcode_proto::limits;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    pipe::PIPE_BUF,
+};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless `CHATCODE_LOG` says otherwise: our own news, and the
@@ -50,11 +54,35 @@ pub fn init_logging(role: &str) {
     }
 }
 
+/// Waits until all that was logged is written, [`limits::LOG_FLUSH`] at most: for
+/// a process that is about to become another program.
+pub fn flush() {
+    last_line("");
+}
+
 /// Writes the last line of a program, empty for none, after all that was
-/// logged. Returns when it is written, after [`limits::LOG_FLUSH`] at the
-/// latest.
+/// logged, as far as that is written within [`limits::LOG_FLUSH`]. Does not wait
+/// for a standard error that nobody reads.
 pub(crate) fn last_line(line: &str) {
-    QUEUE.get_or_init(|| Queue::start(stderr())).finish(line);
+    if let Some(queue) = QUEUE.get() {
+        queue.settle();
+    }
+    if !line.is_empty() {
+        say_now(io::stderr(), line);
+    }
+}
+
+/// Writes a line past the queue, whose thread may not have had its turn on a
+/// busy machine. One that could not be written without waiting is lost, and what
+/// is longer than a pipe takes at once is cut.
+fn say_now(out: impl AsFd, line: &str) {
+    let mut ready = [PollFd::new(&out, PollFlags::OUT)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut ready, Some(&at_once)).is_ok_and(|ready| ready == 1) {
+        let line = format!("{}\n", &line[..line.floor_char_boundary(PIPE_BUF - 1)]);
+        // Nobody is left to tell of what cannot be written.
+        let _ = rustix::io::write(&out, line.as_bytes());
+    }
 }
 
 /// Standard error itself: the lock around [`io::stderr`] would hold up others
@@ -93,10 +121,7 @@ impl Queue {
     }
 
     /// Waits until all is written, at most [`limits::LOG_FLUSH`].
-    fn finish(&self, line: &str) {
-        if !line.is_empty() {
-            let _ = self.clone().write(format!("{line}\n").as_bytes());
-        }
+    fn settle(&self) {
         let (done, written) = mpsc::sync_channel(1);
         // A queue that is full is not being read: nothing is worth waiting for.
         if self.entries.try_send(Entry::Written(done)).is_ok() {
@@ -153,17 +178,19 @@ mod tests {
     #[test]
     fn a_log_that_nobody_reads_holds_up_neither_the_program_nor_its_end() {
         let (mut reader, writer) = io::pipe().expect("a pipe");
+        let same = writer.try_clone().expect("the same pipe");
         let queue = Queue::start(Box::new(writer));
         let line = [b'x'; 1024];
         let begun = Instant::now();
         for _ in 0..2 * limits::LOG_LINES {
             queue.clone().write_all(&line).expect("never fails");
         }
-        queue.finish("the end");
+        queue.settle();
+        say_now(&same, "the end");
         assert!(begun.elapsed() < 2 * limits::LOG_FLUSH + std::time::Duration::from_secs(2));
         let lost = usize::try_from(queue.lost.load(Ordering::Relaxed)).expect("is small");
         assert!(lost > 0 && lost <= limits::LOG_LINES + 1, "{lost}");
-        drop(queue);
+        drop((queue, same));
         let mut text = Vec::new();
         reader.read_to_end(&mut text).expect("goes on when it is read");
         assert!(text.len() >= limits::LOG_LINES * line.len(), "what waited was written");
@@ -172,11 +199,27 @@ mod tests {
     #[test]
     fn the_last_line_is_written_after_all_others() {
         let (mut reader, writer) = io::pipe().expect("a pipe");
+        let same = writer.try_clone().expect("the same pipe");
         let queue = Queue::start(Box::new(writer));
         queue.clone().write_all(b"first\n").expect("never fails");
-        queue.finish("last");
+        queue.settle();
+        say_now(&same, "last");
         let mut text = [0; 11];
         reader.read_exact(&mut text).expect("is written");
         assert_eq!(&text, b"first\nlast\n");
+    }
+
+    #[test]
+    fn the_last_line_is_said_also_where_the_thread_of_the_log_never_gets_its_turn() {
+        let (entries, _waiting) = mpsc::sync_channel(limits::LOG_LINES);
+        let queue = Queue { entries, lost: Arc::default() };
+        queue.settle();
+        let (mut reader, writer) = io::pipe().expect("a pipe");
+        say_now(&writer, &format!("{}é", "x".repeat(PIPE_BUF - 2)));
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("whole characters");
+        assert_eq!(text.len(), PIPE_BUF - 1, "cut to what a pipe takes at once");
+        assert!(text.ends_with("x\n"));
     }
 }

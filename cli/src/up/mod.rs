@@ -41,6 +41,10 @@ pub(crate) struct Up {
     /// Where links of gateways come in (UDP); port 0: any.
     #[arg(long, value_name = "HOST:PORT")]
     link_listen: Option<SocketAddr>,
+    /// What new machines install: a release, or a folder with `stable` in it
+    /// (`just release` makes one). The page then gives the line for them.
+    #[arg(long, value_name = "FOLDER")]
+    release_dir: Option<PathBuf>,
     /// Print one line of JSON when all is ready.
     #[arg(long)]
     json: bool,
@@ -86,9 +90,9 @@ impl Places {
         self.programs.join(format!("chatcode-{role}"))
     }
 
-    fn spec(&self, role: &'static str, verbose: bool, arguments: &[(&str, String)]) -> Spec {
+    fn spec(&self, role: &'static str, verbose: bool, arguments: &[(&str, OsString)]) -> Spec {
         let mut all: Vec<OsString> = vec!["run".into(), "--data-dir".into(), self.data(role).into()];
-        all.extend(arguments.iter().flat_map(|(flag, value)| [OsString::from(flag), value.into()]));
+        all.extend(arguments.iter().flat_map(|(flag, value)| [OsString::from(flag), value.clone()]));
         all.push("--exit-with-stdin".into());
         let log = self.data("up").join(format!("{role}.log"));
         Spec { role, program: self.program(role), arguments: all, log, verbose }
@@ -177,7 +181,7 @@ impl Up {
         let links = choose(self.link_listen, last.link, ANY, try_udp).map_err(refused)?;
 
         let core_spec = |grpc: SocketAddr, link: SocketAddr| {
-            let arguments = [("--listen", grpc.to_string()), ("--link", link.to_string())];
+            let arguments = [("--listen", grpc.to_string().into()), ("--link", link.to_string().into())];
             places.spec("core", self.verbose, &arguments)
         };
         let (core, said) = core_spec(grpc, links).come_up::<CoreReady>().await?;
@@ -194,10 +198,14 @@ impl Up {
         gateway?;
         let client = Client::new(&admin?, &grpc)?;
 
+        let release = self.release_dir.as_deref().map(std::path::absolute).transpose()?;
         let edge_spec = |listen: SocketAddr| {
-            places.spec("edge", self.verbose, &[("--core", grpc.clone()), ("--listen", listen.to_string())])
+            let mut arguments =
+                vec![("--core", grpc.clone().into()), ("--listen", listen.to_string().into())];
+            arguments.extend(release.iter().map(|folder| ("--release-dir", folder.clone().into_os_string())));
+            places.spec("edge", self.verbose, &arguments)
         };
-        let gateway_spec = places.spec("gateway", self.verbose, &[("--link", link.clone())]);
+        let gateway_spec = places.spec("gateway", self.verbose, &[("--link", link.clone().into())]);
         let first_edge = edge_spec(listen);
         let (edge, gateway) =
             tokio::join!(first_edge.come_up::<EdgeReady>(), gateway_spec.come_up::<GatewayReady>());

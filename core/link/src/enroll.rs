@@ -1,7 +1,10 @@
 //! How a machine or a program gets its certificate: a key made here, a request
 //! for it, and a join token shown only to the core that made it.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use chatcode_certs::{
     Identity, IdentityError, JoinToken, Key, KeyError, MachineKey, MemberName,
@@ -14,8 +17,8 @@ use chatcode_proto::{
     code::Refusal,
     limits,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, MemberKind,
-        enrollment_client::EnrollmentClient,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest, HostFacts,
+        MemberKind, enrollment_client::EnrollmentClient,
     },
 };
 use rustls::{CertificateError, pki_types::CertificateDer};
@@ -47,6 +50,12 @@ pub enum EnrollError {
     /// The core refused.
     #[error(transparent)]
     Refused(Refusal),
+    /// A person has to approve, and this program does not wait for it.
+    #[error("a person has to approve whoever comes by this join token; make one without approval")]
+    NeedsApproval,
+    /// Nobody decided in time.
+    #[error("nobody approved this machine in time; make a new token and enroll again")]
+    NotApproved,
     /// The core's answer does not hold together.
     #[error("the answer of the core cannot be used: {0}")]
     Answer(String),
@@ -70,38 +79,153 @@ impl EnrollError {
             Self::Address(_) => Code::Invalid,
             Self::Unreachable { .. } => Code::CoreUnreachable,
             Self::WrongCore | Self::NotTaken(_) => Code::Unauthenticated,
+            Self::NeedsApproval | Self::NotApproved => Code::Forbidden,
             _ => Code::Internal,
+        }
+    }
+
+    /// Whether the same request may do later: the answer may be lost, and the
+    /// token used, or somebody may still decide.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(refusal) => {
+                matches!(refusal.code, Code::RateLimited | Code::Draining | Code::Timeout | Code::Internal)
+            }
+            _ => false,
         }
     }
 }
 
-/// Enrolls at the core at `core` (`host:port` of its gRPC listener), wishing
-/// this name (empty: the core makes one). The core proves by the token's pin
-/// that it made the token before the secret is sent. A lost answer is asked for
-/// again with the same key. With a durable key of the machine it can be revived
-/// later, by [`crate::renew::revive`]. Nothing is kept: save the identity and that key.
+/// What is asked for at an enrollment.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    /// `host:port` of the core's gRPC listener.
+    pub core: &'a str,
+    /// Shown only to the core whose pin it carries.
+    pub token: &'a JoinToken,
+    /// The key of the certificate. The same key may ask again.
+    pub key: Key,
+    /// The name that is wished; empty: the core makes one.
+    pub name: &'a str,
+    /// The durable key, by which a machine can be revived later ([`crate::renew::revive`]).
+    pub machine: Option<&'a MachineKey>,
+    /// Facts for the person who approves.
+    pub host: Option<HostFacts>,
+}
+
+/// Enrolls with a new key, wishing this name (empty: the core makes one). As
+/// [`enroll_with`], but does not wait for anybody's approval.
 ///
 /// # Errors
-/// When the core is not reached, is another one, refuses, or its answer does
-/// not hold together.
+/// As [`enroll_with`]; [`EnrollError::NeedsApproval`].
 pub async fn enroll(
     core: &str,
     token: &JoinToken,
     name: &str,
     machine: Option<&MachineKey>,
 ) -> Result<(Identity, EnrollmentEnrollResponse), EnrollError> {
-    split(core).ok_or_else(|| EnrollError::Address(core.to_owned()))?;
-    let key = Key::generate()?;
-    let request = EnrollmentEnrollRequest {
-        token_id: token.id().to_owned(),
-        token_secret: token.secret().expose_bytes().to_vec().into(),
-        csr: csr::create(&key)?.into(),
-        name: name.to_owned(),
-        machine_csr: machine.map(MachineKey::request).transpose()?.unwrap_or_default().into(),
-    };
-    let response = ask(core, token, request).await?;
-    let identity = accept(key, token, &response)?;
-    Ok((identity, response))
+    let asking = Asking { core, token, key: Key::generate()?, name, machine, host: None };
+    let (asked, token) = asking.request()?;
+    let response = ask(core, token, &asked).await?;
+    if response.pending.is_some() {
+        return Err(EnrollError::NeedsApproval);
+    }
+    Ok((accept(asking.key, token, &response)?, response))
+}
+
+/// Enrolls. The core proves by the token's pin that it made the token before the
+/// secret is sent. A lost answer is asked for again with the same key. When a
+/// person has to approve, `waits` is called once with the time that the person
+/// has, and this waits so long; dropping it gives up, and the same key may go
+/// on with another call. Nothing is kept: save the identity and the keys.
+///
+/// # Errors
+/// When the core is not reached, is another one, refuses, or its answer does
+/// not hold together.
+pub async fn enroll_with(
+    asking: Asking<'_>,
+    waits: impl FnOnce(Duration),
+) -> Result<(Identity, EnrollmentEnrollResponse), EnrollError> {
+    let (asked, token) = asking.request()?;
+    let mut response = ask(asking.core, token, &asked).await?;
+    if let Some(pending) = response.pending {
+        let left = Duration::from_millis(pending.left_ms).min(limits::APPROVAL);
+        waits(left);
+        response = wait(asking.core, token, &asked, left).await?;
+    }
+    Ok((accept(asking.key, token, &response)?, response))
+}
+
+impl<'a> Asking<'a> {
+    fn request(&self) -> Result<(EnrollmentEnrollRequest, &'a JoinToken), EnrollError> {
+        split(self.core).ok_or_else(|| EnrollError::Address(self.core.to_owned()))?;
+        let request = EnrollmentEnrollRequest {
+            token_id: self.token.id().to_owned(),
+            token_secret: self.token.secret().expose_bytes().to_vec().into(),
+            csr: csr::create(&self.key)?.into(),
+            name: self.name.to_owned(),
+            machine_csr: self.machine.map(MachineKey::request).transpose()?.unwrap_or_default().into(),
+            host: self.host.clone(),
+            wait: false,
+        };
+        Ok((request, self.token))
+    }
+}
+
+/// Asks until a person has decided. A core that restarts, or is away for a
+/// while, does not end it.
+async fn wait(
+    core: &str,
+    token: &JoinToken,
+    request: &EnrollmentEnrollRequest,
+    left: Duration,
+) -> Result<EnrollmentEnrollResponse, EnrollError> {
+    let until = Instant::now() + left + limits::UNARY_DEADLINE;
+    let request = &EnrollmentEnrollRequest { wait: true, ..request.clone() };
+    let mut pauses = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+    loop {
+        let begun = Instant::now();
+        let error = match once(core, token, request).await {
+            Ok(response) if response.pending.is_none() => return Ok(response),
+            // The core holds each call for a while; one that does not is not
+            // asked any faster.
+            Ok(_) if begun.elapsed() > limits::PENDING_CALL / 2 => {
+                pauses = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+                continue;
+            }
+            Ok(_) => EnrollError::NotApproved,
+            Err(error) if error.may_pass() => error,
+            Err(error) => return Err(error),
+        };
+        if Instant::now() >= until {
+            return Err(error);
+        }
+        tokio::time::sleep(pauses.next(rand::random())).await;
+    }
+}
+
+/// Tells the core at `core` (`host:port` of its gRPC listener) that this gateway
+/// goes for good: it is revoked. Tried once, for at most [`limits::LEAVE`].
+///
+/// # Errors
+/// As [`enroll`]; when the core does not know the gateway by this key.
+pub async fn leave(core: &str, identity: &Identity, machine: &MachineKey) -> Result<(), EnrollError> {
+    let member = identity.name().id().to_string();
+    let proof = machine.sign_leave(&member)?;
+    let tls = tls::nameless_client(identity).map_err(|error| EnrollError::Answer(error.to_string()))?;
+    let channel = tcp::channel(core, tls, &identity.trust_domain().core_dns());
+    let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
+    let call = client.leave(EnrollmentLeaveRequest { member, proof: proof.into() });
+    match tokio::time::timeout(limits::LEAVE, call).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(status)) => Err(judge(core, &status)),
+        Err(_) => {
+            let cause = format!("it did not answer within {} s", limits::LEAVE.as_secs());
+            Err(EnrollError::Unreachable { address: core.to_owned(), cause })
+        }
+    }
 }
 
 /// Certificates as they travelled.
@@ -113,18 +237,13 @@ pub fn certificates(list: &[bytes::Bytes]) -> Vec<CertificateDer<'static>> {
 async fn ask(
     core: &str,
     token: &JoinToken,
-    request: EnrollmentEnrollRequest,
+    request: &EnrollmentEnrollRequest,
 ) -> Result<EnrollmentEnrollResponse, EnrollError> {
     let mut pauses = Backoff::new(Duration::from_millis(500), Duration::from_secs(2));
     loop {
-        // A new connection each time, checked anew.
-        let channel = tcp::channel(core, tls::pinned_client(token.pin()), tls::UNKNOWN_CORE);
-        let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
-        let mut call = tonic::Request::new(request.clone());
-        call.set_timeout(limits::UNARY_DEADLINE);
-        let error = match client.enroll(call).await {
-            Ok(response) => return Ok(response.into_inner()),
-            Err(status) => judge(core, &status),
+        let error = match once(core, token, request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
         };
         if !matches!(error, EnrollError::Unreachable { .. }) || pauses.tries() + 1 >= limits::ENROLL_TRIES {
             return Err(error);
@@ -136,6 +255,20 @@ async fn ask(
 /// How rustls words an alert of the server, which judges a client's certificate
 /// after the client's handshake; HTTP/2 keeps only the words.
 const ALERT: &str = "received fatal alert: ";
+
+/// One try, on a new connection, whose core is checked anew.
+async fn once(
+    core: &str,
+    token: &JoinToken,
+    request: &EnrollmentEnrollRequest,
+) -> Result<EnrollmentEnrollResponse, EnrollError> {
+    let channel = tcp::channel(core, tls::pinned_client(token.pin()), tls::UNKNOWN_CORE);
+    let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
+    let mut call = tonic::Request::new(request.clone());
+    call.set_timeout(limits::UNARY_DEADLINE);
+    let answer = client.enroll(call).await.map_err(|status| judge(core, &status))?;
+    Ok(answer.into_inner())
+}
 
 pub(crate) fn judge(core: &str, status: &Status) -> EnrollError {
     let is_mismatch = exit::causes(status).any(|cause| {

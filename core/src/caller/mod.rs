@@ -104,6 +104,7 @@ impl Caller {
             | Permission::FleetView
             | Permission::GatewayEnroll
             | Permission::GatewayRevoke
+            | Permission::GatewayUpdate
             | Permission::SessionView
             | Permission::SessionCreate
             | Permission::SessionWrite

@@ -29,9 +29,17 @@ struct State {
     sessions: BTreeMap<GatewayId, Sessions>,
     /// Of all gateways together.
     session_count: usize,
+    /// Machines that wait for approval.
+    pending: BTreeMap<String, pb::PendingGateway>,
 }
 
 impl State {
+    fn waiting(&self) -> Vec<pb::PendingGateway> {
+        let mut pending: Vec<_> = self.pending.values().cloned().collect();
+        pending.sort_by(|a, b| (a.asked_unix_ms, &a.id).cmp(&(b.asked_unix_ms, &b.id)));
+        pending
+    }
+
     fn is_revoked(&self, gateway: GatewayId) -> bool {
         self.gateways.get(&gateway).is_some_and(|known| known.link_state() == LinkState::Revoked)
     }
@@ -44,6 +52,8 @@ pub struct Picture {
     pub gateways: Vec<pb::Gateway>,
     /// All sessions, with the ids of their gateways.
     pub sessions: Vec<pb::GatewaySession>,
+    /// All machines that wait for approval, those that wait longest first.
+    pub pending: Vec<pb::PendingGateway>,
 }
 
 impl Hub {
@@ -71,6 +81,7 @@ impl Hub {
             let picture = Picture {
                 gateways: state.gateways.values().cloned().collect(),
                 sessions: sessions.collect(),
+                pending: state.waiting(),
             };
             (picture, events.subscribe())
         })
@@ -110,6 +121,35 @@ impl Hub {
     #[must_use]
     pub fn gateway(&self, id: GatewayId) -> Option<pb::Gateway> {
         self.with(|state, _| state.gateways.get(&id).cloned())
+    }
+
+    /// The machines that wait for approval, those that wait longest first.
+    #[must_use]
+    pub fn all_pending(&self) -> Vec<pb::PendingGateway> {
+        self.with(|state, _| state.waiting())
+    }
+
+    /// A machine that waits for approval.
+    #[must_use]
+    pub fn pending(&self, id: &str) -> Option<pb::PendingGateway> {
+        self.with(|state, _| state.pending.get(id).cloned())
+    }
+
+    /// A machine waits for approval.
+    pub fn add_pending(&self, pending: pb::PendingGateway) {
+        self.with(|state, events| {
+            state.pending.insert(pending.id.clone(), pending.clone());
+            let _ = events.send(Event::PendingAdded(pending));
+        });
+    }
+
+    /// A machine waits no more.
+    pub fn remove_pending(&self, id: &str) {
+        self.with(|state, events| {
+            if let Some(gone) = state.pending.remove(id) {
+                let _ = events.send(Event::PendingRemoved(gone.id));
+            }
+        });
     }
 
     /// A gateway is new.

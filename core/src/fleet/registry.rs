@@ -3,12 +3,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use chatcode_link::Link;
 use chatcode_proto::{id::GatewayId, pb::Code};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// What a link is told to do.
@@ -23,6 +27,8 @@ pub enum Order {
     Revoke,
     /// Say what to trust; the link stays.
     Trust,
+    /// Send a heartbeat at once.
+    Beat,
 }
 
 /// One link from Welcome to its end.
@@ -39,6 +45,10 @@ pub struct LiveLink {
     orders: mpsc::Sender<Order>,
     dead: CancellationToken,
     ended: OnceLock<Code>,
+    /// The number of the last heartbeat that was sent, and of the last that was
+    /// echoed.
+    sent: AtomicU64,
+    echoed: watch::Sender<u64>,
 }
 
 impl LiveLink {
@@ -52,7 +62,8 @@ impl LiveLink {
     ) -> (Arc<Self>, mpsc::Receiver<Order>) {
         let (orders, inbox) = mpsc::channel(4);
         let (dead, ended) = (CancellationToken::new(), OnceLock::new());
-        (Arc::new(Self { gateway, epoch, instance, link, orders, dead, ended }), inbox)
+        let (sent, echoed) = (AtomicU64::new(0), watch::Sender::new(0));
+        (Arc::new(Self { gateway, epoch, instance, link, orders, dead, ended, sent, echoed }), inbox)
     }
 
     /// Gives an order. A link that does not take it is closed.
@@ -60,6 +71,34 @@ impl LiveLink {
         if self.orders.try_send(order).is_err() {
             self.close(Code::Timeout, "the link did not take an order");
         }
+    }
+
+    /// Notes that the heartbeat of this number goes out.
+    pub fn beat_sent(&self, number: u64) {
+        self.sent.store(number, Ordering::Relaxed);
+    }
+
+    /// Notes that the heartbeat of this number came back.
+    pub fn beat_echoed(&self, number: u64) {
+        self.echoed.send_if_modified(|last| {
+            let is_newer = number > *last && number <= self.sent.load(Ordering::Relaxed);
+            if is_newer {
+                *last = number;
+            }
+            is_newer
+        });
+    }
+
+    /// Whether the other end answers a heartbeat that is sent from now on, within
+    /// `patience`.
+    pub async fn answers(&self, patience: Duration) -> bool {
+        let before = self.sent.load(Ordering::Relaxed);
+        let mut echoed = self.echoed.subscribe();
+        // With a full queue a heartbeat is on its way already.
+        let _ = self.orders.try_send(Order::Beat);
+        let answer = async { echoed.wait_for(|number| *number > before).await.is_ok() };
+        let answer = self.dead.run_until_cancelled(tokio::time::timeout(patience, answer));
+        answer.await.is_some_and(|in_time| in_time.unwrap_or(false))
     }
 
     /// Closes the link at once; calls over it are cut. Only the first cause

@@ -40,6 +40,7 @@ struct Watcher {
     /// What the watcher has been told of and not told to forget.
     gateways: BTreeSet<String>,
     sessions: BTreeSet<(String, String)>,
+    pending: BTreeSet<String>,
 }
 
 impl Watcher {
@@ -51,6 +52,7 @@ impl Watcher {
             picture: VecDeque::new(),
             gateways: BTreeSet::new(),
             sessions: BTreeSet::new(),
+            pending: BTreeSet::new(),
         };
         watcher.begin();
         watcher
@@ -67,10 +69,13 @@ impl Watcher {
             self.picture.push_back(Event::SessionRemoved(pb::SessionRef { gateway, session }));
         }
         self.picture.extend(self.gateways.difference(&gateways).cloned().map(Event::GatewayRemoved));
+        let pending: BTreeSet<_> = picture.pending.iter().map(|pending| pending.id.clone()).collect();
+        self.picture.extend(self.pending.difference(&pending).cloned().map(Event::PendingRemoved));
         self.picture.extend(picture.gateways.into_iter().map(Event::GatewayChanged));
         self.picture.extend(picture.sessions.into_iter().map(Event::SessionChanged));
+        self.picture.extend(picture.pending.into_iter().map(Event::PendingAdded));
         self.picture.push_back(Event::Synced(true));
-        (self.gateways, self.sessions) = (gateways, sessions);
+        (self.gateways, self.sessions, self.pending) = (gateways, sessions, pending);
     }
 
     async fn next(&mut self) -> Option<Event> {
@@ -106,6 +111,12 @@ impl Watcher {
             }
             Event::SessionRemoved(session) => {
                 self.sessions.remove(&(session.gateway.clone(), session.session.clone()));
+            }
+            Event::PendingAdded(pending) => {
+                self.pending.insert(pending.id.clone());
+            }
+            Event::PendingRemoved(id) => {
+                self.pending.remove(id);
             }
             Event::Synced(_) | Event::AliveUnixMs(_) => {}
         }

@@ -1,9 +1,12 @@
 //! `Link.Control`: the first call on every link. It makes the link live, and
 //! the link lives as long as it runs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use chatcode_certs::MemberName;
@@ -25,7 +28,7 @@ use tracing::Instrument as _;
 
 use crate::{
     caller, clock,
-    fleet::registry::LiveLink,
+    fleet::{facts, registry::LiveLink},
     links::{Admitted, heart::Heart},
     services::{certify::trust, renewal},
     shared::Shared,
@@ -34,8 +37,6 @@ use crate::{
 
 /// Optional abilities of this core's links; none so far.
 const FEATURES: &[&str] = &[];
-/// Characters of a host name.
-const HOSTNAME_CHARS: usize = 253;
 
 /// The service of one link, for the gateway at its other end.
 pub(super) struct Control {
@@ -91,8 +92,14 @@ impl Control {
         };
         let version = negotiate::version("link", limits::LINK_VERSIONS, &hello.versions)?;
         let features = negotiate::features(FEATURES, &hello.features)?;
-        let facts = shown(hello.host.clone().unwrap_or_default());
+        let facts = facts::shown(&hello.host.clone().unwrap_or_default());
         let program = name::display_safe(&hello.program_version, limits::NAME_CHARS);
+        if self.is_in_use(&hello).await {
+            self.alarm(&facts).await;
+            let words = "another live machine uses this identity; if you copied this machine or its data folder, \
+                         enroll this one anew (chatcode-gateway enroll --force)";
+            return Err(Refusal::new(Code::DuplicateIdentity, words));
+        }
         let epoch = self.shared.store.begin_link(self.gateway, hello.epoch, &facts, &program).await?;
         let member = MemberName::Gateway(self.gateway.into());
         renewal::note(&self.shared, &member, &hello.trusts).await?;
@@ -132,7 +139,7 @@ impl Control {
             return Err(caller::revoked());
         }
         if registered.alternates {
-            self.alarm().await;
+            self.alarm(&facts).await;
         }
         self.show(&live, facts, &hello.program_version);
         self.greeted.cancel();
@@ -147,6 +154,19 @@ impl Control {
         );
         self.tasks.spawn(heart.beat(inbound, orders).in_current_span());
         Ok(ReceiverStream::new(outgoing))
+    }
+
+    /// Whether a link of another run of the daemon lives and answers. The first
+    /// keeps its place, so that a copy never cuts the original off. The daemon
+    /// that had the live link itself knows its epoch, and has lost it.
+    async fn is_in_use(&self, hello: &Hello) -> bool {
+        let Some(live) = self.shared.links.get(self.gateway) else { return false };
+        if !hello.instance.is_empty() && hello.instance == live.instance && hello.epoch == live.epoch {
+            return false;
+        }
+        let rtt = self.shared.hub.gateway(self.gateway).map_or(0, |gateway| gateway.link_rtt_us);
+        let (least, most) = limits::DUPLICATE_PROBE;
+        live.answers(Duration::from_micros(rtt.saturating_mul(4)).clamp(least, most)).await
     }
 
     fn show(&self, live: &LiveLink, facts: HostFacts, program: &str) {
@@ -167,21 +187,29 @@ impl Control {
     }
 
     /// Two machines use one identity: somebody copied the key.
-    async fn alarm(&self) {
+    async fn alarm(&self, host: &HostFacts) {
         if self.shared.rates.duplicates.check(&self.gateway).is_err() {
             return;
         }
         tracing::warn!(
-            "two machines take turns with this gateway's identity; revoke it and enroll both anew"
+            from = %self.link.remote_address(),
+            host = host.hostname,
+            "two machines use this gateway's identity; if nobody copied it on purpose, revoke it and enroll anew"
         );
+        let now = clock::unix_ms();
         let who = format!("gateway/{}", self.gateway);
         let act = Entry {
             gateway: self.gateway.to_string(),
             result: Code::DuplicateIdentity,
             peer: self.link.remote_address().to_string(),
+            detail: format!("also used by {}", host.hostname),
             ..Entry::new(who, "link.duplicate")
         };
-        if let Err(error) = self.shared.store.audit(&act).await {
+        self.shared.hub.change_gateway(self.gateway, |gateway| {
+            gateway.duplicate_unix_ms = now;
+            true
+        });
+        if let Err(error) = self.shared.store.note_duplicate(self.gateway, now, &act).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the alarm is not in the audit");
         }
     }
@@ -212,16 +240,5 @@ impl link_server::Link for Control {
 async fn farewell(link: Link, refusal: Refusal) {
     if tokio::time::timeout(limits::REVOKED_FAREWELL, link.closed()).await.is_err() {
         link.close(refusal.code, &refusal.message);
-    }
-}
-
-/// Facts that a machine tells, made harmless for those who read them.
-fn shown(facts: HostFacts) -> HostFacts {
-    let short = |text: &str| name::display_safe(text, limits::NAME_CHARS);
-    HostFacts {
-        hostname: name::display_safe(&facts.hostname, HOSTNAME_CHARS),
-        os: short(&facts.os),
-        arch: short(&facts.arch),
-        user: short(&facts.user),
     }
 }

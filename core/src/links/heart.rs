@@ -103,10 +103,8 @@ impl Heart {
             tokio::select! {
                 end = live.link.closed() => return end.code.unwrap_or(Code::GatewayOffline),
                 () = live.dead().cancelled() => return live.ended().unwrap_or(Code::GatewayOffline),
-                Some(order) = orders.recv() => match order {
-                    Order::Trust => self.send_trust(),
-                    Order::Revoke => return self.revoked().await,
-                    Order::Drain { retry_after_ms } => return self.drained(retry_after_ms).await,
+                Some(order) = orders.recv() => if let Some(end) = self.obey(order).await {
+                    return end;
                 },
                 () = tokio::time::sleep_until(self.heard + limits::LINK_SILENCE) => {
                     tracing::warn!("the gateway is silent");
@@ -140,6 +138,7 @@ impl Heart {
 
     fn send_beat(&mut self) {
         self.number += 1;
+        self.live.beat_sent(self.number);
         // A full queue means that the gateway takes nothing; its silence is
         // measured already.
         let beat = Heartbeat {
@@ -175,6 +174,7 @@ impl Heart {
     /// on it.
     fn measure(&mut self, echo: &HeartbeatEcho) {
         let now = self.shared.monotonic_us();
+        self.live.beat_echoed(echo.number);
         // Only the newest counts; an echo of one that was never sent is none.
         if echo.number != self.number || echo.core_sent_us > now {
             return;
@@ -253,21 +253,30 @@ impl Heart {
         self.send(core_control::Kind::Trust(trust(&self.shared.authority.trust())));
     }
 
-    async fn revoked(&self) -> Code {
-        let message = "an administrator threw the machine out".to_owned();
-        self.send(core_control::Kind::Revoked(Revoked { message }));
-        self.farewell(limits::REVOKED_FAREWELL, Code::Revoked).await
-    }
-
-    async fn drained(&self, retry_after_ms: u32) -> Code {
-        self.send(core_control::Kind::Drain(Drain { retry_after_ms }));
-        self.farewell(drained_within(), Code::Draining).await
-    }
-
-    /// Gives a gateway that was told a moment to go by itself.
-    async fn farewell(&self, patience: Duration, code: Code) -> Code {
+    /// Tells the gateway and gives it a moment to go by itself; `Some` when the
+    /// link ends by the order.
+    async fn obey(&mut self, order: Order) -> Option<Code> {
+        let (message, code, patience) = match order {
+            Order::Beat => {
+                self.send_beat();
+                return None;
+            }
+            Order::Trust => {
+                self.send_trust();
+                return None;
+            }
+            Order::Revoke => {
+                let message = "an administrator threw the machine out".to_owned();
+                (core_control::Kind::Revoked(Revoked { message }), Code::Revoked, limits::REVOKED_FAREWELL)
+            }
+            Order::Drain { retry_after_ms } => {
+                let drain = Drain { retry_after_ms };
+                (core_control::Kind::Drain(drain), Code::Draining, drained_within())
+            }
+        };
+        self.send(message);
         let _ = tokio::time::timeout(patience, self.live.link.closed()).await;
-        code
+        Some(code)
     }
 
     async fn note(&self, action: &str, result: Code) {

@@ -1,37 +1,41 @@
 //! How a machine or a program becomes a member: a join token is used up, a
 //! certificate is made of its own key.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
-use chatcode_certs::{
-    Authority, AuthorityError, JoinToken, MachinePublicKey, MemberName, csr, random, secret,
-};
+use chatcode_certs::{AuthorityError, MachinePublicKey, MemberName, csr, random, secret};
 use chatcode_link::subscriber;
 use chatcode_proto::{
     code::Refusal,
     id::{GatewayId, MemberId},
+    label::Labels,
     limits, name,
     pb::{
-        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentRenewRequest,
-        EnrollmentRenewResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest,
-        EnrollmentTrustResponse, LinkState, MemberKind, enrollment_server::Enrollment,
+        self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
+        EnrollmentLeaveResponse, EnrollmentPending, EnrollmentRenewRequest, EnrollmentRenewResponse,
+        EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest, EnrollmentTrustResponse,
+        LinkState, MemberKind, enrollment_server::Enrollment,
     },
 };
 use prost::Message as _;
+use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Response, Status};
 
 use crate::{
     caller::CallInfo,
     clock,
+    fleet::facts,
     services::{
+        approval,
         certify::{certify, to_bytes},
-        renewal, revival,
+        leaving, renewal, revival,
     },
     shared::Shared,
     store::{
-        Store, StoreError,
+        StoreError,
         audit::Entry,
-        members::{NewMember, NewToken, Redeemed, ShownToken, kind_text},
+        members::NewMember,
+        tokens::{Redeemed, ShownToken, Terms, TokenFault},
     },
 };
 
@@ -51,60 +55,82 @@ impl EnrollmentService {
         Self { shared }
     }
 
+    /// Judges how often somebody asks: who shows the key of before only asks
+    /// again.
+    async fn count(&self, from: IpAddr, shown: Option<&ShownToken<'_>>) -> Result<(), Refusal> {
+        let rates = &self.shared.rates;
+        rates.enroll_calls.check(&from)?;
+        let is_again = match shown {
+            Some(shown) => self.shared.store.has_used(shown).await?,
+            None => false,
+        };
+        if !is_again {
+            rates.enroll.check(&from)?;
+            rates.enroll_whole.check(&())?;
+        }
+        Ok(())
+    }
+
+    /// Trades the token; one that waits for a person is held for so long.
     async fn redeem(
         &self,
-        request: &EnrollmentEnrollRequest,
-        request_id: String,
-        peer: SocketAddr,
+        shown: &ShownToken<'_>,
+        asked: &Asked,
+        held: Duration,
+        act: &Entry,
     ) -> Result<EnrollmentEnrollResponse, EnrollFault> {
-        let store = &self.shared.store;
-        let act = Entry { request_id, peer: peer.to_string(), ..Entry::new("anonymous", ACTION) };
-        let asked = match Asked::read(request) {
-            Ok(asked) => asked,
-            Err(error) => {
-                let detail = format!("bad request: {error}");
-                store.audit(&Entry { result: Code::BadToken, detail, ..act }).await?;
-                return Err(EnrollFault::BadToken);
+        let held_until = Instant::now() + held;
+        loop {
+            // Listened for before looking, so that no decision falls in between.
+            let mut decided = pin!(self.shared.decided.notified());
+            decided.as_mut().enable();
+            let make = |terms: &Terms| self.make(terms, shown.name, asked);
+            match self.shared.store.redeem(shown, act, make).await? {
+                Redeemed::Waits(until) => tokio::select! {
+                    () = decided => {}
+                    () = sleep_until(held_until) => return Ok(pending(until)),
+                    () = self.shared.stop.cancelled() => return Ok(pending(until)),
+                },
+                Redeemed::Asked(asked) => {
+                    tracing::info!(pending = asked.id, from = %shown.address, "a machine waits for approval");
+                    let until = asked.expires_unix_ms;
+                    approval::show(&self.shared, *asked);
+                    return Ok(pending(until));
+                }
+                Redeemed::New(answer, labels) => return self.answer(&answer, labels).await,
+                Redeemed::Again(answer) => return self.answer(&answer, Labels::new()).await,
+                Redeemed::TurnedAway => return Err(EnrollFault::TurnedAway),
+                Redeemed::TooLate => return Err(EnrollFault::TooLate),
+                Redeemed::Full => return Err(EnrollFault::FullOfPending),
+                Redeemed::Refused(fault) => {
+                    warn_of_replay(shown, fault);
+                    return Err(EnrollFault::BadToken);
+                }
             }
-        };
-        let shown = ShownToken {
-            id: &request.token_id,
-            secret_hash: secret::hash(&request.token_secret),
-            spki: asked.key.spki_sha256(),
-        };
-        let redeemed =
-            store.redeem(&shown, &act, |kind, named| self.make(kind, named, &request.name, &asked)).await?;
-        let answer = match redeemed {
-            Redeemed::Refused(_) => return Err(EnrollFault::BadToken),
-            Redeemed::New(answer) | Redeemed::Again(answer) => answer,
-        };
-        let mut answer = EnrollmentEnrollResponse::decode(&answer[..])
-            .map_err(|_| StoreError::Corrupt("join_tokens.answer"))?;
-        // The links may have another port than when the token was used.
+        }
+    }
+
+    /// The answer as it was kept, with the port that the links have now.
+    async fn answer(&self, kept: &[u8], labels: Labels) -> Result<EnrollmentEnrollResponse, EnrollFault> {
+        let mut answer =
+            EnrollmentEnrollResponse::decode(kept).map_err(|_| StoreError::Corrupt("token_uses.answer"))?;
         answer.link_port = u32::from(self.shared.link_port());
         self.note_trust(&answer).await?;
-        self.show(&answer);
+        self.show(&answer, labels);
         Ok(answer)
     }
 
     /// A member of this kind, with a certificate for this key.
-    fn make(
-        &self,
-        kind: MemberKind,
-        named: &str,
-        wish: &str,
-        asked: &Asked,
-    ) -> Result<NewMember, EnrollFault> {
+    fn make(&self, terms: &Terms, wish: &str, asked: &Asked) -> Result<NewMember, EnrollFault> {
         let id = MemberId::from_random(random::bytes());
-        let (member, kind, word) = match kind {
-            MemberKind::Edge => (MemberName::Edge(id), kind, "edge"),
-            MemberKind::Admin => (MemberName::Admin(id), kind, "admin"),
+        let (member, kind, word) = match terms.kind {
+            MemberKind::Edge => (MemberName::Edge(id), terms.kind, "edge"),
+            MemberKind::Admin => (MemberName::Admin(id), terms.kind, "admin"),
             MemberKind::Gateway | MemberKind::Unspecified => {
                 (MemberName::Gateway(id), MemberKind::Gateway, "gateway")
             }
         };
-        let fits = |text: &&str| name::check("name", text, limits::NAME_CHARS).is_ok();
-        let name = [named, wish].into_iter().find(fits).map(str::to_owned);
+        let name = [&terms.name, wish].into_iter().find(|text| !text.is_empty()).map(str::to_owned);
         let name = name.unwrap_or_else(|| format!("{word}-{}", id.short()));
 
         // The token stays good for when there is room.
@@ -121,6 +147,7 @@ impl EnrollmentService {
             trust_domain: authority.trust_domain().to_string(),
             link_port: 0,
             name: name.clone(),
+            pending: None,
         };
         // An administrator's certificate is not for ever: no key brings it back.
         let machine_key = asked.machine_key.clone().filter(|_| kind != MemberKind::Admin);
@@ -139,7 +166,7 @@ impl EnrollmentService {
     }
 
     /// A new gateway appears in the fleet.
-    fn show(&self, answer: &EnrollmentEnrollResponse) {
+    fn show(&self, answer: &EnrollmentEnrollResponse, labels: Labels) {
         let Ok(id) = answer.member.parse::<MemberId>() else { return };
         let id = GatewayId::from(id);
         if answer.kind() != MemberKind::Gateway || self.shared.hub.gateway(id).is_some() {
@@ -152,6 +179,7 @@ impl EnrollmentService {
             link_state: LinkState::Never.into(),
             since_unix_ms: now,
             enrolled_unix_ms: now,
+            labels,
             ..Default::default()
         };
         self.shared.hub.add_gateway(id, gateway);
@@ -166,11 +194,24 @@ impl Enrollment for EnrollmentService {
         request: Request<EnrollmentEnrollRequest>,
     ) -> Result<Response<EnrollmentEnrollResponse>, Status> {
         let info = CallInfo::of(&request)?;
-        let peer = info.peer.address;
-        self.shared.rates.enroll.check(&subscriber(peer.ip()))?;
-        match self.redeem(request.get_ref(), info.request_id, peer).await {
-            Ok(answer) => Ok(Response::new(answer)),
-            Err(fault) => Err(Refusal::from(fault).into()),
+        let (peer, request) = (info.peer.address, request.into_inner());
+        let act =
+            Entry { request_id: info.request_id, peer: peer.to_string(), ..Entry::new("anonymous", ACTION) };
+        let held = if request.wait { limits::PENDING_CALL } else { Duration::ZERO };
+        let asked = Asked::read(&request);
+        let shown = asked.as_ref().ok().map(|asked| shown(&request, asked, peer.ip()));
+        self.count(subscriber(peer.ip()), shown.as_ref()).await?;
+        match (asked, shown) {
+            (Ok(asked), Some(shown)) => {
+                Ok(Response::new(self.redeem(&shown, &asked, held, &act).await.map_err(Refusal::from)?))
+            }
+            (Err(error), _) => {
+                let detail = format!("bad request: {error}");
+                let act = Entry { result: Code::BadToken, detail, ..act };
+                self.shared.store.audit(&act).await.map_err(Refusal::from)?;
+                Err(Refusal::from(EnrollFault::BadToken).into())
+            }
+            (Ok(_), None) => Err(Refusal::from(EnrollFault::BadToken).into()),
         }
     }
 
@@ -201,6 +242,21 @@ impl Enrollment for EnrollmentService {
         let trust = renewal::tell(&self.shared, &request.get_ref().trusts, &info).await?;
         Ok(Response::new(EnrollmentTrustResponse { trust: Some(trust) }))
     }
+
+    async fn leave(
+        &self,
+        request: Request<EnrollmentLeaveRequest>,
+    ) -> Result<Response<EnrollmentLeaveResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let from = subscriber(info.peer.address.ip());
+        self.shared.rates.revive_from.check(&from)?;
+        let act = info.act("gateway.left");
+        // Carried through also when the caller goes away half-way.
+        let (shared, tasks) = (Arc::clone(&self.shared), self.shared.tasks.clone());
+        let work = tasks.spawn(async move { leaving::leave(&shared, request.get_ref(), from, act).await });
+        work.await.map_err(|_| Refusal::new(Code::Internal, "the leave broke off"))??;
+        Ok(Response::new(EnrollmentLeaveResponse {}))
+    }
 }
 
 /// The keys of a request, each of which was proven to be in its hands.
@@ -217,6 +273,42 @@ impl Asked {
     }
 }
 
+/// The token as it was shown, with what came beside it.
+fn shown<'a>(request: &'a EnrollmentEnrollRequest, asked: &Asked, address: IpAddr) -> ShownToken<'a> {
+    let fits = name::check("name", &request.name, limits::NAME_CHARS).is_ok();
+    ShownToken {
+        id: &request.token_id,
+        secret_hash: secret::hash(&request.token_secret),
+        spki: asked.key.spki_sha256(),
+        address,
+        name: if fits { &request.name } else { "" },
+        host: request.host.as_ref().map(facts::shown).unwrap_or_default(),
+    }
+}
+
+/// The answer to a machine that waits until then, milliseconds since 1970.
+fn pending(until: u64) -> EnrollmentEnrollResponse {
+    let left_ms = until.saturating_sub(clock::unix_ms());
+    EnrollmentEnrollResponse { pending: Some(EnrollmentPending { left_ms }), ..Default::default() }
+}
+
+/// A token that was good once is shown by another: whoever sees it may have
+/// copied it.
+fn warn_of_replay(shown: &ShownToken<'_>, fault: TokenFault) {
+    match fault {
+        TokenFault::OtherKey => tracing::warn!(
+            token = shown.id,
+            from = %shown.address,
+            "a used join token was shown again by another key; somebody may have copied it: `chatcode audit` \
+             tells what it enrolled"
+        ),
+        TokenFault::UsedUp | TokenFault::Revoked => {
+            tracing::warn!(token = shown.id, from = %shown.address, reason = %fault, "a join token is refused");
+        }
+        _ => {}
+    }
+}
+
 /// Why an enrollment failed.
 #[derive(Debug, thiserror::Error)]
 enum EnrollFault {
@@ -225,6 +317,12 @@ enum EnrollFault {
     BadToken,
     #[error("there are {} gateways already", limits::GATEWAYS)]
     Full,
+    #[error("{} machines wait already", limits::PENDING_GATEWAYS)]
+    FullOfPending,
+    #[error("a person refused the machine")]
+    TurnedAway,
+    #[error("nobody approved the machine in time")]
+    TooLate,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -242,6 +340,21 @@ impl From<EnrollFault> for Refusal {
                     format!("this core keeps {} machines at most; use another core", limits::GATEWAYS);
                 Self::new(Code::Limit, words)
             }
+            EnrollFault::FullOfPending => {
+                let words = format!(
+                    "{} machines wait for approval already; have some of them decided, then enroll again",
+                    limits::PENDING_GATEWAYS
+                );
+                Self::new(Code::Limit, words)
+            }
+            EnrollFault::TurnedAway => {
+                let words = "a person refused this machine; ask whoever gave you the token for a new one";
+                Self::new(Code::Forbidden, words)
+            }
+            EnrollFault::TooLate => {
+                let words = "nobody approved this machine in time; make a new token and enroll again";
+                Self::new(Code::Forbidden, words)
+            }
             EnrollFault::Store(error) => error.into(),
             EnrollFault::Authority(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
@@ -249,62 +362,4 @@ impl From<EnrollFault> for Refusal {
             }
         }
     }
-}
-
-/// A wish for a join token.
-#[derive(Clone, Debug)]
-pub struct TokenWish {
-    /// What it enrolls; unspecified: a gateway.
-    pub kind: MemberKind,
-    /// The name of the member; empty: its own wish.
-    pub name: String,
-    /// Seconds; 0: the default.
-    pub ttl_s: u64,
-}
-
-/// Makes a join token and keeps its hash; says when it ends, milliseconds
-/// since 1970. `act` is written to the audit with it, and with what the token
-/// is for.
-///
-/// # Errors
-/// `INVALID` for a wish out of bounds or a name that a machine has, `INTERNAL`
-/// when the store fails.
-pub async fn create_token(
-    store: &Store,
-    authority: &Authority,
-    wish: &TokenWish,
-    act: &Entry,
-) -> Result<(JoinToken, u64), Refusal> {
-    let ttl = match wish.ttl_s {
-        0 => limits::JOIN_TOKEN,
-        seconds if limits::JOIN_TOKEN_RANGE.contains(&seconds) => Duration::from_secs(seconds),
-        _ => {
-            let (least, most) = (limits::JOIN_TOKEN_RANGE.start(), limits::JOIN_TOKEN_RANGE.end());
-            let words = format!("a join token lives {least} to {most} seconds");
-            return Err(Refusal::new(Code::Invalid, words));
-        }
-    };
-    if !wish.name.is_empty() {
-        name::check("name", &wish.name, limits::NAME_CHARS)?;
-        if store.has_member(wish.kind, &wish.name).await? {
-            let words = format!(
-                "there is a {} called {} already; choose another name, or revoke that one first",
-                kind_text(wish.kind),
-                wish.name
-            );
-            return Err(Refusal::new(Code::Invalid, words));
-        }
-    }
-    let token = JoinToken::generate(authority.root_pin());
-    let expires_ms = clock::unix_ms() + clock::millis(ttl);
-    let row = NewToken {
-        id: token.id().to_owned(),
-        secret_hash: token.secret_hash(),
-        kind: wish.kind,
-        name: wish.name.clone(),
-        expires_ms,
-    };
-    let detail = format!("{} {}", kind_text(wish.kind), token.id());
-    store.add_join_token(&row, &Entry { detail, ..act.clone() }).await?;
-    Ok((token, expires_ms))
 }

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use chatcode_proto::{
     code::Refusal,
     id::GatewayId,
+    limits,
+    name::display_safe,
     pb::{
-        Code, FleetCreateTokenRequest, FleetCreateTokenResponse, FleetListRequest, FleetListResponse,
-        FleetRevokeRequest, FleetRevokeResponse, FleetWatchRequest, Gateway, MemberKind, Permission,
-        fleet_server::Fleet,
+        Code, FleetCreateTokenRequest, FleetCreateTokenResponse, FleetDecidePendingRequest,
+        FleetDecidePendingResponse, FleetListPendingRequest, FleetListPendingResponse, FleetListRequest,
+        FleetListResponse, FleetListTokensRequest, FleetListTokensResponse, FleetRevokeRequest,
+        FleetRevokeResponse, FleetRevokeTokenRequest, FleetRevokeTokenResponse, FleetWatchRequest, Gateway,
+        MemberKind, Permission, fleet_server::Fleet,
     },
 };
 use tonic::{Request, Response, Status};
@@ -19,7 +23,10 @@ use crate::{
         registry::Order,
         watch::{WatchStream, watch},
     },
-    services::enrollment::{self, TokenWish},
+    services::{
+        approval,
+        tokens::{self, TokenWish},
+    },
     shared::Shared,
     store::audit::Entry,
     target::unknown_gateway,
@@ -69,11 +76,64 @@ impl Fleet for FleetService {
             Ok(_) => return Err(Refusal::new(Code::Forbidden, "you may enroll gateways only").into()),
             Err(_) => return Err(Refusal::new(Code::Invalid, "no such kind of member").into()),
         };
-        let wish = TokenWish { kind, name: wanted.name, ttl_s: u64::from(wanted.ttl_s) };
+        let wish = TokenWish {
+            kind,
+            name: wanted.name,
+            ttl_s: u64::from(wanted.ttl_s),
+            uses: wanted.uses,
+            labels: wanted.labels,
+            approval: wanted.approval,
+            network: wanted.network,
+        };
         let act = info.act("token.created");
         let (token, expires_unix_ms) =
-            enrollment::create_token(&self.shared.store, &self.shared.authority, &wish, &act).await?;
-        Ok(Response::new(FleetCreateTokenResponse { token: token.expose().to_string(), expires_unix_ms }))
+            tokens::create_token(&self.shared.store, &self.shared.authority, &wish, &act).await?;
+        Ok(Response::new(FleetCreateTokenResponse {
+            token: token.expose().to_string(),
+            expires_unix_ms,
+            id: token.id().to_owned(),
+        }))
+    }
+
+    async fn list_tokens(
+        &self,
+        _: Request<FleetListTokensRequest>,
+    ) -> Result<Response<FleetListTokensResponse>, Status> {
+        let tokens = self.shared.store.join_tokens().await.map_err(Refusal::from)?;
+        Ok(Response::new(FleetListTokensResponse { tokens }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<FleetRevokeTokenRequest>,
+    ) -> Result<Response<FleetRevokeTokenResponse>, Status> {
+        let act = CallInfo::of(&request)?.act("token.revoked");
+        let id = request.into_inner().id;
+        let act = Entry { detail: display_safe(&id, limits::NAME_CHARS), ..act };
+        let waiting = self.shared.store.revoke_token(&id, &act).await.map_err(Refusal::from)?;
+        let unknown =
+            || Refusal::new(Code::Invalid, "no such join token can be used; it may have ended by itself");
+        for id in waiting.ok_or_else(unknown)? {
+            approval::gone(&self.shared, &id);
+        }
+        Ok(Response::new(FleetRevokeTokenResponse {}))
+    }
+
+    async fn list_pending(
+        &self,
+        _: Request<FleetListPendingRequest>,
+    ) -> Result<Response<FleetListPendingResponse>, Status> {
+        Ok(Response::new(FleetListPendingResponse { pending: self.shared.hub.all_pending() }))
+    }
+
+    async fn decide_pending(
+        &self,
+        request: Request<FleetDecidePendingRequest>,
+    ) -> Result<Response<FleetDecidePendingResponse>, Status> {
+        let action = if request.get_ref().approve { "pending.approved" } else { "pending.refused" };
+        let act = CallInfo::of(&request)?.act(action);
+        approval::decide(&self.shared, request.get_ref(), act).await?;
+        Ok(Response::new(FleetDecidePendingResponse {}))
     }
 
     async fn revoke(
@@ -91,7 +151,10 @@ impl Fleet for FleetService {
 
 /// Revokes a gateway: first what it could come back with, then what is known of
 /// its sessions, then its live link.
-async fn revoke(shared: Arc<Shared>, id: GatewayId, act: Entry) -> Result<Gateway, Refusal> {
+///
+/// # Errors
+/// `UNKNOWN_GATEWAY`; `INTERNAL` when nothing can be kept.
+pub(crate) async fn revoke(shared: Arc<Shared>, id: GatewayId, act: Entry) -> Result<Gateway, Refusal> {
     let since = shared.store.revoke_gateway(id.into(), &act).await?.ok_or_else(unknown_gateway)?;
     shared.hub.revoke_gateway(id, since);
     if let Some(live) = shared.links.get(id) {

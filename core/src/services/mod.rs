@@ -3,10 +3,13 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod approval;
 pub mod audit;
 pub mod ca;
 pub mod certify;
 pub mod enrollment;
 pub mod fleet;
+pub mod leaving;
 pub mod renewal;
 pub mod revival;
+pub mod tokens;

@@ -7,7 +7,7 @@ use chatcode_proto::{
 };
 
 use super::{Store, StoreError, from_row, members::kind_of, to_row};
-use crate::clock;
+use crate::clock::{self, millis};
 
 /// A pin: SHA-256 of a public key.
 pub type Pin = [u8; 32];
@@ -169,17 +169,20 @@ impl Store {
         Ok(())
     }
 
-    /// When the last join token ends that may still be shown, milliseconds since
-    /// 1970; 0: there is none.
+    /// When the last join token ends that may still be shown, also by a machine that
+    /// waits for a person; milliseconds since 1970; 0: there is none.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn tokens_until(&self) -> Result<u64, StoreError> {
-        let last: Option<i64> =
-            sqlx::query_scalar("SELECT MAX(expires_ms) FROM join_tokens WHERE expires_ms > $1")
-                .bind(to_row(clock::unix_ms()))
-                .fetch_one(&self.read)
-                .await?;
+        let last: Option<i64> = sqlx::query_scalar(
+            "SELECT MAX(expires_ms + approval * $2) FROM join_tokens
+             WHERE revoked_ms IS NULL AND expires_ms + approval * $2 > $1",
+        )
+        .bind(to_row(clock::unix_ms()))
+        .bind(to_row(millis(limits::APPROVAL)))
+        .fetch_one(&self.read)
+        .await?;
         Ok(last.map_or(0, from_row))
     }
 

@@ -3,11 +3,16 @@
 
 use chatcode_proto::{
     id::{GatewayId, SessionId},
+    label,
     pb::{self, Code, LinkState},
 };
 use prost::Message as _;
 
-use super::{Store, StoreError, from_row, to_row};
+use super::{
+    Store, StoreError,
+    audit::{self, Entry},
+    from_row, to_row,
+};
 use crate::clock;
 
 /// An epoch that a gateway reports is believed up to here, so that none can
@@ -30,17 +35,20 @@ impl Store {
             Option<i64>,
             Option<Vec<u8>>,
             Option<String>,
+            String,
+            Option<i64>,
         );
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT members.id, members.name, members.enrolled_ms, members.revoked_ms,
-                    links.epoch, links.since_ms, links.ended, links.facts, links.program_version
+                    links.epoch, links.since_ms, links.ended, links.facts, links.program_version,
+                    members.labels, links.duplicate_ms
              FROM members LEFT JOIN links ON links.gateway = members.id
              WHERE members.kind = 'gateway'",
         )
         .fetch_all(&self.read)
         .await?;
         rows.into_iter()
-            .map(|(id, name, enrolled, revoked, epoch, since, ended, facts, version)| {
+            .map(|(id, name, enrolled, revoked, epoch, since, ended, facts, version, labels, duplicate)| {
                 let link_state = match (revoked, epoch) {
                     (Some(_), _) => LinkState::Revoked,
                     (None, Some(_)) => LinkState::Offline,
@@ -61,6 +69,8 @@ impl Store {
                     program_version: version.unwrap_or_default(),
                     enrolled_unix_ms: from_row(enrolled),
                     link_epoch: from_row(epoch.unwrap_or_default()),
+                    labels: label::from_text(&labels).ok_or(StoreError::Corrupt("members.labels"))?,
+                    duplicate_unix_ms: from_row(duplicate.unwrap_or_default()),
                 };
                 Ok((gateway, about))
             })
@@ -111,6 +121,23 @@ impl Store {
             .bind(i64::from(code as i32))
             .execute(&self.write)
             .await?;
+        Ok(())
+    }
+
+    /// Notes that another live machine showed this gateway's identity at `now`
+    /// (milliseconds since 1970), and writes `act` with it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn note_duplicate(&self, gateway: GatewayId, now: u64, act: &Entry) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("UPDATE links SET duplicate_ms = $2 WHERE gateway = $1")
+            .bind(gateway.to_string())
+            .bind(to_row(now))
+            .execute(&mut *tx)
+            .await?;
+        audit::append(&mut tx, act).await?;
+        tx.commit().await?;
         Ok(())
     }
 

@@ -1,10 +1,11 @@
-//! Members, the allow-list of their certificates, and join tokens.
+//! Members and the allow-list of their certificates.
 
-use chatcode_certs::{MachinePublicKey, Serial, secret};
+use chatcode_certs::{MachinePublicKey, Serial};
 use chatcode_proto::{
     id::MemberId,
+    label::{self, Labels},
     limits,
-    pb::{Code, MemberKind},
+    pb::MemberKind,
 };
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     audit::{self, Entry},
     from_row, to_row,
 };
-use crate::clock::{self, millis};
+use crate::clock;
 
 /// A member as the allow-list knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,32 +33,6 @@ pub enum Allowed {
     Revoked,
     /// Not this one: it has ended, or the list does not have it (any more).
     Unknown,
-}
-
-/// A join token to be kept; the secret itself is not.
-#[derive(Clone, Debug)]
-pub struct NewToken {
-    /// The public id.
-    pub id: String,
-    /// SHA-256 of the secret.
-    pub secret_hash: [u8; 32],
-    /// What it enrolls.
-    pub kind: MemberKind,
-    /// The name that the member will have; empty: its own wish.
-    pub name: String,
-    /// When it ends, milliseconds since 1970.
-    pub expires_ms: u64,
-}
-
-/// A join token as it was shown.
-#[derive(Clone, Debug)]
-pub struct ShownToken<'a> {
-    /// The public id.
-    pub id: &'a str,
-    /// SHA-256 of the secret.
-    pub secret_hash: [u8; 32],
-    /// SHA-256 of the public key of the request that came with it.
-    pub spki: [u8; 32],
 }
 
 /// A certificate that joins the allow-list.
@@ -101,34 +76,6 @@ pub struct Revivable {
     pub is_revoked: bool,
 }
 
-/// Why a join token was refused. Told to the audit, never to the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
-    /// No token has this id.
-    #[error("unknown")]
-    Unknown,
-    /// The id is right, the secret is not.
-    #[error("wrong secret")]
-    WrongSecret,
-    /// Its time is over.
-    #[error("expired")]
-    Expired,
-    /// Another key used it, or the same one too long ago.
-    #[error("used")]
-    Used,
-}
-
-/// What became of a join token that was shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Redeemed {
-    /// It is used up; the member is new.
-    New(Vec<u8>),
-    /// The same key asks again for a lost answer; this is it.
-    Again(Vec<u8>),
-    /// It is refused.
-    Refused(TokenFault),
-}
-
 /// The name of a kind in the store.
 pub(crate) const fn kind_text(kind: MemberKind) -> &'static str {
     match kind {
@@ -148,34 +95,6 @@ pub(super) fn kind_of(text: &str) -> Result<MemberKind, StoreError> {
 }
 
 impl Store {
-    /// Keeps a join token and writes the act to the audit.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn add_join_token(&self, token: &NewToken, act: &Entry) -> Result<(), StoreError> {
-        // Kept for a while, so that the audit can tell an expired token from
-        // one that never was.
-        let remembered = limits::JOIN_TOKEN_RANGE.end() * 1000;
-        let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM join_tokens WHERE expires_ms <= $1")
-            .bind(to_row(clock::unix_ms().saturating_sub(remembered)))
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(
-            "INSERT INTO join_tokens (id, secret_hash, kind, name, expires_ms) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(&token.id)
-        .bind(&token.secret_hash[..])
-        .bind(kind_text(token.kind))
-        .bind(&token.name)
-        .bind(to_row(token.expires_ms))
-        .execute(&mut *tx)
-        .await?;
-        audit::append(&mut tx, act).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// Whether a member of this kind that is not revoked has this name.
     ///
     /// # Errors
@@ -189,47 +108,6 @@ impl Store {
         .fetch_optional(&self.read)
         .await?;
         Ok(one.is_some())
-    }
-
-    /// Uses a join token up, makes the member of it by `make`, and writes what
-    /// happened to the audit, all or nothing. `act` is completed with the
-    /// member or the fault.
-    ///
-    /// # Errors
-    /// [`StoreError`], and whatever `make` fails with.
-    pub async fn redeem<E: From<StoreError>>(
-        &self,
-        token: &ShownToken<'_>,
-        act: &Entry,
-        make: impl FnOnce(MemberKind, &str) -> Result<NewMember, E> + Send,
-    ) -> Result<Redeemed, E> {
-        let now = clock::unix_ms();
-        let mut tx = self.begin().await?;
-        let (redeemed, act) = match claim(&mut tx, token, now).await? {
-            Claim::Fault(fault) => {
-                let act = Entry { result: Code::BadToken, detail: fault.to_string(), ..act.clone() };
-                (Redeemed::Refused(fault), act)
-            }
-            Claim::Again(answer) => {
-                (Redeemed::Again(answer), Entry { detail: "again".to_owned(), ..act.clone() })
-            }
-            Claim::Fresh(kind, name) => {
-                let member = make(kind, &name)?;
-                add_member(&mut tx, kind, &member, now).await?;
-                sqlx::query("UPDATE join_tokens SET answer = $2 WHERE id = $1")
-                    .bind(token.id)
-                    .bind(&member.answer)
-                    .execute(&mut *tx)
-                    .await
-                    .map_err(StoreError::from)?;
-                let who = format!("{}/{}", kind_text(kind), member.certificate.member);
-                let detail = format!("token {}", token.id);
-                (Redeemed::New(member.answer), Entry { principal: who, detail, ..act.clone() })
-            }
-        };
-        audit::append(&mut tx, &act).await?;
-        tx.commit().await.map_err(StoreError::from)?;
-        Ok(redeemed)
     }
 
     /// Adds a certificate of a member that exists and is not revoked, a renewal or
@@ -350,60 +228,23 @@ impl Store {
     }
 }
 
-enum Claim {
-    Fault(TokenFault),
-    Again(Vec<u8>),
-    Fresh(MemberKind, String),
-}
-
-/// Judges a token and, when it is good, uses it up in one statement.
-async fn claim(tx: &mut Tx, token: &ShownToken<'_>, now: u64) -> Result<Claim, StoreError> {
-    type Row = (Vec<u8>, i64, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT secret_hash, expires_ms, used_ms, used_spki, answer FROM join_tokens WHERE id = $1",
+/// Adds a member with its first certificate.
+pub(super) async fn add_member(
+    tx: &mut Tx,
+    kind: MemberKind,
+    labels: &Labels,
+    member: &NewMember,
+    now: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO members (id, kind, name, enrolled_ms, machine_key, labels) VALUES ($1, $2, $3, $4, $5, $6)",
     )
-    .bind(token.id)
-    .fetch_optional(&mut **tx)
-    .await?;
-    // An unknown id takes the same path as a wrong secret.
-    let known = row.is_some();
-    let (hash, expires, used, used_spki, answer) = row.unwrap_or_else(|| (vec![0; 32], 0, None, None, None));
-    if !secret::equal(&hash, &token.secret_hash) {
-        return Ok(Claim::Fault(if known { TokenFault::WrongSecret } else { TokenFault::Unknown }));
-    }
-    if let Some(used) = used {
-        let same_key = used_spki.is_some_and(|spki| secret::equal(&spki, &token.spki));
-        let in_time = now <= from_row(used) + millis(limits::ENROLL_AGAIN);
-        return Ok(match answer {
-            Some(answer) if same_key && in_time => Claim::Again(answer),
-            _ => Claim::Fault(TokenFault::Used),
-        });
-    }
-    let claimed: Option<(String, String)> = sqlx::query_as(
-        "UPDATE join_tokens SET used_ms = $3, used_spki = $4
-         WHERE id = $1 AND secret_hash = $2 AND used_ms IS NULL AND expires_ms > $3
-         RETURNING kind, name",
-    )
-    .bind(token.id)
-    .bind(&token.secret_hash[..])
-    .bind(to_row(now))
-    .bind(&token.spki[..])
-    .fetch_optional(&mut **tx)
-    .await?;
-    match claimed {
-        Some((kind, name)) => Ok(Claim::Fresh(kind_of(&kind)?, name)),
-        None if from_row(expires) <= now => Ok(Claim::Fault(TokenFault::Expired)),
-        None => Ok(Claim::Fault(TokenFault::Used)),
-    }
-}
-
-async fn add_member(tx: &mut Tx, kind: MemberKind, member: &NewMember, now: u64) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO members (id, kind, name, enrolled_ms, machine_key) VALUES ($1, $2, $3, $4, $5)")
         .bind(member.certificate.member.to_string())
         .bind(kind_text(kind))
         .bind(&member.name)
         .bind(to_row(now))
         .bind(member.machine_key.as_ref().map(MachinePublicKey::as_bytes))
+        .bind(label::to_text(labels))
         .execute(&mut **tx)
         .await?;
     put_certificate(tx, &member.certificate).await

@@ -9,7 +9,10 @@ pub mod audit;
 pub mod certificates;
 pub mod fleet;
 pub mod members;
+pub mod pending;
 pub mod people;
+pub mod schema;
+pub mod tokens;
 
 use std::{
     fs::{self, OpenOptions},
@@ -30,6 +33,7 @@ use sqlx::{
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "begin", include_str!("../../migrations/0001_begin.sql")),
     (2, "machine keys", include_str!("../../migrations/0002_machine_keys.sql")),
+    (3, "tokens", include_str!("../../migrations/0003_tokens.sql")),
     (4, "certificates", include_str!("../../migrations/0004_certificates.sql")),
 ];
 
@@ -49,6 +53,28 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the store's schema could not be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// A newer program has written it.
+    #[error(
+        "the store was written by a newer chatcode-core (schema {found}, this one knows {known}); start that \
+         version, or put back the copy that it kept when it came: core.db.schema-{known}"
+    )]
+    Newer {
+        /// The schema that was found.
+        found: i64,
+        /// The newest one that this program knows.
+        known: i64,
+    },
+    /// An older program keeps it.
+    #[error(
+        "the store is that of an older chatcode-core (schema {found}, this one's is {known}); do this with the \
+         version that keeps it"
+    )]
+    Older {
+        /// The schema that was found.
+        found: i64,
+        /// That of this program.
+        known: i64,
+    },
     /// The file could not be made or read.
     #[error("the store's file {path} cannot be used")]
     File {
@@ -111,7 +137,7 @@ impl Store {
             .busy_timeout(BUSY)
             .foreign_keys(true);
         let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrator().run(&write).await?;
+        schema::bring_up_to_date(&write, &migrator(), path).await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { read, write })

@@ -7,7 +7,7 @@ use chatcode_certs::{Identity, JoinToken, tls};
 use chatcode_core::{
     Bound, Core,
     config::Config,
-    services::enrollment::{TokenWish, create_token},
+    services::tokens::{TokenWish, create_token},
     shared::Shared,
     store::audit::Entry,
 };
@@ -60,7 +60,7 @@ impl TestCore {
     }
 
     pub(crate) async fn token(&self, kind: MemberKind) -> JoinToken {
-        let wish = TokenWish { kind, name: String::new(), ttl_s: 0 };
+        let wish = TokenWish { kind, ..TokenWish::default() };
         let act = Entry::new("test", "token.created");
         create_token(&self.shared.store, &self.shared.authority, &wish, &act).await.unwrap().0
     }
@@ -130,7 +130,11 @@ pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFn() -> Option<T>) 
 
 pub(crate) fn config(folder: &Path) -> Config {
     // All of a test's members come from one address.
-    Config { enroll_per_minute: 100_000, ..Config::new(folder.join("core")) }
+    Config {
+        enroll_per_minute: 100_000,
+        enroll_whole_per_minute: 100_000,
+        ..Config::new(folder.join("core"))
+    }
 }
 
 /// A person at a page behind an edge.

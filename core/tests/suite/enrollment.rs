@@ -6,8 +6,11 @@ use chatcode_certs::{Authority, JoinToken, Key, MemberName, Peer, csr, tls};
 use chatcode_core::{
     caller::Standing,
     listener::standing,
-    services::enrollment::{TokenWish, create_token},
-    store::{audit::Entry, members::NewToken},
+    services::tokens::{TokenWish, create_token},
+    store::{
+        audit::Entry,
+        tokens::{NewToken, Terms},
+    },
 };
 use chatcode_link::{enroll, tcp};
 use chatcode_proto::{
@@ -62,7 +65,7 @@ async fn the_same_key_gets_the_same_answer_again_and_another_key_gets_none() {
 
     let refused = ask(&core, request(&token, &Key::generate().unwrap())).await.unwrap_err();
     assert_eq!(code(&refused), Code::BadToken);
-    core.audited(|row| row.action == ENROLL && row.detail == "used").await;
+    core.audited(|row| row.action == ENROLL && row.detail == "other key").await;
 }
 
 #[tokio::test]
@@ -75,8 +78,14 @@ async fn every_failure_looks_the_same_outside_and_is_told_apart_in_the_audit() {
     let row = NewToken {
         id: expired.id().to_owned(),
         secret_hash: expired.secret_hash(),
-        kind: MemberKind::Gateway,
-        name: String::new(),
+        terms: Terms {
+            kind: MemberKind::Gateway,
+            name: String::new(),
+            labels: chatcode_proto::label::Labels::new(),
+            approval: false,
+        },
+        uses: 1,
+        network: None,
         expires_ms: chatcode_core::clock::unix_ms() - 1,
     };
     core.shared.store.add_join_token(&row, &Entry::new("test", "token.created")).await.unwrap();
@@ -188,7 +197,7 @@ async fn a_token_for_a_name_that_a_machine_has_is_not_made_until_that_one_is_rev
     let core = TestCore::start().await;
     let machine = core.enroll(MemberKind::Gateway, "vm").await;
     let make = async || {
-        let wish = TokenWish { kind: MemberKind::Gateway, name: "vm".to_owned(), ttl_s: 0 };
+        let wish = TokenWish { name: "vm".to_owned(), ..TokenWish::default() };
         let act = Entry::new("test", "token.created");
         create_token(&core.shared.store, &core.shared.authority, &wish, &act).await
     };
@@ -204,7 +213,7 @@ async fn a_token_for_a_name_that_a_machine_has_is_not_made_until_that_one_is_rev
 async fn the_life_of_a_token_has_bounds() {
     let core = TestCore::start().await;
     for ttl_s in [1, 59, 86_401] {
-        let wish = TokenWish { kind: MemberKind::Gateway, name: String::new(), ttl_s };
+        let wish = TokenWish { ttl_s, ..TokenWish::default() };
         let act = Entry::new("test", "token.created");
         let refused = create_token(&core.shared.store, &core.shared.authority, &wish, &act).await;
         assert_eq!(refused.unwrap_err().code, Code::Invalid);

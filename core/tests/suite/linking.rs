@@ -17,7 +17,7 @@ use chatcode_proto::{
 use tonic::{Streaming, transport::Channel};
 
 use crate::{
-    common::{TestCore, aimed, code, fleet, operator},
+    common::{TestCore, aimed, code, eventually, fleet, operator},
     gateway::{FakeGateway, Seen, dial, greet, hello, session, welcomed},
 };
 
@@ -116,7 +116,9 @@ async fn a_newer_link_fences_the_older_whose_end_leaves_it_alone() {
     let admin = core.admin().await;
     let machine = core.enroll(MemberKind::Gateway, "machine").await;
     let older = FakeGateway::link(&core, &machine).await;
-    let newer = FakeGateway::link(&core, &machine).await;
+    // The same run of the daemon, which has lost that link.
+    let hello = Hello { epoch: older.welcome.epoch, ..hello() };
+    let newer = FakeGateway::link_as(&core, &machine, hello, Arc::default()).await;
     assert!(newer.welcome.epoch > older.welcome.epoch);
     let end = older.ended().await;
     assert_eq!((end.code, end.by_peer), (Some(Code::Fenced), true));
@@ -129,12 +131,61 @@ async fn a_newer_link_fences_the_older_whose_end_leaves_it_alone() {
 }
 
 #[tokio::test]
-async fn two_machines_with_one_identity_raise_an_alarm() {
+async fn a_copied_identity_is_refused_while_the_first_lives_and_raises_an_alarm() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let first = FakeGateway::link(&core, &machine).await;
+    let copies = [
+        Hello { instance: vec![9; 16].into(), ..hello() },
+        // A machine that was cloned while it ran is the same run of the daemon.
+        hello(),
+    ];
+    for copy in copies {
+        let (_dialer, link) = dial(&core, &machine).await;
+        assert_eq!(code(&greet(&link, copy).await.unwrap_err()), Code::DuplicateIdentity);
+        assert_eq!(link.closed().await.code, Some(Code::DuplicateIdentity));
+    }
+    let alarm = core.audited(|row| row.action == "link.duplicate").await;
+    assert_eq!((alarm.result(), alarm.gateway.as_str()), (Code::DuplicateIdentity, first.id.as_str()));
+    assert!(alarm.detail.starts_with("also used by host"), "{}", alarm.detail);
+    let shown = the_gateway(&admin).await;
+    assert_eq!((shown.link_state(), shown.link_epoch), (LinkState::Online, first.welcome.epoch));
+    assert!(shown.duplicate_unix_ms > 0, "people see it");
+    let list = SessionsClient::new(admin).list(aimed(SessionsListRequest {}, &first.id, "")).await;
+    assert!(list.is_ok(), "the first was not cut off: {list:?}");
+    let kept = core.shared.store.gateways().await.unwrap();
+    assert_eq!(kept[0].1.duplicate_unix_ms, shown.duplicate_unix_ms, "also after a restart");
+}
+
+#[tokio::test]
+async fn a_new_run_of_the_daemon_takes_the_place_of_one_that_does_not_answer() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let dead = Arc::new(Seen::default());
+    dead.is_silent.store(true, Ordering::Relaxed);
+    let killed = FakeGateway::link_as(&core, &machine, hello(), dead).await;
+    let again = Hello { instance: vec![9; 16].into(), ..hello() };
+    let again = FakeGateway::link_as(&core, &machine, again, Arc::default()).await;
+    assert!(again.welcome.epoch > killed.welcome.epoch);
+    assert_eq!(killed.ended().await.code, Some(Code::Fenced));
+    assert!(!core.audit().await.iter().any(|row| row.action == "link.duplicate"), "a restart is no alarm");
+}
+
+#[tokio::test]
+async fn two_machines_that_take_turns_with_one_identity_raise_an_alarm() {
     let core = TestCore::start().await;
     let machine = core.enroll(MemberKind::Gateway, "machine").await;
     let instance = |byte: u8| Hello { instance: vec![byte; 16].into(), ..hello() };
-    let _one = FakeGateway::link_as(&core, &machine, instance(1), Arc::default()).await;
-    let _two = FakeGateway::link_as(&core, &machine, instance(2), Arc::default()).await;
+    for byte in [1, 2] {
+        let turn = FakeGateway::link_as(&core, &machine, instance(byte), Arc::default()).await;
+        turn.link.close(Code::Done, "switched off");
+        core.audited(|row| row.action == "link.down").await;
+        eventually("the link is gone", async || {
+            core.shared.links.get(turn.id.parse().unwrap()).is_none().then_some(())
+        })
+        .await;
+    }
     assert!(
         !core.audit().await.iter().any(|row| row.result() == Code::DuplicateIdentity),
         "a restart is none"
@@ -240,5 +291,6 @@ async fn a_machine_renews_its_certificate_over_its_link() {
     let chain = renewed.chain.iter().map(|der| der.to_vec().into()).collect();
     let renewed = chatcode_certs::Identity::new(key, chain, machine.roots().to_vec()).unwrap();
     assert_eq!(renewed.name(), machine.name());
-    let _again = FakeGateway::link(&core, &renewed).await;
+    let hello = Hello { epoch: gateway.welcome.epoch, ..hello() };
+    let _again = FakeGateway::link_as(&core, &renewed, hello, Arc::default()).await;
 }

@@ -74,6 +74,38 @@ async fn nobody_else_is_revived_and_outside_all_of_them_look_the_same() {
 }
 
 #[tokio::test]
+async fn a_machine_that_leaves_revokes_itself_and_nobody_else() {
+    let core = TestCore::start().await;
+    let (identity, key) = machine(&core).await;
+    let (other, other_key) = machine(&core).await;
+    let address = core.bound.grpc.to_string();
+    for (identity, key) in [(&identity, &other_key), (&other, &key)] {
+        let refused = enroll::leave(&address, identity, key).await.unwrap_err();
+        assert_eq!(refused.code(), Code::BadToken);
+        core.audited(|row| row.action == "gateway.left" && row.detail == "wrong proof").await;
+    }
+    let gateway = FakeGateway::link(&core, &identity).await;
+    enroll::leave(&address, &identity, &key).await.unwrap();
+    let row = core.audited(|row| row.action == "gateway.left" && row.result() == Code::Done).await;
+    assert_eq!(row.gateway, gateway.id);
+    assert_eq!(revive(&core, &identity, &key).await.unwrap_err(), Code::Revoked);
+    enroll::leave(&address, &identity, &key).await.expect("it has left already");
+    assert!(revive(&core, &other, &other_key).await.is_ok(), "the other one is still there");
+}
+
+#[tokio::test]
+async fn an_edge_has_a_durable_key_and_does_not_leave_by_it() {
+    let core = TestCore::start().await;
+    let (token, key) = (core.token(MemberKind::Edge).await, MachineKey::generate().unwrap());
+    let address = core.bound.grpc.to_string();
+    let (edge, _) = enroll::enroll(&address, &token, "edge", Some(&key)).await.unwrap();
+    let refused = enroll::leave(&address, &edge, &key).await.unwrap_err();
+    assert_eq!(refused.code(), Code::BadToken);
+    core.audited(|row| row.action == "gateway.left" && row.detail == "no gateway").await;
+    assert!(revive(&core, &edge, &key).await.is_ok(), "it is still there");
+}
+
+#[tokio::test]
 async fn a_revoked_machine_hears_that_there_is_no_way_back() {
     let core = TestCore::start().await;
     let (identity, key) = machine(&core).await;
@@ -154,6 +186,7 @@ async fn a_refused_renewal_is_told_to_the_gateway_the_audit_and_the_count() {
         |status: &AdminStatusResponse| status.members.iter().find(|one| one.member == name).cloned().unwrap();
     assert_eq!((age(&status).failures, age(&status).renewed_unix_ms), (1, 0));
 
+    gateway.link.close(Code::Done, "gone");
     let _renewed = renewed(&core, &identity).await;
     let status = operator(&core.admin().await).status(AdminStatusRequest {}).await.unwrap().into_inner();
     let age = age(&status);

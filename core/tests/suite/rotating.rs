@@ -5,10 +5,16 @@ use std::{collections::HashSet, sync::Mutex};
 use chatcode_certs::{
     CaCertificate, CaOptions, Identity, MachineKey, Passphrase, export_root, sign_intermediate,
 };
-use chatcode_core::{Core, config::Config};
+use chatcode_core::{
+    Core,
+    config::Config,
+    services::tokens::{TokenWish, create_token},
+    store::audit::Entry,
+};
 use chatcode_link::{enroll, renew};
 use chatcode_proto::{
     code::Refusal,
+    limits,
     pb::{
         AdminCaImportRequest, AdminCaRequestRequest, AdminCaRotateRequest, AdminCaStatusRequest,
         AdminCaStatusResponse, CaPart, CaStep, CaUse, Code, GatewayControl, MemberKind, Trusts, core_control,
@@ -90,6 +96,24 @@ async fn a_root_is_rotated_when_every_member_follows_and_not_before() {
     let rows: Vec<_> = core.audit().await.into_iter().filter(|row| row.action == "ca.rotated").collect();
     let said: Vec<_> = rows.iter().rev().map(|row| row.detail.as_str()).collect();
     assert_eq!(said, ["root prepared", "root activated", "root retired by force"]);
+}
+
+#[tokio::test]
+async fn a_token_holds_a_root_up_as_long_as_it_may_be_shown() {
+    let core = TestCore::start().await;
+    let store = &core.shared.store;
+    assert_eq!(store.tokens_until().await.unwrap(), 0);
+    let act = Entry::new("test", "token.created");
+    let of = |approval| TokenWish { kind: MemberKind::Gateway, approval, ..TokenWish::default() };
+    let authority = &core.shared.authority;
+    create_token(store, authority, &of(false), &act).await.unwrap();
+    let plain = store.tokens_until().await.unwrap();
+    // Shown at its last moment, it still has the time that a person has.
+    let (waits, _) = create_token(store, authority, &of(true), &act).await.unwrap();
+    let hour = u64::try_from(limits::APPROVAL.as_millis()).unwrap();
+    assert!(store.tokens_until().await.unwrap() >= plain + hour);
+    store.revoke_token(waits.id(), &act).await.unwrap().expect("it was there");
+    assert_eq!(store.tokens_until().await.unwrap(), plain);
 }
 
 #[tokio::test]

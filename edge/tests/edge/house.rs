@@ -41,6 +41,9 @@ impl Ground {
             origin: None,
             tls_cert: None,
             tls_key: None,
+            release_dir: None,
+            public_certificate: false,
+            core_for_gateways: None,
         }
     }
 }

@@ -265,6 +265,34 @@ impl fleet_server::Fleet for Seen {
         Err(Refusal::new(Code::Forbidden, "not in this test").into())
     }
 
+    async fn list_tokens(
+        &self,
+        _: tonic::Request<pb::FleetListTokensRequest>,
+    ) -> Answer<pb::FleetListTokensResponse> {
+        Err(Refusal::new(Code::Forbidden, "not in this test").into())
+    }
+
+    async fn revoke_token(
+        &self,
+        _: tonic::Request<pb::FleetRevokeTokenRequest>,
+    ) -> Answer<pb::FleetRevokeTokenResponse> {
+        Err(Refusal::new(Code::Forbidden, "not in this test").into())
+    }
+
+    async fn list_pending(
+        &self,
+        _: tonic::Request<pb::FleetListPendingRequest>,
+    ) -> Answer<pb::FleetListPendingResponse> {
+        Err(Refusal::new(Code::Forbidden, "not in this test").into())
+    }
+
+    async fn decide_pending(
+        &self,
+        _: tonic::Request<pb::FleetDecidePendingRequest>,
+    ) -> Answer<pb::FleetDecidePendingResponse> {
+        Err(Refusal::new(Code::Forbidden, "not in this test").into())
+    }
+
     async fn revoke(&self, _: tonic::Request<pb::FleetRevokeRequest>) -> Answer<pb::FleetRevokeResponse> {
         Err(Refusal::new(Code::Forbidden, "not in this test").into())
     }

@@ -15,7 +15,7 @@ import { WebSocketServer, type WebSocket } from "ws";
 import * as accounts from "../src/gen/chatcode/v1/accounts_pb";
 import { Code } from "../src/gen/chatcode/v1/code_pb";
 import { CoreHealthSchema, EdgePingSchema, EdgePongSchema, OpenSchema } from "../src/gen/chatcode/v1/edge_pb";
-import { FleetWatchResponseSchema, GatewaySchema, LinkState } from "../src/gen/chatcode/v1/fleet_pb";
+import { FleetCreateTokenRequestSchema, FleetCreateTokenResponseSchema, FleetWatchResponseSchema, GatewaySchema, LinkState } from "../src/gen/chatcode/v1/fleet_pb";
 import { Role } from "../src/gen/chatcode/v1/grant_pb";
 import * as sessions from "../src/gen/chatcode/v1/sessions_pb";
 import { MockSession, type Peer } from "./session";
@@ -120,6 +120,11 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
   })),
   "Accounts/CreateTicket": call(accounts.AccountsCreateTicketRequestSchema, accounts.AccountsCreateTicketResponseSchema, () => ({
     ticket: "mock",
+  })),
+  "Fleet/CreateToken": call(FleetCreateTokenRequestSchema, FleetCreateTokenResponseSchema, () => ({
+    id: "9f2c1d7a",
+    token: `chatcode-join-9f2c1d7a-${"Zk3Qw8".repeat(7)}-${"b7".repeat(16)}`,
+    expiresUnixMs: BigInt(Date.now() + 15 * 60_000),
   })),
   "Sessions/Create": call(sessions.SessionsCreateRequestSchema, sessions.SessionsCreateResponseSchema, (wish, headers) => {
     if (wish.folder.includes("..")) throw new Refused(Code.INVALID, 3, "the folder has “..” in it; name it directly");
@@ -285,6 +290,12 @@ const server = createServer((request, response) => {
   if (url.pathname === "/api/health") {
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify({ core: toJson(CoreHealthSchema, health()) }));
+    return;
+  }
+  if (url.pathname === "/api/install") {
+    const line = "curl -fsS https://code.example.org/install.sh | sh -s -- --from https://code.example.org/release/stable --core code.example.org:7421";
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ line, core: "code.example.org:7421" }));
     return;
   }
   if (url.pathname === "/api/sign-out") {

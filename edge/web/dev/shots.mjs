@@ -53,6 +53,19 @@ const colours =
   "clear; for i in 0 1 2 3 4 5 6 7; do printf '\\033[3%sm colour %s \\033[0m\\033[9%sm bright %s \\033[0m\\033[4%sm   \\033[0m\\n' $i $i $i $i $i; done; " +
   "printf '\\033[1mbold\\033[0m \\033[3mitalic\\033[0m \\033[4munder\\033[0m \\033[2mdim\\033[0m \\033[7minverse\\033[0m\\n'; echo '┌──────┐'; echo '│ 箱 ü │'; echo '└──────┘'; ls -la --color=always / | head -12; echo https://example.org/; echo do''ne";
 
+async function addMachine(page, shot) {
+  await signIn(page);
+  if (await page.locator(id("list-toggle")).isVisible()) await page.locator(id("list-toggle")).click();
+  await visible(page, "add-machine-open").click();
+  await page.locator(id("add-machine-name")).fill("build-3");
+  await page.waitForTimeout(300);
+  await shot("asked");
+  await page.locator(id("add-machine-make")).click();
+  await page.locator(id("add-machine-token")).waitFor();
+  await page.waitForTimeout(300);
+  await shot("made");
+}
+
 async function offerClipboard(page, shot) {
   await signIn(page);
   if (await page.locator(id("list-toggle")).isVisible()) await page.locator(id("list-toggle")).click();
@@ -92,6 +105,8 @@ const states = {
     await page.waitForTimeout(3500);
     await shot();
   },
+  addMachine,
+  addMachinePhone: addMachine,
   async newSession(page, shot) {
     await signIn(page);
     await enter(page, "shell");

@@ -3,6 +3,7 @@
 import { AccountKeeper } from "./account/account";
 import { Fleet } from "./fleet/fleet";
 import { Code } from "./gen/chatcode/v1/code_pb";
+import type { PendingGateway } from "./gen/chatcode/v1/fleet_pb";
 import type { RestartPolicy, Session } from "./gen/chatcode/v1/sessions_pb";
 import type { LineState } from "./link/line";
 import { explain } from "./link/refusal";
@@ -22,6 +23,8 @@ export interface Failure {
 /** What lies over the workspace. */
 export type Overlay =
   | { kind: "new-session"; gateway: string | undefined }
+  | { kind: "add-machine" }
+  | { kind: "approval"; pending: PendingGateway }
   | { kind: "end-session"; tab: Tab; name: string }
   | { kind: "palette" }
   | { kind: "keys" };
@@ -34,6 +37,19 @@ export interface Wish {
   command: string[];
   restart: RestartPolicy;
   resumeCommand: string[];
+}
+
+/** What brings a new machine in. */
+export interface AddMachine {
+  /** The token's public id. */
+  id: string;
+  /** Secret: never kept. */
+  token: string;
+  expiresUnixMs: number;
+  /** The line that installs the gateway, where this edge has releases that somebody vouches for. */
+  line: string | undefined;
+  /** The core, as a machine dials it. */
+  core: string;
 }
 
 export class App {
@@ -76,6 +92,17 @@ export class App {
     return answer.session;
   }
 
+  /** Makes a token for one machine, with the line that installs it. */
+  async addMachine(name: string, approval: boolean): Promise<AddMachine> {
+    const [made, install] = await Promise.all([this.rpc.fleet.createToken({ name, approval }), installLine()]);
+    return { id: made.id, token: made.token, expiresUnixMs: Number(made.expiresUnixMs), ...install };
+  }
+
+  /** Lets a machine in that waits, or refuses it; `pending` is as the person saw it. */
+  async decide({ id, fingerprint }: PendingGateway, approve: boolean): Promise<void> {
+    await this.rpc.fleet.decidePending({ id, fingerprint, approve });
+  }
+
   /** Leaves: nothing of the workspace stays in this page. Says so when the core could not be told. */
   readonly signOut = async (): Promise<void> => {
     this.failure.set(undefined);
@@ -105,4 +132,11 @@ export class App {
     // Whether the edge is there, and since when the core is away, is the edge's to say.
     if (phase === "waiting") void this.rpc.edge.ask();
   }
+}
+
+async function installLine(): Promise<{ line: string | undefined; core: string }> {
+  const answer = await fetch("/api/install");
+  if (!answer.ok) throw new Error("the edge does not tell how a machine is installed");
+  const { line, core } = (await answer.json()) as { line: string | null; core: string };
+  return { line: line ?? undefined, core };
 }

@@ -25,7 +25,9 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Streaming;
 
 use super::{credentials::Credentials, end::Outcome};
-use crate::{grant::CoreClock, host, serve, sessions::Registry, shell::user::User};
+use crate::{
+    grant::CoreClock, host, serve, sessions::Registry, shell::user::User, state::Teller, update::Updates,
+};
 
 /// The shortest silence that a core may ask a gateway to give up after: it
 /// must not be shorter than a heartbeat on a bad line.
@@ -61,8 +63,10 @@ impl Greeting {
 pub(super) struct Life<'a> {
     pub(super) link: Link,
     pub(super) registry: &'a Arc<Registry>,
+    pub(super) updates: &'a Arc<Updates>,
     pub(super) user: &'a User,
     pub(super) gateway: GatewayId,
+    pub(super) teller: &'a Teller,
 }
 
 /// The control call: what goes out, what comes in.
@@ -110,6 +114,7 @@ impl Life<'_> {
         }
         let clock = CoreClock::told(welcome.server_unix_ms);
         let services = self.serve(clock);
+        self.teller.online(&welcome.name);
         on_welcome(self.gateway);
         self.keep(control, services, silence(&welcome), (credentials, clock), stop).await
     }
@@ -163,8 +168,8 @@ impl Life<'_> {
 
     fn serve(&self, clock: CoreClock) -> Services {
         let draining = CancellationToken::new();
-        let (link, registry) = (self.link.clone(), Arc::clone(self.registry));
-        let serving = serve::run(link, registry, self.user.clone(), clock, draining.clone());
+        let served = (Arc::clone(self.registry), Arc::clone(self.updates));
+        let serving = serve::run(self.link.clone(), served, self.user.clone(), clock, draining.clone());
         Services { server: AbortOnDropHandle::new(tokio::spawn(serving)), draining }
     }
 

@@ -15,7 +15,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{credentials::Credentials, dial::Route, end::Outcome, life::Greeting};
-use crate::{sessions::Registry, shell::user::User};
+use crate::{
+    sessions::Registry,
+    shell::user::User,
+    state::{LinkWord, Teller},
+    update::Updates,
+};
 
 pub(crate) use self::dial::DialError;
 
@@ -40,6 +45,17 @@ pub(crate) struct Me {
     pub(crate) core: Option<String>,
 }
 
+/// What a machine serves over its links.
+#[derive(Debug)]
+pub(crate) struct Serves {
+    /// Its sessions.
+    pub(crate) registry: Arc<Registry>,
+    /// Its own programs.
+    pub(crate) updates: Arc<Updates>,
+    /// Whose shells they are.
+    pub(crate) user: User,
+}
+
 /// Keeps the link.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -49,9 +65,9 @@ pub(crate) struct Keeper {
     /// When the last certificate was brought back.
     revived: Option<Instant>,
     greeting: Greeting,
-    registry: Arc<Registry>,
-    user: User,
+    serves: Serves,
     gateway: GatewayId,
+    teller: Teller,
 }
 
 impl Keeper {
@@ -59,12 +75,7 @@ impl Keeper {
     ///
     /// # Errors
     /// No UDP port, or an identity that no TLS can be made of.
-    pub(crate) fn new(
-        me: Me,
-        gateway: GatewayId,
-        registry: Arc<Registry>,
-        user: User,
-    ) -> Result<Self, DialError> {
+    pub(crate) fn new(me: Me, gateway: GatewayId, serves: Serves, teller: Teller) -> Result<Self, DialError> {
         // Whether it can be used at all is known at once.
         tls::core_client(&me.identity, &[tls::LINK_ALPN])?;
         Ok(Self {
@@ -72,10 +83,10 @@ impl Keeper {
             route: Route::new(me.link),
             credentials: Credentials::new(me.identity, me.machine, me.home, me.core),
             revived: None,
-            greeting: Greeting { instance: random::bytes(), user: user.name.clone(), epoch: 0 },
-            registry,
-            user,
+            greeting: Greeting { instance: random::bytes(), user: serves.user.name.clone(), epoch: 0 },
+            serves,
             gateway,
+            teller,
         })
     }
 
@@ -109,9 +120,13 @@ impl Keeper {
             if begun.is_some_and(|begun| begun.elapsed() >= limits::LINK_LASTED) {
                 backoff.reset();
             }
+            self.tell(&outcome);
             let pause = match outcome {
                 Outcome::Stopped => return Ok(()),
-                Outcome::Revoked(words) => return Err(Revoked(display_safe(&words, limits::MESSAGE_BYTES))),
+                Outcome::Revoked(words) => {
+                    self.teller.close().await;
+                    return Err(Revoked(display_safe(&words, limits::MESSAGE_BYTES)));
+                }
                 Outcome::Revived => Duration::ZERO,
                 Outcome::Drained(after) => after + after.mul_f64(rand::random()),
                 Outcome::Ended(refusal) => pause(&refusal, &mut backoff),
@@ -124,6 +139,21 @@ impl Keeper {
         }
     }
 
+    /// Tells who asks on this machine what became of the link.
+    fn tell(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Stopped | Outcome::Revived => {}
+            Outcome::Revoked(words) => {
+                self.teller.ended(LinkWord::Revoked, &Refusal::new(Code::Revoked, words.as_str()));
+            }
+            Outcome::Drained(_) => {
+                let refusal = Refusal::new(Code::Draining, "the core asked to come back later");
+                self.teller.ended(LinkWord::Connecting, &refusal);
+            }
+            Outcome::Ended(refusal) => self.teller.ended(LinkWord::Connecting, refusal),
+        }
+    }
+
     /// One link from dialling to its end.
     async fn once(&mut self, stop: &CancellationToken, on_welcome: impl FnOnce(GatewayId)) -> Outcome {
         let dialling = self.route.dial(&self.dialer, self.credentials.identity());
@@ -132,7 +162,8 @@ impl Keeper {
             Some(Ok(link)) => link,
             Some(Err(refusal)) => return Outcome::of(refusal),
         };
-        life::Life { link, registry: &self.registry, user: &self.user, gateway: self.gateway }
+        let Serves { registry, updates, user } = &self.serves;
+        life::Life { link, registry, updates, user, gateway: self.gateway, teller: &self.teller }
             .live(&mut self.greeting, &mut self.credentials, stop, on_welcome)
             .await
     }

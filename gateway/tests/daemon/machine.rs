@@ -52,8 +52,13 @@ impl Machine {
 
     /// The daemon's command line; its environment is a bare one of the test's.
     pub(crate) fn command(&self) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_chatcode-gateway")))
+    }
+
+    /// The same with another program.
+    pub(crate) fn command_of(&self, program: &Path) -> Command {
         fs::create_dir_all(self.home()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatcode-gateway"));
+        let mut command = Command::new(program);
         command
             .arg("run")
             .arg("--data-dir")

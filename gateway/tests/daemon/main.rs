@@ -18,3 +18,4 @@ mod shells;
 mod spawner;
 mod systemd;
 mod tmux;
+mod updating;

@@ -234,6 +234,14 @@ impl Mesh {
     /// When the new one does not come up.
     pub async fn replace_core(&mut self) -> anyhow::Result<()> {
         self.core.kill().await?;
+        self.start_core_again().await
+    }
+
+    /// A new core on the same ports, after the old one was killed.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_core_again(&mut self) -> anyhow::Result<()> {
         self.core = start_core(&self.folder, &self.grpc, &self.link, &self.core_args).await?;
         Ok(())
     }
@@ -314,7 +322,12 @@ async fn bootstrap_token(folder: &TempDir, kind: &str) -> anyhow::Result<String>
 
 async fn start_core(folder: &TempDir, grpc: &str, link: &str, more: &[String]) -> anyhow::Result<Proc> {
     let (data, log) = (data_dir(folder, "core"), folder.path().join("core.log"));
-    let mut args = vec!["run", "--data-dir", &data, "--listen", grpc, "--link", link, "--exit-with-stdin"];
+    // All of a test's machines come from one address.
+    let settings = folder.path().join("core.toml");
+    std::fs::write(&settings, "enroll_per_minute = 1000\nenroll_whole_per_minute = 1000\n")?;
+    let settings = settings.to_string_lossy();
+    let mut args = vec!["run", "--config", &settings, "--data-dir", &data, "--listen", grpc, "--link", link];
+    args.push("--exit-with-stdin");
     args.extend(more.iter().map(String::as_str));
     Proc::start("chatcode-core", &args, &log).await
 }

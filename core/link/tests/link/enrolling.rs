@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chatcode_certs::{Authority, IdentityCell, JoinToken, MachineKey, MemberName, Peer, csr, tls};
+use chatcode_certs::{Authority, IdentityCell, JoinToken, Key, MachineKey, MemberName, Peer, csr, tls};
 use chatcode_link::{
-    enroll::{EnrollError, enroll},
+    enroll::{Asking, EnrollError, enroll, enroll_with},
     exit,
     renew::{follow, pins, renew, revive},
     serve,
@@ -20,9 +20,10 @@ use chatcode_link::{
 use chatcode_proto::{
     code::Refusal,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentRenewRequest,
-        EnrollmentRenewResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest,
-        EnrollmentTrustResponse, MemberKind, Trust,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
+        EnrollmentLeaveResponse, EnrollmentPending, EnrollmentRenewRequest, EnrollmentRenewResponse,
+        EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest, EnrollmentTrustResponse,
+        MemberKind, Trust,
         enrollment_client::EnrollmentClient,
         enrollment_server::{Enrollment, EnrollmentServer},
     },
@@ -39,6 +40,8 @@ use crate::world::{HOUR, SOON, World, id};
 enum Answer {
     Good,
     LoseFirst,
+    /// A person has to approve; the core is away meanwhile for a moment.
+    ApproveLater,
     Refuse,
     ForSomebodyElse,
     WithoutThePinnedRoot,
@@ -70,6 +73,18 @@ impl Enrollment for Core {
             // What a client sees when the connection breaks.
             return Err(Refusal::new(Code::CoreUnreachable, "lost").into());
         }
+        match (self.answer, before) {
+            (Answer::ApproveLater, 0) => {
+                assert!(!request.get_ref().wait, "the person at the machine is told at once");
+                let pending = Some(EnrollmentPending { left_ms: 60_000 });
+                return Ok(Response::new(EnrollmentEnrollResponse { pending, ..Default::default() }));
+            }
+            (Answer::ApproveLater, 1) => {
+                assert!(request.get_ref().wait);
+                return Err(Refusal::new(Code::Draining, "restart").into());
+            }
+            _ => {}
+        }
         if self.answer == Answer::Refuse {
             return Err(Refusal::new(Code::BadToken, "no such token").into());
         }
@@ -88,7 +103,15 @@ impl Enrollment for Core {
             trust_domain: self.ca.trust_domain().to_string(),
             link_port: 4001,
             name: request.name,
+            pending: None,
         }))
+    }
+
+    async fn leave(
+        &self,
+        _: Request<EnrollmentLeaveRequest>,
+    ) -> Result<Response<EnrollmentLeaveResponse>, Status> {
+        Err(Status::unimplemented("nobody leaves here"))
     }
 
     async fn revive(
@@ -209,6 +232,26 @@ async fn a_lost_answer_is_asked_for_again() {
     let token = JoinToken::generate(core.pin);
     timeout(SOON, enroll(&core.address.to_string(), &token, "", None)).await.unwrap().unwrap();
     assert_eq!(core.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_machine_waits_for_a_person_also_while_the_core_restarts() {
+    let (_world, core) = core(Answer::ApproveLater).await;
+    let (address, token) = (core.address.to_string(), JoinToken::generate(core.pin));
+    let (key, mut left) = (Key::generate().unwrap(), None);
+    let asking =
+        Asking { core: &address, token: &token, key: key.clone(), name: "", machine: None, host: None };
+    let (identity, _) = timeout(SOON, enroll_with(asking, |time| left = Some(time))).await.unwrap().unwrap();
+    assert_eq!(Peer::from_chain(identity.chain()).unwrap().spki_sha256, key.spki_sha256());
+    assert_eq!((left, core.asked.load(Ordering::SeqCst)), (Some(Duration::from_secs(60)), 3));
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_wait_says_that_a_person_has_to_approve() {
+    let (_world, core) = core(Answer::ApproveLater).await;
+    let token = JoinToken::generate(core.pin);
+    let error = timeout(SOON, enroll(&core.address.to_string(), &token, "", None)).await.unwrap();
+    assert!(matches!(error, Err(EnrollError::NeedsApproval)), "{error:?}");
 }
 
 #[tokio::test]

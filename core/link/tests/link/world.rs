@@ -8,11 +8,11 @@ use chatcode_proto::{
     id::MemberId,
     limits,
     pb::{
-        ClientFrame, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentRenewRequest,
-        EnrollmentRenewResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest,
-        EnrollmentTrustResponse, Output, Ping, Pong, ServerFrame, TakeLease, client_frame,
-        enrollment_client::EnrollmentClient, enrollment_server, server_frame,
-        terminal_client::TerminalClient, terminal_server,
+        ClientFrame, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
+        EnrollmentLeaveResponse, EnrollmentRenewRequest, EnrollmentRenewResponse, EnrollmentReviveRequest,
+        EnrollmentReviveResponse, EnrollmentTrustRequest, EnrollmentTrustResponse, Output, Ping, Pong,
+        ServerFrame, TakeLease, client_frame, enrollment_client::EnrollmentClient, enrollment_server,
+        server_frame, terminal_client::TerminalClient, terminal_server,
     },
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -189,6 +189,13 @@ impl enrollment_server::Enrollment for Echo {
             ..Default::default()
         };
         Ok(Response::new(answer))
+    }
+
+    async fn leave(
+        &self,
+        _: Request<EnrollmentLeaveRequest>,
+    ) -> Result<Response<EnrollmentLeaveResponse>, Status> {
+        Err(Status::unimplemented("nobody leaves here"))
     }
 
     async fn revive(

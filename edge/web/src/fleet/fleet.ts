@@ -9,6 +9,7 @@ import {
   FleetWatchResponseSchema,
   type FleetWatchResponse,
   type Gateway,
+  type PendingGateway,
 } from "../gen/chatcode/v1/fleet_pb";
 import type { Session } from "../gen/chatcode/v1/sessions_pb";
 import { WATCH_SILENCE_MS } from "../link/limits";
@@ -30,6 +31,8 @@ export interface Machine {
 export interface FleetState {
   /** By name. */
   machines: readonly Machine[];
+  /** Machines that wait for approval, those that wait longest first. */
+  pending: readonly PendingGateway[];
   /** All that the core knew was told at least once. */
   synced: boolean;
 }
@@ -38,10 +41,12 @@ interface Known {
   gateways: Map<string, Gateway>;
   /** By gateway, then by session. */
   sessions: Map<string, Map<string, Session>>;
+  /** Machines that wait for approval. */
+  pending: Map<string, PendingGateway>;
 }
 
 export class Fleet {
-  readonly state = new Store<FleetState>({ machines: [], synced: false });
+  readonly state = new Store<FleetState>({ machines: [], pending: [], synced: false });
   readonly line: Line;
   #known: Known = nothing();
   /** What a new watch tells, until it has told all; then it replaces what was known. */
@@ -91,7 +96,7 @@ export class Fleet {
   /** What was known is not for whoever comes next. */
   forget(): void {
     this.#known = nothing();
-    this.state.set({ machines: [], synced: false });
+    this.state.set({ machines: [], pending: [], synced: false });
   }
 
   gateway(id: string): Gateway | undefined {
@@ -127,6 +132,12 @@ export class Fleet {
       case "sessionRemoved":
         known.sessions.get(event.value.gateway)?.delete(event.value.session);
         break;
+      case "pendingAdded":
+        known.pending.set(event.value.id, event.value);
+        break;
+      case "pendingRemoved":
+        known.pending.delete(event.value);
+        break;
       case "synced":
         this.#known = known;
         this.#fresh = undefined;
@@ -138,7 +149,7 @@ export class Fleet {
   }
 
   #publish(): void {
-    const { gateways, sessions } = this.#known;
+    const { gateways, sessions, pending } = this.#known;
     const machines = [...gateways.values()]
       .sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id))
       .map((gateway) => ({
@@ -147,12 +158,13 @@ export class Fleet {
           (a, b) => Number(a.createdUnixMs - b.createdUnixMs) || a.id.localeCompare(b.id),
         ),
       }));
-    this.state.set({ machines, synced: true });
+    const waiting = [...pending.values()].sort((a, b) => Number(a.askedUnixMs - b.askedUnixMs) || a.id.localeCompare(b.id));
+    this.state.set({ machines, pending: waiting, synced: true });
   }
 }
 
 function nothing(): Known {
-  return { gateways: new Map(), sessions: new Map() };
+  return { gateways: new Map(), sessions: new Map(), pending: new Map() };
 }
 
 function put(known: Known, gateway: string, session: Session): void {

@@ -8,13 +8,14 @@ import { SessionState, type Session } from "../gen/chatcode/v1/sessions_pb";
 import { SESSION_NAME_CHARS } from "../link/limits";
 import { displaySafe, latencyText } from "../words";
 import { keyOf } from "../workspace/workspace";
+import { Waiting } from "./approval";
 import { useApp, useNow, useStore } from "./hooks";
 import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
-import { exitTone, isOver, machineWord, restartText, sessionDetail } from "./session-words";
+import { alarmText, exitTone, isOver, labelsText, machineWord, restartText, sessionDetail } from "./session-words";
 
 export function MachineList(): ReactNode {
   const app = useApp();
-  const { machines, synced } = useStore(app.fleet.state);
+  const { machines, pending, synced } = useStore(app.fleet.state);
   const look = useStore(app.look.look);
   const who = useStore(app.account.account);
   return (
@@ -41,9 +42,15 @@ export function MachineList(): ReactNode {
       </div>
       <div className="list-scroll" data-testid="machines">
         {!synced && <p className="list-empty">Asking for your machines…</p>}
+        <Waiting pending={pending} />
         {machines.map((machine) => (
           <MachineGroup key={machine.gateway.id} machine={machine} />
         ))}
+        {synced && (
+          <button type="button" className="quiet add-machine-open" data-testid="add-machine-open" onClick={() => app.overlay.set({ kind: "add-machine" })}>
+            <PlusIcon /> Add a machine
+          </button>
+        )}
       </div>
       <div className="list-foot">
         <span className="person" title="Signed in as">
@@ -73,6 +80,8 @@ function MachineGroup({ machine: { gateway, sessions } }: { machine: Machine }):
   const online = gateway.linkState === LinkState.ONLINE;
   const host = [gateway.host?.os, gateway.host?.arch].filter(Boolean).join(" · ");
   const name = displaySafe(gateway.name, 64);
+  const labels = labelsText(gateway.labels);
+  const alarm = alarmText(gateway, now);
   return (
     <section className="machine" aria-label={name} data-testid="machine" data-gateway={gateway.id} data-online={online}>
       <header className="machine-head">
@@ -91,6 +100,16 @@ function MachineGroup({ machine: { gateway, sessions } }: { machine: Machine }):
         </button>
       </header>
       <p className="machine-state">{machineWord(gateway, now)}</p>
+      {labels !== "" && (
+        <p className="machine-labels" data-testid="machine-labels">
+          {labels}
+        </p>
+      )}
+      {alarm !== undefined && (
+        <p className="machine-alarm" data-testid="machine-alarm">
+          {alarm}
+        </p>
+      )}
       <ul>
         {sessions.map((session) => (
           <SessionRow key={session.id} gateway={gateway.id} session={session} online={online} />

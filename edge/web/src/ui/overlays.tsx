@@ -3,6 +3,8 @@
 import { useEffect, type ReactNode } from "react";
 
 import type { Tab } from "../workspace/workspace";
+import { AddMachine } from "./add-machine";
+import { Approval } from "./approval";
 import { useApp, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
 import { Modal } from "./modal";
@@ -25,6 +27,10 @@ export function Overlays(): ReactNode {
   switch (overlay?.kind) {
     case "new-session":
       return <NewSession gateway={overlay.gateway} close={close} />;
+    case "add-machine":
+      return <AddMachine close={close} />;
+    case "approval":
+      return <Approval pending={overlay.pending} close={close} />;
     case "end-session":
       return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
     case "palette":

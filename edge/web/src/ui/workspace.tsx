@@ -21,6 +21,7 @@ export function WorkspaceView(): ReactNode {
   const { open, active } = tabs;
   const listOpen = useStore(app.listOpen);
   const failure = useStore(app.failure);
+  const waits = useStore(app.fleet.state).pending.length > 0;
   const tab = inView(tabs);
   useTitle();
   useEffect(() => {
@@ -38,7 +39,8 @@ export function WorkspaceView(): ReactNode {
           <button
             type="button"
             className="icon-button list-toggle"
-            aria-label="Machines and sessions"
+            aria-label={waits ? "Machines and sessions; a machine waits for approval" : "Machines and sessions"}
+            data-waits={waits}
             aria-expanded={listOpen}
             data-testid="list-toggle"
             onClick={() => app.listOpen.set(!listOpen)}

@@ -1,0 +1,251 @@
+//! The whole installation in one sealed file: the store as it is at one moment,
+//! the CA, and the core's own keys. Whoever has the file and its passphrase is
+//! the installation.
+
+mod seal;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Component, Path, PathBuf},
+};
+
+use chatcode_certs::files::{self, FilesError};
+use tar::{Builder, EntryType, Header};
+
+pub use self::seal::SealError;
+use self::seal::{Opener, Sealer};
+use crate::store::{StoreError, schema};
+
+/// The store in the core's folder, and in a backup.
+const STORE: &str = "core.db";
+/// The folders that are kept whole.
+const FOLDERS: &[&str] = &["ca", "identity", "link.keys"];
+
+/// Why there is no backup, or nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The file is there.
+    #[error("{0} is there already and is not overwritten; name another file")]
+    FileExists(PathBuf),
+    /// The folder is there.
+    #[error(
+        "{0} is there and not empty; a backup is only restored where there is nothing: move it away first"
+    )]
+    FolderExists(PathBuf),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A folder cannot be private.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The file holds what no backup holds.
+    #[error("the backup holds {0:?}, which no backup holds; nothing was restored")]
+    Foreign(PathBuf),
+    /// The file lacks something.
+    #[error("the backup holds no {0}; nothing was restored")]
+    Missing(&'static str),
+    /// Reading, writing, sealing or opening failed.
+    #[error("{path}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> BackupError {
+    move |source| BackupError::Io { path: path.to_owned(), source }
+}
+
+/// Writes a backup of the core in `data` into the new file `to` (0600); the core
+/// may run meanwhile.
+///
+/// # Errors
+/// [`BackupError`]; no file is left then.
+pub async fn back_up(data: &Path, to: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
+    if to.exists() {
+        return Err(BackupError::FileExists(to.to_owned()));
+    }
+    // Beside the store: as private as it is, and gone when this ends.
+    let copy = Leftover(data.join(format!(".backup-{}.db", chatcode_certs::random::text_id())));
+    schema::copy(&data.join(STORE), &copy.0).await?;
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = Leftover(PathBuf::from(part));
+    write(data, &copy.0, &part.0, passphrase)?;
+    fs::rename(&part.0, to).map_err(failed(to))
+}
+
+/// A file that is not left behind.
+struct Leftover(PathBuf);
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        // It is gone already when all went well.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn write(data: &Path, store: &Path, to: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
+    let io = failed(to);
+    let out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to).map_err(&io)?;
+    let mut tar = Builder::new(Sealer::new(passphrase, out).map_err(&io)?);
+    append(&mut tar, store, Path::new(STORE))?;
+    for folder in FOLDERS {
+        for file in files_in(&data.join(folder))? {
+            let name = file.strip_prefix(data).unwrap_or(&file).to_owned();
+            append(&mut tar, &file, &name)?;
+        }
+    }
+    let out = tar.into_inner().and_then(Sealer::finish).map_err(&io)?;
+    out.sync_all().map_err(io)
+}
+
+fn append(tar: &mut Builder<impl io::Write>, file: &Path, name: &Path) -> Result<(), BackupError> {
+    let io = failed(file);
+    let opened = File::open(file).map_err(&io)?;
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(opened.metadata().map_err(&io)?.len());
+    header.set_mode(0o600);
+    tar.append_data(&mut header, name, opened).map_err(io)
+}
+
+/// All files in a folder and its folders, in order; none where there is no such
+/// folder.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>, BackupError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed(folder))?,
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed(folder))?;
+        let kind = entry.file_type().map_err(failed(folder))?;
+        if kind.is_dir() {
+            all.extend(files_in(&entry.path())?);
+        } else if kind.is_file() {
+            all.push(entry.path());
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+/// Restores a backup into the folder `data`, which is not there or empty.
+///
+/// # Errors
+/// [`BackupError`]; the folder is as it was then.
+pub fn restore(from: &Path, data: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
+    let io = failed(data);
+    let is_free = match fs::read_dir(data) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if !is_free {
+        return Err(BackupError::FolderExists(data.to_owned()));
+    }
+    let data = std::path::absolute(data).map_err(&io)?;
+    let mut aside = data.as_os_str().to_owned();
+    aside.push(format!(".{}.restoring", chatcode_certs::random::text_id()));
+    let aside = PathBuf::from(aside);
+    files::private_dir(&aside)?;
+    let restored = read(from, &aside, passphrase).and_then(|()| fs::rename(&aside, &data).map_err(io));
+    if restored.is_err() {
+        // The error that counts is the first.
+        let _ = fs::remove_dir_all(&aside);
+    }
+    restored
+}
+
+fn read(from: &Path, into: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
+    let io = failed(from);
+    let opened = Opener::new(passphrase, File::open(from).map_err(&io)?).map_err(&io)?;
+    let mut tar = tar::Archive::new(opened);
+    for entry in tar.entries().map_err(&io)? {
+        let mut entry = entry.map_err(&io)?;
+        let name = entry.path().map_err(&io)?.into_owned();
+        if !belongs(&name) || entry.header().entry_type() != EntryType::Regular {
+            return Err(BackupError::Foreign(name));
+        }
+        let target = into.join(&name);
+        if let Some(folder) = target.parent() {
+            files::private_dir(folder)?;
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&target)
+            .map_err(failed(&target))?;
+        io::copy(&mut entry, &mut file).map_err(&io)?;
+        file.flush().and_then(|()| file.sync_all()).map_err(failed(&target))?;
+    }
+    // Past the end of the archive: that the last piece is the last one counts.
+    io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(&io)?;
+    for (name, what) in [(STORE, "store"), ("ca", "CA")] {
+        if !into.join(name).exists() {
+            return Err(BackupError::Missing(what));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a backup may hold this.
+fn belongs(name: &Path) -> bool {
+    let mut parts = name.components();
+    let Some(Component::Normal(first)) = parts.next() else { return false };
+    let is_plain = parts.clone().all(|part| matches!(part, Component::Normal(_)));
+    let is_file = parts.next().is_none();
+    is_plain && if is_file { first == STORE } else { FOLDERS.iter().any(|folder| first == *folder) }
+}
+
+/// Reads a passphrase: one line, without its end.
+///
+/// # Errors
+/// When it cannot be read, or has too few or too many bytes.
+pub fn read_passphrase(input: impl Read) -> io::Result<zeroize::Zeroizing<Vec<u8>>> {
+    let most = *chatcode_proto::limits::BACKUP_PASSPHRASE_RANGE.end();
+    let mut line = zeroize::Zeroizing::new(Vec::with_capacity(most + 2));
+    let mut byte = [0];
+    let mut input = input.take(most as u64 + 1);
+    while input.read(&mut byte)? == 1 && byte != *b"\n" {
+        line.push(byte[0]);
+    }
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    if !chatcode_proto::limits::BACKUP_PASSPHRASE_RANGE.contains(&line.len()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, SealError::Passphrase));
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_core_keeps_belongs_into_a_backup() {
+        for name in ["core.db", "ca/root.key", "identity/identity.pem", "link.keys/reset", "ca/next/root.pem"]
+        {
+            assert!(belongs(Path::new(name)), "{name}");
+        }
+        for name in
+            ["", "ca", "core.db/x", "lock", "/ca/root.key", "ca/../../root.key", "../ca/x", "./core.db"]
+        {
+            assert!(!belongs(Path::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_passphrase_is_one_line_within_bounds() {
+        let read = |text: &str| read_passphrase(text.as_bytes()).ok().map(|line| line.to_vec());
+        assert_eq!(read("eight ch\nmore"), Some(b"eight ch".to_vec()));
+        assert_eq!(read("eight ch\r\n"), Some(b"eight ch".to_vec()));
+        assert_eq!((read("short\n"), read(""), read(&"x".repeat(1025))), (None, None, None));
+    }
+}

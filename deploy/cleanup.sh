@@ -1,0 +1,224 @@
+#!/bin/sh
+# Takes chatcode off this machine (docs/remove.md): lists what goes, asks, tells
+# the core, ends every process of ours, removes what install.sh put in place.
+# Homes, workspaces and files of others stay. `chatcode-gateway uninstall` is this.
+set -eu
+
+usage() {
+    cat <<'END'
+Takes chatcode off this machine.
+
+  --yes            do not ask
+  --dry-run        list what would go, change nothing
+  --mode system|user   which install; else system for root, user for others
+  --purge-user     system: also the session user and its home, if install.sh made it
+  --purge-server   the core's and the edge's data too: the installation itself
+END
+}
+
+say() { printf '%s\n' "$*" >&2; }
+has() { command -v "$1" >/dev/null 2>&1; }
+die() {
+    code=$1
+    shift
+    say "cleanup.sh: $*"
+    exit "$code"
+}
+
+arguments() {
+    yes='' dry='' mode='' purge_user='' purge_server=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --help | -h) usage; exit 0 ;;
+            --yes) yes=1 ;;
+            --dry-run) dry=1 ;;
+            --purge-user) purge_user=1 ;;
+            --purge-server) purge_server=1 ;;
+            --mode)
+                [ $# -ge 2 ] || die 2 "--mode needs a value"
+                mode=$2
+                shift
+                ;;
+            *) die 2 "$1 is no option; --help lists them" ;;
+        esac
+        shift
+    done
+}
+
+places() {
+    uid=$(id -u)
+    if [ -z "$mode" ]; then
+        mode=user
+        if [ "$uid" = 0 ]; then mode=system; fi
+    fi
+    case $mode in
+        system)
+            [ "$uid" = 0 ] || die 77 "a system install is removed by root; run this with sudo"
+            lib=/usr/local/lib/chatcode bin=/usr/local/bin etc=/etc/chatcode units=/etc/systemd/system
+            state=/var/lib/chatcode control=systemctl
+            ;;
+        user)
+            case ${HOME:-} in /*) ;; *) die 78 "HOME is not set to a folder" ;; esac
+            lib=$HOME/.local/lib/chatcode bin=$HOME/.local/bin etc=${XDG_CONFIG_HOME:-$HOME/.config}/chatcode
+            units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user state=${XDG_DATA_HOME:-$HOME/.local/share}/chatcode
+            control='systemctl --user'
+            ;;
+        *) die 2 "--mode is system or user" ;;
+    esac
+    config=$etc/gateway.toml installed=$etc/installed
+    agent=${HOME:-}/Library/LaunchAgents/dev.chatcode.gateway.plist
+}
+
+# The user for shells, if install.sh made it.
+made_user() { sed -n 's/^user \([A-Za-z0-9_][A-Za-z0-9_.-]*\)$/\1/p' "$installed" 2>/dev/null | head -n 1; }
+service_users() { sed -n 's/^service-user \(chatcode[a-z-]*\)$/\1/p' "$installed" 2>/dev/null; }
+
+# What is ours and there, a line each. Links only if they lead to our programs.
+ours() {
+    for each in chatcode-gateway chatcode-holder chatcode-spawner chatcode chatcode-core chatcode-edge; do
+        case $(readlink "$bin/$each" 2>/dev/null || true) in "$lib"/*) printf '%s\n' "$bin/$each" ;; esac
+    done
+    for each in "$units"/chatcode-gateway.service "$units"/chatcode-spawner.socket "$units"/chatcode-spawner@.service \
+        "$units"/chatcode-core.service "$units"/chatcode-edge.service "$units"/chatcode-edge.service.d/tls.conf \
+        "$units"/chatcode-edge.service.d/port.conf "$units"/chatcode-update* "$etc"/gateway.toml "$etc"/spawner "$etc"/core.toml \
+        "$etc"/edge.toml "$installed" "$lib" "$state"/gateway "$state"/gateway.log; do
+        if [ -e "$each" ]; then printf '%s\n' "$each"; fi
+    done
+    if [ "$mode" = system ]; then
+        for each in "$state"/sessions /run/chatcode /etc/sudoers.d/chatcode /var/log/chatcode-sudo.log; do
+            if [ -e "$each" ]; then printf '%s\n' "$each"; fi
+        done
+    elif [ -e "$agent" ]; then
+        printf '%s\n' "$agent"
+    fi
+    if [ -n "$purge_server" ]; then
+        for each in /var/lib/chatcode-core /var/lib/chatcode-edge; do
+            if [ -e "$each" ]; then printf '%s\n' "$each"; fi
+        done
+    fi
+}
+
+# Processes that run a program of this install, also one that was replaced.
+processes() {
+    if [ -d /proc/self ]; then
+        for each in /proc/[0-9]*; do
+            case $(readlink "$each/exe" 2>/dev/null || true) in
+                "$lib"/*/chatcode-* | "$lib"/*/chatcode-*' (deleted)') printf '%s\n' "${each#/proc/}" ;;
+            esac
+        done
+    else
+        ps -A -o pid=,comm= | while read -r pid program; do
+            case $program in "$lib"/*/chatcode-* | "$bin"/chatcode-*) printf '%s\n' "$pid" ;; esac
+        done
+    fi
+}
+
+list() {
+    found=$(ours)
+    if [ -z "$found" ]; then
+        say "chatcode is not installed here ($mode install)"
+        return 1
+    fi
+    say "This goes from this machine:"
+    say "$(printf '%s\n' "$found" | sed 's/^/  /')"
+    say "  every session of chatcode that runs here, and its daemon"
+    for each in $(service_users); do
+        if [ -n "$purge_server" ] || [ "$each" = chatcode ]; then say "  the user $each"; fi
+    done
+    made=$(made_user)
+    if [ -n "$purge_user" ]; then
+        [ -n "$made" ] || die 1 "--purge-user: install.sh made no user here, so none is removed"
+        say "  THE USER $made WITH ALL FILES OF ITS HOME $(home_of "$made")"
+    else
+        say "Homes, workspaces and all other files stay${made:+, also of the user $made}."
+    fi
+    if [ -z "$purge_server" ] && [ -e /var/lib/chatcode-core ] && [ "$mode" = system ]; then
+        say "The core's data in /var/lib/chatcode-core stays; --purge-server removes it."
+    fi
+}
+
+home_of() { awk -F: -v name="$1" '$1 == name { print $6 }' /etc/passwd; }
+
+ask() {
+    [ -z "$yes" ] || return 0
+    (: </dev/tty) 2>/dev/null || die 2 "there is no terminal to ask on; say --yes"
+    printf 'Type yes to go on: ' >/dev/tty
+    IFS= read -r answer </dev/tty || true
+    [ "$answer" = yes ] || die 1 "nothing was removed"
+}
+
+# The daemon first, so that nothing starts anew; then the sessions; then what is left.
+stop() {
+    if $control show-environment >/dev/null 2>&1; then
+        for each in chatcode-edge.service chatcode-core.service chatcode-gateway.service chatcode-spawner.socket; do
+            if [ -e "$units/$each" ]; then $control --quiet disable --now "$each" || true; fi
+        done
+        $control stop 'chatcode-spawner@*.service' 'chatcode-session-*.service' 'chatcode-update*' chatcode-sessions.slice chatcode.slice 2>/dev/null || true
+    fi
+    if [ -e "$agent" ] && has launchctl; then launchctl bootout "gui/$uid/dev.chatcode.gateway" 2>/dev/null || true; fi
+    tries=0
+    signal=TERM
+    while running=$(processes) && [ -n "$running" ] && [ "$tries" -lt 100 ]; do
+        # Holders tell their shells to go before they do; who has not gone then is killed.
+        if [ "$tries" = 80 ]; then signal=KILL; fi
+        # shellcheck disable=SC2086 # several numbers
+        if [ "$tries" = 0 ] || [ "$tries" = 80 ]; then kill -s "$signal" $running 2>/dev/null || true; fi
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    [ -z "$running" ] || die 1 "processes of chatcode do not end: $running; nothing was removed"
+}
+
+# Best effort, for ten seconds: the core may be gone.
+tell() {
+    [ -e "$state/gateway/identity/identity.pem" ] && [ -x "$bin/chatcode-gateway" ] || return 0
+    say "telling the core"
+    set -- "$bin/chatcode-gateway" leave --config "$config"
+    if [ "$mode" = system ]; then
+        if has runuser; then set -- runuser -u chatcode -- "$@"; else set -- setpriv --reuid chatcode --regid chatcode --clear-groups -- "$@"; fi
+    fi
+    "$@" || say "The core was not told; this machine is removed all the same."
+}
+
+remove() {
+    users=$(service_users)
+    made=$(made_user)
+    while IFS= read -r each; do
+        rm -rf "$each"
+    done <<END
+$(ours)
+END
+    for each in "$units/chatcode-edge.service.d" "$etc" "$state"; do rmdir "$each" 2>/dev/null || true; done
+    if $control show-environment >/dev/null 2>&1; then
+        $control daemon-reload
+        $control reset-failed 'chatcode-*' 2>/dev/null || true
+    fi
+    [ "$mode" = system ] || return 0
+    for each in $users; do
+        case $each in chatcode) ;; *) [ -n "$purge_server" ] || continue ;; esac
+        userdel "$each" 2>/dev/null || true
+    done
+    if [ -n "$purge_user" ]; then
+        if has loginctl; then loginctl terminate-user "$made" 2>/dev/null || true; fi
+        userdel --remove "$made" || die 1 "the user $made could not be removed; processes of it may run yet: userdel --remove $made"
+    fi
+}
+
+main() {
+    arguments "$@"
+    places
+    list || exit 0
+    [ -z "$dry" ] || exit 0
+    ask
+    stop
+    tell
+    remove
+    left=
+    for each in "$etc" "$state"; do if [ -e "$each" ]; then left="$left $each"; fi; done
+    [ -z "$left" ] || say "Files of others stay in:$left"
+    say "chatcode is gone from this machine"
+}
+
+# Read whole before it begins, as it removes itself.
+main "$@"
+exit

@@ -1,0 +1,312 @@
+#!/bin/sh
+# shellcheck disable=SC2015,SC2016,SC2086 # words for other shells, several words, and checks in a row
+# A machine's whole life with chatcode, on a fresh Debian with its own systemd: the
+# line from the page, sessions, a crash, a reboot, revocation, removal. As root.
+# The machine boots in a container with a network of its own to core and edge;
+# its system is made once, in $CHATCODE_TEST_CACHE (else ~/.cache/chatcode-test).
+#   tests/deploy/machine.sh
+set -eu
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/chatcode-machine.XXXXXX")
+# shellcheck source=tests/deploy/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+suite=${CHATCODE_SYSTEMD_SUITE:-bookworm}
+cache=${CHATCODE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chatcode-test}
+base=$cache/debian-$suite
+name=cc$$
+address=10.99.0.1 host=code.test
+machine_pid='' core_pid='' edge_pid='' attacker_pid='' nspawn_pid=''
+
+leave() {
+    status=$?
+    trap - EXIT
+    for each in "$edge_pid" "$core_pid" "$attacker_pid"; do [ -z "$each" ] || end "$each"; done
+    [ -z "$nspawn_pid" ] || power_off
+    ip netns delete "$name" 2>/dev/null || true
+    rm -rf "$work"
+    exit "$status"
+}
+
+make_base() {
+    needs debootstrap debootstrap
+    mkdir -p "$cache"
+    rm -rf "$base.part"
+    debootstrap --variant=minbase \
+        --include=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,curl,openssl,openssh-client,iproute2,sudo \
+        "$suite" "$base.part" >"$base.log" || fail "debootstrap failed, see $base.log"
+    rm -rf "$base.part"/var/cache/apt/archives/*.deb "$base.part"/var/lib/apt/lists/*
+    mv "$base.part" "$base"
+}
+
+prepare() {
+    cp -a --reflink=auto "$base" "$work/root"
+    printf '127.0.0.1 localhost\n%s %s\n' "$address" "$host" >"$work/root/etc/hosts"
+    cat >"$work/root/etc/systemd/system/test-network.service" <<END
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/ip address add 10.99.0.2/24 dev host0
+ExecStart=/usr/sbin/ip link set host0 up
+END
+    mkdir -p "$work/root/etc/systemd/system/sysinit.target.wants"
+    ln -s ../test-network.service "$work/root/etc/systemd/system/sysinit.target.wants/test-network.service"
+    ip netns add "$name"
+    network=/run/netns/$name
+    inside ip link set lo up
+}
+
+boot() {
+    exec_inside systemd-nspawn --quiet --directory="$work/root" --boot --network-veth --register=no --keep-unit \
+        --machine="$name" --link-journal=no --console=pipe </dev/null >"$work/console" 2>&1 &
+    nspawn_pid=$!
+    until_true 20 inside ip link show "ve-$name" || fail "the machine has no network"
+    inside ip address add "$address/24" dev "ve-$name"
+    inside ip link set "ve-$name" up
+    until_true 60 is_up || fail "the machine does not come up"
+}
+
+is_up() {
+    machine_pid=$(pgrep -P "$nspawn_pid" | head -n 1)
+    [ -n "$machine_pid" ] && [ "$(m systemctl is-active multi-user.target)" = active ]
+}
+
+power_off() {
+    # The container's own signal to shut down; a second one ends it at once.
+    timeout 5 nsenter -t "$machine_pid" -m -u -i -n -p -- systemctl --no-block poweroff >/dev/null 2>&1 || kill "$nspawn_pid"
+    (sleep 30 && kill -KILL "$nspawn_pid") 2>/dev/null &
+    guard=$!
+    wait "$nspawn_pid" 2>/dev/null || true
+    kill "$guard" 2>/dev/null || true
+    nspawn_pid=
+}
+
+# m COMMAND...: on the machine, as root.
+m() {
+    nsenter -t "$machine_pid" -m -u -i -n -p -- \
+        env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C "$@"
+}
+
+new_token() { cli gateway token --name "$1" 2>/dev/null | m sh -c 'umask 077 && cat >/tmp/token && chmod 644 /tmp/token'; }
+
+# typed SESSION COMMAND: types it, and leaves when the file that it makes is there.
+typed() {
+    mkfifo "$work/keys"
+    network_of=${network:+nsenter --net=$network}
+    TERM=xterm-256color script -qec "$network_of $programs/chatcode --data-dir $work/cli attach $1" /dev/null \
+        <"$work/keys" >"$work/attach.log" 2>&1 &
+    attached=$!
+    exec 3>"$work/keys"
+    printf '%s\r' "$2" >&3
+    until_true 20 m test -e "$3" || fail "what was typed into $1 did not happen"
+    printf '\r~.' >&3
+    exec 3>&-
+    wait "$attached" || true
+    rm "$work/keys"
+}
+
+# What a removal has to leave as it was.
+sums() {
+    m sh -c "find /etc /usr /opt /srv /home /root /var/lib -xdev -type f ! -path '/home/vibe/*' ! -path '/home/ada/*' ! -path '/root/.*' \
+        ! -path '/var/lib/systemd/*' ! -name '*passwd*' ! -name '*group*' ! -name '*shadow*' ! -name 'sub[ug]id*' ! -name .updated \
+        -exec sha256sum {} + | sort -k 2"
+}
+leftovers() { m find / -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/tmp/*' \( -name '*chatcode*' -o -nouser -o -nogroup \); }
+
+gone() {
+    sums >"$work/after"
+    cmp -s "$work/before" "$work/after" || { diff "$work/before" "$work/after" >"$work/said" || true; fail "$1: files differ"; }
+    leftovers >"$work/said"
+    [ ! -s "$work/said" ] || fail "$1: something of ours is left"
+        m sh -c 'for each in /proc/[0-9]*; do readlink $each/exe; done' 2>/dev/null | grep chatcode && fail "$1: a process runs"
+    m systemctl list-unit-files --no-legend 'chatcode*' | grep . && fail "$1: a unit is left"
+    m id chatcode >/dev/null 2>&1 && fail "$1: the user is left"
+    ok "$1"
+}
+
+boot_id() { m cat /proc/sys/kernel/random/boot_id; }
+pid_of_session() { m systemctl show --property=MainPID --value "chatcode-session-$1*"; }
+
+the_line_refuses_another_script() {
+    mkdir "$work/attack"
+    printf '#!/bin/sh\ntouch /root/owned\n' >"$work/attack/install.sh"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/attack.key" -out "$work/attack.pem" \
+        -days 2 -subj "/CN=$host" -addext "subjectAltName=DNS:$host" 2>/dev/null
+    (cd "$work/attack" && exec nsenter --net="$network" openssl s_server -quiet -accept "$address:8444" -cert ../attack.pem -key ../attack.key -WWW) \
+        >"$work/attack.log" 2>&1 &
+    attacker_pid=$!
+    until_true 10 m curl -fsSk "https://$host:8444/install.sh" || fail "the attacker does not serve"
+    m sh -c "$(printf '%s' "$line" | sed 's/:8443/:8444/g')" >"$work/said" 2>&1 || true
+    m test ! -e /root/owned || fail "a script of another server was run"
+    grep -q 'public key' "$work/said" || fail "the refusal does not say why"
+    end "$attacker_pid"
+    attacker_pid=
+    ok "a script that somebody puts in its place is not run"
+}
+
+# Looks at every process while the token is in use.
+the_line_makes_a_gateway() {
+    cli gateway token --name box >"$work/token" 2>/dev/null
+    secret=$(cut -d . -f 3 "$work/token")
+        m sh -c 'while [ ! -e /tmp/enough ]; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; done | tr "\0" "\n" | sort -u >/tmp/seen' &
+    watching=$!
+    began=$(date +%s%N)
+    # The script comes on standard input, so the token is typed on the terminal.
+    mkfifo "$work/keys"
+    network_of="nsenter -t $machine_pid -m -u -i -n -p"
+    printf '%s\n' "$line" >"$work/root/root/.line"
+    script -qec "$network_of env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=xterm sh /root/.line" /dev/null <"$work/keys" >"$work/said" 2>&1 &
+    installing=$!
+    exec 3>"$work/keys"
+    until_true 20 grep -q 'The join token' "$work/said" || fail "nobody asks for the token"
+    cat "$work/token" >&3
+    wait "$installing" || fail "the line from the page does not install"
+    exec 3>&-
+    rm "$work/keys"
+    grep -q '^online: .* as box' "$work/said" || fail "the script does not say that the machine is online"
+    session=$(cli new -g box --name first)
+        typed first 'echo $((40 + 2)) $(id -un) >/home/vibe/work' /home/vibe/work
+    printf 'took  from the line to what a first prompt did: %s ms (to reach: 15000)\n' "$((($(date +%s%N) - began) / 1000000))"
+    m touch /tmp/enough
+    wait "$watching" || true
+    [ "$(m cat /home/vibe/work)" = '42 vibe' ] || fail "the shell is not the session user's"
+    [ "$(m wc -l /tmp/seen | cut -d ' ' -f 1)" -gt 20 ] || fail "nobody looked at the processes"
+    if m grep -qF "$secret" /tmp/seen || m grep -rqF "$secret" /etc /var/lib /var/log /root /home; then fail "the join token was left somewhere"; fi
+    grep -qF "$secret" "$work/said" && fail "the join token was shown on the terminal"
+    ok "the line of the page makes a gateway, and the token is seen nowhere"
+}
+
+again_and_after_a_kill_the_session_goes_on() {
+    holder=$(pid_of_session "$session")
+    m sh -c "$line" >"$work/said" 2>&1 || fail "the line does not run again"
+    grep -q 'its identity stays' "$work/said" || fail "the identity did not stay"
+    m systemctl kill --signal=KILL chatcode-gateway
+    until_true 20 m chatcode-gateway status --config /etc/chatcode/gateway.toml || fail "no link after kill -9"
+    [ "$(pid_of_session "$session")" = "$holder" ] || fail "the session is another one"
+    ok "run again, and killed, the gateway comes back and the session goes on"
+}
+
+after_a_reboot_it_is_online_by_itself() {
+    booted=$(boot_id)
+    power_off
+    until_true 30 is_link box offline || fail "the core does not see that the machine is off"
+    boot
+    until_true 30 is_link box online || fail "not online after a reboot"
+    [ "$(boot_id)" != "$booted" ] || fail "the machine did not boot"
+    cli new -g box --name second >/dev/null
+    typed second 'echo back >/home/vibe/back' /home/vibe/back
+    ok "after a reboot the machine is online by itself, and sessions run"
+}
+
+revoked_it_stops_and_stays_away() {
+    cli gateway revoke box >/dev/null 2>&1
+    until_true 20 m sh -c '[ "$(systemctl is-active chatcode-gateway)" = failed ]' || fail "a revoked gateway goes on"
+    m chatcode-gateway status --config /etc/chatcode/gateway.toml >"$work/said" 2>&1 && fail "a revoked gateway is online"
+    grep -q '"link":"revoked"' "$work/said" || fail "the state is not told"
+    ok "a revoked gateway stops, and systemd leaves it so"
+}
+
+removed() {
+    kept=$(m sha256sum /home/vibe/work)
+    m chatcode-gateway uninstall --yes >"$work/said" 2>&1 || fail "the removal failed"
+    [ "$(m sha256sum /home/vibe/work)" = "$kept" ] || fail "a file of the session user is gone"
+    gone "$1"
+}
+
+without_udp_it_says_so_and_goes_on_trying() {
+    end "$core_pid"
+    : >"$work/core.ready"
+    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 127.0.0.1:7422 >"$work/core.ready" 2>>"$work/core.log" &
+    core_pid=$!
+    until_true 20 test -s "$work/core.ready" || fail "the core does not start"
+    new_token later
+    status=0
+    m sh -c "$line --token-file /tmp/token --wait 4" >"$work/said" 2>&1 || status=$?
+    [ "$status" = 69 ] && grep -q 'over UDP' "$work/said" || fail "it is not said that UDP does not get through ($status)"
+    end "$core_pid"
+    : >"$work/core.ready"
+    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
+    core_pid=$!
+    until_true 60 is_link later online || fail "it did not go on trying"
+    ok "without UDP the script says so, and the gateway comes online when it is let through"
+}
+
+leaving_tells_the_core() {
+    removed "what was removed leaves nothing behind and the user's files alone"
+    [ "$(link_of later)" = revoked ] || fail "the core was not told"
+    cli audit | grep -q gateway.left || fail "the audit does not have it"
+    ok "the core knows that the machine left"
+}
+
+a_machine_is_removed_also_when_the_core_is_gone() {
+    new_token lonely
+    m sh -c "$line --token-file /tmp/token --sudo all" >"$work/said" 2>&1 || fail "no third install"
+    m runuser -u vibe -- sudo -n id -u | grep -qx 0 || fail "--sudo all gives nothing"
+    m grep -q COMMAND /var/log/chatcode-sudo.log || fail "sudo is not noted"
+    end "$core_pid"
+    core_pid=
+    removed "a machine is cleaned also when the core is gone"
+}
+
+a_user_needs_no_root() {
+    : >"$work/core.ready"
+    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
+    core_pid=$!
+    m useradd --create-home --shell /bin/bash ada
+    m loginctl enable-linger ada
+    ada=$(m id -u ada)
+    until_true 20 m test -S "/run/user/$ada/bus" || fail "no systemd of a user"
+    until_true 20 token gateway || fail "the core does not start"
+    new_token adas
+    as_ada="runuser -u ada -- env HOME=/home/ada XDG_RUNTIME_DIR=/run/user/$ada"
+        m $as_ada sh -c "$line --token-file /tmp/token" >"$work/said" 2>&1 || fail "no install without root"
+    cli new -g adas --name hers >/dev/null
+        typed hers 'id -un >/home/ada/who' /home/ada/who
+    [ "$(m cat /home/ada/who)" = ada ] || fail "the shell is not the user's own"
+        m $as_ada /home/ada/.local/bin/chatcode-gateway uninstall --yes >"$work/said" 2>&1 || fail "no removal without root"
+    m find /home/ada -name '*chatcode*' >"$work/said"
+    [ ! -s "$work/said" ] && m test -e /home/ada/who || fail "something of ours is left, or something of hers is not"
+    m userdel --remove ada 2>/dev/null || true
+    ok "a user installs, works and removes without root"
+}
+
+a_server_is_one_line_too() {
+    m sh -c "$(printf '%s' "$line" | sed 's/ --core [^ ]*//') --server" >"$work/said" 2>&1 || fail "no server"
+    until_true 20 m curl -fsS http://localhost:7420/healthz || fail "the edge of the server does not answer"
+    grep -q '^http://localhost:7420/#login=' "$work/said" || fail "no first sign-in"
+    own=$(m curl -fsS http://localhost:7420/api/install | sed -n 's/.*"line":"\(.*\)"}.*/\1/p' | sed 's/\\"/"/g')
+    m sh -c 'chatcode gateway token --name here 2>/dev/null >/tmp/token'
+    m sh -c "$(printf '%s' "$own" | sed 's/ --core [^ ;]*/& --token-file \/tmp\/token/')" >"$work/said" 2>&1 || fail "its own line does not install a gateway beside it"
+    grep -q '^online: .* as here' "$work/said" || fail "the gateway beside the server is not online"
+    m cp /usr/local/lib/chatcode/release/install.sh /tmp/kept
+    m sh -c "echo 'touch /root/owned' >>/usr/local/lib/chatcode/release/install.sh"
+    m sh -c "$own" >"$work/said" 2>&1 && fail "a changed script was run"
+    m test ! -e /root/owned && grep -q 'nothing was run' "$work/said" || fail "a changed script was run, or it is not said"
+    m /usr/local/lib/chatcode/current/cleanup.sh --yes --purge-server >"$work/said" 2>&1 || fail "the server is not removed"
+    m rm -rf /root/.local
+    gone "core, edge and a gateway on one server, and its line refuses a changed script"
+}
+
+[ "$(id -u)" = 0 ] || { skip "a fresh machine: it is booted by root"; exit 0; }
+needs systemd-nspawn systemd-container
+trap leave EXIT
+trap 'exit 130' INT TERM
+[ -e "$base" ] || make_base
+"$root_of_tree/tests/deploy/release.sh" "$work/release" 0.1.0
+prepare
+boot
+serve "$network" "$address" "$host"
+sums >"$work/before"
+the_line_refuses_another_script
+the_line_makes_a_gateway
+again_and_after_a_kill_the_session_goes_on
+after_a_reboot_it_is_online_by_itself
+revoked_it_stops_and_stays_away
+m test -e /home/vibe/back
+removed "a revoked machine is removed, and every file of others is as it was"
+without_udp_it_says_so_and_goes_on_trying
+leaving_tells_the_core
+a_machine_is_removed_also_when_the_core_is_gone
+a_user_needs_no_root
+a_server_is_one_line_too

@@ -1,0 +1,179 @@
+#!/bin/sh
+# shellcheck disable=SC2015,SC2016,SC2086 # words for other shells, several words, and checks in a row
+# The installation where something is missing or hostile, without booting: a shell
+# and tools of busybox, no systemd, folders that cannot be written, a full disk, no
+# network, a release that was cut, changed or is another's.
+set -eu
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/cm.XXXXXX")
+# shellcheck source=tests/deploy/lib.sh
+. "$(dirname -- "$0")/lib.sh"
+network='' core_pid='' web_pid='' daemon=''
+
+leave() {
+    status=$?
+    trap - EXIT
+    for each in "$core_pid" "$web_pid" $daemon; do kill "$each" 2>/dev/null || true; done
+    umount "$work/small" 2>/dev/null || true
+    rm -rf "$work"
+    exit "$status"
+}
+
+# install HOME ARGUMENT...: as a user without a systemd of its own.
+install_into() {
+    home=$1
+    shift
+    mkdir -p "$home"
+    status=0
+    env -i HOME="$home" PATH="${path:-$PATH}" ${shell:-sh} "$script" --mode user "$@" >"$work/said" 2>&1 </dev/null || status=$?
+}
+
+# refused CODE WORDS HOME: the last one was, for this reason, and left nothing.
+refused() {
+    [ "$status" = "$1" ] || fail "it ended with $status, not $1: $2"
+    grep -q "$2" "$work/said" || fail "it does not say: $2"
+    [ -z "$(find "$3" -mindepth 1 2>/dev/null)" ] || { find "$3" >"$work/said"; fail "it left something: $2"; }
+}
+
+# changed WHAT COMMAND: a copy of the release that somebody changed.
+changed() {
+    rm -rf "$work/changed"
+    cp -R "$work/release" "$work/changed"
+    (cd "$work/changed" && eval "$2")
+    install_into "$work/home" --from "$work/changed" --core 127.0.0.1:1 --token-file "$work/token"
+    refused "$3" "$1" "$work/home"
+}
+
+hostile_releases_are_refused() {
+    archive=$(basename "$work"/release/chatcode-*-gateway-*)
+    changed 'not signed by the key' 'sed -i s/^oldest.*/oldest\ 0.0.1/ manifest' 77
+    changed 'not signed by the key' 'head -c 64 /dev/urandom >manifest.sig' 77
+    changed 'not signed by the key' ': >manifest.sig' 77
+    changed 'cut or changed' "truncate -s -1 $archive" 77
+    changed 'cut or changed' "printf x | dd of=$archive bs=1 seek=1000 conv=notrunc 2>/dev/null" 77
+    changed 'cut or changed' 'truncate -s -1 cleanup.sh' 77
+    changed 'larger than' "printf x >>$archive" 1
+    changed 'larger than' 'head -c 70000 /dev/zero | tr "\0" x >manifest' 1
+    changed 'cannot be read' "echo surprise 1 >>manifest; $root_of_tree/tests/deploy/sign.sh . $work/release.key" 1
+    changed 'has no gateway' "sed -i '/ gateway /d' manifest; $root_of_tree/tests/deploy/sign.sh . $work/release.key" 1
+    mkdir "$work/other.key"
+    (umask 077 && openssl genpkey -algorithm ed25519 -out "$work/other.key/key.pem" 2>/dev/null)
+    changed 'not signed by the key' "$root_of_tree/tests/deploy/sign.sh . $work/other.key" 77
+    ok "a release that was cut, changed or signed by another is refused, and nothing is left"
+}
+
+# Without OpenSSL 3 the same key is checked by OpenSSH.
+openssh_checks_as_well() {
+    mkdir "$work/tools"
+    for each in sh sed awk cat tr cut wc dirname basename mktemp mkdir rm rmdir mv cp ln readlink chmod tar gzip df uname id cmp \
+        sha256sum base64 head grep ssh-keygen sleep env kill stty sort; do
+        ln -s "$(command -v $each)" "$work/tools/$each"
+    done
+    path=$work/tools
+    changed 'not signed by the key' 'sed -i s/^oldest.*/oldest\ 0.0.1/ manifest' 77
+    install_into "$work/home" --from "$work/release" --core 127.0.0.1:1 --token-file "$work/token"
+    # The signature holds, so it comes as far as the core that is not there.
+    refused 69 'was not enrolled' "$work/home"
+    rm "$work/tools/ssh-keygen"
+    install_into "$work/home" --from "$work/release" --core 127.0.0.1:1 --token-file "$work/token"
+    refused 78 'install OpenSSL 3 or OpenSSH' "$work/home"
+    path=
+    ok "OpenSSH checks the signature where OpenSSL does not, and without both it is refused with the package"
+}
+
+a_web_server_may_not_lie() {
+    mkdir "$work/web"
+    cp -R "$work/release" "$work/web/good"
+    mkdir "$work/web/page"
+    echo '<html>sign in</html>' | tee "$work/web/page/manifest" "$work/web/page/manifest.sig" >/dev/null
+    node -e '
+        const { createServer } = require("node:http"), { readFile } = require("node:fs");
+        const server = createServer((request, answer) => {
+            if (request.url.startsWith("/moved/")) return answer.writeHead(302, { location: request.url.replace("/moved/", "/good/") }).end();
+            readFile(process.argv[1] + request.url, (error, bytes) => error ? answer.writeHead(404).end() : answer.end(bytes));
+        });
+        server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+    ' "$work/web" >"$work/port" &
+    web_pid=$!
+    until_true 10 test -s "$work/port" || fail "no web server"
+    web=http://127.0.0.1:$(cat "$work/port")
+    install_into "$work/home" --from "$web/page" --core 127.0.0.1:1 --token-file "$work/token"
+    refused 77 'not signed by the key' "$work/home"
+    install_into "$work/home" --from "$web/moved" --core 127.0.0.1:1 --token-file "$work/token"
+    refused 69 'answers with HTTP 302' "$work/home"
+    install_into "$work/home" --from "$web/missing" --core 127.0.0.1:1 --token-file "$work/token"
+    refused 69 'could not be downloaded' "$work/home"
+    install_into "$work/home" --from http://127.0.0.1:1/release --core 127.0.0.1:1 --token-file "$work/token"
+    refused 69 'could not be downloaded' "$work/home"
+    install_into "$work/home" --from http://code.example.org/release --core 127.0.0.1:1 --token-file "$work/token"
+    refused 78 'is not HTTPS' "$work/home"
+    ok "a sign-in page, a redirect, a missing file, no network and plain HTTP are refused"
+}
+
+places_that_cannot_be_used_are_named() {
+    if [ "$(id -u)" != 0 ]; then
+        skip "folders that cannot be written, and a full disk: they are mounted by root"
+        return
+    fi
+    mkdir "$work/small"
+    mount -t tmpfs -o size=2m tmpfs "$work/small"
+    install_into "$work/small" --from "$work/release" --core 127.0.0.1:1 --token-file "$work/token"
+    refused 1 'MiB are needed' "$work/small"
+    mount -o remount,ro "$work/small"
+    install_into "$work/small" --from "$work/release" --core 127.0.0.1:1 --token-file "$work/token"
+    refused 1 'cannot be written to' "$work/small"
+    umount "$work/small"
+    ok "a full disk and folders that cannot be written are said before anything is done"
+}
+
+a_dry_run_changes_nothing() {
+    install_into "$work/home" --from "$work/release" --core 127.0.0.1:1 --dry-run
+    [ "$status" = 0 ] && grep -q 'enrolling at 127.0.0.1:1' "$work/said" || fail "the dry run does not tell the steps"
+    refused 0 'check its signature' "$work/home"
+    install_into "$work/home" --from "$work/release" --core 127.0.0.1:1
+    refused 2 'no terminal to ask' "$work/home"
+    ok "a dry run tells the steps and changes nothing"
+}
+
+# Detached: no init at all, tools and shell of busybox.
+busybox_without_an_init_is_enough() {
+    if ! command -v busybox >/dev/null; then
+        skip "busybox is not here"
+        return
+    fi
+    mkdir "$work/busybox"
+    busybox --install -s "$work/busybox"
+    ln -s "$(command -v openssl)" "$work/busybox/openssl"
+    "$programs/chatcode-core" run --data-dir "$work/core" --listen 127.0.0.1:0 --link 127.0.0.1:0 >"$work/core.ready" 2>"$work/core.log" &
+    core_pid=$!
+    until_true 20 test -s "$work/core.ready" || fail "the core does not start"
+    core=$(sed -n 's/.*"grpc":"\([^"]*\)".*/\1/p' "$work/core.ready")
+    token gateway >"$work/token"
+    path=$work/busybox shell="$work/busybox/sh"
+    install_into "$work/bb" --from "$web/good" --core "$core" --token-file "$work/token"
+    [ "$status" = 0 ] && grep -q '^online:' "$work/said" || fail "busybox does not install ($status)"
+    gateway=$work/bb/.local/bin/chatcode-gateway
+    daemon=$(env -i HOME="$work/bb" "$gateway" status | sed -n 's/.*"pid":\([0-9]*\).*/\1/p')
+    install_into "$work/bb" --from "$web/good" --core "$core"
+    [ "$status" = 0 ] && grep -q 'its identity stays' "$work/said" || fail "it does not run again ($status)"
+    echo kept >"$work/bb/mine"
+    env -i HOME="$work/bb" PATH="$work/busybox" "$gateway" uninstall --mode user --yes >"$work/said" 2>&1 || fail "no removal by busybox"
+    find "$work/bb" -name '*chatcode*' >"$work/said"
+    [ ! -s "$work/said" ] && [ -e "$work/bb/mine" ] || fail "something of ours is left"
+    kill -0 "$daemon" 2>/dev/null && fail "the daemon runs on"
+    daemon=
+    ok "busybox without an init installs, runs again and removes"
+}
+
+needs openssl openssl
+trap leave EXIT
+trap 'exit 130' INT TERM
+"$root_of_tree/tests/deploy/release.sh" "$work/release" 0.1.0
+script=$work/release/install.sh
+printf 'chatcode1.%s.%s.%s\n' AAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA >"$work/token"
+hostile_releases_are_refused
+openssh_checks_as_well
+a_web_server_may_not_lie
+places_that_cannot_be_used_are_named
+a_dry_run_changes_nothing
+busybox_without_an_init_is_enough
