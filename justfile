@@ -109,6 +109,10 @@ redeem ROUNDS="1000":
 faults COUNT="200":
     CHATCODE_FAULTS={{COUNT}} cargo test --locked --test mesh over_random_faults -- --nocapture
 
+# Leaves of a minute and intermediates of five under a live terminal, for at least this many minutes; the programs have to be built.
+rotation MINUTES="20":
+    CHATCODE_ROTATION={{MINUTES}} cargo test --locked --test mesh leaves_and_intermediates -- --nocapture
+
 # The screen model against xterm.js itself, with this many generated streams of each kind.
 differential SEEDS="20000": web-deps
     CHATCODE_DIFFERENTIAL_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-screen --test differential -- --nocapture

@@ -382,9 +382,28 @@ pub const ENROLL_TRIES: u32 = 3;
 /// Life of the root certificate. A browser never sees it; it can be kept
 /// offline.
 pub const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// Life of the intermediate certificate, which signs all others; none of them
-/// outlives it.
-pub const INTERMEDIATE_LIFE: Duration = Duration::from_secs(5 * 365 * 24 * 3600);
+/// Life of an intermediate certificate, which signs all others, unless the
+/// core's settings say otherwise; none of them outlives it. The core makes the
+/// next one long before.
+pub const INTERMEDIATE_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// What the settings may say, seconds. Below a day is for tests.
+pub const INTERMEDIATE_RANGE: std::ops::RangeInclusive<u64> = 10..=5 * 365 * 24 * 3600;
+/// The next intermediate is made when this part of the life of the one in use is
+/// over: time enough to fetch an offline root.
+pub const INTERMEDIATE_PREPARE: f64 = 0.5;
+/// It is used from here on. What is left of the old one's life is as long as the
+/// longest certificate that it signed.
+pub const INTERMEDIATE_ACTIVATE: f64 = 2.0 / 3.0;
+/// Intermediates that signed before and are kept; an older one is forgotten.
+pub const OLD_INTERMEDIATES: usize = 4;
+/// Cost of a guess at the passphrase of the CA's keys: scrypt with 2 to this
+/// power, blocks of 8 (16 MiB of memory); more is beyond what openssl opens.
+pub const PASSPHRASE_LOG_N: u8 = 14;
+/// Bytes of a passphrase.
+pub const PASSPHRASE_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
+/// Members that are named when a rotation waits for them, and certificates that
+/// `Admin.Status` lists.
+pub const MEMBERS_NAMED: usize = 256;
 /// Certificates begin this long before they are made, for clocks that are
 /// behind.
 pub const BACKDATE: Duration = Duration::from_secs(60);
@@ -487,12 +506,22 @@ pub const LEAVE: Duration = Duration::from_secs(10);
 pub const STATE_LOOK: Duration = Duration::from_millis(100);
 /// Bytes of the proof of a revival or a leave.
 pub const PROOF_BYTES: usize = 128;
-/// Life of an edge's or administrator's certificate as enrollment gives it. Who
-/// does not renew by then has to be enrolled anew.
-pub const MEMBER_CERTIFICATE: Duration = Duration::from_secs(90 * 24 * 3600);
-/// Life of the core's own certificate; a new one is made at every start.
-pub const CORE_CERTIFICATE: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Renewals in a minute of one gateway; more is ignored.
+/// Life of an edge's certificate, unless the core's settings say otherwise; the
+/// edge renews it long before.
+pub const EDGE_CERTIFICATE: Duration = Duration::from_secs(24 * 3600);
+/// Life of an administrator's certificate, unless the core's settings say
+/// otherwise; renewed when it is used. One that was not used for so long has to
+/// be enrolled anew.
+pub const ADMIN_CERTIFICATE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What the settings may say of it, seconds.
+pub const ADMIN_CERTIFICATE_RANGE: std::ops::RangeInclusive<u64> = 5..=90 * 24 * 3600;
+/// Life of the core's own certificate, unless its settings say otherwise; it
+/// makes the next one by itself.
+pub const CORE_CERTIFICATE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// An administrator's program asks at least this often what to trust, when it is
+/// used.
+pub const TRUST_LOOK: Duration = Duration::from_secs(24 * 3600);
+/// Renewals in a minute of one member; more is refused.
 pub const RENEWALS_PER_MINUTE: u32 = 30;
 /// Running calls of people are judged anew at least this often: one whose
 /// session ended is cut.

@@ -51,6 +51,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "store room",
             "backup caller fleet",
             "shared cut",
+            "upkeep",
             "services pass",
             "gate",
             "listener",
@@ -61,7 +62,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "edge/src",
         &[
             "admit body cookie sockets tries upstream",
-            "config listener refuse",
+            "config credentials listener refuse",
             "page release",
             "app",
             "account grpc_web socket",

@@ -8,7 +8,9 @@ use rcgen::{
 use sha2::{Digest as _, Sha256};
 use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer as _};
 
-use crate::Key;
+use crate::{Key, pem};
+
+const LABEL: &str = "CERTIFICATE REQUEST";
 
 /// The public key of a request whose signature was checked.
 #[derive(Clone, Debug)]
@@ -65,6 +67,18 @@ pub fn verify(der: &[u8]) -> Result<RequestKey, RequestError> {
     }
     request.verify_signature().map_err(|_| RequestError::NotPossessed)?;
     Ok(RequestKey { key })
+}
+
+/// A request as a file.
+#[must_use]
+pub fn to_pem(der: &[u8]) -> String {
+    pem::section(LABEL, der).to_string()
+}
+
+/// The request in a file; `None` when there is none.
+#[must_use]
+pub fn from_pem(text: &[u8]) -> Option<Vec<u8>> {
+    pem::read_section(LABEL, text).map(|der| der.to_vec())
 }
 
 impl RequestKey {

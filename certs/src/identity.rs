@@ -6,7 +6,7 @@ use chatcode_proto::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::{
-    Key, KeyError, MemberName, Peer, PeerError, Serial, TrustDomain,
+    Key, KeyError, MemberName, Peer, PeerError, Serial, Trust, TrustDomain, TrustError,
     files::{self, FilesError},
     peer, pem, tls,
 };
@@ -15,7 +15,7 @@ use crate::{
 const FILE: &str = "identity.pem";
 const ROOTS: &str = "roots.pem";
 /// A root and its successor.
-const ROOTS_MAX: usize = 2;
+pub(crate) const ROOTS_MAX: usize = 2;
 /// Leaf and intermediates.
 const CHAIN_MAX: usize = 4;
 
@@ -49,6 +49,9 @@ pub enum IdentityError {
     /// The chain does not lead to one of the roots, or has ended.
     #[error("the certificate does not lead to the roots: {0}")]
     NotTrusted(#[from] rustls::Error),
+    /// A root that nobody vouches for.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The file is there and does not hold an identity.
     #[error("the identity in {path} cannot be read; remove the folder and enroll again")]
     Damaged {
@@ -114,22 +117,41 @@ impl Identity {
         self.chain.first().and_then(peer::validity_unix_s).unwrap_or_default()
     }
 
-    /// The same member with a new key and its certificate: a renewal. It has to
-    /// lead to the roots that are trusted already: who signs may not choose who
-    /// is trusted. It is judged at the time of its making, whatever this
-    /// machine's clock says.
+    /// The same member with a new key and its certificate: a renewal, with what
+    /// the core says of trust. The certificate has to lead to roots that are
+    /// trusted already or proven by one that is: who signs may not choose who is
+    /// trusted. It is judged at the time of its making, whatever this machine's
+    /// clock says.
     ///
     /// # Errors
-    /// As [`Self::new`] and [`Self::verify`], and when the certificate is for
-    /// somebody else.
-    pub fn renewed(&self, key: Key, chain: Vec<CertificateDer<'static>>) -> Result<Self, IdentityError> {
-        let renewed = Self::new(key, chain, self.roots.to_vec())?;
+    /// As [`Self::new`] and [`Self::verify`], when the certificate is for
+    /// somebody else, and when a root is not proven.
+    pub fn renewed(
+        &self,
+        key: Key,
+        chain: Vec<CertificateDer<'static>>,
+        trust: &Trust,
+    ) -> Result<Self, IdentityError> {
+        let renewed = Self::new(key, chain, trust.judge(&self.roots)?)?;
         let made = Duration::from_secs(renewed.validity_unix_s().start) + limits::BACKDATE;
-        tls::verify_member(&renewed.chain, &self.roots, UnixTime::since_unix_epoch(made))?;
+        tls::verify_member(&renewed.chain, &renewed.roots, UnixTime::since_unix_epoch(made))?;
         if renewed.name() != self.name() || renewed.trust_domain() != self.trust_domain() {
             return Err(IdentityError::SomebodyElse);
         }
         Ok(renewed)
+    }
+
+    /// The same certificate with what the core says of trust; `None` when that
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// When a root is not proven.
+    pub fn trusting(&self, trust: &Trust) -> Result<Option<Self>, IdentityError> {
+        let roots = trust.judge(&self.roots)?;
+        if roots[..] == self.roots[..] {
+            return Ok(None);
+        }
+        Ok(Some(Self { roots: roots.into(), ..self.clone() }))
     }
 
     /// My chain, leaf first, without the root.
@@ -148,6 +170,12 @@ impl Identity {
     #[must_use]
     pub fn trusts(&self, pin: &[u8; 32]) -> bool {
         self.roots.iter().any(|root| peer::spki_sha256(root).as_ref() == Some(pin))
+    }
+
+    /// SHA-256 of the public keys of the roots that I trust.
+    #[must_use]
+    pub fn pins(&self) -> Vec<[u8; 32]> {
+        self.roots.iter().filter_map(|root| peer::spki_sha256(root)).collect()
     }
 
     pub(crate) const fn key(&self) -> &Key {

@@ -58,6 +58,10 @@ impl Key {
         pem::section("PRIVATE KEY", self.0.serialized_der())
     }
 
+    pub(crate) fn der(&self) -> &[u8] {
+        self.0.serialized_der()
+    }
+
     pub(crate) fn from_pem(text: &[u8]) -> Result<Self, KeyError> {
         Self::from_der(&PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|_| KeyError::Unreadable)?)
     }

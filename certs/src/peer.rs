@@ -112,6 +112,37 @@ pub(crate) fn validity_unix_s(der: &CertificateDer<'_>) -> Option<Range<u64>> {
     Some(unix_s(validity.not_before)..unix_s(validity.not_after))
 }
 
+/// Whether `issuer` has signed this certificate.
+pub(crate) fn is_signed_by(der: &CertificateDer<'_>, issuer: &CertificateDer<'_>) -> bool {
+    let (Ok((_, certificate)), Ok((_, issuer))) =
+        (X509Certificate::from_der(der), X509Certificate::from_der(issuer))
+    else {
+        return false;
+    };
+    certificate.issuer().as_raw() == issuer.subject().as_raw()
+        && certificate.verify_signature(Some(issuer.public_key())).is_ok()
+}
+
+/// Whether it may sign members' certificates and no CA's.
+pub(crate) fn is_intermediate(der: &CertificateDer<'_>) -> bool {
+    let Ok(([], certificate)) = X509Certificate::from_der(der) else { return false };
+    let Ok(Some(basic)) = certificate.basic_constraints() else { return false };
+    let Ok(Some(usage)) = certificate.key_usage() else { return false };
+    basic.value.ca && basic.value.path_len_constraint == Some(0) && usage.value.key_cert_sign()
+}
+
+/// The installation in the name of a root of ours.
+pub(crate) fn installation_of_root(der: &CertificateDer<'_>) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
+    let mut words = name.split(' ');
+    let (Some("chatcode"), Some(installation), Some("root")) = (words.next(), words.next(), words.next())
+    else {
+        return None;
+    };
+    Some(installation.to_owned())
+}
+
 /// A time before 1970 is taken for that.
 fn unix_s(time: ASN1Time) -> u64 {
     u64::try_from(time.timestamp()).unwrap_or(0)

@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 const LINE_CHARS: usize = 64;
 
 /// One certificate after the other.
-pub(crate) fn certificates(chain: &[CertificateDer<'_>]) -> String {
+#[must_use]
+pub fn certificates(chain: &[CertificateDer<'_>]) -> String {
     chain.iter().map(|der| section("CERTIFICATE", der).to_string()).collect()
 }
 
@@ -27,9 +28,21 @@ pub(crate) fn section(label: &str, der: &[u8]) -> Zeroizing<String> {
     text
 }
 
+/// The bytes of the first section with this label; `None` when there is none or
+/// it is damaged.
+pub(crate) fn read_section(label: &str, text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
+    let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;
+    let mut packed = Zeroizing::new(String::with_capacity(body.len()));
+    packed.extend(body.split_ascii_whitespace());
+    STANDARD.decode(packed.as_bytes()).ok().map(Zeroizing::new)
+}
+
 /// All certificates of a text, in order; `None` when there is none or one is
 /// damaged.
-pub(crate) fn read_certificates(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
+#[must_use]
+pub fn read_certificates(text: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(text).collect::<Result<_, _>>().ok()?;
     (!chain.is_empty()).then_some(chain)
 }

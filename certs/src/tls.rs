@@ -23,7 +23,11 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _};
 
 use self::verifier::{CoreVerifier, Kind, MemberVerifier, PinVerifier};
-use crate::{Identity, files, pem};
+use crate::{
+    Identity, IdentityCell,
+    cell::{Shown, root_store},
+    files, pem,
+};
 
 pub use self::verifier::PinMismatch;
 
@@ -77,56 +81,44 @@ fn provider_value() -> CryptoProvider {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider_value())
 }
 
-fn root_store(roots: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, TlsError> {
-    let mut store = RootCertStore::empty();
-    for root in roots {
-        store.add(root.clone())?;
-    }
-    Ok(Arc::new(store))
-}
-
 /// The core's listener for edge, CLI and grpcurl: HTTP/2, a client certificate
-/// is optional and must be a member's of this installation. It shows the root
-/// as well, so that [`pinned_client`] finds it.
+/// is optional and must be a member's of this installation. It shows the roots
+/// as well, so that [`pinned_client`] finds the one it knows. Certificate and
+/// trust are those of the cell at each handshake.
 ///
 /// # Errors
-/// When the identity cannot be used.
-pub fn core_listener(identity: &Identity) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = [identity.chain(), identity.roots()].concat();
-    member_listener(identity, chain, H2_ALPN, false, &[Kind::Gateway, Kind::Edge, Kind::Admin, Kind::Core])
+/// When the provider does not speak TLS 1.3.
+pub fn core_listener(identity: &Arc<IdentityCell>) -> Result<Arc<ServerConfig>, TlsError> {
+    member_listener(identity, true, H2_ALPN, false, &[Kind::Gateway, Kind::Edge, Kind::Admin, Kind::Core])
 }
 
 /// The core's listener for links: a client certificate is mandatory and must be
-/// a gateway's of this installation.
+/// a gateway's of this installation. Certificate and trust are those of the cell
+/// at each handshake.
 ///
 /// # Errors
-/// When the identity cannot be used.
-pub fn link_listener(identity: &Identity) -> Result<Arc<ServerConfig>, TlsError> {
-    member_listener(identity, identity.chain().to_vec(), LINK_ALPN, true, &[Kind::Gateway])
+/// When the provider does not speak TLS 1.3.
+pub fn link_listener(identity: &Arc<IdentityCell>) -> Result<Arc<ServerConfig>, TlsError> {
+    member_listener(identity, false, LINK_ALPN, true, &[Kind::Gateway])
 }
 
 fn member_listener(
-    identity: &Identity,
-    chain: Vec<CertificateDer<'static>>,
+    identity: &Arc<IdentityCell>,
+    with_roots: bool,
     alpn: &[u8],
     mandatory: bool,
     kinds: &'static [Kind],
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = provider();
-    let builder =
-        WebPkiClientVerifier::builder_with_provider(root_store(identity.roots())?, provider.clone());
-    let builder = if mandatory { builder } else { builder.allow_unauthenticated() };
-    let inner = builder.build().map_err(|e| TlsError::Verifier(e.to_string()))?;
-    let verifier = MemberVerifier::new(inner, identity.trust_domain().clone(), kinds);
-
+    let verifier = MemberVerifier::new(Arc::clone(identity), mandatory, kinds, &provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
-        .with_single_cert(chain, identity.key().to_rustls())?;
+        .with_cert_resolver(Arc::new(Shown { cell: Arc::clone(identity), with_roots }));
     config.alpn_protocols = vec![alpn.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -141,8 +133,17 @@ fn member_listener(
 /// # Errors
 /// When the identity cannot be used.
 pub fn core_client(identity: &Identity, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = core_client_builder(identity)?
-        .with_client_auth_cert(identity.chain().to_vec(), identity.key().to_rustls())?;
+    living_client(&IdentityCell::new(identity.clone())?, alpn)
+}
+
+/// The same for a program whose identity changes: certificate and trust are
+/// those of the cell at each handshake.
+///
+/// # Errors
+/// When the provider does not speak TLS 1.3.
+pub fn living_client(identity: &Arc<IdentityCell>, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TlsError> {
+    let shown = Shown { cell: Arc::clone(identity), with_roots: false };
+    let mut config = core_client_builder(identity)?.with_client_cert_resolver(Arc::new(shown));
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -155,7 +156,8 @@ pub fn core_client(identity: &Identity, alpn: &[&[u8]]) -> Result<Arc<ClientConf
 /// # Errors
 /// When the roots cannot be used.
 pub fn nameless_client(identity: &Identity) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = core_client_builder(identity)?.with_no_client_auth();
+    let cell = IdentityCell::new(identity.clone())?;
+    let mut config = core_client_builder(&cell)?.with_no_client_auth();
     config.alpn_protocols = vec![H2_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -163,12 +165,10 @@ pub fn nameless_client(identity: &Identity) -> Result<Arc<ClientConfig>, TlsErro
 
 /// Takes only a core of the identity's installation.
 fn core_client_builder(
-    identity: &Identity,
+    identity: &Arc<IdentityCell>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
     let provider = provider();
-    let verifier =
-        CoreVerifier::new(root_store(identity.roots())?, provider.clone(), identity.trust_domain().clone())
-            .map_err(TlsError::Verifier)?;
+    let verifier = CoreVerifier::new(Arc::clone(identity), &provider);
     Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
         .dangerous()

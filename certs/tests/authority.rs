@@ -37,7 +37,7 @@ fn the_root_key_can_be_taken_away() {
 #[test]
 fn every_file_of_the_ca_is_private_and_a_looser_one_stops_the_start() {
     let one = Installation::new();
-    let files = ["root.key", "root.pem", "intermediate.key", "intermediate.pem", "installation"];
+    let files = ["root.key", "root.pem", "intermediate.key", "intermediate.pem", "installation", "state.pb"];
     assert_eq!(fs::read_dir(one.home()).unwrap().count(), files.len());
     for name in files {
         let file = one.home().join(name);
@@ -58,7 +58,7 @@ fn a_ca_is_never_made_anew_over_remains() {
         let one = Installation::new();
         fs::remove_file(one.home().join(name)).unwrap();
         let error = Authority::open_or_create(&one.home()).unwrap_err();
-        assert!(matches!(error, AuthorityError::NotWhole { missing, .. } if missing == name), "{error}");
+        assert!(matches!(error, AuthorityError::NotWhole { ref missing, .. } if missing == name), "{error}");
 
         fs::write(one.home().join(name), "garbage").unwrap();
         chmod(&one.home().join(name), 0o600);

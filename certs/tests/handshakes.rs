@@ -5,7 +5,7 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use chatcode_certs::{Identity, Peer, tls};
+use chatcode_certs::{Identity, IdentityCell, Peer, tls};
 use common::{HOUR, Installation, handshake, id};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Usage, IsCa, Issuer, KeyPair,
@@ -18,8 +18,12 @@ use rustls::{
     server::ServerSessionMemoryCache,
 };
 
+fn cell(identity: &Identity) -> Arc<IdentityCell> {
+    IdentityCell::new(identity.clone()).unwrap()
+}
+
 fn listeners(core: &Identity) -> [(&'static str, Arc<ServerConfig>); 2] {
-    [("core", tls::core_listener(core).unwrap()), ("link", tls::link_listener(core).unwrap())]
+    [("core", tls::core_listener(&cell(core)).unwrap()), ("link", tls::link_listener(&cell(core)).unwrap())]
 }
 
 fn client(identity: &Identity, alpn: &[&[u8]]) -> Arc<ClientConfig> {
@@ -34,7 +38,8 @@ fn members_and_the_core_know_each_other_by_name() {
     let core = one.core();
     for member in [one.gateway(), one.edge(), one.admin()] {
         let pair =
-            handshake(&client(&member, &[b"h2"]), &tls::core_listener(&core).unwrap(), &one.dns()).pair();
+            handshake(&client(&member, &[b"h2"]), &tls::core_listener(&cell(&core)).unwrap(), &one.dns())
+                .pair();
         let seen = Peer::from_chain(pair.server.peer_certificates().unwrap()).unwrap();
         assert_eq!((&seen.name, &seen.serial), (member.name(), member.serial()));
         let seen = Peer::from_chain(pair.client.peer_certificates().unwrap()).unwrap();
@@ -52,7 +57,7 @@ fn the_group_is_post_quantum_on_every_listener() {
         pairs.push(handshake(&client(&one.gateway(), BOTH), &listener, &one.dns()).pair());
     }
     let pinned = tls::pinned_client(one.ca.root_pin());
-    pairs.push(handshake(&pinned, &tls::core_listener(&core).unwrap(), tls::UNKNOWN_CORE).pair());
+    pairs.push(handshake(&pinned, &tls::core_listener(&cell(&core)).unwrap(), tls::UNKNOWN_CORE).pair());
     for pair in pairs {
         let group = pair.server.negotiated_key_exchange_group().unwrap();
         assert_eq!(group.name(), NamedGroup::X25519MLKEM768);
@@ -110,7 +115,7 @@ fn no_listener_that_reads_certificates_ever_resumes() {
 #[test]
 fn the_test_above_would_see_a_resumption() {
     let one = Installation::new();
-    let mut careless = (*tls::core_listener(&one.core()).unwrap()).clone();
+    let mut careless = (*tls::core_listener(&cell(&one.core())).unwrap()).clone();
     careless.session_storage = ServerSessionMemoryCache::new(8);
     careless.send_tls13_tickets = 2;
     careless.max_early_data_size = u32::MAX;
@@ -123,7 +128,7 @@ fn the_test_above_would_see_a_resumption() {
 #[test]
 fn clients_of_ours_never_resume_whatever_the_server_offers() {
     let one = Installation::new();
-    let mut careless = (*tls::core_listener(&one.core()).unwrap()).clone();
+    let mut careless = (*tls::core_listener(&cell(&one.core())).unwrap()).clone();
     careless.session_storage = ServerSessionMemoryCache::new(8);
     careless.send_tls13_tickets = 2;
     let careless = Arc::new(careless);
@@ -143,7 +148,7 @@ fn clients_of_ours_never_resume_whatever_the_server_offers() {
 fn links_are_for_gateways_only_and_the_core_also_takes_those_without_a_certificate() {
     let one = Installation::new();
     let core = one.core();
-    let (grpc, link) = (tls::core_listener(&core).unwrap(), tls::link_listener(&core).unwrap());
+    let (grpc, link) = (tls::core_listener(&cell(&core)).unwrap(), tls::link_listener(&cell(&core)).unwrap());
     for member in [one.edge(), one.admin(), one.core()] {
         let refused = handshake(&client(&member, BOTH), &link, &one.dns()).refused_by_server();
         assert!(matches!(refused, Error::InvalidCertificate(_)), "{refused}");
@@ -389,7 +394,7 @@ fn clients_take_only_a_core_of_their_installation() {
         }
     }
     // A genuine core of another installation.
-    let foreign = tls::core_listener(&other.core()).unwrap();
+    let foreign = tls::core_listener(&cell(&other.core())).unwrap();
     handshake(&mine, &foreign, &one.dns()).refused_by_client();
     handshake(&mine, &foreign, &other.dns()).refused_by_client();
 }
@@ -404,13 +409,13 @@ fn common_self_signed(params: &CertificateParams) -> (Vec<CertificateDer<'static
 fn a_pin_of_another_core_is_noticed_before_anything_is_sent() {
     let (one, other) = (Installation::new(), Installation::new());
     let pinned = tls::pinned_client(one.ca.root_pin());
-    let listener = tls::core_listener(&other.core()).unwrap();
+    let listener = tls::core_listener(&cell(&other.core())).unwrap();
     let refused = handshake(&pinned, &listener, tls::UNKNOWN_CORE).refused_by_client();
     let Error::InvalidCertificate(CertificateError::Other(why)) = refused else { panic!("{refused}") };
     assert_eq!(why.0.downcast_ref(), Some(&tls::PinMismatch));
 
     // The listener of links does not show its root: nothing to pin.
-    let link = tls::link_listener(&one.core()).unwrap();
+    let link = tls::link_listener(&cell(&one.core())).unwrap();
     let mut with_alpn = (*pinned).clone();
     with_alpn.alpn_protocols = vec![tls::LINK_ALPN.to_vec()];
     handshake(&Arc::new(with_alpn), &link, tls::UNKNOWN_CORE).refused_by_client();

@@ -6,15 +6,16 @@ use anyhow::Context as _;
 use chatcode_certs::JoinToken;
 use chatcode_link::enroll::{self, CoreAddress};
 use chatcode_process::exit::{self, Exit};
-use chatcode_proto::pb::{AdminDrainRequest, AdminStatusRequest, MemberKind};
+use chatcode_proto::pb::{AdminCertificate, AdminDrainRequest, AdminStatusRequest, MemberKind};
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{
+    ca::Ca,
     client::{Client, refused, unary},
     print::{self, say},
-    table::{Table, ago, now_ms},
+    table::{Table, ago, now_ms, until},
     tokens::{TokenWish, print_token},
 };
 
@@ -45,6 +46,9 @@ pub(crate) enum Admin {
         #[arg(long)]
         json: bool,
     },
+    /// The CA: how it is, its rotation, and an offline root.
+    #[command(subcommand)]
+    Ca(Ca),
     /// Tell every gateway to come back later and close the links.
     Drain {
         /// When they shall come back, in seconds; at most 300.
@@ -73,6 +77,29 @@ struct Status<'a> {
     links: u32,
     calls: u32,
     core: &'a str,
+    certificates: Vec<Age<'a>>,
+}
+
+/// The age of one member's certificates.
+#[derive(Debug, Serialize)]
+struct Age<'a> {
+    member: &'a str,
+    name: &'a str,
+    not_after_unix_ms: u64,
+    renewed_unix_ms: u64,
+    failures: u32,
+}
+
+impl<'a> From<&'a AdminCertificate> for Age<'a> {
+    fn from(one: &'a AdminCertificate) -> Self {
+        Self {
+            member: &one.member,
+            name: &one.name,
+            not_after_unix_ms: one.not_after_unix_ms,
+            renewed_unix_ms: one.renewed_unix_ms,
+            failures: one.failures,
+        }
+    }
 }
 
 /// Bytes of a token on standard input; more is none.
@@ -96,6 +123,7 @@ impl Admin {
                 print_token(&Client::open(&dir)?, wish, kind).await
             }
             Self::Status { json } => status(&Client::open(&dir)?, json).await,
+            Self::Ca(order) => order.run(&dir).await,
             Self::Drain { retry_after } => {
                 let client = Client::open(&dir)?;
                 let request = AdminDrainRequest { retry_after_ms: retry_after * 1000 };
@@ -138,7 +166,17 @@ async fn status(client: &Client, json: bool) -> anyhow::Result<()> {
             links: status.links,
             calls: status.calls,
             core: client.core(),
+            certificates: status.certificate.iter().chain(&status.members).map(Age::from).collect(),
         })?);
+    }
+    let mut ages = Table::new(&["MEMBER", "NAME", "CERTIFICATE ENDS", "RENEWED", "FAILURES"]);
+    for one in status.certificate.iter().chain(&status.members) {
+        let renewed = match one.renewed_unix_ms {
+            0 => "never".to_owned(),
+            at => format!("{} ago", ago(now_ms(), at)),
+        };
+        let (ends, failures) = (until(now_ms(), one.not_after_unix_ms), one.failures.to_string());
+        ages.row([&one.member, &one.name, &ends, &renewed, &failures]);
     }
     let mut table = Table::new(&["CORE", "INSTALLATION", "VERSION", "UP", "LINKS", "CALLS"]);
     table.row([
@@ -149,5 +187,5 @@ async fn status(client: &Client, json: bool) -> anyhow::Result<()> {
         status.links.to_string(),
         status.calls.to_string(),
     ]);
-    Ok(print::answer(&table.render())?)
+    Ok(print::answer(&format!("{}\n{}", table.render(), ages.render()))?)
 }

@@ -18,7 +18,10 @@ use chatcode_proto::{
 use rustls::ClientConfig;
 use tonic::{Request, Status, metadata::MetadataValue, transport::Channel};
 
-use crate::print::shown;
+use crate::{
+    print::shown,
+    table::{ago, now_ms},
+};
 
 /// An administrator's program that knows its core.
 #[derive(Clone, Debug)]
@@ -45,6 +48,15 @@ impl Client {
             .context(Exit(exit::CONFIG))
         };
         let identity = Identity::load(cli_dir).context(Exit(exit::CONFIG))?.ok_or_else(not_enrolled)?;
+        if identity.validity_unix_s().end <= now_ms() / 1000 {
+            return Err(anyhow::anyhow!(
+                "the certificate of this command line ended {} ago, since it was not used for so long; make a token with \
+                 `chatcode admin token --kind admin` elsewhere, or `chatcode-core token --kind admin` beside the core, \
+                 and use it here with `chatcode admin enroll --core HOST:PORT`",
+                ago(now_ms(), identity.validity_unix_s().end * 1000)
+            )
+            .context(Exit(exit::NOPERM)));
+        }
         let address = CoreAddress::load(cli_dir).context(Exit(exit::CONFIG))?.ok_or_else(not_enrolled)?;
         Self::new(&identity, &address.grpc)
     }

@@ -5,7 +5,9 @@ mod addresses;
 mod admin;
 mod attach;
 mod audit;
+mod ca;
 mod client;
+mod credentials;
 mod end;
 mod fleet;
 mod gateway;
@@ -58,6 +60,10 @@ fn main() -> ExitCode {
     chatcode_certs::tls::install_provider();
     chatcode_process::init_logging("cli");
     chatcode_process::main_with("chatcode", chatcode_process::Threads::One, async move {
+        // `up` does so when its core runs, `enroll` makes a new one.
+        if !matches!(command, Command::Up(_) | Command::Admin(admin::Admin::Enroll { .. })) {
+            credentials::refresh(&data_dir.join("cli")).await;
+        }
         match command {
             Command::Up(command) => command.run(&data_dir).await,
             Command::LoginUrl(command) => command.run(&data_dir).await,

@@ -47,6 +47,12 @@ impl Table {
     }
 }
 
+/// When `then` comes at `now` (both in milliseconds since 1970), in one unit: "in
+/// 4 h"; "over" when it has.
+pub(crate) fn until(now_ms: u64, then_ms: u64) -> String {
+    if then_ms <= now_ms { "over".to_owned() } else { format!("in {}", ago(then_ms, now_ms)) }
+}
+
 /// How long ago `then` was at `now` (both in milliseconds since 1970), in one
 /// unit: "3 s", "12 min", "4 h", "9 d".
 pub(crate) fn ago(now_ms: u64, then_ms: u64) -> String {

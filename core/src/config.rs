@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     path::PathBuf,
 };
 
@@ -32,9 +33,47 @@ pub struct Config {
     /// [`limits::GATEWAY_CERTIFICATE_RANGE`].
     #[serde(default = "gateway_certificate_s")]
     pub gateway_certificate_s: u64,
+    /// The same of an edge's.
+    #[serde(default = "edge_certificate_s")]
+    pub edge_certificate_s: u64,
+    /// Life of an administrator's certificate, seconds; within
+    /// [`limits::ADMIN_CERTIFICATE_RANGE`].
+    #[serde(default = "admin_certificate_s")]
+    pub admin_certificate_s: u64,
+    /// Life of the core's own certificate, seconds; within
+    /// [`limits::ADMIN_CERTIFICATE_RANGE`].
+    #[serde(default = "core_certificate_s")]
+    pub core_certificate_s: u64,
+    /// Life of the intermediates that it makes, seconds; within
+    /// [`limits::INTERMEDIATE_RANGE`].
+    #[serde(default = "intermediate_s")]
+    pub intermediate_s: u64,
+    /// The file with the passphrase of the CA's keys; without it the systemd
+    /// credential `ca-passphrase`; without that they are kept as they are.
+    #[serde(default)]
+    pub ca_passphrase_file: Option<PathBuf>,
 }
 
 impl Config {
+    /// The folder of the core's own certificate.
+    #[must_use]
+    pub fn own_folder(&self) -> PathBuf {
+        self.data_dir.join("identity")
+    }
+
+    /// Each life of a certificate by its key: what it is and what it may be,
+    /// seconds.
+    #[must_use]
+    pub const fn lives(&self) -> [(&'static str, u64, RangeInclusive<u64>); 5] {
+        [
+            ("gateway_certificate_s", self.gateway_certificate_s, limits::GATEWAY_CERTIFICATE_RANGE),
+            ("edge_certificate_s", self.edge_certificate_s, limits::GATEWAY_CERTIFICATE_RANGE),
+            ("admin_certificate_s", self.admin_certificate_s, limits::ADMIN_CERTIFICATE_RANGE),
+            ("core_certificate_s", self.core_certificate_s, limits::ADMIN_CERTIFICATE_RANGE),
+            ("intermediate_s", self.intermediate_s, limits::INTERMEDIATE_RANGE),
+        ]
+    }
+
     /// The defaults, with this folder.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
@@ -45,6 +84,11 @@ impl Config {
             enroll_per_minute: enroll_per_minute(),
             enroll_whole_per_minute: enroll_whole_per_minute(),
             gateway_certificate_s: gateway_certificate_s(),
+            edge_certificate_s: edge_certificate_s(),
+            admin_certificate_s: admin_certificate_s(),
+            core_certificate_s: core_certificate_s(),
+            intermediate_s: intermediate_s(),
+            ca_passphrase_file: None,
         }
     }
 }
@@ -55,6 +99,22 @@ const fn any_port() -> SocketAddr {
 
 const fn gateway_certificate_s() -> u64 {
     limits::GATEWAY_CERTIFICATE.as_secs()
+}
+
+const fn edge_certificate_s() -> u64 {
+    limits::EDGE_CERTIFICATE.as_secs()
+}
+
+const fn admin_certificate_s() -> u64 {
+    limits::ADMIN_CERTIFICATE.as_secs()
+}
+
+const fn core_certificate_s() -> u64 {
+    limits::CORE_CERTIFICATE.as_secs()
+}
+
+const fn intermediate_s() -> u64 {
+    limits::INTERMEDIATE_LIFE.as_secs()
 }
 
 const fn enroll_whole_per_minute() -> u32 {

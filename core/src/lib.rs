@@ -8,6 +8,7 @@
 //! - [`listener`]: the way of a call in, to the gate.
 //! - [`gate`]: who may do what; then to a service or by the pass-through.
 //! - [`services`]: what the core answers itself; [`pass`]: a call on to a machine.
+//! - [`upkeep`]: what keeps the CA and the core's own certificate young.
 //! - [`shared`]: what outlives a call; [`cut`]: what ends one early.
 //! - [`backup`]: all that is kept, sealed in one file.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
@@ -32,16 +33,19 @@ pub mod services;
 pub mod shared;
 pub mod store;
 pub mod target;
+pub mod upkeep;
 
 use std::{
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use chatcode_certs::{
-    Authority, AuthorityError, Identity, IdentityError, MemberName,
+    Authority, AuthorityError, CaOptions, Identity, IdentityCell, IdentityError, MemberName, Passphrase,
+    SealError,
     files::{self, FilesError},
     random, tls,
 };
@@ -51,7 +55,7 @@ use chatcode_proto::{
     id::MemberId,
     limits,
     pb::{
-        accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
+        CaPart, CaUse, accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
         enrollment_server::EnrollmentServer, fleet_server::FleetServer,
     },
 };
@@ -94,12 +98,21 @@ pub enum BuildError {
     #[error("{0} is no folder of a core; name that of `chatcode-core run` with --data-dir")]
     NoCore(PathBuf),
     /// A setting is out of bounds.
-    #[error(
-        "gateway_certificate_s is {0}, and may be {least} to {most} seconds",
-        least = limits::GATEWAY_CERTIFICATE_RANGE.start(),
-        most = limits::GATEWAY_CERTIFICATE_RANGE.end()
-    )]
-    CertificateLife(u64),
+    #[error("{key} is {seconds}, and may be {} to {} seconds", range.start(), range.end())]
+    CertificateLife {
+        /// Its name.
+        key: &'static str,
+        /// What it says.
+        seconds: u64,
+        /// What it may say.
+        range: std::ops::RangeInclusive<u64>,
+    },
+    /// The passphrase of the CA's keys cannot be had.
+    #[error("the passphrase of the CA's keys cannot be used")]
+    Passphrase(#[from] SealError),
+    /// No TLS can be made of the core's own certificate.
+    #[error("the core's own certificate cannot be used")]
+    Tls(#[from] tls::TlsError),
     /// The CA cannot be used.
     #[error("the CA cannot be used")]
     Authority(#[from] AuthorityError),
@@ -156,23 +169,31 @@ impl Core {
     /// read are refused.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         tls::install_provider();
-        if !limits::GATEWAY_CERTIFICATE_RANGE.contains(&config.gateway_certificate_s) {
-            return Err(BuildError::CertificateLife(config.gateway_certificate_s));
+        for (key, seconds, range) in config.lives() {
+            if !range.contains(&seconds) {
+                return Err(BuildError::CertificateLife { key, seconds, range });
+            }
         }
         files::private_dir(&config.data_dir)?;
         let lock = take(&config.data_dir)?;
-        let (store, authority) = open(&config.data_dir).await?;
+        let options = CaOptions {
+            passphrase: passphrase(&config)?,
+            intermediate_life: Duration::from_secs(config.intermediate_s),
+        };
+        let authority = Authority::open_or_create_with(&config.data_dir.join("ca"), options)?;
+        let store = open_store(&config.data_dir, &authority).await?;
+        adopt(&store, &authority).await?;
         store.owner(&MemberId::from_random(random::bytes()).to_string()).await?;
-        let identity = own_identity(&authority, &config.data_dir)?;
+        let own = own_identity(&authority, &config)?;
         let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
         let hub = Hub::new(store.gateways().await?, store.sessions().await?);
-        let shared = Arc::new(Shared::new(&config, store, authority, hub));
+        let shared = Arc::new(Shared::new(&config, store, authority, own, hub));
         for pending in shared.store.pending().await? {
             approval::show(&shared, pending);
         }
 
-        let (listener, grpc) = listen_grpc(&shared, &identity, config.listen).await?;
-        let (links, link) = listen_links(&shared, &identity, &keys, config.link).await?;
+        let (listener, grpc) = listen_grpc(&shared, config.listen).await?;
+        let (links, link) = listen_links(&shared, &keys, config.link).await?;
         shared.set_link_port(link.port());
         let gate = Gate::new(Arc::clone(&shared), routes(&shared).await?);
         let bound = Bound { grpc, link, installation: shared.installation().to_owned() };
@@ -219,6 +240,7 @@ impl Core {
             () = serving => {}
             () = ending => {}
             () = shared.lives.judge(&shared.store) => {}
+            () = upkeep::keep(&shared) => {}
         }
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;
@@ -243,37 +265,63 @@ pub async fn open_existing(data_dir: &Path) -> Result<(Store, Authority), BuildE
         return Err(BuildError::NoCore(data_dir.to_owned()));
     }
     files::private_dir(data_dir)?;
-    open(data_dir).await
-}
-
-/// Opens the CA and the store; the first start makes them.
-async fn open(data_dir: &Path) -> Result<(Store, Authority), BuildError> {
-    let authority = Authority::open_or_create(&data_dir.join("ca"))?;
-    let store = Store::open(&data_dir.join("core.db")).await?;
-    store.belongs_to(authority.trust_domain().installation()).await?;
+    let authority = Authority::open_to_read(&data_dir.join("ca"))?;
+    let store = open_store(data_dir, &authority).await?;
     Ok((store, authority))
 }
 
+/// Opens the store beside a CA; the first start makes it.
+async fn open_store(data_dir: &Path, authority: &Authority) -> Result<Store, StoreError> {
+    let store = Store::open(&data_dir.join("core.db")).await?;
+    store.belongs_to(authority.trust_domain().installation()).await?;
+    Ok(store)
+}
+
+/// Certificates of the time before rotations depend on the first root and
+/// intermediate, which are in use then.
+async fn adopt(store: &Store, authority: &Authority) -> Result<(), BuildError> {
+    let certificates = authority.view()?.certificates;
+    let active = |part| {
+        let found = certificates.iter().find(|one| one.part == part && one.used == CaUse::Active);
+        found.map_or([0; 32], |one| one.pin)
+    };
+    Ok(store.adopt_certificates(&active(CaPart::Intermediate), &active(CaPart::Root)).await?)
+}
+
+/// What the CA's keys are encrypted with: from the file of the settings, or the
+/// credential that systemd gives.
+///
+/// # Errors
+/// When the file cannot be used.
+pub fn passphrase(config: &Config) -> Result<Option<Passphrase>, SealError> {
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .map(|folder| PathBuf::from(folder).join(PASSPHRASE_CREDENTIAL))
+        .filter(|file| file.exists());
+    config.ca_passphrase_file.clone().or(credential).map(|file| Passphrase::read(&file)).transpose()
+}
+
+/// The name of the systemd credential.
+const PASSPHRASE_CREDENTIAL: &str = "ca-passphrase";
+
 /// The core's own certificate: a new key at every start, the same name.
-fn own_identity(authority: &Authority, data_dir: &Path) -> Result<Identity, BuildError> {
-    let folder = data_dir.join("identity");
+fn own_identity(authority: &Authority, config: &Config) -> Result<Arc<IdentityCell>, BuildError> {
+    let folder = config.own_folder();
     let name = match Identity::load(&folder)? {
         Some(before) => *before.name(),
         None => MemberName::Core(MemberId::from_random(random::bytes())),
     };
-    let identity = authority.identity(&name, limits::CORE_CERTIFICATE)?;
+    let identity = authority.identity(&name, Duration::from_secs(config.core_certificate_s))?;
     identity.save(&folder)?;
-    Ok(identity)
+    Ok(IdentityCell::new(identity)?)
 }
 
 async fn listen_grpc(
     shared: &Arc<Shared>,
-    identity: &Identity,
     wanted: SocketAddr,
 ) -> Result<(GrpcListener, SocketAddr), BuildError> {
     let mut first = None;
     for address in addresses(shared, "grpc_port", wanted).await? {
-        match GrpcListener::bind(address, identity, Arc::clone(shared)).await {
+        match GrpcListener::bind(address, Arc::clone(shared)).await {
             Ok(listener) => {
                 let bound = listener.local_addr().map_err(|source| BuildError::Listen { address, source })?;
                 shared.store.set_meta("grpc_port", &bound.port().to_string()).await?;
@@ -287,13 +335,12 @@ async fn listen_grpc(
 
 async fn listen_links(
     shared: &Arc<Shared>,
-    identity: &Identity,
     keys: &LinkKeys,
     wanted: SocketAddr,
 ) -> Result<(Links, SocketAddr), BuildError> {
     let mut first = None;
     for address in addresses(shared, "link_port", wanted).await? {
-        match Links::bind(address, identity, keys, Arc::clone(shared)) {
+        match Links::bind(address, keys, Arc::clone(shared)) {
             Ok(links) => {
                 let bound = links.local_addr().map_err(|source| BuildError::Listen { address, source })?;
                 shared.store.set_meta("link_port", &bound.port().to_string()).await?;

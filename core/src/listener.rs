@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use chatcode_certs::{Identity, MemberName, Peer, tls};
+use chatcode_certs::{MemberName, Peer, tls};
 use chatcode_link::{serve, tcp};
 use chatcode_proto::{limits, pb::MemberKind};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
@@ -63,9 +63,9 @@ impl GrpcListener {
     ///
     /// # Errors
     /// When the address cannot be had or the identity makes no TLS.
-    pub async fn bind(address: SocketAddr, identity: &Identity, shared: Arc<Shared>) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, shared: Arc<Shared>) -> io::Result<Self> {
         let door = Door {
-            tls: tls::core_listener(identity).map_err(io::Error::other)?,
+            tls: tls::core_listener(&shared.own).map_err(io::Error::other)?,
             shared,
             handshakes: Room::new(limits::CORE_HANDSHAKES, limits::CORE_HANDSHAKES_PER_ADDRESS),
             anonymous: Room::new(limits::CORE_ANONYMOUS, limits::CORE_ANONYMOUS_PER_ADDRESS),
@@ -164,11 +164,12 @@ impl Door {
     async fn welcome(&self, stream: TcpStream) -> io::Result<Connection> {
         let stream = tcp::accept(stream, Arc::clone(&self.tls)).await?;
         let address = stream.peer().address;
-        let who = if stream.peer().chain.is_empty() {
-            Standing::Anonymous
+        let (who, certificate_ends_unix_s) = if stream.peer().chain.is_empty() {
+            (Standing::Anonymous, 0)
         } else {
             let peer = Peer::from_chain(&stream.peer().chain).map_err(io::Error::other)?;
-            standing(&self.shared, &peer).await.map_err(io::Error::other)?
+            let who = standing(&self.shared, &peer).await.map_err(io::Error::other)?;
+            (who, peer.not_after_unix_s)
         };
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "there is no room for one more");
         let cut = self.cut.clone().cancelled_owned();
@@ -180,7 +181,7 @@ impl Door {
             let ended = async { drop(tokio::time::timeout(limits::CORE_ANONYMOUS_LIFE, cut).await) };
             (Taken::Anonymous(place), Box::pin(ended))
         };
-        let info = PeerInfo { address, who };
+        let info = PeerInfo { address, who, certificate_ends_unix_s };
         Ok(Connection { stream, info, ended: FuturesUnordered::from_iter([ended]), _taken: taken })
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chatcode_certs::Passphrase;
 use chatcode_core::{
     BuildError, Core,
     backup::{self, BackupError},
@@ -37,6 +38,9 @@ enum Command {
     /// Make a join token, for whoever can read the core's folder; also beside a
     /// running core. Prints it once.
     Token(Token),
+    /// The root's key, away from this machine and back; the passphrase of the keys.
+    #[command(subcommand)]
+    Ca(Ca),
     /// Check the audit's chain from its first row to its last.
     VerifyAudit {
         /// The folder of the core.
@@ -63,6 +67,46 @@ struct Backup {
     passphrase_file: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Ca {
+    /// Copy the key and certificate of the root to a file, also beside a running
+    /// core. An encrypted key stays encrypted.
+    ExportRoot {
+        /// The folder of the core.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// Remove the key from the core's folder when the copy is written.
+        #[arg(long)]
+        remove: bool,
+        /// The file to be written.
+        file: PathBuf,
+    },
+    /// Put the root's key back, also beside a running core.
+    ImportRoot {
+        /// The folder of the core.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// The file with the passphrase, when the key is encrypted, or shall be.
+        #[arg(long, value_name = "FILE")]
+        ca_passphrase_file: Option<PathBuf>,
+        /// The file that `export-root` wrote.
+        file: PathBuf,
+    },
+    /// Encrypt the CA's keys by another passphrase, or by none; the core needs the
+    /// new one at its next start.
+    ChangePassphrase {
+        /// The folder of the core.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// The file with the old passphrase, when there is one.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+        /// The file with the new passphrase; left out: keys are kept as they are.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+}
+
 #[derive(Debug, clap::Args, Serialize)]
 struct Run {
     /// The folder of all its files.
@@ -85,6 +129,26 @@ struct Run {
     #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
     #[serde(rename = "gateway_certificate_s", skip_serializing_if = "Option::is_none")]
     gateway_certificate: Option<u32>,
+    /// Life of an edge's certificate; 5m to 168h.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "edge_certificate_s", skip_serializing_if = "Option::is_none")]
+    edge_certificate: Option<u32>,
+    /// Life of an administrator's certificate; at most 2160h.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "admin_certificate_s", skip_serializing_if = "Option::is_none")]
+    admin_certificate: Option<u32>,
+    /// Life of the core's own certificate; at most 2160h.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "core_certificate_s", skip_serializing_if = "Option::is_none")]
+    core_certificate: Option<u32>,
+    /// Life of the intermediates that the core makes.
+    #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
+    #[serde(rename = "intermediate_s", skip_serializing_if = "Option::is_none")]
+    intermediate: Option<u32>,
+    /// The file with the passphrase of the CA's keys.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_passphrase_file: Option<PathBuf>,
     /// Stop when standard input ends.
     #[arg(long)]
     #[serde(skip)]
@@ -128,8 +192,9 @@ fn main() -> ExitCode {
     chatcode_process::init_logging("core");
     chatcode_process::main_with("chatcode-core", chatcode_process::Threads::PerCpu, async move {
         match arguments.command {
-            Command::Run(flags) => run(flags).await,
+            Command::Run(flags) => Box::pin(run(flags)).await,
             Command::Token(wish) => token(wish).await,
+            Command::Ca(order) => move_root(order),
             Command::VerifyAudit { data_dir } => verify_audit(&data_dir).await,
             Command::Backup(wish) => back_up(&wish).await,
             Command::Restore(wish) => restore(&wish).await,
@@ -175,6 +240,36 @@ async fn token(wish: Token) -> anyhow::Result<()> {
     store.close().await;
     writeln!(std::io::stdout(), "{}", *token.expose())?;
     Ok(())
+}
+
+fn move_root(order: Ca) -> anyhow::Result<()> {
+    let words = match order {
+        Ca::ExportRoot { data_dir, remove, file } => {
+            chatcode_certs::export_root(&data_dir.join("ca"), &file, remove).context(Exit(exit::CONFIG))?;
+            let rest = if remove {
+                "the core does not have it any more: keep two copies, and nowhere near the core"
+            } else {
+                "the core still has it"
+            };
+            format!("the root's key is in {}; {rest}", file.display())
+        }
+        Ca::ImportRoot { data_dir, ca_passphrase_file, file } => {
+            let passphrase = ca_passphrase(ca_passphrase_file)?;
+            chatcode_certs::import_root(&data_dir.join("ca"), &file, passphrase)
+                .context(Exit(exit::CONFIG))?;
+            "the core has the root's key again".to_owned()
+        }
+        Ca::ChangePassphrase { data_dir, from, to } => {
+            let (from, to) = (ca_passphrase(from)?, ca_passphrase(to)?);
+            chatcode_certs::change_passphrase(&data_dir.join("ca"), from, to).context(Exit(exit::CONFIG))?;
+            "done; correct the core's setting ca_passphrase_file before its next start".to_owned()
+        }
+    };
+    Ok(writeln!(std::io::stderr(), "{words}")?)
+}
+
+fn ca_passphrase(file: Option<PathBuf>) -> anyhow::Result<Option<Passphrase>> {
+    file.map(|file| Passphrase::read(&file)).transpose().context(Exit(exit::CONFIG))
 }
 
 /// The act is in the audit before the file is there, and so in the backup too.

@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU16, AtomicU32, Ordering},
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chatcode_certs::Authority;
+use chatcode_certs::{Authority, IdentityCell, MemberName};
 use chatcode_proto::{
     id::{GatewayId, MemberId},
     limits, pb,
@@ -36,6 +37,14 @@ pub struct Shared {
     pub store: Store,
     /// Signs certificates.
     pub authority: Authority,
+    /// The core's own certificate, as its listeners show it.
+    pub own: Arc<IdentityCell>,
+    /// The folder in which it is kept.
+    pub own_folder: PathBuf,
+    /// Renewals of it that failed since the last good one.
+    pub own_failures: AtomicU32,
+    /// How long certificates last.
+    pub certificates: Certificates,
     /// The fleet as it is now.
     pub hub: Arc<Hub>,
     /// The live links.
@@ -52,8 +61,6 @@ pub struct Shared {
     pub stop: CancellationToken,
     /// Work that must come to its end although its caller went away.
     pub tasks: TaskTracker,
-    /// Life of a gateway's certificate.
-    pub gateway_certificate: Duration,
     /// When the core started, milliseconds since 1970.
     pub started_unix_ms: u64,
     /// The same, for measuring.
@@ -74,10 +81,10 @@ pub struct Rates {
     pub sign_in: PerMinute<MemberId>,
     /// Tickets, by person.
     pub tickets: PerMinute<String>,
-    /// Renewals, by gateway.
-    pub renew: PerMinute<GatewayId>,
-    /// Revivals, by gateway.
-    pub revive: PerMinute<GatewayId>,
+    /// Renewals, by member.
+    pub renew: PerMinute<MemberId>,
+    /// Revivals, by member.
+    pub revive: PerMinute<MemberId>,
     /// Tries to revive, by address.
     pub revive_from: PerMinute<IpAddr>,
     /// Refusals of unknown callers in the audit, by address.
@@ -86,13 +93,64 @@ pub struct Rates {
     pub duplicates: PerMinute<GatewayId>,
 }
 
-impl Shared {
-    /// Brings together what is kept and what is signed with.
+/// Lives of certificates.
+#[derive(Clone, Copy, Debug)]
+pub struct Certificates {
+    /// Of gateways.
+    pub gateway: Duration,
+    /// Of edges.
+    pub edge: Duration,
+    /// Of administrators.
+    pub admin: Duration,
+    /// The core's own.
+    pub core: Duration,
+    /// Of intermediates.
+    pub intermediate: Duration,
+}
+
+impl Certificates {
+    /// The life of a certificate with this name.
     #[must_use]
-    pub fn new(config: &Config, store: Store, authority: Authority, hub: Hub) -> Self {
+    pub const fn of(&self, member: &MemberName) -> Duration {
+        match member {
+            MemberName::Gateway(_) => self.gateway,
+            MemberName::Edge(_) => self.edge,
+            MemberName::Admin(_) => self.admin,
+            MemberName::Core(_) => self.core,
+        }
+    }
+}
+
+impl From<&Config> for Certificates {
+    fn from(config: &Config) -> Self {
+        Self {
+            gateway: Duration::from_secs(config.gateway_certificate_s),
+            edge: Duration::from_secs(config.edge_certificate_s),
+            admin: Duration::from_secs(config.admin_certificate_s),
+            core: Duration::from_secs(config.core_certificate_s),
+            intermediate: Duration::from_secs(config.intermediate_s),
+        }
+    }
+}
+
+impl Shared {
+    /// Brings together what is kept, what is signed with, and the core's own
+    /// certificate.
+    #[must_use]
+    pub fn new(
+        config: &Config,
+        store: Store,
+        authority: Authority,
+        own: Arc<IdentityCell>,
+        hub: Hub,
+    ) -> Self {
         Self {
             store,
             authority,
+            own,
+            own_folder: config.own_folder(),
+            own_failures: AtomicU32::new(0),
+            certificates: Certificates::from(config),
             hub: Arc::new(hub),
             links: Registry::default(),
             lives: Lives::default(),
@@ -105,7 +163,7 @@ impl Shared {
                 enroll_whole: PerMinute::new("enrollments", config.enroll_whole_per_minute),
                 sign_in: PerMinute::new("wrong sign-ins through this edge", limits::SIGN_IN_PER_MINUTE),
                 tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
-                renew: PerMinute::new("renewals", limits::RENEWALS_PER_MINUTE),
+                renew: PerMinute::new("renewals of this certificate", limits::RENEWALS_PER_MINUTE),
                 revive: PerMinute::new("revivals of this machine", limits::REVIVALS_PER_MINUTE),
                 revive_from: PerMinute::new("revivals from this address", limits::REVIVALS_PER_ADDRESS),
                 refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),
@@ -115,7 +173,6 @@ impl Shared {
             calls: Count::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            gateway_certificate: Duration::from_secs(config.gateway_certificate_s),
             started_unix_ms: clock::unix_ms(),
             started: Instant::now(),
             link_port: AtomicU16::new(0),

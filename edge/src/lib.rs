@@ -11,7 +11,8 @@
 //! - `app`: what they share.
 //! - `page`: the files of the page; `release`: the files that a new machine
 //!   installs.
-//! - [`config`]: what an edge is told; `refuse`: how a cause is told to a browser;
+//! - [`config`]: what an edge is told; `credentials`: its certificate, renewed and
+//!   brought back; `refuse`: how a cause is told to a browser;
 //!   `listener`: connections of browsers.
 //! - [`admit`]: which requests may be from our page; `cookie`: the session token;
 //!   `tries`: how often somebody may sign in; `sockets`: how many are open;
@@ -23,6 +24,7 @@ mod app;
 mod body;
 pub mod config;
 mod cookie;
+mod credentials;
 mod grpc_web;
 mod listener;
 mod page;
@@ -36,7 +38,7 @@ mod upstream;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use chatcode_certs::{Identity, IdentityError, tls};
+use chatcode_certs::{Identity, IdentityCell, IdentityError, MachineKey, tls};
 use chatcode_link::enroll::{CoreAddress, CoreAddressError};
 use chatcode_proto::limits;
 use tokio::{net::TcpListener, time::timeout};
@@ -48,6 +50,7 @@ use crate::{
     admit::{Admission, Origin},
     app::App,
     config::UnfitConfig,
+    credentials::Credentials,
     release::Releases,
     sockets::Sockets,
     upstream::Upstream,
@@ -87,6 +90,7 @@ pub struct Edge {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     app: Arc<App>,
+    credentials: Credentials,
     drain: CancellationToken,
 }
 
@@ -125,12 +129,15 @@ impl Edge {
             bind.await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let admission = Admission::new(config.page_origin(address)?);
         let releases = Releases::new(config, admission.origin(), &core, pin);
-        let upstream = Arc::new(Upstream::new(core, &identity)?);
+        let installation = identity.trust_domain().installation().to_owned();
+        let cell = IdentityCell::new(identity)?;
+        let upstream = Arc::new(Upstream::new(core.clone(), &cell)?);
+        let machine = MachineKey::load(&folder)?;
+        let credentials = Credentials::new(cell, machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
-        let installation = identity.trust_domain().installation().to_owned();
         let app = Arc::new(App::new(admission, upstream, installation, sockets, releases));
-        Ok(Self { listener, address, tls, app, drain })
+        Ok(Self { listener, address, tls, app, credentials, drain })
     }
 
     /// The origin of the page.
@@ -148,13 +155,14 @@ impl Edge {
     /// Serves until `stop`, then tells every socket to come back later, lets
     /// requests end, and after [`limits::SHUTDOWN`] cuts what is left.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { listener, tls, app, drain, .. } = self;
+        let Self { listener, tls, app, mut credentials, drain, .. } = self;
         let _cancels_all = drain.clone().drop_guard();
         let connections = listener::serve(listener, tls, router::router(app.clone()), drain.clone());
         let mut connections = std::pin::pin!(connections);
         tokio::select! {
             () = stop.cancelled() => {}
             () = app.upstream.watch(&stop) => {}
+            () = credentials.keep() => {}
             () = connections.as_mut() => {}
         }
         drain.cancel();

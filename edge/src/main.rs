@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chatcode_certs::{JoinToken, tls};
+use chatcode_certs::{JoinToken, MachineKey, tls};
 use chatcode_edge::{Config, Edge, IDENTITY_FOLDER, StartError};
 use chatcode_link::enroll::{CoreAddress, enroll};
 use chatcode_process::exit::{self, CONFIG, Exit, USAGE};
@@ -128,10 +128,12 @@ async fn get_certificate(data_dir: &Path, core: &str) -> anyhow::Result<()> {
         .await
         .context("the join token could not be read from standard input")?;
     let token: JoinToken = text.trim().parse().context(Exit(USAGE))?;
-    let enrolled = enroll(core, &token, "", None).await;
+    let machine = MachineKey::generate()?;
+    let enrolled = enroll(core, &token, "", Some(&machine)).await;
     let (identity, response) = enrolled.map_err(|error| exit::with(Exit::of(error.code()), error))?;
     let folder = data_dir.join(IDENTITY_FOLDER);
     chatcode_certs::files::private_dir(data_dir)?;
+    machine.save(&folder)?;
     identity.save(&folder)?;
     CoreAddress::of(core, &response)?.save(&folder)?;
     tracing::info!(target: "chatcode", name = %identity.name(), "enrolled");

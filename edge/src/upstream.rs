@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use chatcode_certs::{Identity, tls};
+use chatcode_certs::{IdentityCell, tls};
 use chatcode_proto::limits;
 use rustls::ClientConfig;
 use serde::Serialize;
@@ -37,10 +37,11 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// The core at `address` (HOST:PORT). Dials nothing yet.
-    pub(crate) fn new(address: String, identity: &Identity) -> Result<Self, tls::TlsError> {
-        let tls = tls::core_client(identity, &[b"h2"])?;
-        let server_name = identity.trust_domain().core_dns();
+    /// The core at `address` (HOST:PORT). Dials nothing yet. Each new connection
+    /// shows the certificate that the cell has then.
+    pub(crate) fn new(address: String, identity: &Arc<IdentityCell>) -> Result<Self, tls::TlsError> {
+        let tls = tls::living_client(identity, &[b"h2"])?;
+        let server_name = identity.identity().trust_domain().core_dns();
         let shared = chatcode_link::tcp::channel(&address, tls.clone(), &server_name);
         let unknown = CoreHealth { up: false, since_unix_ms: unix_ms(), rtt_us: 0 };
         Ok(Self { address, server_name, tls, shared, health: watch::Sender::new(unknown) })

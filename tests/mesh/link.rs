@@ -1,7 +1,12 @@
 //! The link between a gateway and the core: changes of address, loss,
 //! revocation.
 
-use std::sync::atomic::Ordering;
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use chatcode_harness::{Mesh, Terminal, eventually, forward::Forwarder, proc, soon, terminal::numbers};
 use chatcode_proto::pb;
@@ -57,6 +62,42 @@ async fn a_revoked_gateway_is_cut_off_and_stops() -> anyhow::Result<()> {
         Ok(gateways.iter().find(|one| one.id == id && one.link_state() == pb::LinkState::Revoked).map(|_| ()))
     })
     .await
+}
+
+#[tokio::test]
+async fn a_revoked_machine_shows_nothing_more_of_a_shell_that_goes_on_printing() -> anyhow::Result<()> {
+    let mesh = Mesh::start().await?;
+    let page = mesh.page().await?;
+    let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &[]).await?;
+    terminal.enter("while :; do echo line; sleep 0.01; done\n")?;
+    terminal.sees("line\r\nline\r\n").await?;
+    let last = Rc::new(Cell::new(None));
+    let ear = Rc::clone(&last);
+    terminal.pour_into(move |_| ear.set(Some(Instant::now())));
+    terminal.until("a line more", |_| last.get().is_some()).await?;
+    let begun = Instant::now();
+    let gateway = mesh.gateway_id()?;
+    let mut fleet = mesh.fleet()?;
+    let revoked = fleet.revoke(pb::FleetRevokeRequest { gateway });
+    tokio::pin!(revoked);
+    loop {
+        tokio::select! {
+            revoked = &mut revoked => break drop(revoked?),
+            rest = terminal.rest(Duration::from_millis(10)) => rest?,
+        }
+    }
+    // The attachment breaks, and no other comes about.
+    terminal.until("the refusal", |terminal| !terminal.last_error.is_empty()).await?;
+    let at = last.get().map_or(Duration::ZERO, |last| last.saturating_duration_since(begun));
+    println!(
+        "revocation to last byte: {} ms; the page knows after {} ms",
+        at.as_millis(),
+        begun.elapsed().as_millis()
+    );
+    let heard = last.get();
+    terminal.rest(Duration::from_secs(1)).await?;
+    assert_eq!((last.get(), terminal.attachments), (heard, 1));
+    Ok(())
 }
 
 /// The way back that the documentation names. Each session was once there

@@ -9,6 +9,7 @@ mod reflect;
 mod refuse;
 mod renew;
 mod restore;
+mod rotate;
 mod silence;
 mod survive;
 mod update;

@@ -7,7 +7,6 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     SignatureScheme,
     client::{
-        WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
@@ -19,7 +18,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::{MemberName, Peer, TrustDomain, peer, secret};
+use crate::{IdentityCell, MemberName, Peer, TrustDomain, peer, secret};
 
 /// The kinds of members, without their ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,18 +74,20 @@ fn check_name(leaf: &CertificateDer<'_>, domain: &TrustDomain, kinds: &[Kind]) -
 
 /// Listeners: the client is a member of this installation and of these kinds.
 pub(super) struct MemberVerifier {
-    inner: Arc<dyn ClientCertVerifier>,
-    domain: TrustDomain,
+    cell: Arc<IdentityCell>,
+    mandatory: bool,
     kinds: &'static [Kind],
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl MemberVerifier {
     pub(super) fn new(
-        inner: Arc<dyn ClientCertVerifier>,
-        domain: TrustDomain,
+        cell: Arc<IdentityCell>,
+        mandatory: bool,
         kinds: &'static [Kind],
+        provider: &CryptoProvider,
     ) -> Self {
-        Self { inner, domain, kinds }
+        Self { cell, mandatory, kinds, algorithms: provider.signature_verification_algorithms }
     }
 }
 
@@ -102,11 +103,12 @@ impl ClientCertVerifier for MemberVerifier {
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
+        self.mandatory
     }
 
+    /// None: a member has one certificate, and the roots change.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
+        &[]
     }
 
     fn verify_client_cert(
@@ -115,8 +117,9 @@ impl ClientCertVerifier for MemberVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.inner.verify_client_cert(leaf, intermediates, now)?;
-        check_name(leaf, &self.domain, self.kinds)?;
+        let current = self.cell.current();
+        let verified = current.members.verify_client_cert(leaf, intermediates, now)?;
+        check_name(leaf, current.identity.trust_domain(), self.kinds)?;
         Ok(verified)
     }
 
@@ -126,7 +129,7 @@ impl ClientCertVerifier for MemberVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -135,31 +138,24 @@ impl ClientCertVerifier for MemberVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
 /// Members that dial: the server is a core of this installation.
 #[derive(Debug)]
 pub(super) struct CoreVerifier {
-    inner: Arc<WebPkiServerVerifier>,
-    domain: TrustDomain,
+    cell: Arc<IdentityCell>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl CoreVerifier {
-    pub(super) fn new(
-        roots: Arc<RootCertStore>,
-        provider: Arc<CryptoProvider>,
-        domain: TrustDomain,
-    ) -> Result<Self, String> {
-        let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
-            .build()
-            .map_err(|e| e.to_string())?;
-        Ok(Self { inner, domain })
+    pub(super) fn new(cell: Arc<IdentityCell>, provider: &CryptoProvider) -> Self {
+        Self { cell, algorithms: provider.signature_verification_algorithms }
     }
 }
 
@@ -172,8 +168,10 @@ impl ServerCertVerifier for CoreVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.inner.verify_server_cert(leaf, intermediates, server_name, ocsp_response, now)?;
-        check_name(leaf, &self.domain, &[Kind::Core])?;
+        let current = self.cell.current();
+        let verified =
+            current.core.verify_server_cert(leaf, intermediates, server_name, ocsp_response, now)?;
+        check_name(leaf, current.identity.trust_domain(), &[Kind::Core])?;
         Ok(verified)
     }
 
@@ -183,7 +181,7 @@ impl ServerCertVerifier for CoreVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -192,11 +190,11 @@ impl ServerCertVerifier for CoreVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use chatcode_certs::{Identity, JoinToken};
+use chatcode_certs::{Identity, JoinToken, MachineKey};
 use chatcode_link::enroll::{self, CoreAddress};
 use chatcode_proto::{limits, name};
 use zeroize::Zeroizing;
 
 use super::{Places, role};
-use crate::table::now_ms;
+use crate::{credentials, table::now_ms};
 
 /// Enrolls an edge or a gateway at the core at `core` unless it is already.
 ///
@@ -56,7 +56,11 @@ pub(super) async fn admin(
 ) -> anyhow::Result<Identity> {
     let dir = places.data("cli");
     let identity = match Identity::load(&dir).ok().flatten() {
-        Some(identity) if is_current(&identity, installation) => identity,
+        Some(identity) if is_current(&identity, installation) => {
+            CoreAddress { grpc: core.to_owned(), link: link.to_owned() }.save(&dir)?;
+            credentials::refresh(&dir).await;
+            Identity::load(&dir)?.unwrap_or(identity)
+        }
         _ => {
             let token: JoinToken = token(places, "admin").await?.trim().parse()?;
             let (identity, _) = enroll::enroll(core, &token, "cli", None)
@@ -76,8 +80,14 @@ async fn token(places: &Places, kind: &str) -> anyhow::Result<Zeroizing<String>>
     role::run(&places.program("core"), &arguments, "").await.context("no join token was made")
 }
 
+/// Whether a program has an identity of this installation that is good, or that
+/// its durable key brings back.
 fn is_enrolled(dir: &Path, installation: &str) -> bool {
-    Identity::load(dir).ok().flatten().is_some_and(|identity| is_current(&identity, installation))
+    let has_key = MachineKey::load(dir).ok().flatten().is_some();
+    Identity::load(dir).ok().flatten().is_some_and(|identity| {
+        let is_ours = identity.trust_domain().installation() == installation;
+        is_ours && (has_key || is_current(&identity, installation))
+    })
 }
 
 /// Whether a certificate is still good, and of this installation: a core whose

@@ -17,8 +17,8 @@ use chatcode_proto::{
     code::Refusal,
     limits,
     pb::{
-        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
-        EnrollmentReviveRequest, HostFacts, MemberKind, enrollment_client::EnrollmentClient,
+        Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest, HostFacts,
+        MemberKind, enrollment_client::EnrollmentClient,
     },
 };
 use rustls::{CertificateError, pki_types::CertificateDer};
@@ -44,6 +44,9 @@ pub enum EnrollError {
     /// Another core answers, or somebody is in between. Nothing was sent.
     #[error("{}; nothing was sent, make a new token on the core that you mean", tls::PinMismatch)]
     WrongCore,
+    /// The core does not take the certificate that was shown to it.
+    #[error("the core does not take this certificate: {0}")]
+    NotTaken(String),
     /// The core refused.
     #[error(transparent)]
     Refused(Refusal),
@@ -75,7 +78,7 @@ impl EnrollError {
             Self::Refused(refusal) => refusal.code,
             Self::Address(_) => Code::Invalid,
             Self::Unreachable { .. } => Code::CoreUnreachable,
-            Self::WrongCore => Code::Unauthenticated,
+            Self::WrongCore | Self::NotTaken(_) => Code::Unauthenticated,
             Self::NeedsApproval | Self::NotApproved => Code::Forbidden,
             _ => Code::Internal,
         }
@@ -106,7 +109,7 @@ pub struct Asking<'a> {
     pub key: Key,
     /// The name that is wished; empty: the core makes one.
     pub name: &'a str,
-    /// The durable key, by which a machine can be revived later ([`revive`]).
+    /// The durable key, by which a machine can be revived later ([`crate::renew::revive`]).
     pub machine: Option<&'a MachineKey>,
     /// Facts for the person who approves.
     pub host: Option<HostFacts>,
@@ -203,27 +206,6 @@ async fn wait(
     }
 }
 
-/// A new certificate for a member whose last one has ended: asked for at the
-/// core at `core` (`host:port` of its gRPC listener) without a certificate, and
-/// proven by the durable key. Tried once. Nothing is kept.
-///
-/// # Errors
-/// As [`enroll`]; `REVOKED` when there is no way back.
-pub async fn revive(core: &str, ended: &Identity, machine: &MachineKey) -> Result<Identity, EnrollError> {
-    let key = Key::generate()?;
-    let csr = csr::create(&key)?;
-    let proof = machine.sign(&csr)?;
-    let member = ended.name().id().to_string();
-    let request = EnrollmentReviveRequest { member, csr: csr.into(), proof: proof.into() };
-    let tls = tls::nameless_client(ended).map_err(|error| EnrollError::Answer(error.to_string()))?;
-    let channel = tcp::channel(core, tls, &ended.trust_domain().core_dns());
-    let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
-    let mut call = tonic::Request::new(request);
-    call.set_timeout(limits::UNARY_DEADLINE);
-    let response = client.revive(call).await.map_err(|status| judge(core, &status))?.into_inner();
-    Ok(ended.renewed(key, certificates(&response.chain))?)
-}
-
 /// Tells the core at `core` (`host:port` of its gRPC listener) that this gateway
 /// goes for good: it is revoked. Tried once, for at most [`limits::LEAVE`].
 ///
@@ -270,6 +252,10 @@ async fn ask(
     }
 }
 
+/// How rustls words an alert of the server, which judges a client's certificate
+/// after the client's handshake; HTTP/2 keeps only the words.
+const ALERT: &str = "received fatal alert: ";
+
 /// One try, on a new connection, whose core is checked anew.
 async fn once(
     core: &str,
@@ -284,7 +270,7 @@ async fn once(
     Ok(answer.into_inner())
 }
 
-fn judge(core: &str, status: &Status) -> EnrollError {
+pub(crate) fn judge(core: &str, status: &Status) -> EnrollError {
     let is_mismatch = exit::causes(status).any(|cause| {
         matches!(
             cause.downcast_ref::<rustls::Error>(),
@@ -297,6 +283,9 @@ fn judge(core: &str, status: &Status) -> EnrollError {
     }
     let refusal = exit::refusal(status, Code::CoreUnreachable);
     if refusal.code == Code::CoreUnreachable {
+        if refusal.message.starts_with(ALERT) {
+            return EnrollError::NotTaken(refusal.message);
+        }
         EnrollError::Unreachable { address: core.to_owned(), cause: refusal.message }
     } else {
         EnrollError::Refused(refusal)

@@ -8,7 +8,8 @@
 //!   connection on it, so that no call waits for another's lost packet.
 //! - [`tcp`]: the same channel to the core's gRPC listener; [`serve`]: the
 //!   server with all limits set; [`codec`]: messages passed on unopened.
-//! - [`enroll`]: how a machine gets its certificate; [`exit`]: the cause behind
+//! - [`enroll`]: how a machine gets its certificate; [`renew`]: how it keeps one and
+//!   follows what to trust; [`exit`]: the cause behind
 //!   a status; [`subscriber`]: who is counted when addresses are limited.
 //!
 //! Nothing outside this crate names quinn, and nothing here knows sessions or
@@ -23,6 +24,7 @@ pub mod exit;
 mod http2;
 mod keys;
 mod link;
+pub mod renew;
 pub mod serve;
 mod stream;
 mod subscriber;

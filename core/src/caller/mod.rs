@@ -24,6 +24,8 @@ pub struct PeerInfo {
     pub address: SocketAddr,
     /// Who it is.
     pub who: Standing,
+    /// When the certificate that it showed ends, seconds since 1970; 0: none.
+    pub certificate_ends_unix_s: u64,
 }
 
 /// Who a connection is.
@@ -97,6 +99,7 @@ impl Caller {
         match permission {
             Permission::Unspecified | Permission::Link => false,
             Permission::Public => true,
+            Permission::Member => matches!(self, Self::Unknown(Some(_)) | Self::Admin { .. }),
             Permission::Authenticated
             | Permission::FleetView
             | Permission::GatewayEnroll

@@ -25,6 +25,8 @@ pub enum Order {
     },
     /// Say that the identity is revoked, then close.
     Revoke,
+    /// Say what to trust; the link stays.
+    Trust,
     /// Send a heartbeat at once.
     Beat,
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use chatcode_certs::MemberName;
 use chatcode_link::Link;
 use chatcode_proto::{
     code::Refusal,
@@ -29,6 +30,7 @@ use crate::{
     caller, clock,
     fleet::{facts, registry::LiveLink},
     links::{Admitted, heart::Heart},
+    services::{certify::trust, renewal},
     shared::Shared,
     store::audit::Entry,
 };
@@ -99,6 +101,8 @@ impl Control {
             return Err(Refusal::new(Code::DuplicateIdentity, words));
         }
         let epoch = self.shared.store.begin_link(self.gateway, hello.epoch, &facts, &program).await?;
+        let member = MemberName::Gateway(self.gateway.into());
+        renewal::note(&self.shared, &member, &hello.trusts).await?;
         let welcome = Welcome {
             version,
             features,
@@ -107,6 +111,7 @@ impl Control {
             gateway: self.gateway.to_string(),
             name: self.name.clone(),
             silence_ms: u32::try_from(clock::millis(limits::LINK_SILENCE)).unwrap_or(u32::MAX),
+            trust: Some(trust(&self.shared.authority.trust())),
         };
         Ok((hello, welcome, facts))
     }

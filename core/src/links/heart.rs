@@ -4,11 +4,13 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use chatcode_certs::{MemberName, csr};
+use chatcode_link::subscriber;
 use chatcode_proto::{
-    limits,
+    code::Refusal,
+    limits, name,
     pb::{
-        Code, CoreControl, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, RenewRequest, Renewed,
-        Revoked, core_control, gateway_control,
+        Code, CoreControl, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, RenewRefused,
+        RenewRequest, Renewed, Revoked, core_control, gateway_control,
     },
 };
 use tokio::{
@@ -18,10 +20,13 @@ use tokio::{
 use tonic::{Status, Streaming};
 
 use crate::{
-    clock,
+    caller, clock,
     fleet::registry::{LiveLink, Order},
     links::mirror,
-    services::certify::{certify, to_bytes},
+    services::{
+        certify::{certify, to_bytes, trust},
+        renewal::{self, not_signed},
+    },
     shared::Shared,
     store::audit::Entry,
 };
@@ -153,6 +158,7 @@ impl Heart {
         match kind {
             gateway_control::Kind::HeartbeatEcho(echo) => self.measure(&echo),
             gateway_control::Kind::RenewRequest(request) => self.renew(&request).await,
+            gateway_control::Kind::Trusts(trusts) => self.note_trust(&trusts.pins).await,
             gateway_control::Kind::Goodbye(goodbye) => {
                 return Some(match goodbye.code() {
                     Code::Unspecified => Code::Done,
@@ -188,30 +194,63 @@ impl Heart {
         });
     }
 
-    /// A new certificate of the same identity, for a new key.
+    /// A new certificate of the same identity, for a new key; or the reason why
+    /// there is none, for the gateway, the audit and the count.
     async fn renew(&mut self, request: &RenewRequest) {
+        let refusal = match self.make(request).await {
+            Ok(renewed) => return self.send(core_control::Kind::Renewed(renewed)),
+            Err(refusal) => refusal,
+        };
+        // One that asks again and again costs no write.
+        if refusal.code != Code::RateLimited {
+            self.note_refused(&refusal).await;
+        }
+        let (code, message) =
+            (refusal.code.into(), name::display_safe(&refusal.message, limits::MESSAGE_BYTES));
+        self.send(core_control::Kind::RenewRefused(RenewRefused { code, message }));
+    }
+
+    async fn note_refused(&self, refusal: &Refusal) {
+        tracing::warn!(code = refusal.code.name(), "a renewal is refused: {}", refusal.message);
+        if let Err(error) = self.shared.store.note_failed_renewal(self.live.gateway.into()).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "a failed renewal is not counted");
+        }
+        if self.shared.rates.refusals.check(&subscriber(self.address.ip())).is_ok() {
+            let detail = refusal.message.clone();
+            self.keep(&Entry { detail, ..self.act("link.renew", refusal.code) }).await;
+        }
+    }
+
+    async fn make(&mut self, request: &RenewRequest) -> Result<Renewed, Refusal> {
         let gateway = self.live.gateway;
+        self.shared.rates.renew.check(&gateway.into())?;
+        let key =
+            csr::verify(&request.csr).map_err(|error| Refusal::new(Code::Invalid, error.to_string()))?;
+        let (issued, certificate) = certify(&self.shared, &MemberName::Gateway(gateway.into()), &key)
+            .map_err(|error| not_signed(&error))?;
+        let act = self.act("link.renew", Code::Done);
+        if !self.shared.store.add_certificate(&certificate, &act).await? {
+            return Err(caller::revoked());
+        }
+        self.certificate_ends = clock::instant(issued.not_after_unix_s);
+        let trust = Some(trust(&self.shared.authority.trust()));
+        Ok(Renewed { chain: to_bytes(&issued.chain), trust })
+    }
+
+    async fn note_trust(&self, pins: &[bytes::Bytes]) {
+        let gateway = self.live.gateway.into();
+        // As often as it may renew; it says so again at its next Hello.
         if self.shared.rates.renew.check(&gateway).is_err() {
             return;
         }
-        let Ok(key) = csr::verify(&request.csr) else { return };
-        let (issued, certificate) = match certify(&self.shared, &MemberName::Gateway(gateway.into()), &key) {
-            Ok(certified) => certified,
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
-                return;
-            }
-        };
-        match self.shared.store.add_certificate(&certificate, &self.act("link.renew", Code::Done)).await {
-            Ok(true) => {
-                self.certificate_ends = clock::instant(issued.not_after_unix_s);
-                self.send(core_control::Kind::Renewed(Renewed { chain: to_bytes(&issued.chain) }));
-            }
-            Ok(false) => {}
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the certificate is not kept");
-            }
+        let member = MemberName::Gateway(gateway);
+        if let Err(refusal) = renewal::note(&self.shared, &member, pins).await {
+            tracing::error!(code = refusal.code.name(), "what the gateway trusts is not noted");
         }
+    }
+
+    fn send_trust(&self) {
+        self.send(core_control::Kind::Trust(trust(&self.shared.authority.trust())));
     }
 
     /// Tells the gateway and gives it a moment to go by itself; `Some` when the
@@ -220,6 +259,10 @@ impl Heart {
         let (message, code, patience) = match order {
             Order::Beat => {
                 self.send_beat();
+                return None;
+            }
+            Order::Trust => {
+                self.send_trust();
                 return None;
             }
             Order::Revoke => {
@@ -237,7 +280,12 @@ impl Heart {
     }
 
     async fn note(&self, action: &str, result: Code) {
-        if let Err(error) = self.shared.store.audit(&self.act(action, result)).await {
+        self.keep(&self.act(action, result)).await;
+    }
+
+    async fn keep(&self, entry: &Entry) {
+        if let Err(error) = self.shared.store.audit(entry).await {
+            let action = &entry.action;
             tracing::error!(error = &error as &dyn std::error::Error, action, "not in the audit");
         }
     }

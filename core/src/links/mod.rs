@@ -7,7 +7,7 @@ mod mirror;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use chatcode_certs::{Identity, MemberName, Peer, tls};
+use chatcode_certs::{MemberName, Peer, tls};
 use chatcode_link::{Incoming, Link, LinkKeys, LinkListener, serve};
 use chatcode_proto::{
     code::Refusal,
@@ -42,13 +42,8 @@ impl Links {
     ///
     /// # Errors
     /// When the address cannot be had or the identity makes no TLS.
-    pub fn bind(
-        address: SocketAddr,
-        identity: &Identity,
-        keys: &LinkKeys,
-        shared: Arc<Shared>,
-    ) -> io::Result<Self> {
-        let tls = tls::link_listener(identity).map_err(io::Error::other)?;
+    pub fn bind(address: SocketAddr, keys: &LinkKeys, shared: Arc<Shared>) -> io::Result<Self> {
+        let tls = tls::link_listener(&shared.own).map_err(io::Error::other)?;
         let listener = LinkListener::bind(address, tls, keys).map_err(|error| match error {
             chatcode_link::LinkError::Socket(error) => error,
             other => io::Error::other(other),

@@ -1,20 +1,27 @@
-//! Operating the installation: how the core is, and sending machines away for
-//! a while.
+//! Operating the installation: how the core is, sending machines away for a
+//! while, and the CA.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use chatcode_proto::{
+    code::Refusal,
     limits,
     pb::{
-        AdminDrainRequest, AdminDrainResponse, AdminStatusRequest, AdminStatusResponse, admin_server::Admin,
+        AdminCaImportRequest, AdminCaImportResponse, AdminCaRequestRequest, AdminCaRequestResponse,
+        AdminCaRotateRequest, AdminCaRotateResponse, AdminCaStatusRequest, AdminCaStatusResponse,
+        AdminCertificate, AdminDrainRequest, AdminDrainResponse, AdminStatusRequest, AdminStatusResponse,
+        Code, admin_server::Admin,
     },
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
+    caller::CallInfo,
     clock,
     fleet::registry::Order,
+    services::ca,
     shared::{Shared, VERSION},
+    upkeep,
 };
 
 /// `service Admin`.
@@ -29,6 +36,19 @@ impl AdminService {
     pub const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
+
+    /// The age of the core's own certificate.
+    fn own(&self) -> AdminCertificate {
+        let identity = self.shared.own.identity();
+        let validity = identity.validity_unix_s();
+        AdminCertificate {
+            member: identity.name().to_string(),
+            name: "core".to_owned(),
+            not_after_unix_ms: validity.end.saturating_mul(1000),
+            renewed_unix_ms: validity.start.saturating_add(limits::BACKDATE.as_secs()).saturating_mul(1000),
+            failures: self.shared.own_failures.load(Ordering::Relaxed),
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -40,6 +60,8 @@ impl Admin for AdminService {
             links: count(self.shared.links.all().len()),
             calls: self.shared.calls.now(),
             installation: self.shared.installation().to_owned(),
+            certificate: Some(self.own()),
+            members: self.shared.store.ages().await.map_err(Refusal::from)?,
         }))
     }
 
@@ -54,6 +76,46 @@ impl Admin for AdminService {
             live.order(Order::Drain { retry_after_ms });
         }
         Ok(Response::new(AdminDrainResponse { links: count(links.len()) }))
+    }
+
+    async fn ca_status(
+        &self,
+        _: Request<AdminCaStatusRequest>,
+    ) -> Result<Response<AdminCaStatusResponse>, Status> {
+        Ok(Response::new(ca::status(&self.shared).await?))
+    }
+
+    async fn ca_rotate(
+        &self,
+        request: Request<AdminCaRotateRequest>,
+    ) -> Result<Response<AdminCaRotateResponse>, Status> {
+        let act = CallInfo::of(&request)?.act("ca.rotated");
+        let wish = *request.get_ref();
+        let shared = Arc::clone(&self.shared);
+        // Carried through also when the caller goes away half-way.
+        let work = self
+            .shared
+            .tasks
+            .spawn(async move { upkeep::rotate(&shared, (wish.part(), wish.step()), wish.force, act).await });
+        let done = work.await.map_err(|_| Refusal::new(Code::Internal, "the step broke off"))?;
+        done.map_err(Refusal::from)?;
+        Ok(Response::new(AdminCaRotateResponse {}))
+    }
+
+    async fn ca_request(
+        &self,
+        _: Request<AdminCaRequestRequest>,
+    ) -> Result<Response<AdminCaRequestResponse>, Status> {
+        Ok(Response::new(AdminCaRequestResponse { csr: ca::request(&self.shared).await? }))
+    }
+
+    async fn ca_import(
+        &self,
+        request: Request<AdminCaImportRequest>,
+    ) -> Result<Response<AdminCaImportResponse>, Status> {
+        let act = CallInfo::of(&request)?.act("ca.rotated");
+        ca::import(&self.shared, &request.get_ref().certificate, act).await?;
+        Ok(Response::new(AdminCaImportResponse {}))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Certificates for members: at enrollment, renewal and revival alike.
 
-use chatcode_certs::{AuthorityError, Issued, MemberName, csr::RequestKey};
-use chatcode_proto::limits;
+use chatcode_certs::{AuthorityError, Issued, MemberName, Trust, csr::RequestKey};
+use chatcode_proto::pb;
 
 use crate::{shared::Shared, store::members::NewCertificate};
 
@@ -15,18 +15,22 @@ pub fn certify(
     member: &MemberName,
     key: &RequestKey,
 ) -> Result<(Issued, NewCertificate), AuthorityError> {
-    let life = match member {
-        MemberName::Gateway(_) => shared.gateway_certificate,
-        _ => limits::MEMBER_CERTIFICATE,
-    };
-    let issued = shared.authority.issue(member, key, life)?;
+    let issued = shared.authority.issue(member, key, shared.certificates.of(member))?;
     let certificate = NewCertificate {
         member: member.id(),
         serial: issued.serial.clone(),
         spki: issued.spki_sha256,
         not_after_ms: issued.not_after_unix_s.saturating_mul(1000),
+        issuer: issued.issuer,
+        root: issued.root,
     };
     Ok((issued, certificate))
+}
+
+/// What to trust, as it travels.
+#[must_use]
+pub fn trust(trust: &Trust) -> pb::Trust {
+    pb::Trust { roots: to_bytes(&trust.roots), bridges: to_bytes(&trust.bridges) }
 }
 
 /// Certificates as they travel.

@@ -12,7 +12,8 @@ use chatcode_proto::{
     limits, name,
     pb::{
         self, Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
-        EnrollmentLeaveResponse, EnrollmentPending, EnrollmentReviveRequest, EnrollmentReviveResponse,
+        EnrollmentLeaveResponse, EnrollmentPending, EnrollmentRenewRequest, EnrollmentRenewResponse,
+        EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest, EnrollmentTrustResponse,
         LinkState, MemberKind, enrollment_server::Enrollment,
     },
 };
@@ -27,7 +28,7 @@ use crate::{
     services::{
         approval,
         certify::{certify, to_bytes},
-        leaving, revival,
+        leaving, renewal, revival,
     },
     shared::Shared,
     store::{
@@ -96,8 +97,8 @@ impl EnrollmentService {
                     approval::show(&self.shared, *asked);
                     return Ok(pending(until));
                 }
-                Redeemed::New(answer, labels) => return self.answer(&answer, labels),
-                Redeemed::Again(answer) => return self.answer(&answer, Labels::new()),
+                Redeemed::New(answer, labels) => return self.answer(&answer, labels).await,
+                Redeemed::Again(answer) => return self.answer(&answer, Labels::new()).await,
                 Redeemed::TurnedAway => return Err(EnrollFault::TurnedAway),
                 Redeemed::TooLate => return Err(EnrollFault::TooLate),
                 Redeemed::Full => return Err(EnrollFault::FullOfPending),
@@ -110,10 +111,11 @@ impl EnrollmentService {
     }
 
     /// The answer as it was kept, with the port that the links have now.
-    fn answer(&self, kept: &[u8], labels: Labels) -> Result<EnrollmentEnrollResponse, EnrollFault> {
+    async fn answer(&self, kept: &[u8], labels: Labels) -> Result<EnrollmentEnrollResponse, EnrollFault> {
         let mut answer =
             EnrollmentEnrollResponse::decode(kept).map_err(|_| StoreError::Corrupt("token_uses.answer"))?;
         answer.link_port = u32::from(self.shared.link_port());
+        self.note_trust(&answer).await?;
         self.show(&answer, labels);
         Ok(answer)
     }
@@ -147,8 +149,20 @@ impl EnrollmentService {
             name: name.clone(),
             pending: None,
         };
-        let machine_key = asked.machine_key.clone().filter(|_| kind == MemberKind::Gateway);
+        // An administrator's certificate is not for ever: no key brings it back.
+        let machine_key = asked.machine_key.clone().filter(|_| kind != MemberKind::Admin);
         Ok(NewMember { name, certificate, machine_key, answer: answer.encode_to_vec() })
+    }
+
+    /// Whoever enrolls trusts what it was told.
+    async fn note_trust(&self, answer: &EnrollmentEnrollResponse) -> Result<(), StoreError> {
+        let authority = &self.shared.authority;
+        match answer.member.parse::<MemberId>() {
+            Ok(id) if answer.roots == to_bytes(&authority.roots()) => {
+                self.shared.store.note_trust(id, &authority.root_pins()).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A new gateway appears in the fleet.
@@ -210,6 +224,23 @@ impl Enrollment for EnrollmentService {
         self.shared.rates.revive_from.check(&from)?;
         let act = info.act("gateway.revived");
         Ok(Response::new(revival::revive(&self.shared, request.get_ref(), from, act).await?))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<EnrollmentRenewRequest>,
+    ) -> Result<Response<EnrollmentRenewResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        Ok(Response::new(renewal::renew(&self.shared, request.get_ref(), &info).await?))
+    }
+
+    async fn trust(
+        &self,
+        request: Request<EnrollmentTrustRequest>,
+    ) -> Result<Response<EnrollmentTrustResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let trust = renewal::tell(&self.shared, &request.get_ref().trusts, &info).await?;
+        Ok(Response::new(EnrollmentTrustResponse { trust: Some(trust) }))
     }
 
     async fn leave(

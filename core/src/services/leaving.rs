@@ -7,7 +7,7 @@ use chatcode_proto::{
     code::Refusal,
     id::MemberId,
     limits,
-    pb::{Code, EnrollmentLeaveRequest},
+    pb::{Code, EnrollmentLeaveRequest, MemberKind},
 };
 
 use crate::{
@@ -51,6 +51,9 @@ async fn judge(
 ) -> Result<Result<(MemberId, bool), &'static str>, StoreError> {
     let Ok(id) = request.member.parse::<MemberId>() else { return Ok(Err("no id")) };
     let Some(known) = shared.store.revivable(id).await? else { return Ok(Err("unknown")) };
+    if known.kind != MemberKind::Gateway {
+        return Ok(Err("no gateway"));
+    }
     if request.proof.len() > limits::PROOF_BYTES || !known.key.has_left(&id.to_string(), &request.proof) {
         return Ok(Err("wrong proof"));
     }

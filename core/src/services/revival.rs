@@ -1,5 +1,5 @@
-//! A gateway whose certificate has ended is given a new one, by the durable key
-//! of its machine.
+//! A gateway or edge whose certificate has ended is given a new one, by the
+//! durable key of its machine.
 
 use std::net::IpAddr;
 
@@ -8,12 +8,12 @@ use chatcode_proto::{
     code::Refusal,
     id::MemberId,
     limits,
-    pb::{Code, EnrollmentReviveRequest, EnrollmentReviveResponse},
+    pb::{Code, EnrollmentReviveRequest, EnrollmentReviveResponse, MemberKind},
 };
 
 use crate::{
     caller,
-    services::certify::{certify, to_bytes},
+    services::certify::{certify, to_bytes, trust},
     shared::Shared,
     store::{StoreError, audit::Entry},
 };
@@ -22,7 +22,7 @@ use crate::{
 /// the audit either way, of refusals as many as anybody's `from` there.
 ///
 /// # Errors
-/// `REVOKED` for a gateway that proves itself and was revoked, `RATE_LIMITED`,
+/// `REVOKED` for a member that proves itself and was revoked, `RATE_LIMITED`,
 /// `INTERNAL` when nothing can be kept or signed, and `BAD_TOKEN` for all
 /// else, whose reason only the audit knows.
 pub async fn revive(
@@ -33,7 +33,7 @@ pub async fn revive(
 ) -> Result<EnrollmentReviveResponse, Refusal> {
     let act = Entry { principal: "anonymous".to_owned(), ..act };
     let refused = match judge(shared, request).await? {
-        Ok((id, key)) => match make(shared, id, &key, &act).await? {
+        Ok((member, key)) => match make(shared, member, &key, &act).await? {
             Ok(revived) => return Ok(revived),
             Err(refused) => refused,
         },
@@ -52,7 +52,7 @@ type Refused = (Refusal, &'static str);
 async fn judge(
     shared: &Shared,
     request: &EnrollmentReviveRequest,
-) -> Result<Result<(MemberId, csr::RequestKey), Refused>, StoreError> {
+) -> Result<Result<(MemberName, csr::RequestKey), Refused>, StoreError> {
     let refused = |detail| {
         let words = "this machine is not known here, or its proof is wrong; enroll it anew";
         Ok(Err((Refusal::new(Code::BadToken, words), detail)))
@@ -66,17 +66,21 @@ async fn judge(
     if known.is_revoked {
         return Ok(Err((caller::revoked(), "revoked")));
     }
-    Ok(shared.rates.revive.check(&id.into()).map(|()| (id, key)).map_err(|refusal| (refusal, "too often")))
+    let member = match known.kind {
+        MemberKind::Edge => MemberName::Edge(id),
+        _ => MemberName::Gateway(id),
+    };
+    Ok(shared.rates.revive.check(&id).map(|()| (member, key)).map_err(|refusal| (refusal, "too often")))
 }
 
 /// Signs, and writes it to allow-list and audit at once.
 async fn make(
     shared: &Shared,
-    id: MemberId,
+    member: MemberName,
     key: &csr::RequestKey,
     act: &Entry,
 ) -> Result<Result<EnrollmentReviveResponse, Refused>, StoreError> {
-    let (issued, certificate) = match certify(shared, &MemberName::Gateway(id), key) {
+    let (issued, certificate) = match certify(shared, &member, key) {
         Ok(certified) => certified,
         Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no certificate was made");
@@ -84,10 +88,15 @@ async fn make(
             return Ok(Err((Refusal::new(Code::Internal, words), "not signed")));
         }
     };
-    let act = Entry { principal: format!("gateway/{id}"), gateway: id.to_string(), ..act.clone() };
+    let (action, gateway) = match member {
+        MemberName::Gateway(id) => ("gateway.revived", id.to_string()),
+        _ => ("edge.revived", String::new()),
+    };
+    let act = Entry { principal: member.to_string(), action: action.to_owned(), gateway, ..act.clone() };
     if !shared.store.add_certificate(&certificate, &act).await? {
         return Ok(Err((caller::revoked(), "revoked")));
     }
-    tracing::info!(gateway = %id, "revived");
-    Ok(Ok(EnrollmentReviveResponse { chain: to_bytes(&issued.chain) }))
+    tracing::info!(%member, "revived");
+    let trust = Some(trust(&shared.authority.trust()));
+    Ok(Ok(EnrollmentReviveResponse { chain: to_bytes(&issued.chain), trust }))
 }

@@ -46,6 +46,10 @@ pub struct NewCertificate {
     pub spki: [u8; 32],
     /// When it ends, milliseconds since 1970.
     pub not_after_ms: u64,
+    /// SHA-256 of the public key of the intermediate that signed it.
+    pub issuer: [u8; 32],
+    /// The same of the root above it.
+    pub root: [u8; 32],
 }
 
 /// A member that is made of a token.
@@ -61,9 +65,11 @@ pub struct NewMember {
     pub answer: Vec<u8>,
 }
 
-/// A gateway that may be revived.
+/// A member that may be revived.
 #[derive(Clone, Debug)]
 pub struct Revivable {
+    /// What it was enrolled as: gateway or edge.
+    pub kind: MemberKind,
     /// The durable key of its machine.
     pub key: MachinePublicKey,
     /// It was revoked since.
@@ -104,8 +110,8 @@ impl Store {
         Ok(one.is_some())
     }
 
-    /// Adds a certificate of a member that exists and is not revoked; `false`
-    /// when it is.
+    /// Adds a certificate of a member that exists and is not revoked, a renewal or
+    /// revival; `false` when it is.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -124,28 +130,34 @@ impl Store {
             return Ok(false);
         }
         put_certificate(&mut tx, certificate).await?;
+        sqlx::query("UPDATE members SET renewed_ms = $2, renewal_failures = 0 WHERE id = $1")
+            .bind(certificate.member.to_string())
+            .bind(to_row(clock::unix_ms()))
+            .execute(&mut *tx)
+            .await?;
         audit::append(&mut tx, act).await?;
         tx.commit().await?;
         Ok(true)
     }
 
-    /// What a gateway may be revived by; `None` when there is no such gateway, or
-    /// it has no durable key.
+    /// What a gateway or edge may be revived by; `None` when there is no such member,
+    /// or it has no durable key.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn revivable(&self, gateway: MemberId) -> Result<Option<Revivable>, StoreError> {
-        let row: Option<(Vec<u8>, Option<i64>)> = sqlx::query_as(
-            "SELECT machine_key, revoked_ms FROM members
-             WHERE id = $1 AND kind = 'gateway' AND machine_key IS NOT NULL",
+    pub async fn revivable(&self, member: MemberId) -> Result<Option<Revivable>, StoreError> {
+        let row: Option<(String, Vec<u8>, Option<i64>)> = sqlx::query_as(
+            "SELECT kind, machine_key, revoked_ms FROM members
+             WHERE id = $1 AND kind IN ('gateway', 'edge') AND machine_key IS NOT NULL",
         )
-        .bind(gateway.to_string())
+        .bind(member.to_string())
         .fetch_optional(&self.read)
         .await?;
-        Ok(row.map(|(key, revoked)| Revivable {
-            key: MachinePublicKey::from_bytes(key),
-            is_revoked: revoked.is_some(),
-        }))
+        let revivable = |(kind, key, revoked): (String, Vec<u8>, Option<i64>)| {
+            let key = MachinePublicKey::from_bytes(key);
+            Ok(Revivable { kind: kind_of(&kind)?, key, is_revoked: revoked.is_some() })
+        };
+        row.map(revivable).transpose()
     }
 
     /// Who may use this certificate now: the serial is on the allow-list, for
@@ -254,12 +266,17 @@ async fn put_certificate(tx: &mut Tx, certificate: &NewCertificate) -> Result<()
     .bind(limits::CERTIFICATES_OF_MEMBER - 1)
     .execute(&mut **tx)
     .await?;
-    sqlx::query("INSERT INTO certificates (serial, member, spki, not_after_ms) VALUES ($1, $2, $3, $4)")
-        .bind(certificate.serial.as_str())
-        .bind(certificate.member.to_string())
-        .bind(&certificate.spki[..])
-        .bind(to_row(certificate.not_after_ms))
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO certificates (serial, member, spki, not_after_ms, issuer, root)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(certificate.serial.as_str())
+    .bind(certificate.member.to_string())
+    .bind(&certificate.spki[..])
+    .bind(to_row(certificate.not_after_ms))
+    .bind(&certificate.issuer[..])
+    .bind(&certificate.root[..])
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }

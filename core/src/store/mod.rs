@@ -6,6 +6,7 @@
 //! disk when its function returns.
 
 pub mod audit;
+pub mod certificates;
 pub mod fleet;
 pub mod members;
 pub mod pending;
@@ -33,6 +34,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "begin", include_str!("../../migrations/0001_begin.sql")),
     (2, "machine keys", include_str!("../../migrations/0002_machine_keys.sql")),
     (3, "tokens", include_str!("../../migrations/0003_tokens.sql")),
+    (4, "certificates", include_str!("../../migrations/0004_certificates.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as

@@ -2,17 +2,21 @@
 
 use chatcode_certs::{Identity, Key, MachineKey, Peer, csr};
 use chatcode_core::{caller::Standing, listener::standing};
-use chatcode_link::enroll::{self, EnrollError};
+use chatcode_link::{
+    enroll::{self, EnrollError},
+    renew,
+};
 use chatcode_proto::{
     limits,
     pb::{
-        Code, EnrollmentReviveRequest, FleetRevokeRequest, GatewayControl, MemberKind, RenewRequest,
-        core_control, enrollment_client::EnrollmentClient, gateway_control,
+        AdminStatusRequest, AdminStatusResponse, Code, EnrollmentReviveRequest, FleetRevokeRequest,
+        GatewayControl, MemberKind, RenewRequest, core_control, enrollment_client::EnrollmentClient,
+        gateway_control,
     },
 };
 
 use crate::{
-    common::{TestCore, code, config, fleet},
+    common::{TestCore, code, config, fleet, operator},
     gateway::{FakeGateway, dial},
 };
 
@@ -25,7 +29,7 @@ async fn machine(core: &TestCore) -> (Identity, MachineKey) {
 }
 
 async fn revive(core: &TestCore, identity: &Identity, key: &MachineKey) -> Result<Identity, Code> {
-    enroll::revive(&core.bound.grpc.to_string(), identity, key)
+    renew::revive(&core.bound.grpc.to_string(), identity, key)
         .await
         .map_err(|error: EnrollError| error.code())
 }
@@ -90,6 +94,18 @@ async fn a_machine_that_leaves_revokes_itself_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn an_edge_has_a_durable_key_and_does_not_leave_by_it() {
+    let core = TestCore::start().await;
+    let (token, key) = (core.token(MemberKind::Edge).await, MachineKey::generate().unwrap());
+    let address = core.bound.grpc.to_string();
+    let (edge, _) = enroll::enroll(&address, &token, "edge", Some(&key)).await.unwrap();
+    let refused = enroll::leave(&address, &edge, &key).await.unwrap_err();
+    assert_eq!(refused.code(), Code::BadToken);
+    core.audited(|row| row.action == "gateway.left" && row.detail == "no gateway").await;
+    assert!(revive(&core, &edge, &key).await.is_ok(), "it is still there");
+}
+
+#[tokio::test]
 async fn a_revoked_machine_hears_that_there_is_no_way_back() {
     let core = TestCore::start().await;
     let (identity, key) = machine(&core).await;
@@ -140,7 +156,44 @@ async fn renewed(core: &TestCore, identity: &Identity) -> Identity {
     let kind = Some(gateway_control::Kind::RenewRequest(request));
     gateway.outbound.send(GatewayControl { kind }).await.unwrap();
     let Some(core_control::Kind::Renewed(answer)) = gateway.news.recv().await else { panic!("not Renewed") };
-    identity.renewed(key, enroll::certificates(&answer.chain)).unwrap()
+    let trust = renew::trust(answer.trust.as_ref());
+    identity.renewed(key, enroll::certificates(&answer.chain), &trust).unwrap()
+}
+
+#[tokio::test]
+async fn a_refused_renewal_is_told_to_the_gateway_the_audit_and_the_count() {
+    let core = TestCore::start().await;
+    let identity = core.enroll(MemberKind::Gateway, "machine").await;
+    let mut gateway = FakeGateway::link(&core, &identity).await;
+    let request = RenewRequest { csr: b"no request".to_vec().into() };
+    let kind = Some(gateway_control::Kind::RenewRequest(request));
+    gateway.outbound.send(GatewayControl { kind }).await.unwrap();
+    let Some(core_control::Kind::RenewRefused(refused)) = gateway.news.recv().await else {
+        panic!("not told")
+    };
+    assert_eq!(
+        (refused.code(), refused.message.as_str()),
+        (Code::Invalid, "the signing request cannot be read")
+    );
+    let row = core.audited(|row| row.action == "link.renew").await;
+    assert_eq!(
+        (row.result(), row.detail.as_str(), &row.gateway),
+        (Code::Invalid, refused.message.as_str(), &gateway.id)
+    );
+    let status = operator(&core.admin().await).status(AdminStatusRequest {}).await.unwrap().into_inner();
+    let name = identity.name().to_string();
+    let age =
+        |status: &AdminStatusResponse| status.members.iter().find(|one| one.member == name).cloned().unwrap();
+    assert_eq!((age(&status).failures, age(&status).renewed_unix_ms), (1, 0));
+
+    gateway.link.close(Code::Done, "gone");
+    let _renewed = renewed(&core, &identity).await;
+    let status = operator(&core.admin().await).status(AdminStatusRequest {}).await.unwrap().into_inner();
+    let age = age(&status);
+    assert!(
+        age.failures == 0 && age.renewed_unix_ms > 0 && age.not_after_unix_ms > age.renewed_unix_ms,
+        "{age:?}"
+    );
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ impl Ground {
         tls::install_provider();
         let folder = tempfile::tempdir().expect("a folder");
         let authority = Authority::open_or_create(&folder.path().join("ca")).expect("a CA");
-        let identity = |name| authority.identity(&name, limits::MEMBER_CERTIFICATE).expect("an identity");
+        let identity = |name| authority.identity(&name, limits::EDGE_CERTIFICATE).expect("an identity");
         let core = identity(MemberName::Core(MemberId::from_random([1; 16])));
         let edge = identity(MemberName::Edge(MemberId::from_random([2; 16])));
         chatcode_certs::files::private_dir(folder.path().join("edge")).expect("a folder");

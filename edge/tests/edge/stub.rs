@@ -10,7 +10,7 @@ use std::{
 
 use axum::{extract::Request, routing::post};
 use bytes::Bytes;
-use chatcode_certs::{Identity, tls};
+use chatcode_certs::{Identity, IdentityCell, tls};
 use chatcode_link::codec::OpaqueCodec;
 use chatcode_proto::{
     code::Refusal,
@@ -38,7 +38,8 @@ pub(crate) struct Seen {
     pub(crate) secret: String,
     /// The session token that it gives.
     pub(crate) token: String,
-    /// Headers of every call but health checks: path, then "name: value".
+    /// Headers of every call but those that the edge makes by itself: path, then
+    /// "name: value".
     calls: Mutex<Vec<(String, Vec<String>)>>,
     /// Messages of floods that were taken by the transport.
     pub(crate) flooded: AtomicUsize,
@@ -54,13 +55,17 @@ impl Seen {
         calls.iter().filter(|(known, _)| known == path).map(|(_, headers)| headers.clone()).collect()
     }
 
-    /// How many calls of any method have arrived, health checks aside.
+    /// How many calls of any method have arrived, its own aside.
     pub(crate) fn count(&self) -> usize {
         self.calls.lock().expect("no test panicked").len()
     }
 
     fn note(&self, request: &Request) {
-        if request.uri().path().starts_with("/grpc.health") {
+        // Health checks, and the edge's questions what to trust.
+        if ["/grpc.health", "/chatcode.v1.Enrollment/"]
+            .iter()
+            .any(|own| request.uri().path().starts_with(own))
+        {
             return;
         }
         let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
@@ -110,7 +115,9 @@ impl Core {
                 noted.note(&request);
                 next.run(request)
             }));
-        let acceptor = TlsAcceptor::from(tls::core_listener(identity).expect("a config"));
+        let acceptor = TlsAcceptor::from(
+            tls::core_listener(&IdentityCell::new(identity.clone()).expect("a cell")).expect("a config"),
+        );
         let listener = TcpListener::bind(address).await.expect("a port");
         let address = listener.local_addr().expect("is bound");
         let serving = tokio::spawn(serve(listener, acceptor, router));

@@ -3,12 +3,11 @@
 
 use std::path::PathBuf;
 
-use chatcode_certs::{Identity, IdentityError, Key, MachineKey, csr};
-use chatcode_link::enroll;
-use chatcode_proto::{code::Refusal, pb};
+use chatcode_certs::{Identity, IdentityError, Key, MachineKey, Renewal, csr};
+use chatcode_link::{enroll, renew};
+use chatcode_proto::{code::Refusal, limits, name::display_safe, pb};
 use tokio::task::JoinHandle;
 
-use super::renewal::Renewal;
 use crate::grant::CoreClock;
 
 /// What the gateway proves itself by.
@@ -74,10 +73,12 @@ impl Credentials {
     }
 
     /// The core's answer to a request. What cannot be used, such as a late answer
-    /// to an older request, changes nothing; the next request comes in time.
-    pub(super) fn take(&mut self, renewed: &pb::Renewed) {
-        let Some(key) = self.asked.clone() else { return };
-        match self.identity.renewed(key, enroll::certificates(&renewed.chain)) {
+    /// to an older request, changes nothing; the next request comes in time. Gives
+    /// what is trusted now, when that has changed.
+    pub(super) fn take(&mut self, renewed: &pb::Renewed) -> Option<pb::Trusts> {
+        let (key, before) = (self.asked.clone()?, self.identity.pins());
+        let trust = renew::trust(renewed.trust.as_ref());
+        match self.identity.renewed(key, enroll::certificates(&renewed.chain), &trust) {
             Ok(identity) => {
                 self.asked = None;
                 self.put(identity, "renewed");
@@ -87,6 +88,41 @@ impl Credentials {
                 "the certificate that the core sent cannot be used"
             ),
         }
+        (self.identity.pins() != before).then(|| self.trusts())
+    }
+
+    /// The core made no certificate. The next request comes in time.
+    pub(super) fn refused(&mut self, refused: &pb::RenewRefused) {
+        self.asked = None;
+        let (code, words) = (refused.code().name(), display_safe(&refused.message, limits::MESSAGE_BYTES));
+        let ends_unix_s = self.identity.validity_unix_s().end;
+        tracing::warn!(code, ends_unix_s, "the core gave no new certificate, and is asked again: {words}");
+    }
+
+    /// What the core says of trust; gives what is trusted now, when that has
+    /// changed. A root that no trusted one has signed changes nothing.
+    pub(super) fn follow(&mut self, told: Option<&pb::Trust>) -> Option<pb::Trusts> {
+        match self.identity.trusting(&renew::trust(told)) {
+            Ok(None) => None,
+            Ok(Some(identity)) => {
+                tracing::info!(roots = identity.roots().len(), "what to trust has changed");
+                self.save(&identity);
+                self.identity = identity;
+                Some(self.trusts())
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "what the core says of trust is not believed"
+                );
+                None
+            }
+        }
+    }
+
+    /// What is trusted now.
+    pub(super) fn trusts(&self) -> pb::Trusts {
+        pb::Trusts { pins: renew::pins(&self.identity) }
     }
 
     /// Asks for a new certificate with the durable key.
@@ -103,7 +139,7 @@ impl Credentials {
             );
             return Err(Refusal::new(pb::Code::Unauthenticated, words));
         };
-        let revived = enroll::revive(core, &self.identity, machine).await;
+        let revived = renew::revive(core, &self.identity, machine).await;
         let identity = revived.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
         self.put(identity, "revived");
         Ok(())
@@ -113,10 +149,25 @@ impl Credentials {
     /// not take it.
     fn put(&mut self, identity: Identity, how: &str) {
         tracing::info!(serial = %identity.serial(), "the certificate is {how}");
-        let (home, kept) = (self.home.clone(), identity.clone());
-        self.saving = Some(tokio::task::spawn_blocking(move || kept.save(&home)));
+        self.save(&identity);
         self.renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
         self.identity = identity;
+    }
+
+    /// After what is on its way already, so that the newest stays.
+    fn save(&mut self, identity: &Identity) {
+        let (home, kept, before) = (self.home.clone(), identity.clone(), self.saving.take());
+        self.saving = Some(tokio::spawn(async move {
+            if let Some(before) = before {
+                match before.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => note(&error),
+                    Err(error) => note(&error),
+                }
+            }
+            let saving = tokio::task::spawn_blocking(move || kept.save(&home));
+            saving.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        }));
     }
 }
 

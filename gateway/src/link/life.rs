@@ -45,7 +45,7 @@ pub(super) struct Greeting {
 }
 
 impl Greeting {
-    fn hello(&self) -> pb::Hello {
+    fn hello(&self, credentials: &Credentials) -> pb::Hello {
         pb::Hello {
             versions: limits::LINK_VERSIONS.to_vec(),
             features: Vec::new(),
@@ -54,6 +54,7 @@ impl Greeting {
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
             host: Some(host::facts(&self.user)),
             instance: self.instance.to_vec().into(),
+            trusts: credentials.trusts().pins,
         }
     }
 }
@@ -89,7 +90,7 @@ impl Life<'_> {
         stop: &CancellationToken,
         on_welcome: impl FnOnce(GatewayId),
     ) -> Outcome {
-        let greeted = match stop.run_until_cancelled(self.greet(greeting)).await {
+        let greeted = match stop.run_until_cancelled(self.greet(greeting, credentials)).await {
             Some(greeted) => greeted,
             None => {
                 self.link.close(Code::Done, "the gateway stops");
@@ -107,6 +108,10 @@ impl Life<'_> {
             core = %self.link.remote_address(),
             "link up"
         );
+        // The queue is nearly empty, and a core that hears nothing asks again.
+        if let Some(trusts) = credentials.follow(welcome.trust.as_ref()) {
+            let _ = control.outbox.try_send(GatewayControl { kind: Some(FromGateway::Trusts(trusts)) });
+        }
         let clock = CoreClock::told(welcome.server_unix_ms);
         let services = self.serve(clock);
         self.teller.online(&welcome.name);
@@ -115,10 +120,15 @@ impl Life<'_> {
     }
 
     /// From the Hello to the Welcome, within [`limits::HELLO`].
-    async fn greet(&self, greeting: &Greeting) -> Result<(Control, pb::Welcome), Outcome> {
+    async fn greet(
+        &self,
+        greeting: &Greeting,
+        credentials: &Credentials,
+    ) -> Result<(Control, pb::Welcome), Outcome> {
         let (outbox, messages) = mpsc::channel(limits::CONTROL_QUEUE);
         // The queue is new and empty.
-        let _ = outbox.try_send(GatewayControl { kind: Some(FromGateway::Hello(greeting.hello())) });
+        let _ =
+            outbox.try_send(GatewayControl { kind: Some(FromGateway::Hello(greeting.hello(credentials))) });
         let mut client = LinkClient::new(self.link.channel())
             .max_decoding_message_size(limits::CONTROL_BYTES)
             .max_encoding_message_size(limits::CONTROL_BYTES);
@@ -209,7 +219,9 @@ impl Life<'_> {
                 Ok(Some(FromCore::Welcome(_))) => {
                     return self.give_up(Code::Protocol, "the core sent a second Welcome");
                 }
-                Ok(Some(FromCore::Renewed(renewed))) => credentials.take(&renewed),
+                Ok(Some(FromCore::Renewed(renewed))) => self.tell(&control, credentials.take(&renewed)),
+                Ok(Some(FromCore::Trust(trust))) => self.tell(&control, credentials.follow(Some(&trust))),
+                Ok(Some(FromCore::RenewRefused(refused))) => credentials.refused(&refused),
                 // A kind of a later version.
                 Ok(None) => {}
             }
@@ -226,6 +238,15 @@ impl Life<'_> {
             Ok(Ok(None)) => Err(Outcome::of_call(None, &self.link).await),
             Ok(Err(status)) => Err(Outcome::of_call(Some(status), &self.link).await),
             Err(_) => Err(self.give_up(Code::Timeout, "the core was silent for too long")),
+        }
+    }
+
+    /// Tells the core what is trusted now, when that has changed. One that does not
+    /// hear it learns it at the next Hello.
+    fn tell(&self, control: &Control, trusts: Option<pb::Trusts>) {
+        let Some(trusts) = trusts else { return };
+        if control.outbox.try_send(GatewayControl { kind: Some(FromGateway::Trusts(trusts)) }).is_err() {
+            tracing::warn!(core = %self.link.remote_address(), "the core was not told what is trusted");
         }
     }
 

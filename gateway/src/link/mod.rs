@@ -5,7 +5,6 @@ mod credentials;
 mod dial;
 mod end;
 mod life;
-mod renewal;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use chatcode_certs::{Authority, Identity, MemberName, random, tls};
+use chatcode_certs::{Authority, Identity, IdentityCell, MemberName, random, tls};
 use chatcode_link::{Link, LinkKeys, LinkListener, serve};
 use chatcode_proto::{
     id::MemberId,
@@ -61,7 +61,12 @@ impl TestCore {
         let own = authority.identity(&MemberName::Core(member()), DAY).unwrap();
         let keys = LinkKeys::open_or_create(&folder.path().join("keys")).unwrap();
         let any = "127.0.0.1:0".parse().unwrap();
-        let listener = LinkListener::bind(any, tls::link_listener(&own).unwrap(), &keys).unwrap();
+        let listener = LinkListener::bind(
+            any,
+            tls::link_listener(&IdentityCell::new(own.clone()).unwrap()).unwrap(),
+            &keys,
+        )
+        .unwrap();
         let address = listener.local_addr().unwrap();
         Self { authority, address, listener, _folder: folder }
     }

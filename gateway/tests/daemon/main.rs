@@ -9,6 +9,7 @@ mod keeping;
 mod linking;
 mod machine;
 mod refusing;
+mod renewing;
 mod restarting;
 mod restarts;
 mod seat;

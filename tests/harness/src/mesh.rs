@@ -1,10 +1,15 @@
 //! Core, edge and gateway as real processes, enrolled by the same path as
 //! anybody's.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context as _;
-use chatcode_certs::{Identity, JoinToken};
+use chatcode_certs::{Identity, JoinToken, Renewal};
+use chatcode_link::renew;
 use chatcode_proto::pb::{
     self, accounts_client::AccountsClient, audit_client::AuditClient, fleet_client::FleetClient,
     sessions_client::SessionsClient,
@@ -131,6 +136,25 @@ impl Mesh {
     pub fn channel(&self) -> anyhow::Result<Channel> {
         let tls = chatcode_certs::tls::core_client(&self.admin, &[b"h2"])?;
         Ok(chatcode_link::tcp::channel(&self.grpc, tls, &self.admin.trust_domain().core_dns()))
+    }
+
+    /// Keeps the administrator's certificate and trust young, as the command line
+    /// does when it is used.
+    ///
+    /// # Errors
+    /// When the core refuses.
+    pub async fn renew_admin(&mut self) -> anyhow::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+        let mut renewal = Renewal::of(&self.admin.validity_unix_s(), 0.0);
+        let fresh = if renewal.is_due(u64::try_from(now)?) {
+            Some(renew::renew(&self.grpc, &self.admin, None).await?)
+        } else {
+            renew::follow(&self.grpc, &self.admin).await?
+        };
+        if let Some(fresh) = fresh {
+            self.admin = Arc::new(fresh);
+        }
+        Ok(())
     }
 
     /// A one-time URL that signs the owner in.

@@ -3,29 +3,33 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use chatcode_certs::{Authority, JoinToken, Key, MachineKey, MemberName, Peer, csr, tls};
+use chatcode_certs::{Authority, IdentityCell, JoinToken, Key, MachineKey, MemberName, Peer, csr, tls};
 use chatcode_link::{
-    enroll::{Asking, EnrollError, enroll, enroll_with, revive},
-    exit, serve,
+    enroll::{Asking, EnrollError, enroll, enroll_with},
+    exit,
+    renew::{follow, pins, renew, revive},
+    serve,
     tcp::{self, TcpPeer},
 };
 use chatcode_proto::{
     code::Refusal,
     pb::{
         Code, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
-        EnrollmentLeaveResponse, EnrollmentPending, EnrollmentReviveRequest, EnrollmentReviveResponse,
-        MemberKind,
+        EnrollmentLeaveResponse, EnrollmentPending, EnrollmentRenewRequest, EnrollmentRenewResponse,
+        EnrollmentReviveRequest, EnrollmentReviveResponse, EnrollmentTrustRequest, EnrollmentTrustResponse,
+        MemberKind, Trust,
         enrollment_client::EnrollmentClient,
         enrollment_server::{Enrollment, EnrollmentServer},
     },
 };
 use futures_util::stream;
+use rustls::pki_types::CertificateDer;
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tonic::{Request, Response, Status};
 
@@ -41,6 +45,8 @@ enum Answer {
     Refuse,
     ForSomebodyElse,
     WithoutThePinnedRoot,
+    /// The next root is prepared.
+    Rotating,
 }
 
 struct Core {
@@ -48,6 +54,7 @@ struct Core {
     other: Authority,
     answer: Answer,
     asked: Arc<AtomicU32>,
+    told: Arc<Mutex<Vec<Vec<bytes::Bytes>>>>,
 }
 
 #[tonic::async_trait]
@@ -118,13 +125,43 @@ impl Enrollment for Core {
         let ca = if self.answer == Answer::WithoutThePinnedRoot { &self.other } else { &self.ca };
         let issued = ca.issue(&MemberName::Gateway(member), &key, HOUR).unwrap();
         let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
-        Ok(Response::new(EnrollmentReviveResponse { chain }))
+        Ok(Response::new(EnrollmentReviveResponse { chain, trust: None }))
     }
+
+    async fn renew(
+        &self,
+        request: Request<EnrollmentRenewRequest>,
+    ) -> Result<Response<EnrollmentRenewResponse>, Status> {
+        let caller = Peer::from_chain(&request.extensions().get::<TcpPeer>().unwrap().chain).unwrap();
+        let key = csr::verify(&request.get_ref().csr).unwrap();
+        let ca = if self.answer == Answer::WithoutThePinnedRoot { &self.other } else { &self.ca };
+        let issued = ca.issue(&caller.name, &key, HOUR).unwrap();
+        let chain = issued.chain.iter().map(|der| der.to_vec().into()).collect();
+        Ok(Response::new(EnrollmentRenewResponse { chain, trust: Some(told(ca)) }))
+    }
+
+    async fn trust(
+        &self,
+        request: Request<EnrollmentTrustRequest>,
+    ) -> Result<Response<EnrollmentTrustResponse>, Status> {
+        self.told.lock().unwrap().push(request.into_inner().trusts);
+        let ca = if self.answer == Answer::WithoutThePinnedRoot { &self.other } else { &self.ca };
+        Ok(Response::new(EnrollmentTrustResponse { trust: Some(told(ca)) }))
+    }
+}
+
+/// What a CA says of trust, as it travels.
+fn told(ca: &Authority) -> Trust {
+    let travels = |list: Vec<CertificateDer<'static>>| list.iter().map(|der| der.to_vec().into()).collect();
+    let trust = ca.trust();
+    Trust { roots: travels(trust.roots), bridges: travels(trust.bridges) }
 }
 
 struct Serving {
     address: SocketAddr,
     asked: Arc<AtomicU32>,
+    /// What clients said they trust.
+    told: Arc<Mutex<Vec<Vec<bytes::Bytes>>>>,
     pin: [u8; 32],
     _tasks: JoinSet<()>,
 }
@@ -133,11 +170,16 @@ async fn core(answer: Answer) -> (World, Serving) {
     let (world, other) = (World::new(), World::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let config = tls::core_listener(&world.core).unwrap();
+    let config = tls::core_listener(&IdentityCell::new(world.core.clone()).unwrap()).unwrap();
     let asked = Arc::new(AtomicU32::new(0));
     let ca = Authority::open_or_create(&world.folder.path().join("ca")).unwrap();
     let pin = ca.root_pin();
-    let service = EnrollmentServer::new(Core { ca, other: other.ca, answer, asked: asked.clone() });
+    if answer == Answer::Rotating {
+        ca.prepare_root().unwrap();
+    }
+    let told = Arc::default();
+    let service = Core { ca, other: other.ca, answer, asked: asked.clone(), told: Arc::clone(&told) };
+    let service = EnrollmentServer::new(service);
     let incoming = stream::unfold(listener, move |listener| {
         let config = config.clone();
         async move {
@@ -149,7 +191,7 @@ async fn core(answer: Answer) -> (World, Serving) {
     tasks.spawn(async move {
         serve::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
     });
-    (world, Serving { address, asked, pin, _tasks: tasks })
+    (world, Serving { address, asked, told, pin, _tasks: tasks })
 }
 
 #[tokio::test]
@@ -259,5 +301,30 @@ async fn a_revived_member_is_the_same_as_before_and_takes_no_other_certificate_a
             Ok(revived) => assert!(is_good && revived.name() == ended.name()),
             Err(error) => assert!(!is_good && matches!(error, EnrollError::Identity(_)), "{error}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_member_renews_by_its_certificate_follows_the_next_root_and_says_so() {
+    let (world, core) = core(Answer::Rotating).await;
+    let (before, address) = (world.gateway(), core.address.to_string());
+    let renewed = timeout(SOON, renew(&address, &before, None)).await.unwrap().unwrap();
+    assert_eq!(renewed.name(), before.name());
+    assert_ne!(renewed.serial(), before.serial());
+    assert_eq!((before.roots().len(), renewed.roots().len()), (1, 2));
+    assert_eq!(*core.told.lock().unwrap(), [pins(&renewed)]);
+
+    let follows = timeout(SOON, follow(&address, &before)).await.unwrap().unwrap().unwrap();
+    assert_eq!((follows.pins(), follows.serial()), (renewed.pins(), before.serial()));
+    assert_eq!(core.told.lock().unwrap()[1..], [pins(&before), pins(&follows)]);
+    assert!(timeout(SOON, follow(&address, &follows)).await.unwrap().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn nobody_follows_a_root_that_nobody_vouches_for() {
+    let (world, core) = core(Answer::WithoutThePinnedRoot).await;
+    let (member, address) = (world.gateway(), core.address.to_string());
+    for refused in [renew(&address, &member, None).await.err(), follow(&address, &member).await.err()] {
+        assert!(matches!(&refused, Some(EnrollError::Identity(_))), "{refused:?}");
     }
 }

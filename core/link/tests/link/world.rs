@@ -2,14 +2,15 @@
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use chatcode_certs::{Authority, Identity, MemberName, Peer, random, tls};
+use chatcode_certs::{Authority, Identity, IdentityCell, MemberName, Peer, random, tls};
 use chatcode_link::{Link, LinkDialer, LinkError, LinkKeys, LinkListener, LinkPeer, serve};
 use chatcode_proto::{
     id::MemberId,
     limits,
     pb::{
         ClientFrame, EnrollmentEnrollRequest, EnrollmentEnrollResponse, EnrollmentLeaveRequest,
-        EnrollmentLeaveResponse, EnrollmentReviveRequest, EnrollmentReviveResponse, Output, Ping, Pong,
+        EnrollmentLeaveResponse, EnrollmentRenewRequest, EnrollmentRenewResponse, EnrollmentReviveRequest,
+        EnrollmentReviveResponse, EnrollmentTrustRequest, EnrollmentTrustResponse, Output, Ping, Pong,
         ServerFrame, TakeLease, client_frame, enrollment_client::EnrollmentClient, enrollment_server,
         server_frame, terminal_client::TerminalClient, terminal_server,
     },
@@ -60,7 +61,7 @@ impl World {
 
     /// A core that listens; port 0 for any.
     pub(crate) fn listen(&self, port: u16) -> LinkListener {
-        let tls = tls::link_listener(&self.core).unwrap();
+        let tls = tls::link_listener(&IdentityCell::new(self.core.clone()).unwrap()).unwrap();
         LinkListener::bind(local(port), tls, &self.keys()).unwrap()
     }
 
@@ -201,6 +202,20 @@ impl enrollment_server::Enrollment for Echo {
         &self,
         _: Request<EnrollmentReviveRequest>,
     ) -> Result<Response<EnrollmentReviveResponse>, Status> {
+        Err(Status::unimplemented("only enroll echoes"))
+    }
+
+    async fn renew(
+        &self,
+        _: Request<EnrollmentRenewRequest>,
+    ) -> Result<Response<EnrollmentRenewResponse>, Status> {
+        Err(Status::unimplemented("only enroll echoes"))
+    }
+
+    async fn trust(
+        &self,
+        _: Request<EnrollmentTrustRequest>,
+    ) -> Result<Response<EnrollmentTrustResponse>, Status> {
         Err(Status::unimplemented("only enroll echoes"))
     }
 }

@@ -1,4 +1,5 @@
-//! When a gateway asks for a new certificate: pure, the time is passed in.
+//! When a member asks for its next certificate: one rule for all of them, pure,
+//! the time is passed in.
 
 use std::{ops::Range, time::Duration};
 
@@ -6,11 +7,11 @@ use chatcode_proto::limits;
 
 /// The next time to ask.
 ///
-/// Times are those of the core's clock, in milliseconds since 1970: the
-/// machine's own may jump. They are looked at every [`limits::RENEW_LOOK`], so
+/// Times are in milliseconds since 1970, of the core's clock where it is known:
+/// the machine's own may jump. They are looked at every [`limits::RENEW_LOOK`], so
 /// that a machine that slept asks at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Renewal {
+pub struct Renewal {
     due_ms: u64,
     again_ms: u64,
 }
@@ -18,7 +19,8 @@ pub(super) struct Renewal {
 impl Renewal {
     /// For a certificate that is valid so long (seconds since 1970); `chance` is
     /// 0 to 1.
-    pub(super) fn of(validity_s: &Range<u64>, chance: f64) -> Self {
+    #[must_use]
+    pub fn of(validity_s: &Range<u64>, chance: f64) -> Self {
         let begins_ms = validity_s.start.saturating_add(limits::BACKDATE.as_secs()).saturating_mul(1000);
         let life_ms = validity_s.end.saturating_mul(1000).saturating_sub(begins_ms) as f64;
         let part = limits::RENEW_AT - limits::RENEW_SPREAD * chance;
@@ -27,12 +29,13 @@ impl Renewal {
     }
 
     /// How long to wait before [`Self::is_due`] is asked again.
-    pub(super) fn wait(&self, now_ms: u64) -> Duration {
+    #[must_use]
+    pub fn wait(&self, now_ms: u64) -> Duration {
         Duration::from_millis(self.due_ms.saturating_sub(now_ms)).min(limits::RENEW_LOOK)
     }
 
     /// Whether it is time to ask; once it was, the next time is later.
-    pub(super) fn is_due(&mut self, now_ms: u64) -> bool {
+    pub fn is_due(&mut self, now_ms: u64) -> bool {
         let is_due = now_ms >= self.due_ms;
         if is_due {
             self.due_ms = now_ms.saturating_add(self.again_ms.max(1));
