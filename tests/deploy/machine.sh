@@ -108,7 +108,7 @@ typed() {
 
 # What a removal has to leave as it was.
 sums() {
-    m sh -c "find /etc /usr /opt /srv /home /root /var/lib -xdev -type f ! -path '/home/vibe/*' ! -path '/home/ada/*' ! -path '/root/.*' \
+    m sh -c "find /etc /usr /opt /srv /home /root /var/lib -xdev -type f ! -path '/home/vibe/*' ! -path '/root/.*' \
         ! -path '/var/lib/systemd/*' ! -name '*passwd*' ! -name '*group*' ! -name '*shadow*' ! -name 'sub[ug]id*' ! -name .updated \
         -exec sha256sum {} + | sort -k 2"
 }
@@ -119,13 +119,16 @@ gone() {
     cmp -s "$work/before" "$work/after" || { diff "$work/before" "$work/after" >"$work/said" || true; fail "$1: files differ"; }
     leftovers >"$work/said"
     [ ! -s "$work/said" ] || fail "$1: something of ours is left"
-        m sh -c 'for each in /proc/[0-9]*; do readlink $each/exe; done' 2>/dev/null | grep chatcode && fail "$1: a process runs"
+    m sh -c 'for each in /proc/[0-9]*; do readlink $each/exe; done' 2>/dev/null | grep chatcode && fail "$1: a process runs"
     m systemctl list-unit-files --no-legend 'chatcode*' | grep . && fail "$1: a unit is left"
     m id chatcode >/dev/null 2>&1 && fail "$1: the user is left"
     ok "$1"
 }
 
 boot_id() { m cat /proc/sys/kernel/random/boot_id; }
+# state_of SESSION: in words.
+state_of() { cli ls --json | sed -n "s/.*\"name\":\"$1\",\"state\":\"\([^\"]*\)\".*/\1/p"; }
+is_session() { [ "$(state_of "$1")" = "$2" ]; }
 pid_of_session() { m systemctl show --property=MainPID --value "chatcode-session-$1*"; }
 
 the_line_refuses_another_script() {
@@ -149,7 +152,7 @@ the_line_refuses_another_script() {
 the_line_makes_a_gateway() {
     cli gateway token --name box >"$work/token" 2>/dev/null
     secret=$(cut -d . -f 3 "$work/token")
-        m sh -c 'while [ ! -e /tmp/enough ]; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; done | tr "\0" "\n" | sort -u >/tmp/seen' &
+    m sh -c 'while [ ! -e /tmp/enough ]; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null; done | tr "\0" "\n" | sort -u >/tmp/seen' &
     watching=$!
     began=$(date +%s%N)
     # The script comes on standard input, so the token is typed on the terminal.
@@ -166,7 +169,7 @@ the_line_makes_a_gateway() {
     rm "$work/keys"
     grep -q '^online: .* as box' "$work/said" || fail "the script does not say that the machine is online"
     session=$(cli new -g box --name first)
-        typed first 'echo $((40 + 2)) $(id -un) >/home/vibe/work' /home/vibe/work
+    typed first 'echo $((40 + 2)) $(id -un) >/home/vibe/work' /home/vibe/work
     printf 'took  from the line to what a first prompt did: %s ms (to reach: 15000)\n' "$((($(date +%s%N) - began) / 1000000))"
     m touch /tmp/enough
     wait "$watching" || true
@@ -257,16 +260,31 @@ an_update_leaves_sessions_alone_and_a_broken_one_goes_back_by_itself() {
     ok "updates as root and over the core leave sessions alone, a broken one goes back by itself, and there is a way back"
 }
 
-after_a_reboot_it_is_online_by_itself() {
+# reboot MACHINE: until it is online again.
+reboot() {
     booted=$(boot_id)
     power_off
-    until_true 30 is_link box offline || fail "the core does not see that the machine is off"
+    until_true 30 is_link "$1" offline || fail "the core does not see that the machine is off"
     boot
-    until_true 30 is_link box online || fail "not online after a reboot"
+    until_true 30 is_link "$1" online || fail "not online after a reboot"
     [ "$(boot_id)" != "$booted" ] || fail "the machine did not boot"
-    cli new -g box --name second >/dev/null
-    typed second 'echo back >/home/vibe/back' /home/vibe/back
-    ok "after a reboot the machine is online by itself, and sessions run"
+}
+
+after_a_reboot_it_is_online_and_has_the_sessions_that_shall_come_back() {
+    cli new -g box --name always --restart on-boot >/dev/null
+    stopped=$(cli new -g box --name stopped --restart on-boot)
+    cli new -g box --name crashing --restart on-crash >/dev/null
+    m systemctl stop "chatcode-session-$stopped.service"
+    until_true 20 is_session stopped 'exited, signal 1' || fail "a session whose service is stopped does not end"
+    reboot box
+    for each in always stopped; do
+        until_true 20 is_session "$each" 'running; restarted once' || fail "$each does not come back after a reboot ($(state_of "$each"))"
+    done
+    for each in first crashing; do
+        is_session "$each" "ended by the machine's restart" || fail "$each, which nobody wants back, is $(state_of "$each")"
+    done
+    typed always 'echo back >/home/vibe/back' /home/vibe/back
+    ok "after a reboot the machine is online, and the sessions that shall come back do"
 }
 
 revoked_it_stops_and_stays_away() {
@@ -330,14 +348,18 @@ a_user_needs_no_root() {
     until_true 20 token gateway || fail "the core does not start"
     new_token adas
     as_ada="runuser -u ada -- env HOME=/home/ada XDG_RUNTIME_DIR=/run/user/$ada"
-        m $as_ada sh -c "$line --token-file /tmp/token" >"$work/said" 2>&1 || fail "no install without root"
-    cli new -g adas --name hers >/dev/null
-        typed hers 'id -un >/home/ada/who' /home/ada/who
+    m $as_ada sh -c "$line --token-file /tmp/token" >"$work/said" 2>&1 || fail "no install without root"
+    cli new -g adas --name hers --restart on-boot >/dev/null
+    reboot adas
+    until_true 20 is_session hers 'running; restarted once' || fail "a user's session does not come back after a reboot"
+    typed hers 'id -un >/home/ada/who' /home/ada/who
     [ "$(m cat /home/ada/who)" = ada ] || fail "the shell is not the user's own"
-        m $as_ada /home/ada/.local/bin/chatcode-gateway uninstall --yes >"$work/said" 2>&1 || fail "no removal without root"
+    m $as_ada /home/ada/.local/bin/chatcode-gateway uninstall --yes >"$work/said" 2>&1 || fail "no removal without root"
     m find /home/ada -name '*chatcode*' >"$work/said"
     [ ! -s "$work/said" ] && m test -e /home/ada/who || fail "something of ours is left, or something of hers is not"
-    m userdel --remove ada 2>/dev/null || true
+    m loginctl disable-linger ada
+    m systemctl stop "user@$ada.service"
+    m userdel --remove ada >"$work/said" 2>&1 || fail "the test's own user is not removed"
     ok "a user installs, works and removes without root"
 }
 
@@ -372,7 +394,7 @@ the_line_refuses_another_script
 the_line_makes_a_gateway
 again_and_after_a_kill_the_session_goes_on
 an_update_leaves_sessions_alone_and_a_broken_one_goes_back_by_itself
-after_a_reboot_it_is_online_by_itself
+after_a_reboot_it_is_online_and_has_the_sessions_that_shall_come_back
 revoked_it_stops_and_stays_away
 m test -e /home/vibe/back
 removed "a revoked machine is removed, and every file of others is as it was"

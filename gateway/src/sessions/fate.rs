@@ -11,12 +11,6 @@ use chatcode_proto::{
 
 use super::{record, registry::Registry, table::is_living};
 
-/// The kernel's name of the machine's life from boot to shutdown; empty where
-/// it has none.
-pub(super) fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
 /// When the machine was started; `None` where nothing says so.
 fn booted_at() -> Option<SystemTime> {
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;

@@ -25,7 +25,6 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    fate,
     kill::{self, Proof},
     record,
     start::Starter,
@@ -34,6 +33,7 @@ use super::{
 use crate::{
     config::Places,
     holder_client::{HolderConnection, HolderError, connect},
+    host,
     last_screen::Saved,
     shell::order::Order,
 };
@@ -63,7 +63,7 @@ impl Registry {
     pub(crate) fn new(places: Places, starter: Starter) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::new(Table::new()),
-            boot_id: fate::boot_id(),
+            boot_id: host::boot_id(),
             proofs: Mutex::default(),
             starter,
             places,

@@ -12,11 +12,12 @@ use chatcode_proto::{
 };
 use tokio::process::Child;
 
-use super::{fate, record};
+use super::record;
 use crate::{
     config::Places,
     grant::own_unix_ms,
     holder_client::HolderConnection,
+    host,
     keeping::Keeping,
     shell::{environment, order::Order, user::User},
     spawn,
@@ -96,7 +97,7 @@ impl Starter {
             shown_resume_command: order.shown_resume_command,
             restarts: 0,
             restarted_unix_ms: Vec::new(),
-            boot_id: fate::boot_id(),
+            boot_id: host::boot_id(),
         }
     }
 
@@ -153,7 +154,7 @@ impl Starter {
             history_lines: self.history_lines,
             epoch: new_epoch(),
             daemon_uid: self.daemon_uid(),
-            boot_id: fate::boot_id(),
+            boot_id: host::boot_id(),
             restarts: last.restarts.saturating_add(1),
             restarted_unix_ms: tried[older..].iter().copied().chain([now]).collect(),
             ..spec
