@@ -74,8 +74,7 @@ fn lateness() -> Arc<AtomicU64> {
     late
 }
 
-/// A terminal whose shell prints a number every 20 ms until there is a file
-/// `stop`, and what it prints.
+/// A terminal whose shell prints a number every 20 ms, and what it prints.
 async fn counting(page: &Page, gateway: &str) -> anyhow::Result<(Terminal, Arc<Mutex<Heard>>)> {
     let mut terminal = Terminal::start(page, gateway, &[]).await?;
     terminal.enter("stty -echo; PS1=\n")?;
