@@ -206,9 +206,10 @@ async fn a_new_version_is_taken_when_the_core_has_welcomed_it_and_sessions_lose_
 async fn a_daemon_on_trial_says_so_and_not_that_the_update_has_ended() {
     let machine = Installed::new();
     let go = machine.folder.path().join("go");
-    // What it says waits until the test has asked it.
+    // What it says waits until the test has asked it; the script ends after the daemon, whose lock the next one takes.
     let does = format!(
-        "real=${{0%/*}}/real; ln {REAL} \"$real\" || cp {REAL} \"$real\"\n\
+        "trap : TERM\n\
+         real=${{0%/*}}/real; ln {REAL} \"$real\" || cp {REAL} \"$real\"\n\
          \"$real\" \"$@\" | {{ while [ ! -e {} ]; do sleep 0.05; done; cat; }}",
         go.display()
     );
