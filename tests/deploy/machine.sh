@@ -88,7 +88,10 @@ m() {
         env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C "$@"
 }
 
-new_token() { cli gateway token --name "$1" 2>/dev/null | m sh -c 'umask 077 && cat >/tmp/token && chmod 644 /tmp/token'; }
+new_token() {
+    made=$(cli gateway token --name "$1" 2>"$work/said") || fail "no token"
+    printf '%s\n' "$made" | m sh -c 'umask 077 && cat >/tmp/token && chmod 644 /tmp/token'
+}
 
 # typed SESSION COMMAND: types it, and leaves when the file that it makes is there.
 typed() {
@@ -345,7 +348,7 @@ a_user_needs_no_root() {
     m loginctl enable-linger ada
     ada=$(m id -u ada)
     until_true 20 m test -S "/run/user/$ada/bus" || fail "no systemd of a user"
-    until_true 20 token gateway || fail "the core does not start"
+    until_true 20 cli gateway ls || fail "the core does not start"
     new_token adas
     as_ada="runuser -u ada -- env HOME=/home/ada XDG_RUNTIME_DIR=/run/user/$ada"
     m $as_ada sh -c "$line --token-file /tmp/token" >"$work/said" 2>&1 || fail "no install without root"
