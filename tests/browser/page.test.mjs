@@ -406,16 +406,34 @@ const PARTS = [
   ["gateway", "machine"],
 ];
 
+/** From here on the page notes each part that it says is down, for however short a time. */
+async function watchBlame() {
+  await page.locator(`${id("status")}[data-down=""]`).waitFor();
+  await page.evaluate((selector) => {
+    const wire = document.querySelector(selector);
+    window.accused = [];
+    window.watching?.disconnect();
+    window.watching = new MutationObserver(() => window.accused.push(wire.dataset.down));
+    window.watching.observe(wire, { attributeFilter: ["data-down"] });
+  }, id("status"));
+}
+
+/** The parts that the page said are down since `watchBlame`. */
+async function blamed() {
+  return [...new Set(await page.evaluate(() => window.accused))].filter(Boolean);
+}
+
 test("over the sudden death of each part the page says what is down, keeps what is typed, and loses no output", async () => {
   await newSession(page, { name: "broken" });
   for (const [role, hop] of PARTS) {
     await enter(page, "clear; stty -echo; for i in $(seq 200); do printf '%d;' $i; sleep 0.03; done; stty echo; echo en''d");
     await shows(page, /;12;/);
-    const down = page.locator(`${id("status")}:not([data-down=""])`).getAttribute("data-down");
+    await watchBlame();
     await installation.signal(role, "SIGKILL");
-    assert.equal(await down, hop);
+    await page.waitForFunction(() => window.accused.some(Boolean));
     await enter(page, `echo aft''er-${role}`);
     const text = await shows(page, new RegExp(`^after-${role}$`, "m"));
+    assert.deepEqual(await blamed(), [hop]);
     assert.equal(text.split(`after-${role}\n`).length, 2, "typed once");
     const numbers = /((?:\d+;)+)end/.exec(text.replaceAll("\n", ""))[1].split(";").slice(0, -1).map(Number);
     assert.deepEqual(numbers, Array.from({ length: 200 }, (_, i) => i + 1), "each number once");
@@ -427,18 +445,11 @@ test("while a part hangs the page names that part and no other, and goes on when
   for (const [role, hop] of PARTS) {
     await enter(page, `clear; echo be''fore-${role}`);
     await shows(page, new RegExp(`^before-${role}$`, "m"));
-    await page.locator(`${id("status")}[data-down=""]`).waitFor();
-    await page.evaluate((selector) => {
-      const wire = document.querySelector(selector);
-      window.accused = [];
-      window.watching?.disconnect();
-      window.watching = new MutationObserver(() => window.accused.push(wire.dataset.down));
-      window.watching.observe(wire, { attributeFilter: ["data-down"] });
-    }, id("status"));
+    await watchBlame();
     await installation.signal(role, "SIGSTOP");
     try {
       await page.locator(`${id("status")}[data-down="${hop}"]`).waitFor({ timeout: 60_000 });
-      assert.deepEqual([...new Set(await page.evaluate(() => window.accused))].filter(Boolean), [hop]);
+      assert.deepEqual(await blamed(), [hop]);
     } finally {
       await installation.signal(role, "SIGCONT");
     }

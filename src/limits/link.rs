@@ -1,0 +1,73 @@
+//! Links of gateways to the core.
+
+use std::time::Duration;
+
+use super::{HTTP2_STREAM_WINDOW, HTTP2_STREAMS};
+
+/// Version of the link protocol that this program speaks.
+pub const LINK_VERSIONS: &[u32] = &[1];
+/// Version of the frames of an attachment.
+pub const FRAME_VERSIONS: &[u32] = &[1];
+/// Version of the holder's socket.
+pub const HOLDER_VERSIONS: &[u32] = &[1];
+/// Version of the WebSocket's first message.
+pub const EDGE_VERSIONS: &[u32] = &[1];
+/// Bytes of one message of `Link.Control`; more ends the link.
+pub const CONTROL_BYTES: usize = 16 * 1024;
+/// Bidirectional QUIC streams that either end may open: terminals, watches and
+/// the pooled one. More wait.
+pub const LINK_STREAMS: u32 = 1024;
+/// Window of one QUIC stream, bytes.
+pub const LINK_STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+/// Bytes of a link that may be unacknowledged.
+pub const LINK_SEND_WINDOW: u64 = 16 * 1024 * 1024;
+/// Window of a whole link, bytes: [`LINK_STREAM_WINDOW`] for 32 terminals at
+/// full flood; beyond it all wait. A viewer that stalls has no share in it: HTTP/2
+/// on its stream takes at most [`HTTP2_STREAM_WINDOW`] off the link, at once.
+pub const LINK_CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
+/// Window of the one HTTP/2 connection that all unary calls of a link share,
+/// bytes: the sum of its streams, so that callers who do not read their answers
+/// hold up nobody else. Beyond it all wait, at most [`UNARY_DEADLINE`](super::UNARY_DEADLINE).
+pub const LINK_UNARY_WINDOW: u32 = HTTP2_STREAMS * HTTP2_STREAM_WINDOW;
+/// The core's heartbeat on every link.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Silence after which either end gives a link up.
+pub const LINK_SILENCE: Duration = Duration::from_secs(15);
+/// QUIC packets go out at least this often, also through NAT.
+pub const LINK_KEEPALIVE: Duration = Duration::from_secs(4);
+/// From the QUIC handshake to Hello; then the link is closed with `TIMEOUT`.
+pub const HELLO: Duration = Duration::from_secs(5);
+/// A link that was live this long resets the back-off.
+pub const LINK_LASTED: Duration = Duration::from_secs(10);
+/// First and longest pause before a gateway or viewer dials again; full
+/// jitter.
+pub const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// Pause of a gateway that was fenced by a newer link of the same identity,
+/// which only another live machine makes: at least this, at most twice. Short
+/// enough that the core notices the two, long enough not to fight.
+pub const FENCED_PAUSE: Duration = Duration::from_secs(60);
+/// The longest time for which a drain may send a gateway away; more is cut.
+pub const DRAIN_LONGEST: Duration = Duration::from_secs(300);
+/// Messages of `Link.Control` that wait to be sent; a link that takes none is
+/// given up.
+pub const CONTROL_QUEUE: usize = 16;
+/// How long a gateway that stops waits for the core to have read its goodbye.
+pub const GOODBYE: Duration = Duration::from_secs(1);
+/// QUIC handshakes that wait for the core; more are ignored.
+pub const LINK_INCOMING: usize = 1024;
+/// Bytes that wait for one link before its handshake is taken on: one client's
+/// first flight. More is dropped, and sent again.
+pub const LINK_FIRST_BYTES: u64 = 16 * 1024;
+/// The same for all of them together.
+pub const LINK_FIRST_BYTES_ALL: u64 = 16 * 1024 * 1024;
+/// QUIC handshakes under way above which a client must first prove its address
+/// (one round trip more), so that forged addresses cost us no memory.
+pub const LINK_UNPROVEN: usize = 64;
+/// Bytes of TLS messages of one link that may come out of order; more ends it.
+pub const LINK_CRYPTO_BYTES: usize = 16 * 1024;
+/// Between two stateless resets: small, since after a restart thousands of
+/// gateways wait for theirs; each is shorter than the packet that it answers.
+pub const LINK_RESET_INTERVAL: Duration = Duration::from_micros(200);
+/// Bytes of kernel buffers asked for a link's UDP socket, each way; the system
+/// may give less (`net.core.rmem_max`), and a burst is lost then and sent again.
+pub const UDP_BUFFER_BYTES: usize = 4 * 1024 * 1024;

@@ -1,0 +1,161 @@
+//! Every bound of chatcode: value, unit, reason, and what happens beyond it.
+//! No limit stands anywhere else, and no library default counts as one.
+//! One room for each part of the way; all names stand here.
+
+mod call;
+mod edge;
+mod enroll;
+mod fleet;
+mod frames;
+mod identity;
+mod link;
+mod machine;
+mod people;
+mod release;
+mod session;
+mod up;
+mod words;
+
+pub use self::{
+    call::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*, people::*,
+    release::*, session::*, up::*, words::*,
+};
+
+// How the bounds hang together; a change that breaks one does not compile.
+const _: () = assert!(OUTPUT_BYTES + 1024 <= SERVER_FRAME_BYTES);
+const _: () = assert!(INPUT_BYTES + 1024 <= CLIENT_FRAME_BYTES);
+const _: () = assert!(WINDOW_MAX_BYTES < HTTP2_STREAM_WINDOW);
+const _: () = assert!(WINDOW_MAX_BYTES < LINK_STREAM_WINDOW);
+const _: () = assert!(HTTP2_STREAM_WINDOW <= HTTP2_CONNECTION_WINDOW);
+const _: () = assert!(WINDOW_MAX_BYTES as usize <= WEBSOCKET_WRITE_BYTES);
+const _: () = assert!(OUTPUT_BYTES < HTTP2_FRAME_BYTES as usize);
+// A list of all that there may be is one answer.
+const _: () = assert!(SESSIONS_PER_GATEWAY + ENDED_SESSIONS <= DIRECTORY_SESSIONS);
+const _: () = assert!(DIRECTORY_SESSIONS * SESSION_BYTES <= UNARY_BYTES);
+const _: () = assert!(FLEET_PAGE * GATEWAY_BYTES + 64 <= UNARY_BYTES);
+// An edge at its limits, with what it needs besides, leaves room for others.
+const _: () = assert!(WEBSOCKETS + WEBSOCKETS_REFUSED + HTTP_REQUESTS <= CORE_CONNECTIONS);
+const _: () = assert!(CORE_ANONYMOUS_PER_ADDRESS < CORE_ANONYMOUS);
+// Those who wait for approval leave room for others, and their call is answered
+// in time.
+const _: () = assert!(PENDING_GATEWAYS < CORE_ANONYMOUS_PER_ADDRESS);
+const _: () = assert!(PENDING_CALL.as_secs() < UNARY_DEADLINE.as_secs());
+const _: () = assert!(CORE_HANDSHAKES_PER_ADDRESS < CORE_HANDSHAKES);
+// Nobody who stalls takes another's share of a window.
+const _: () = assert!(32 * LINK_STREAM_WINDOW <= LINK_CONNECTION_WINDOW);
+const _: () = assert!(HTTP2_STREAM_WINDOW <= LINK_STREAM_WINDOW);
+const _: () = assert!(UNARY_BYTES < HTTP2_STREAM_WINDOW as usize);
+const _: () = assert!(LINK_UNARY_WINDOW / HTTP2_STREAM_WINDOW == HTTP2_STREAMS);
+const _: () = assert!(LINK_SEND_WINDOW <= LINK_CONNECTION_WINDOW as u64);
+const _: () = assert!(VIEWER_SILENCE.as_secs() > 2 * PING.as_secs());
+const _: () = assert!(WEBSOCKET_SILENCE.as_secs() >= 3 * WEBSOCKET_PING.as_secs());
+const _: () = assert!(WEBSOCKET_CLOSE.as_secs() < SHUTDOWN.as_secs());
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::pb;
+
+    /// Text of so many characters, each as long as can be.
+    fn long(chars: usize) -> String {
+        "\u{10ffff}".repeat(chars)
+    }
+
+    fn largest_session() -> pb::Session {
+        let mut command = vec![String::new(); ARGUMENTS - 1];
+        command.push("x".repeat(SHOWN_COMMAND_BYTES));
+        pb::Session {
+            id: "x".repeat(36),
+            name: long(SESSION_NAME_CHARS),
+            state: i32::MAX,
+            created_unix_ms: u64::MAX,
+            command,
+            folder: "x".repeat(SHOWN_FOLDER_BYTES),
+            winsize: Some(pb::Winsize { rows: *ROWS.end(), cols: *COLS.end() }),
+            exit: Some(pb::Exit {
+                code: -1,
+                signal: -1,
+                duration_ms: u64::MAX,
+                ended_unix_ms: u64::MAX,
+                out_of_memory: true,
+            }),
+            viewers: u32::MAX,
+            epoch: u64::MAX,
+            lost_reason: i32::MAX,
+            restart: i32::MAX,
+            resume_command: vec!["x".repeat(SHOWN_RESUME_BYTES)],
+            restarts: u32::MAX,
+            restarts_over: true,
+        }
+    }
+
+    fn largest_gateway() -> pb::Gateway {
+        pb::Gateway {
+            id: "x".repeat(36),
+            name: long(NAME_CHARS),
+            link_state: i32::MAX,
+            since_unix_ms: u64::MAX,
+            link_ended: i32::MAX,
+            link_rtt_us: u64::MAX,
+            holder_rtt_us: u64::MAX,
+            host: Some(pb::HostFacts {
+                hostname: long(253),
+                os: long(NAME_CHARS),
+                arch: long(NAME_CHARS),
+                user: long(NAME_CHARS),
+                kernel: long(NAME_CHARS),
+            }),
+            program_version: long(NAME_CHARS),
+            enrolled_unix_ms: u64::MAX,
+            link_epoch: u64::MAX,
+            labels: largest_labels(),
+            duplicate_unix_ms: u64::MAX,
+        }
+    }
+
+    fn largest_labels() -> std::collections::BTreeMap<String, String> {
+        let key = |number: usize| format!("{number:0width$}", width = LABEL_KEY_CHARS);
+        (0..LABELS).map(|number| (key(number), "x".repeat(LABEL_VALUE_CHARS))).collect()
+    }
+
+    #[test]
+    fn the_largest_lists_are_within_the_limit_of_an_answer() {
+        let sessions = pb::SessionsListResponse { sessions: vec![largest_session(); DIRECTORY_SESSIONS] };
+        assert!(sessions.encoded_len() <= UNARY_BYTES, "{}", sessions.encoded_len());
+        let gateways = vec![largest_gateway(); FLEET_PAGE];
+        let gateways = pb::FleetListResponse { gateways, next: "x".repeat(36) };
+        assert!(gateways.encoded_len() <= UNARY_BYTES, "{}", gateways.encoded_len());
+        let token = pb::TokenInfo {
+            id: "x".repeat(64),
+            kind: i32::MAX,
+            name: long(NAME_CHARS),
+            expires_unix_ms: u64::MAX,
+            uses: u32::MAX,
+            used: u32::MAX,
+            labels: largest_labels(),
+            approval: true,
+            network: "x".repeat(NETWORK_CHARS),
+            created_unix_ms: u64::MAX,
+            created_by: "x".repeat(PRINCIPAL_BYTES),
+        };
+        let tokens = pb::FleetListTokensResponse { tokens: vec![token; JOIN_TOKENS] };
+        assert!(tokens.encoded_len() <= UNARY_BYTES, "{}", tokens.encoded_len());
+        let row = pb::AuditRow {
+            number: u64::MAX,
+            unix_ms: u64::MAX,
+            principal: "x".repeat(PRINCIPAL_BYTES),
+            action: "x".repeat(64),
+            gateway: "x".repeat(36),
+            session: "x".repeat(36),
+            result: i32::MAX,
+            request_id: "x".repeat(32),
+            peer: "x".repeat(64),
+            detail: "x".repeat(256),
+            hash: vec![0; 32].into(),
+        };
+        let rows = pb::AuditListResponse { rows: vec![row; 1000] };
+        assert!(rows.encoded_len() <= UNARY_BYTES, "{}", rows.encoded_len());
+    }
+}
