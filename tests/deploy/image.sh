@@ -56,8 +56,8 @@ for each in chatcode-core chatcode-edge; do
     if readelf --program-headers --wide "$programs/$each" | grep -q INTERP; then fail "$each is not static"; fi
 done
 ip link set lo up
-mkdir -p "$work/context/out"
-mkdir -m 0700 "$work/context/out/data"
+mkdir -p "$work/context/out/root"
+mkdir -m 0700 "$work/context/out/root/data"
 cp "$programs/chatcode-core" "$programs/chatcode-edge" "$work/context/out/"
 {
     printf 'FROM scratch AS build\nCOPY out /out\n'
@@ -70,6 +70,7 @@ for each in core edge; do
     files=$(find "$(ours mount "$each")" -type f | sed 's|.*/||')
     [ "$files" = "chatcode-$each" ] || fail "the image of the $each holds more than its program: $files"
     [ "$(stat -c '%u %a' "$(ours mount "$each")/data")" = '65532 700' ] || fail "/data of the $each is not its user's"
+    [ "$(stat -c %u "$(ours mount "$each")/usr/local/bin/chatcode-$each")" = 0 ] || fail "the $each could change its own program"
     [ "$(ours inspect --type image --format '{{.OCIv1.Config.User}}' "chatcode-$each")" = 65532:65532 ] || fail "the $each runs as somebody else"
 done
 ok "each image holds its program and the folder of its data, and runs as nobody's user"

@@ -26,8 +26,8 @@ build() {
         cd "$folder"
         export CARGO_HOME="$home" SOURCE_DATE_EPOCH=1700000000
         unset CARGO_TARGET_DIR
-        deploy/release/make --target "$target" --build-only "$*"
-        deploy/release/make --target "$target" --parts-only --out parts
+        deploy/release/make --target "$target" --build-only "$*" &&
+            deploy/release/make --target "$target" --parts-only --out parts
     ) >"$work/said" 2>&1 || fail "it cannot be built in $folder"
 }
 
