@@ -104,7 +104,7 @@ lint: web
     cargo clippy --workspace --all-targets --locked -- -D warnings
     {{buf}} lint
     cd edge/web && npm run lint
-    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh deploy/release/make deploy/release/tools tests/deploy/*.sh; else echo "shellcheck is not here: scripts not checked"; fi
+    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh deploy/release/make deploy/release/rustc deploy/release/tools tests/deploy/*.sh; else echo "shellcheck is not here: scripts not checked"; fi
 
 # Format all Rust code.
 fmt:

@@ -39,7 +39,7 @@ make() {
 }
 
 # tells PART WHAT: of its image's settings, as words.
-tells() { ours inspect --type image --format "{{join .OCIv1.Config.$2 \" \"}}" "chatcode-$1"; }
+tells() { ours inspect --type image --format "{{range .OCIv1.Config.$2}}{{.}} {{end}}" "chatcode-$1"; }
 
 # inside_of PART ARGUMENT...: the image's program, as the image's user, with all else as the image has it.
 inside_of() {

@@ -16,6 +16,7 @@ leave() {
     status=$?
     trap - EXIT
     for each in "$gateway_pid" "$core_pid"; do [ -z "$each" ] || end "$each"; done
+    umount "$root/proc" 2>/dev/null || true
     rm -rf "$work"
     exit "$status"
 }
@@ -73,6 +74,9 @@ esac
 for each in chatcode chatcode-core chatcode-edge chatcode-gateway chatcode-holder chatcode-spawner; do needs_nothing "$each"; done
 ok "each program is static, is for $machine, and answers in an empty root folder"
 
+# The kernel's own folder: by it the daemon finds the holder beside itself.
+mkdir "$root/proc"
+mount -t proc proc "$root/proc"
 start_core
 alone chatcode-core token --data-dir /data/core --kind gateway |
     alone chatcode-gateway enroll --data-dir /data/gateway --core "$(core_of)" --name alone >"$work/said" 2>&1 ||
