@@ -19,22 +19,6 @@ leave() {
     exit "$status"
 }
 
-# install HOME ARGUMENT...: as a user without a systemd of its own.
-install_into() {
-    home=$1
-    shift
-    mkdir -p "$home"
-    status=0
-    env -i HOME="$home" PATH="${path:-$PATH}" ${shell:-sh} "$script" --mode user "$@" >"$work/said" 2>&1 </dev/null || status=$?
-}
-
-# refused CODE WORDS HOME: the last one was, for this reason, and left nothing.
-refused() {
-    [ "$status" = "$1" ] || fail "it ended with $status, not $1: $2"
-    grep -q "$2" "$work/said" || fail "it does not say: $2"
-    [ -z "$(find "$3" -mindepth 1 2>/dev/null)" ] || { find "$3" >"$work/said"; fail "it left something: $2"; }
-}
-
 # changed WHAT COMMAND: a copy of the release that somebody changed.
 changed() {
     rm -rf "$work/changed"
@@ -64,11 +48,7 @@ hostile_releases_are_refused() {
 
 # Without OpenSSL 3 the same key is checked by OpenSSH.
 openssh_checks_as_well() {
-    mkdir "$work/tools"
-    for each in sh sed awk cat tr cut wc dirname basename mktemp mkdir rm rmdir mv cp ln readlink chmod tar gzip df uname id cmp \
-        sha256sum base64 head grep ssh-keygen sleep env kill stty sort; do
-        ln -s "$(command -v $each)" "$work/tools/$each"
-    done
+    tools "$work/tools" ssh-keygen
     path=$work/tools
     changed 'not signed by the key' 'sed -i s/^oldest.*/oldest\ 0.0.1/ manifest' 77
     install_into "$work/home" --from "$work/release" --core 127.0.0.1:1 --token-file "$work/token"
@@ -144,10 +124,7 @@ busybox_without_an_init_is_enough() {
     mkdir "$work/busybox"
     busybox --install -s "$work/busybox"
     ln -s "$(command -v openssl)" "$work/busybox/openssl"
-    "$programs/chatcode-core" run --data-dir "$work/core" --listen 127.0.0.1:0 --link 127.0.0.1:0 >"$work/core.ready" 2>"$work/core.log" &
-    core_pid=$!
-    until_true 20 test -s "$work/core.ready" || fail "the core does not start"
-    core=$(sed -n 's/.*"grpc":"\([^"]*\)".*/\1/p' "$work/core.ready")
+    start_core --listen 127.0.0.1:0 --link 127.0.0.1:0
     token gateway >"$work/token"
     path=$work/busybox shell="$work/busybox/sh"
     install_into "$work/bb" --from "$web/good" --core "$core" --token-file "$work/token"
@@ -168,9 +145,9 @@ busybox_without_an_init_is_enough() {
 needs openssl openssl
 trap leave EXIT
 trap 'exit 130' INT TERM
-"$root_of_tree/tests/deploy/release.sh" "$work/release" 0.1.0
+make_release
 script=$work/release/install.sh
-printf 'chatcode1.%s.%s.%s\n' AAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA >"$work/token"
+a_token_of_nobody "$work/token"
 hostile_releases_are_refused
 openssh_checks_as_well
 a_web_server_may_not_lie
