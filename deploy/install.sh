@@ -358,6 +358,9 @@ check_places() {
         near=$(nearest "$each")
         if [ ! -d "$near" ] || [ ! -w "$near" ]; then die 1 "$near cannot be written to, so nothing can be put into $each"; fi
     done
+    if [ "$mode" = user ] && [ ! -e "$config" ] && [ -e "$data/identity/identity.pem" ]; then
+        die 75 "this machine is a gateway already, by \`chatcode up\` or by hand: its identity is in $data. There is nothing to install; to have it as a service, stop that one, move the folder away and run this again"
+    fi
     for each in $programs; do
         target=$(readlink "$bin/$each" 2>/dev/null || true)
         case $target in

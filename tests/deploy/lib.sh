@@ -76,7 +76,10 @@ tools() {
     mkdir "$made_tools"
     for each in sh sed awk cat tr cut wc dirname basename mktemp mkdir rm rmdir mv cp ln readlink chmod tar gzip df uname id cmp \
         sha256sum base64 head tail grep sleep env kill stty sort timeout "$@"; do
-        ln -s "$(command -v "$each")" "$made_tools/$each"
+        real=$(command -v "$each")
+        # Some are of the shell, too.
+        case $real in /*) ;; *) real=/usr/bin/$each ;; esac
+        ln -s "$real" "$made_tools/$each"
     done
 }
 
