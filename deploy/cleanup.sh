@@ -204,7 +204,9 @@ END
     done
     if [ -n "$purge_user" ]; then
         if has loginctl; then loginctl terminate-user "$made" 2>/dev/null || true; fi
-        userdel --remove "$made" || die 1 "the user $made could not be removed; processes of it may run yet: userdel --remove $made"
+        # That it had no mail is no news.
+        userdel --remove "$made" 2>&1 | sed '/mail spool/d' >&2
+        if id "$made" >/dev/null 2>&1; then die 1 "the user $made could not be removed; processes of it may run yet: userdel --remove $made"; fi
     fi
 }
 
@@ -214,8 +216,10 @@ main() {
     list || exit 0
     [ -z "$dry" ] || exit 0
     ask
+    say "ending the daemon and its sessions"
     stop
     tell
+    say "removing"
     remove
     left=
     for each in "$etc" "$state"; do if [ -e "$each" ]; then left="$left $each"; fi; done

@@ -21,7 +21,8 @@ Installs the gateway of chatcode, or with --server its core and edge.
                         archive in one
   --version VERSION     only this one; may be older than what is installed
   --core HOST:PORT      the core to enroll at (TCP); needed the first time
-  --name NAME           the name that this machine wishes
+  --name NAME           the name that this machine wishes, if its token has none;
+                        else that of the host
   --token-stdin         read the join token from standard input;
   --token-file FILE     or from this file; else it is asked for on the terminal
   --reenroll            throw the identity of this machine away
@@ -89,6 +90,7 @@ write() {
 
 undo=
 work=
+running=
 started=
 # on_failure COMMAND: what takes the last step back; the newest goes first.
 on_failure() {
@@ -386,7 +388,7 @@ read_token() {
         tty)
             # Also when the script itself comes on standard input.
             if ! (: </dev/tty) 2>/dev/null; then
-                die 2 "there is no terminal to ask for the join token on; give it on standard input with --token-stdin"
+                die 2 "there is no terminal to ask for the join token on; give it by --token-file FILE, or on standard input with --token-stdin"
             fi
             printf 'The join token (it is not shown): ' >/dev/tty
             echo_off=$(stty -g </dev/tty)
@@ -711,7 +713,7 @@ grant_sudo() {
         say "    write /etc/sudoers.d/chatcode: $user ALL=$allowed"
         return
     fi
-    printf '%s\n' "Defaults:$user logfile=/var/log/chatcode-sudo.log, log_year" "$user ALL=$allowed" >"$work/sudoers"
+    printf '%s\n' "Defaults:$user logfile=/var/log/chatcode-sudo.log, log_year, loglinelen=0" "$user ALL=$allowed" >"$work/sudoers"
     visudo -cqf "$work/sudoers" || die 1 "this sudo does not understand the rule for --sudo $sudo_level (1.9.10 does); nothing was granted"
     [ -e /etc/sudoers.d/chatcode ] || on_failure "rm -f /etc/sudoers.d/chatcode"
     write 440 /etc/sudoers.d/chatcode <"$work/sudoers"
@@ -762,8 +764,7 @@ enroll() {
     fi
     step "enrolling at $core"
     if [ -n "$dry" ]; then say "    chatcode-gateway enroll --core $core, the token on standard input"; return; fi
-    set -- enroll --core "$core"
-    if [ -n "$name" ]; then set -- "$@" --name "$name"; fi
+    set -- enroll --core "$core" --name "${name:-$(uname -n | cut -c 1-64)}"
     if [ -n "$reenroll" ]; then
         if [ "$mode" = system ]; then systemctl stop chatcode-gateway 2>/dev/null || true; elif user_manager; then systemctl --user stop chatcode-gateway 2>/dev/null || true; fi
         set -- "$@" --force
@@ -813,7 +814,7 @@ user_files() {
 user_start() {
     if user_manager; then
         step "starting chatcode-gateway by your systemd"
-        if [ ! -e "/var/lib/systemd/linger/$(id -un)" ] && ! act loginctl enable-linger; then say "  your systemd ends when you log out, and sessions with it: ask root for: loginctl enable-linger $(id -un)"; fi
+        if [ ! -e "/var/lib/systemd/linger/$(id -un)" ] && ! act loginctl --no-ask-password enable-linger 2>/dev/null; then say "  your systemd ends when you log out, and sessions with it: ask root for: loginctl enable-linger $(id -un)"; fi
         [ -n "$installed" ] || on_failure 'systemctl --user disable --now chatcode-gateway.service'
         act systemctl --user daemon-reload
         act systemctl --user --quiet enable chatcode-gateway.service
@@ -827,8 +828,9 @@ user_start() {
     else
         step "starting chatcode-gateway, detached: nothing here starts it again after a crash or a reboot"
         if [ -n "$dry" ]; then say "    chatcode-gateway run --config $config"; return; fi
-        stop_detached
-        on_failure stop_detached
+        end_detached "$running"
+        # shellcheck disable=SC2016 # by then it is known
+        on_failure 'end_detached "$started"'
         start_detached
         say "  after a reboot: $bin/chatcode-gateway run --config $config; its log is $log"
     fi
@@ -853,16 +855,11 @@ start_detached() {
     started=$!
 }
 
-# The number of the daemon of this install, if it runs.
-daemon() { "$bin/chatcode-gateway" status --config "$config" 2>/dev/null | sed -n 's/.*"running":true.*"pid":\([0-9]*\).*/\1/p' || true; }
-
-# Ends the daemon of this install, and waits until it is gone; its holders stay.
-stop_detached() {
-    running=$(daemon)
-    [ -n "$running" ] || return 0
-    kill "$running" 2>/dev/null || return 0
+# end_detached PID: ends this daemon, and waits until it is gone; its holders stay.
+end_detached() {
+    if [ -z "$1" ] || ! kill "$1" 2>/dev/null; then return 0; fi
     tries=0
-    while kill -0 "$running" 2>/dev/null && [ "$tries" -lt 100 ]; do
+    while kill -0 "$1" 2>/dev/null && [ "$tries" -lt 100 ]; do
         sleep 0.1
         tries=$((tries + 1))
     done
@@ -1067,8 +1064,10 @@ main() {
             on_failure 'systemctl --user daemon-reload; systemctl --user restart chatcode-gateway.service'
         elif [ "$init" = launchd ]; then
             on_failure start_agent
-        elif [ -n "$(daemon)" ]; then
-            on_failure start_detached
+        else
+            # Asked of the version that knows it.
+            running=$("$bin/chatcode-gateway" status --config "$config" 2>/dev/null | sed -n 's/.*"running":true.*"pid":\([0-9]*\).*/\1/p') || true
+            [ -z "$running" ] || on_failure start_detached
         fi
     fi
     swap
