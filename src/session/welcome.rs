@@ -80,7 +80,10 @@ impl<S: Screen> Session<S> {
         }
         attachment.confirm(now, self.input.settled(viewer));
         // Whoever only looks in, by a phone say, must not change the size for the others.
-        let is_alone = !self.attachments.values().any(|other| other.viewer_id != viewer && other.role == pb::Role::Writer);
+        let is_alone = !self
+            .attachments
+            .values()
+            .any(|other| other.viewer_id != viewer && other.role == pb::Role::Writer);
         self.attachments.insert(conn, attachment);
         self.lease.back(viewer);
         if role == pb::Role::Writer && !self.is_exited() {
