@@ -228,6 +228,22 @@ impl accounts_server::Accounts for Seen {
         Ok(Response::new(pb::AccountsWhoAmIResponse { display_name: "Ada".to_owned(), ..Default::default() }))
     }
 
+    async fn list_sessions(
+        &self,
+        request: tonic::Request<pb::AccountsListSessionsRequest>,
+    ) -> Answer<pb::AccountsListSessionsResponse> {
+        self.authorized(&request)?;
+        Ok(Response::new(pb::AccountsListSessionsResponse::default()))
+    }
+
+    async fn end_sessions(
+        &self,
+        request: tonic::Request<pb::AccountsEndSessionsRequest>,
+    ) -> Answer<pb::AccountsEndSessionsResponse> {
+        self.authorized(&request)?;
+        Ok(Response::new(pb::AccountsEndSessionsResponse::default()))
+    }
+
     async fn create_ticket(
         &self,
         request: tonic::Request<pb::AccountsCreateTicketRequest>,
