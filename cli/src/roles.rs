@@ -167,11 +167,14 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     let call = client.people().list_roles(unary(PeopleListRolesRequest {})).await;
     let roles = call.map_err(|status| client.error(&status))?.into_inner().roles;
     let rows = roles.iter().map(|info| {
-        let permissions = info.permissions().map(|one| permission(one)).collect();
+        let permissions = info.permissions().map(permission).collect();
         RoleRow { role: text(info.role()), permissions }
     });
     if json {
-        return Ok(rows.map(|row| print::json(&row)).collect::<Result<(), _>>()?);
+        for row in rows {
+            print::json(&row)?;
+        }
+        return Ok(());
     }
     let mut table = Table::new(&["ROLE", "MAY"]);
     for row in rows {

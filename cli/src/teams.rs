@@ -152,7 +152,8 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     }
     let known = people::all(client).await?;
     let name = |id: &String| {
-        known.iter().find(|person| person.id == *id).map_or(id.as_str(), |person| &person.display_name)
+        let person = known.iter().find(|person| person.id == *id);
+        person.map_or_else(|| id.clone(), |person| person.display_name.clone())
     };
     let mut table = Table::new(&["ID", "NAME", "EXTERNAL GROUP", "MEMBERS"]);
     for team in &teams {

@@ -245,7 +245,7 @@ impl Core {
         tokio::select! {
             () = serving => {}
             () = ending => {}
-            () = shared.lives.judge(&shared.store, &shared.directory) => {}
+            () = Box::pin(shared.lives.judge(&shared.store, &shared.directory)) => {}
             () = upkeep::keep(&shared) => {}
         }
         shared.tasks.close();

@@ -63,13 +63,6 @@ struct Watcher<V> {
     pending: BTreeSet<String>,
 }
 
-/// What a watcher waits for.
-enum News {
-    Quiet,
-    ViewChanged,
-    Fleet(Result<Event, RecvError>),
-}
-
 impl<V: View> Watcher<V> {
     fn new(hub: Arc<Hub>, view: V) -> Self {
         let (_, news) = hub.watch();
@@ -117,32 +110,21 @@ impl<V: View> Watcher<V> {
             if let Some(event) = self.waiting.pop_front() {
                 return Some(event);
             }
-            match self.news().await {
-                News::Quiet => return Some(Event::AliveUnixMs(clock::unix_ms())),
-                News::ViewChanged => self.begin(),
-                News::Fleet(Ok(event)) => self.take(event),
-                News::Fleet(Err(RecvError::Lagged(missed))) => {
-                    tracing::debug!(missed, "a watcher fell behind and starts anew");
-                    self.begin();
+            tokio::select! {
+                biased;
+                () = changed(&mut self.changes) => self.begin(),
+                news = self.news.recv() => match news {
+                    Ok(event) => self.take(event),
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::debug!(missed, "a watcher fell behind and starts anew");
+                        self.begin();
+                    }
+                    Err(RecvError::Closed) => return None,
+                },
+                () = tokio::time::sleep(limits::WATCH_ALIVE) => {
+                    return Some(Event::AliveUnixMs(clock::unix_ms()));
                 }
-                News::Fleet(Err(RecvError::Closed)) => return None,
             }
-        }
-    }
-
-    async fn news(&mut self) -> News {
-        let view_changed = async {
-            match &mut self.changes {
-                // Never an error: the view keeps the other end.
-                Some(changes) => drop(changes.changed().await),
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = view_changed => News::ViewChanged,
-            event = self.news.recv() => News::Fleet(event),
-            () = tokio::time::sleep(limits::WATCH_ALIVE) => News::Quiet,
         }
     }
 
@@ -211,6 +193,15 @@ impl<V: View> Watcher<V> {
             }
             Event::Synced(_) | Event::AliveUnixMs(_) => {}
         }
+    }
+}
+
+/// Waits for another view.
+async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
+    match changes {
+        // Never an error: the view keeps the other end.
+        Some(changes) => drop(changes.changed().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -61,7 +61,9 @@ async fn ended<T>(stream: &mut Streaming<T>) -> Status {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(1), end).await.expect("ends within a second")
+    tokio::time::timeout(Duration::from_secs(1), end)
+        .await
+        .unwrap_or_else(|_| panic!("goes on after a second"))
 }
 
 async fn watch(page: &Page) -> Events {
