@@ -71,8 +71,10 @@ impl Lives {
     #[must_use]
     pub fn of(&self, proof: Proof, person: &str, expires_ms: u64) -> Arc<Life> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that was just ended is not taken up again.
-        if let Some(life) = all.get(&proof).and_then(Weak::upgrade) {
+        // A session that has ended never comes back; a token does, with its person.
+        let comes_back = |life: &Life| matches!(proof, Proof::ApiToken(_)) && life.ended.is_cancelled();
+        let known = all.get(&proof).and_then(Weak::upgrade);
+        if let Some(life) = known.filter(|life| !comes_back(life)) {
             return life;
         }
         all.retain(|_, life| life.strong_count() > 0);
