@@ -97,7 +97,7 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?;
         let (role, place) = (role_text(new.bounds.role), &new.bounds.place);
-        let detail = format!("{} {}: {role} on {place} for {}", new.id, new.name, shown(&person));
+        let detail = format!("{}: {role} on {place} for {}, {}", new.id, shown(&person), new.name);
         by.note(&mut tx, detail).await?;
         tx.commit().await?;
         Ok(message(row)?)
@@ -146,7 +146,7 @@ impl Store {
         } else {
             reachable(&mut tx, &person, by).await?
         };
-        by.note(&mut tx, format!("{id} {name} of {}", shown(&person))).await?;
+        by.note(&mut tx, format!("{id} of {}, {name}", shown(&person))).await?;
         tx.commit().await?;
         Ok(hash.try_into().map_err(|_| StoreError::Corrupt("api_tokens.hash"))?)
     }

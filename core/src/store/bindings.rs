@@ -172,7 +172,7 @@ pub(super) fn given(role: &str, place: &str) -> Result<Given, StoreError> {
 async fn holder_shown(tx: &mut Tx, holder: &Holder) -> Result<String, ChangeError> {
     Ok(match holder {
         Holder::Person(id) => shown(&person(tx, id).await?),
-        Holder::Team(id) => format!("{} team/{id}", teams::name_of(tx, id).await?),
+        Holder::Team(id) => format!("team/{id} {}", teams::name_of(tx, id).await?),
     })
 }
 

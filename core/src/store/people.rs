@@ -240,9 +240,10 @@ impl Store {
     }
 }
 
-/// Who is meant, as the audit shows it.
+/// Who is meant, as the audit shows it: the id first, so that no name is long
+/// enough to push it out.
 pub(super) fn shown(person: &pb::Person) -> String {
-    format!("{} person/{}", person.display_name, person.id)
+    format!("person/{} {}", person.id, person.display_name)
 }
 
 /// A person.

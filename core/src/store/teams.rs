@@ -96,7 +96,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let name = name_of(&mut tx, id).await?;
         sqlx::query("DELETE FROM teams WHERE id = $1").bind(id).execute(&mut *tx).await?;
-        by.note(&mut tx, format!("{name} team/{id}")).await?;
+        by.note(&mut tx, format!("team/{id} {name}")).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Store {
             ("DELETE FROM team_members WHERE team = $1 AND person = $2", "out of")
         };
         sqlx::query(statement).bind(team).bind(member).execute(&mut *tx).await?;
-        by.note(&mut tx, format!("{} {word} {name} team/{team}", shown(&who))).await?;
+        by.note(&mut tx, format!("{word} team/{team}: {}, {name}", shown(&who))).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -147,5 +147,5 @@ fn described(team: &pb::Team) -> String {
         "" => String::new(),
         group => format!(", group {group}"),
     };
-    format!("{} team/{}{group}", team.name, team.id)
+    format!("team/{} {}{group}", team.id, team.name)
 }

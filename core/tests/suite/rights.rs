@@ -473,9 +473,9 @@ async fn the_audit_says_who_gave_whom_which_role_where() {
         page.people().create_binding(page.request(request)).await.unwrap().into_inner().binding.unwrap();
     page.people().remove_binding(page.request(PeopleRemoveBindingRequest { id: made.id })).await.unwrap();
     let by = format!("person/{}", olga.id);
-    let to = format!("operator on label site=attic to Bob person/{}", bob.id);
+    let to = format!("operator on label site=attic to person/{} Bob", bob.id);
     core.audited(|row| row.action == "role.given" && row.principal == by && row.detail == to).await;
-    let from = format!("operator on label site=attic from Bob person/{}", bob.id);
+    let from = format!("operator on label site=attic from person/{} Bob", bob.id);
     core.audited(|row| row.action == "role.taken" && row.principal == by && row.detail == from).await;
 }
 
