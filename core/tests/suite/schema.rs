@@ -2,7 +2,11 @@
 
 use std::{os::unix::fs::PermissionsExt as _, path::Path};
 
-use chatcode_core::store::{Store, StoreError, schema};
+use chatcode_core::{
+    people::{Given, Place},
+    store::{Store, StoreError, schema},
+};
+use chatcode_proto::pb::PersonRole;
 use sqlx::{
     Connection as _, SqlSafeStr as _, SqliteConnection,
     migrate::{Migration, MigrationType, Migrator},
@@ -19,6 +23,14 @@ async fn of_the_first_schema(path: &Path) {
     let mut store = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
     let first = Migration::new(1, "begin".into(), MigrationType::Simple, FIRST.into_sql_str(), false);
     Migrator::with_migrations(vec![first]).run(&mut store).await.unwrap();
+    for statement in [
+        "INSERT INTO people (id, display_name, role, created_ms) VALUES ('p', 'Owner', 'owner', 1)",
+        "INSERT INTO person_sessions (hash, person, created_ms, used_ms, expires_ms)
+         VALUES (x'0101010101010101010101010101010101010101010101010101010101010101', 'p', 7,
+                 9000000000000, 9000000000000)",
+    ] {
+        sqlx::query(statement).execute(&mut store).await.unwrap();
+    }
     let member = "INSERT INTO members (id, kind, name, enrolled_ms) VALUES ('m', 'gateway', 'box', 1)";
     sqlx::query(member).execute(&mut store).await.unwrap();
     store.close().await.unwrap();
@@ -52,6 +64,22 @@ async fn a_store_of_the_version_before_is_brought_up_to_date_and_kept_as_it_was(
     }
     Store::open(&path).await.unwrap().close().await;
     assert_eq!(names(&path).await, ["box"]);
+}
+
+#[tokio::test]
+async fn who_owned_the_installation_before_there_were_roles_owns_it_and_stays_signed_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("core.db");
+    of_the_first_schema(&path).await;
+    let store = Store::open(&path).await.unwrap();
+    let given = store.all_given().await.unwrap();
+    let owner = Given { role: PersonRole::Owner, place: Place::Everything };
+    assert_eq!(given.get("p"), Some(&vec![owner]), "{given:?}");
+    assert_eq!(given.len(), 1);
+    assert_eq!(store.owner("another").await.unwrap().id, "p");
+    let session = store.person_session(&[1; 32]).await.unwrap().expect("lasts");
+    assert_eq!((session.person.id.as_str(), session.proven_ms), ("p", 7));
+    store.close().await;
 }
 
 #[tokio::test]
