@@ -39,7 +39,7 @@ mod trust;
 
 pub use authority::{
     Authority, AuthorityError, CaCertificate, CaOptions, CaView, Due, Issued, RotationError,
-    change_passphrase, export_root, import_root, sign_intermediate,
+    change_passphrase, export_root, import_root, sign_intermediate, snapshot,
 };
 pub use cell::IdentityCell;
 pub use enrolling::EnrollingKeys;
