@@ -13,3 +13,4 @@ mod rotate;
 mod silence;
 mod survive;
 mod update;
+mod versions;
