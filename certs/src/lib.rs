@@ -38,7 +38,7 @@ mod token;
 mod trust;
 
 pub use authority::{
-    Authority, AuthorityError, CaCertificate, CaOptions, CaView, Due, Issued, RotationError,
+    Authority, AuthorityError, CaCertificate, CaFile, CaOptions, CaView, Due, Issued, RotationError,
     change_passphrase, export_root, import_root, sign_intermediate, snapshot,
 };
 pub use cell::IdentityCell;

@@ -231,13 +231,16 @@ impl Folder {
     }
 }
 
+/// A file of the CA: its name, and what it holds, wiped when dropped.
+pub type CaFile = (String, Zeroizing<Vec<u8>>);
+
 /// All files of the CA in `dir` by name, as they are between two steps of a
 /// rotation, also beside a running core, whose steps wait meanwhile. Keys are as
-/// they lie there, encrypted or not; the bytes are wiped when dropped.
+/// they lie there, encrypted or not.
 ///
 /// # Errors
 /// When a file is open to others, too large, or cannot be read.
-pub fn snapshot(dir: &Path) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, AuthorityError> {
+pub fn snapshot(dir: &Path) -> Result<Vec<CaFile>, AuthorityError> {
     files::private_dir(dir)?;
     let folder = Folder { dir: dir.to_owned(), passphrase: None };
     let io = |source| FilesError::Io { path: dir.to_owned(), source };

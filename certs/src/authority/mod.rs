@@ -23,7 +23,7 @@ use rustls_pki_types::CertificateDer;
 
 use self::folder::Folder;
 pub use self::{
-    folder::{change_passphrase, export_root, import_root, sign_intermediate, snapshot},
+    folder::{CaFile, change_passphrase, export_root, import_root, sign_intermediate, snapshot},
     rotate::RotationError,
     schedule::Due,
 };
