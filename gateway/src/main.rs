@@ -306,10 +306,16 @@ async fn status(args: StatusArgs) -> anyhow::Result<()> {
     state.units = units_of_this_installation();
     chatcode_process::ready(&state)?;
     let (code, words) = match state.link {
-        LinkWord::Revoked => (exit::NOPERM, "this gateway was revoked"),
-        _ if !state.running => (exit::FAILURE, "no daemon runs here"),
+        LinkWord::Revoked => (exit::NOPERM, "this gateway was revoked".to_owned()),
+        _ if !state.running => (
+            exit::FAILURE,
+            format!(
+                "no daemon runs with its data in {}; that of a system install is asked with --config /etc/chatcode/gateway.toml",
+                config.data_dir.display()
+            ),
+        ),
         LinkWord::Online => return Ok(()),
-        LinkWord::Connecting => (exit::UNAVAILABLE, "the daemon has no link to the core"),
+        LinkWord::Connecting => (exit::UNAVAILABLE, "the daemon has no link to the core".to_owned()),
     };
     Err(anyhow::anyhow!(words).context(Exit(code)))
 }
