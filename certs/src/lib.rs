@@ -40,8 +40,8 @@ mod trust;
 
 pub use api_token::{ApiToken, InvalidApiToken};
 pub use authority::{
-    Authority, AuthorityError, CaCertificate, CaOptions, CaView, Due, Issued, RotationError,
-    change_passphrase, export_root, import_root, sign_intermediate,
+    Authority, AuthorityError, CaCertificate, CaFile, CaOptions, CaView, Due, Issued, RotationError,
+    change_passphrase, export_root, import_root, sign_intermediate, snapshot,
 };
 pub use cell::IdentityCell;
 pub use enrolling::EnrollingKeys;

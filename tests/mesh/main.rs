@@ -14,3 +14,4 @@ mod rotate;
 mod silence;
 mod survive;
 mod update;
+mod versions;
