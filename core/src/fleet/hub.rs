@@ -171,6 +171,13 @@ impl Hub {
         });
     }
 
+    /// A join token was made, used or taken back.
+    pub fn tokens_changed(&self) {
+        self.with(|_, events| {
+            let _ = events.send(Event::TokensChanged(true));
+        });
+    }
+
     /// A gateway is revoked, since then (milliseconds since 1970). Its sessions
     /// are forgotten, and no more are kept of it: they are those of whoever the
     /// machine is enrolled as next.

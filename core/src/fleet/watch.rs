@@ -118,7 +118,7 @@ impl Watcher {
             Event::PendingRemoved(id) => {
                 self.pending.remove(id);
             }
-            Event::Synced(_) | Event::AliveUnixMs(_) => {}
+            Event::Synced(_) | Event::AliveUnixMs(_) | Event::TokensChanged(_) => {}
         }
     }
 }

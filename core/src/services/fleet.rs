@@ -8,11 +8,12 @@ use chatcode_proto::{
     limits,
     name::display_safe,
     pb::{
-        Code, FleetCreateTokenRequest, FleetCreateTokenResponse, FleetDecidePendingRequest,
-        FleetDecidePendingResponse, FleetListPendingRequest, FleetListPendingResponse, FleetListRequest,
-        FleetListResponse, FleetListTokensRequest, FleetListTokensResponse, FleetRevokeRequest,
-        FleetRevokeResponse, FleetRevokeTokenRequest, FleetRevokeTokenResponse, FleetWatchRequest, Gateway,
-        MemberKind, Permission, fleet_server::Fleet,
+        Code, FleetAcknowledgeDuplicateRequest, FleetAcknowledgeDuplicateResponse, FleetCreateTokenRequest,
+        FleetCreateTokenResponse, FleetDecidePendingRequest, FleetDecidePendingResponse,
+        FleetListPendingRequest, FleetListPendingResponse, FleetListRequest, FleetListResponse,
+        FleetListTokensRequest, FleetListTokensResponse, FleetRevokeRequest, FleetRevokeResponse,
+        FleetRevokeTokenRequest, FleetRevokeTokenResponse, FleetWatchRequest, Gateway, MemberKind,
+        Permission, fleet_server::Fleet,
     },
 };
 use tonic::{Request, Response, Status};
@@ -88,6 +89,7 @@ impl Fleet for FleetService {
         let act = info.act("token.created");
         let (token, expires_unix_ms) =
             tokens::create_token(&self.shared.store, &self.shared.authority, &wish, &act).await?;
+        self.shared.hub.tokens_changed();
         Ok(Response::new(FleetCreateTokenResponse {
             token: token.expose().to_string(),
             expires_unix_ms,
@@ -116,6 +118,7 @@ impl Fleet for FleetService {
         for id in waiting.ok_or_else(unknown)? {
             approval::gone(&self.shared, &id);
         }
+        self.shared.hub.tokens_changed();
         Ok(Response::new(FleetRevokeTokenResponse {}))
     }
 
@@ -136,6 +139,17 @@ impl Fleet for FleetService {
         Ok(Response::new(FleetDecidePendingResponse {}))
     }
 
+    async fn acknowledge_duplicate(
+        &self,
+        request: Request<FleetAcknowledgeDuplicateRequest>,
+    ) -> Result<Response<FleetAcknowledgeDuplicateResponse>, Status> {
+        let wanted = request.get_ref();
+        let id: GatewayId = wanted.gateway.parse().map_err(|_| unknown_gateway())?;
+        let act = Entry { gateway: id.to_string(), ..CallInfo::of(&request)?.act("duplicate.acknowledged") };
+        let gateway = acknowledge(&self.shared, id, wanted.duplicate_unix_ms, act).await?;
+        Ok(Response::new(FleetAcknowledgeDuplicateResponse { gateway: Some(gateway) }))
+    }
+
     async fn revoke(
         &self,
         request: Request<FleetRevokeRequest>,
@@ -147,6 +161,29 @@ impl Fleet for FleetService {
         let gateway = work.await.map_err(|_| Refusal::new(Code::Internal, "the revocation broke off"))??;
         Ok(Response::new(FleetRevokeResponse { gateway: Some(gateway) }))
     }
+}
+
+/// Takes the alarm of this moment (milliseconds since 1970) off a gateway.
+async fn acknowledge(shared: &Shared, id: GatewayId, unix_ms: u64, act: Entry) -> Result<Gateway, Refusal> {
+    let known = shared.hub.gateway(id).ok_or_else(unknown_gateway)?;
+    if known.duplicate_unix_ms == 0 {
+        return Ok(known);
+    }
+    let detail = format!("used by {} from {}", known.duplicate_hostname, known.duplicate_address);
+    if !shared.store.acknowledge_duplicate(id, unix_ms, &Entry { detail, ..act }).await? {
+        let words = "another machine has used this identity again since; look at the machine once more";
+        return Err(Refusal::new(Code::Invalid, words));
+    }
+    shared.hub.change_gateway(id, |gateway| {
+        let is_the_same = gateway.duplicate_unix_ms == unix_ms;
+        if is_the_same {
+            gateway.duplicate_unix_ms = 0;
+            gateway.duplicate_hostname.clear();
+            gateway.duplicate_address.clear();
+        }
+        is_the_same
+    });
+    shared.hub.gateway(id).ok_or_else(unknown_gateway)
 }
 
 /// Revokes a gateway: first what it could come back with, then what is known of

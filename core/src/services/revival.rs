@@ -13,7 +13,7 @@ use chatcode_proto::{
 
 use crate::{
     caller,
-    services::certify::{certify, to_bytes, trust},
+    services::certify::{certify, show_certificate, to_bytes, trust},
     shared::Shared,
     store::{StoreError, audit::Entry},
 };
@@ -97,6 +97,9 @@ async fn make(
         return Ok(Err((caller::revoked(), "revoked")));
     }
     tracing::info!(%member, "revived");
+    if let MemberName::Gateway(id) = member {
+        show_certificate(shared, id.into()).await;
+    }
     let trust = Some(trust(&shared.authority.trust()));
     Ok(Ok(EnrollmentReviveResponse { chain: to_bytes(&issued.chain), trust }))
 }
