@@ -167,7 +167,7 @@ impl Shared {
                 revive: PerMinute::new("revivals of this machine", limits::REVIVALS_PER_MINUTE),
                 revive_from: PerMinute::new("revivals from this address", limits::REVIVALS_PER_ADDRESS),
                 refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),
-                duplicates: PerMinute::new("alarms", 1),
+                duplicates: PerMinute::new("alarms", limits::DUPLICATE_ALARMS_PER_MINUTE),
             },
             decided: Notify::new(),
             calls: Count::default(),

@@ -6,10 +6,6 @@ use std::{
 };
 
 use chatcode_certs::{Key, csr};
-use chatcode_core::store::{
-    audit::Entry,
-    fleet::{DUPLICATE, Duplicate},
-};
 use chatcode_proto::{
     limits,
     pb::{
@@ -203,19 +199,17 @@ async fn an_alarm_that_is_acknowledged_is_off_and_one_that_comes_again_shows_aga
     assert!(row.detail.contains(&shown.duplicate_address), "{}", row.detail);
     acknowledge(shown.duplicate_unix_ms).await.expect("a lost answer is asked for again");
 
-    // As often as alarms may be raised, which is once in a minute.
-    let again = Duplicate {
-        unix_ms: shown.duplicate_unix_ms + 1,
-        hostname: "other".to_owned(),
-        address: "192.0.2.7:4".to_owned(),
-    };
-    let act = Entry { gateway: first.id.clone(), ..Entry::new("test", DUPLICATE) };
-    core.shared.store.note_duplicate(first.id.parse().unwrap(), &again, &act).await.unwrap();
-    let kept = core.shared.store.gateways().await.unwrap();
+    let (_dialer, link) = dial(&core, &machine).await;
+    greet(&link, Hello { instance: vec![8; 16].into(), ..hello() }).await.unwrap_err();
+    let again = the_gateway(&admin).await;
+    assert!(again.duplicate_unix_ms > shown.duplicate_unix_ms, "it came again");
     assert_eq!(
-        (kept[0].1.duplicate_unix_ms, &kept[0].1.duplicate_hostname),
-        (again.unix_ms, &again.hostname)
+        code(&acknowledge(shown.duplicate_unix_ms).await.unwrap_err()),
+        Code::Invalid,
+        "the older one"
     );
+    let kept = core.shared.store.gateways().await.unwrap();
+    assert_eq!(kept[0].1.duplicate_unix_ms, again.duplicate_unix_ms);
 }
 
 #[tokio::test]

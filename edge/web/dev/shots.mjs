@@ -1,5 +1,5 @@
 // Pictures of every state of the page, by a headless Chromium against the
-// mock: `node dev/shots.mjs [name...]`, after `npm run build`. Into shots/.
+// mock: `node dev/shots.mjs [name...]`, after `npm run build`. Into shots/. Each state has to be accessible too.
 
 import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
@@ -461,21 +461,21 @@ for (const [name, state] of Object.entries(states)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   for (const [look, options] of Object.entries(looks)) {
     const page = await open({ ...options, ...(name.toLowerCase().endsWith("phone") ? phone : {}) });
+    const wrong = new Set();
     const shot = async (extra) => {
       // A state that is arriving still is none.
       await page.evaluate(() => Promise.allSettled(document.getAnimations().filter(({ effect }) => effect.getTiming().iterations === 1).map((one) => one.finished)));
       await page.screenshot({ path: join(web, "shots", `${[name, extra, look].filter(Boolean).join("-")}.png`) });
-      if (extra === "FAILED") return;
-      const found = await violations(page);
-      if (found.length > 0) throw new Error(`not accessible (${extra ?? "whole"}): ${found.join("; ")}`);
+      for (const found of await violations(page)) wrong.add(`${extra ?? "whole"}: ${found}`);
     };
     try {
       await state(page, shot);
+      if (wrong.size > 0) throw new Error(`not accessible\n    ${[...wrong].join("\n    ")}`);
       process.stdout.write(`ok ${name} ${look}\n`);
     } catch (error) {
       failed += 1;
       await shot("FAILED");
-      process.stdout.write(`FAILED ${name} ${look}: ${error.message.split("\n").slice(0, 3).join(" | ")}\n`);
+      process.stdout.write(`FAILED ${name} ${look}: ${error.message.split("\n").slice(0, 12).join("\n")}\n`);
     }
     await page.context().close();
   }

@@ -65,6 +65,8 @@ export function duplicateText({ duplicateUnixMs, duplicateHostname, duplicateAdd
 /** How a machine's certificate stands. */
 export interface Standing {
   words: string;
+  /** Since when and until when. */
+  more?: string;
   /** What is wrong, and what that means; missing while all is well. */
   trouble?: string;
 }
@@ -74,11 +76,11 @@ export function certificateText({ certificate, linkState }: Gateway, now: number
   const ends = Number(certificate?.notAfterUnixMs ?? 0n);
   if (certificate === undefined || ends === 0 || linkState === LinkState.REVOKED) return undefined;
   if (ends <= now) {
-    return { words: `Ended ${spanText(now - ends)} ago`, trouble: "The machine gets another one by itself when it is back." };
+    return { words: `Ended ${spanText(now - ends)} ago`, more: dateText(ends), trouble: "The machine gets another one by itself when it is back." };
   }
   const renewed = certificate.renewedUnixMs === 0n ? "" : `, renewed ${spanText(now - Number(certificate.renewedUnixMs))} ago`;
-  const words = `Good until ${dateText(ends)}, ${spanText(ends - now)} more${renewed}`;
-  if (certificate.failures === 0) return { words };
+  const good = { words: `Good for ${spanText(ends - now)} more`, more: `until ${dateText(ends)}${renewed}` };
+  if (certificate.failures === 0) return good;
   const times = certificate.failures === 1 ? "Its renewal failed" : `Its renewal failed ${certificate.failures} times`;
-  return { words, trouble: `${times}. The link ends with the certificate; chatcode audit says why.` };
+  return { ...good, trouble: `${times}. The link ends with the certificate; chatcode audit says why.` };
 }

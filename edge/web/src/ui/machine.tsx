@@ -102,6 +102,7 @@ function Certificate({ gateway, now }: { gateway: Gateway; now: number }): React
   return (
     <span data-testid="machine-certificate" data-trouble={standing.trouble !== undefined}>
       {standing.words}
+      <small>{standing.more}</small>
       {standing.trouble !== undefined && <small className="trouble">{standing.trouble}</small>}
     </span>
   );

@@ -121,7 +121,8 @@ export function tokenText({ uses, used, expiresUnixMs, network, approval, labels
 
 /** When a token was made, and by whom; `me` is who looks. */
 export function madeText({ createdUnixMs, createdBy }: TokenInfo, me: string, now: number): string {
-  const by = createdBy === me ? "you" : displaySafe(createdBy, 64);
+  // "admin/3f0c22d1-…": the first digits name whom.
+  const by = createdBy === me ? "you" : displaySafe(createdBy.replace(/^(\w+)\/([0-9a-f]{8})-.*$/u, "$1 $2"), 64);
   const when = createdUnixMs === 0n ? "Made" : `Made ${spanText(now - Number(createdUnixMs))} ago`;
   return by === "" ? when : `${when} by ${by}`;
 }

@@ -30,7 +30,7 @@ export function UpdateOffer({ gateway, name, online }: { gateway: string; name: 
       type="button"
       className="quiet machine-update"
       data-testid="update-offer"
-      aria-label={`Update ${name} to ${version}`}
+      aria-label={`Update available: ${version}, for ${name}`}
       onClick={() => {
         app.listOpen.set(false);
         app.overlay.set({ kind: "update", gateway, name });
