@@ -127,7 +127,7 @@ function Programs({ gateway, name, update }: { gateway: Gateway; name: string; u
         </button>
       )}
       {update !== undefined && <small>{POLICIES[update.policy] ?? ""}</small>}
-      {problem !== "" && <small className="trouble">{sentence(problem)}</small>}
+      {problem !== "" && <small>{sentence(problem)}</small>}
     </>
   );
 }
