@@ -4,8 +4,14 @@ import { createRequire } from "node:module";
 
 const { source } = createRequire(import.meta.url)("axe-core");
 
+/** Waits until what arrives has arrived: half seen, a state is none yet. */
+export async function settled(page) {
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter(({ effect }) => effect.getTiming().iterations === 1).map((one) => one.finished)));
+}
+
 /** The serious and critical violations on a page of Playwright, each in a line. */
 export async function violations(page) {
+  await settled(page);
   // By the debugger, which the page's policy does not bind.
   if (!(await page.evaluate("typeof axe === 'object'"))) await page.evaluate(source);
   const found = await page.evaluate(() =>

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-import { violations } from "./axe.mjs";
+import { settled, violations } from "./axe.mjs";
 
 const web = dirname(dirname(fileURLToPath(import.meta.url)));
 const port = 4390;
@@ -463,8 +463,7 @@ for (const [name, state] of Object.entries(states)) {
     const page = await open({ ...options, ...(name.toLowerCase().endsWith("phone") ? phone : {}) });
     const wrong = new Set();
     const shot = async (extra) => {
-      // A state that is arriving still is none.
-      await page.evaluate(() => Promise.allSettled(document.getAnimations().filter(({ effect }) => effect.getTiming().iterations === 1).map((one) => one.finished)));
+      await settled(page);
       await page.screenshot({ path: join(web, "shots", `${[name, extra, look].filter(Boolean).join("-")}.png`) });
       for (const found of await violations(page)) wrong.add(`${extra ?? "whole"}: ${found}`);
     };
