@@ -1,6 +1,9 @@
 //! Facts of this machine, as the Hello tells them to the core.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use chatcode_proto::{name::display_safe, pb};
 
@@ -39,6 +42,21 @@ fn life(kernel: &str, first_process: &str) -> String {
     }
 }
 
+/// When this life of the machine began; `None` where the system does not tell.
+pub(crate) fn booted_at() -> Option<SystemTime> {
+    let read = |file| fs::read_to_string(file).unwrap_or_default();
+    let ticks_per_second = rustix::param::clock_ticks_per_second();
+    SystemTime::now().checked_sub(age(&read("/proc/uptime"), &read("/proc/1/stat"), ticks_per_second)?)
+}
+
+/// For how long the first process runs; the kernel, where that is hidden or told
+/// by another clock.
+fn age(uptime: &str, first_process: &str, ticks_per_second: u64) -> Option<Duration> {
+    let kernel = Duration::from_secs(uptime.split('.').next()?.parse().ok()?);
+    let start = started(first_process).and_then(|ticks| ticks.checked_div(ticks_per_second));
+    Some(start.and_then(|start| kernel.checked_sub(Duration::from_secs(start))).unwrap_or(kernel))
+}
+
 /// Reads the start of a process from its `pid (name) state parent ...`; the name
 /// may hold anything.
 fn started(stat: &str) -> Option<u64> {
@@ -69,6 +87,20 @@ mod tests {
         assert_eq!(first, life(KERNEL, &first_process("a) b (c", 4_894_320)), "the same life");
         assert_ne!(first, life(KERNEL, &first_process("systemd", 4_894_527)));
         assert!(life(KERNEL, &first_process("systemd", u64::MAX)).len() <= FACT_CHARS);
+    }
+
+    #[test]
+    fn a_life_is_as_old_as_the_first_process_also_in_a_container_that_was_started_again() {
+        let age = |uptime, stat: &str| age(uptime, stat, 100);
+        assert_eq!(age("60000.42 90.0\n", &first_process("systemd", 31)), Some(Duration::from_secs(60_000)));
+        assert_eq!(
+            age("60000.42 90.0\n", &first_process("a) b (c", 5_990_000)),
+            Some(Duration::from_secs(100))
+        );
+        assert_eq!(age("60000.42 90.0\n", ""), Some(Duration::from_secs(60_000)), "hidden");
+        let other_clock = age("50.0 9.0\n", &first_process("systemd", 5_990_000));
+        assert_eq!(other_clock, Some(Duration::from_secs(50)));
+        assert_eq!(age("", &first_process("systemd", 31)), None);
     }
 
     #[test]

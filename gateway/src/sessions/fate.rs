@@ -1,7 +1,5 @@
 //! What became of a session whose holder is gone.
 
-use std::time::{Duration, SystemTime};
-
 use chatcode_proto::{
     code::Refusal,
     id::SessionId,
@@ -10,13 +8,7 @@ use chatcode_proto::{
 };
 
 use super::{record, registry::Registry, table::is_living};
-
-/// When the machine was started; `None` where nothing says so.
-fn booted_at() -> Option<SystemTime> {
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-    let seconds = uptime.split('.').next()?.parse().ok()?;
-    SystemTime::now().checked_sub(Duration::from_secs(seconds))
-}
+use crate::host;
 
 impl Registry {
     /// Whether the machine was restarted since a record was written.
@@ -69,7 +61,7 @@ impl Registry {
             tracing::warn!(session = %id, "a folder of the sessions has nothing of one; it is left alone");
             return;
         };
-        let reason = if booted_at().is_some_and(|boot| changed < boot) {
+        let reason = if host::booted_at().is_some_and(|boot| changed < boot) {
             LostReason::MachineRestarted
         } else {
             LostReason::HolderVanished
