@@ -202,6 +202,23 @@ impl Shared {
         clock::micros(self.started.elapsed())
     }
 
+    /// Shows people how the certificate of a gateway stands by now. What cannot be
+    /// read stays as it was shown.
+    pub async fn show_certificate(&self, gateway: GatewayId) {
+        let certificate = match self.store.certificate(gateway).await {
+            Ok(certificate) => Some(certificate),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                return tracing::error!(error, %gateway, "how a certificate stands cannot be read");
+            }
+        };
+        self.hub.change_gateway(gateway, |known| {
+            let is_news = known.certificate != certificate;
+            known.certificate = certificate;
+            is_news
+        });
+    }
+
     /// A grant of the core's own, for calls that it makes by itself.
     #[must_use]
     pub fn own_grant(&self) -> pb::Grant {

@@ -117,6 +117,12 @@ impl Hub {
         })
     }
 
+    /// All gateways that are known.
+    #[must_use]
+    pub fn ids(&self) -> Vec<GatewayId> {
+        self.with(|state, _| state.gateways.keys().copied().collect())
+    }
+
     /// What is known of a gateway.
     #[must_use]
     pub fn gateway(&self, id: GatewayId) -> Option<pb::Gateway> {

@@ -24,7 +24,7 @@ use crate::{
     fleet::registry::{LiveLink, Order},
     links::mirror,
     services::{
-        certify::{certify, show_certificate, to_bytes, trust},
+        certify::{certify, to_bytes, trust},
         renewal::{self, not_signed},
     },
     shared::Shared,
@@ -200,7 +200,7 @@ impl Heart {
         let refusal = match self.make(request).await {
             Ok(renewed) => {
                 self.send(core_control::Kind::Renewed(renewed));
-                return show_certificate(&self.shared, self.live.gateway).await;
+                return self.shared.show_certificate(self.live.gateway).await;
             }
             Err(refusal) => refusal,
         };
@@ -218,7 +218,7 @@ impl Heart {
         if let Err(error) = self.shared.store.note_failed_renewal(self.live.gateway.into()).await {
             tracing::error!(error = &error as &dyn std::error::Error, "a failed renewal is not counted");
         }
-        show_certificate(&self.shared, self.live.gateway).await;
+        self.shared.show_certificate(self.live.gateway).await;
         if self.shared.rates.refusals.check(&subscriber(self.address.ip())).is_ok() {
             let detail = refusal.message.clone();
             self.keep(&Entry { detail, ..self.act("link.renew", refusal.code) }).await;

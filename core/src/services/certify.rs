@@ -1,7 +1,7 @@
 //! Certificates for members: at enrollment, renewal and revival alike.
 
 use chatcode_certs::{AuthorityError, Issued, MemberName, Trust, csr::RequestKey};
-use chatcode_proto::{id::GatewayId, pb};
+use chatcode_proto::pb;
 
 use crate::{shared::Shared, store::members::NewCertificate};
 
@@ -37,21 +37,4 @@ pub fn trust(trust: &Trust) -> pb::Trust {
 #[must_use]
 pub fn to_bytes(certificates: &[impl AsRef<[u8]>]) -> Vec<bytes::Bytes> {
     certificates.iter().map(|der| bytes::Bytes::copy_from_slice(der.as_ref())).collect()
-}
-
-/// Shows people how the certificate of a gateway stands by now. What cannot be
-/// read stays as it was shown.
-pub async fn show_certificate(shared: &Shared, gateway: GatewayId) {
-    let certificate = match shared.store.certificate(gateway).await {
-        Ok(certificate) => Some(certificate),
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            return tracing::error!(error, %gateway, "how a certificate stands cannot be read");
-        }
-    };
-    shared.hub.change_gateway(gateway, |known| {
-        let is_news = known.certificate != certificate;
-        known.certificate = certificate;
-        is_news
-    });
 }

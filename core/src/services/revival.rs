@@ -13,7 +13,7 @@ use chatcode_proto::{
 
 use crate::{
     caller,
-    services::certify::{certify, show_certificate, to_bytes, trust},
+    services::certify::{certify, to_bytes, trust},
     shared::Shared,
     store::{StoreError, audit::Entry},
 };
@@ -98,7 +98,7 @@ async fn make(
     }
     tracing::info!(%member, "revived");
     if let MemberName::Gateway(id) = member {
-        show_certificate(shared, id.into()).await;
+        shared.show_certificate(id.into()).await;
     }
     let trust = Some(trust(&shared.authority.trust()));
     Ok(Ok(EnrollmentReviveResponse { chain: to_bytes(&issued.chain), trust }))

@@ -82,5 +82,5 @@ export function certificateText({ certificate, linkState }: Gateway, now: number
   const good = { words: `Good for ${spanText(ends - now)} more`, more: `until ${dateText(ends)}${renewed}` };
   if (certificate.failures === 0) return good;
   const times = certificate.failures === 1 ? "Its renewal failed" : `Its renewal failed ${certificate.failures} times`;
-  return { ...good, trouble: `${times}. The link ends with the certificate; chatcode audit says why.` };
+  return { ...good, trouble: `${times}. The link ends with the certificate. “chatcode audit” says why.` };
 }
