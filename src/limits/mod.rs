@@ -112,8 +112,8 @@ mod tests {
             link_epoch: u64::MAX,
             labels: largest_labels(),
             duplicate_unix_ms: u64::MAX,
-            duplicate_hostname: long(253),
-            duplicate_address: long(64),
+            duplicate_hostname: long(NAME_CHARS),
+            duplicate_address: "x".repeat(64),
             certificate: Some(pb::GatewayCertificate {
                 not_after_unix_ms: u64::MAX,
                 renewed_unix_ms: u64::MAX,

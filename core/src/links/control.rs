@@ -201,7 +201,7 @@ impl Control {
         );
         let seen = Duplicate {
             unix_ms: clock::unix_ms(),
-            hostname: host.hostname.clone(),
+            hostname: name::display_safe(&host.hostname, limits::NAME_CHARS),
             address: self.link.remote_address().to_string(),
         };
         let act = Entry {

@@ -3,7 +3,7 @@
 
 use chatcode_proto::{
     id::{GatewayId, SessionId},
-    label,
+    label, limits, name,
     pb::{self, Code, LinkState},
 };
 use prost::Message as _;
@@ -213,7 +213,8 @@ impl Store {
         .fetch_optional(&self.read)
         .await?;
         let (detail, peer) = row.unwrap_or_default();
-        Ok((detail.strip_prefix(ALSO_USED_BY).unwrap_or_default().to_owned(), peer))
+        let hostname = detail.strip_prefix(ALSO_USED_BY).unwrap_or_default();
+        Ok((name::display_safe(hostname, limits::NAME_CHARS), peer))
     }
 
     /// Every session that was last known, with its gateway, which is not revoked:
