@@ -91,7 +91,7 @@ lint: web
     cargo clippy --workspace --all-targets --locked -- -D warnings
     {{buf}} lint
     cd edge/web && npm run lint
-    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh deploy/release/make tests/deploy/*.sh; else echo "shellcheck is not here: scripts not checked"; fi
+    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh deploy/release/make tests/deploy/*.sh tests/deploy/run; else echo "shellcheck is not here: scripts not checked"; fi
 
 # Format all Rust code.
 fmt:
@@ -126,12 +126,10 @@ systemd *ARGS:
     cargo build --locked -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
     tests/systemd/run "$@"
 
-# The installation: units, hostile releases, a fresh machine's whole life (root and Debian's archive are needed for it all).
+# The installation: units, hostile releases, ways to download, a Mac's steps, a fresh machine's whole life (root and Debian's archive are needed for it all).
 deploy-test: web
     cargo build --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
-    tests/deploy/units.sh
-    tests/deploy/matrix.sh
-    tests/deploy/machine.sh
+    tests/deploy/run
 
 # Measure in release mode beside a plain PTY; figures go to target/bench/latest.jsonl.
 bench *ARGS: build-release

@@ -60,13 +60,14 @@ places() {
         user)
             case ${HOME:-} in /*) ;; *) die 78 "HOME is not set to a folder" ;; esac
             lib=$HOME/.local/lib/chatcode bin=$HOME/.local/bin etc=${XDG_CONFIG_HOME:-$HOME/.config}/chatcode
+            if [ "$(uname -s)" = Darwin ]; then etc=$HOME/.config/chatcode; fi
             units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user state=${XDG_DATA_HOME:-$HOME/.local/share}/chatcode
             control='systemctl --user'
             ;;
         *) die 2 "--mode is system or user" ;;
     esac
     config=$etc/gateway.toml installed=$etc/installed
-    agent=${HOME:-}/Library/LaunchAgents/dev.chatcode.gateway.plist
+    agent=${HOME:-}/Library/LaunchAgents/dev.chatcode.gateway.plist logs=${HOME:-}/Library/Logs/chatcode/gateway.log
 }
 
 # The user for shells, if install.sh made it.
@@ -88,8 +89,10 @@ ours() {
         for each in "$state"/sessions /run/chatcode /etc/sudoers.d/chatcode /var/log/chatcode-sudo.log; do
             if [ -e "$each" ]; then printf '%s\n' "$each"; fi
         done
-    elif [ -e "$agent" ]; then
-        printf '%s\n' "$agent"
+    else
+        for each in "$agent" "$logs" "$HOME/.chatcode/sessions"; do
+            if [ -e "$each" ]; then printf '%s\n' "$each"; fi
+        done
     fi
     if [ -n "$purge_server" ]; then
         for each in /var/lib/chatcode-core /var/lib/chatcode-edge; do
@@ -189,7 +192,7 @@ remove() {
     done <<END
 $(ours)
 END
-    for each in "$units/chatcode-edge.service.d" "$etc" "$state"; do rmdir "$each" 2>/dev/null || true; done
+    for each in "$units/chatcode-edge.service.d" "$etc" "$state" "${logs%/*}" "${HOME:-}/.chatcode"; do rmdir "$each" 2>/dev/null || true; done
     if $control show-environment >/dev/null 2>&1; then
         $control daemon-reload
         $control reset-failed 'chatcode-*' 2>/dev/null || true
@@ -201,7 +204,9 @@ END
     done
     if [ -n "$purge_user" ]; then
         if has loginctl; then loginctl terminate-user "$made" 2>/dev/null || true; fi
-        userdel --remove "$made" || die 1 "the user $made could not be removed; processes of it may run yet: userdel --remove $made"
+        # That it had no mail is no news.
+        userdel --remove "$made" 2>&1 | sed '/mail spool/d' >&2
+        if id "$made" >/dev/null 2>&1; then die 1 "the user $made could not be removed; processes of it may run yet: userdel --remove $made"; fi
     fi
 }
 
@@ -211,8 +216,10 @@ main() {
     list || exit 0
     [ -z "$dry" ] || exit 0
     ask
+    say "ending the daemon and its sessions"
     stop
     tell
+    say "removing"
     remove
     left=
     for each in "$etc" "$state"; do if [ -e "$each" ]; then left="$left $each"; fi; done

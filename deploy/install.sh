@@ -21,7 +21,8 @@ Installs the gateway of chatcode, or with --server its core and edge.
                         archive in one
   --version VERSION     only this one; may be older than what is installed
   --core HOST:PORT      the core to enroll at (TCP); needed the first time
-  --name NAME           the name that this machine wishes
+  --name NAME           the name that this machine wishes, if its token has none;
+                        else that of the host
   --token-stdin         read the join token from standard input;
   --token-file FILE     or from this file; else it is asked for on the terminal
   --reenroll            throw the identity of this machine away
@@ -30,7 +31,8 @@ Installs the gateway of chatcode, or with --server its core and edge.
   --user NAME           system: whose shells are started; else vibe, made if needed
   --sudo none|apt|all   system: what that user may do as root; else none
   --pin sha256//KEY     of the TLS key of the server at --from (curl only)
-  --proxy URL           for downloads; or set https_proxy, which others do not see
+  --proxy URL           for downloads; NO_PROXY is heeded, as https_proxy is
+  --proxy-file FILE     the same from a file, for one with a password
   --wait SECONDS        for the link at the end; else 30
   --no-start            install and enroll only
   --dry-run             tell every step, change nothing
@@ -59,6 +61,13 @@ die() {
 }
 usage_error() { die 2 "$*; --help tells the options"; }
 has() { command -v "$1" >/dev/null 2>&1; }
+# What may be secret, as a line of standard output: never by a program of its own,
+# whose arguments all can read, and Korn shells have no printf.
+if [ "$(command -v print)" = print ]; then
+    give() { print -r -- "$1"; }
+else
+    give() { printf '%s\n' "$1"; }
+fi
 # One word for a shell that reads it again.
 quote() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 # act COMMAND...: does it; in a dry run tells it.
@@ -81,6 +90,8 @@ write() {
 
 undo=
 work=
+running=
+started=
 # on_failure COMMAND: what takes the last step back; the newest goes first.
 on_failure() {
     undo="$1
@@ -123,7 +134,7 @@ unmake() {
 
 arguments() {
     source='' version='' channel='' core='' name='' token_from=tty token_file='' reenroll='' mode='' user='' sudo_level=none
-    pin='' proxy='' wait_s=30 start=1 dry='' server='' origin='' tls_cert='' tls_key='' echo_off=''
+    pin='' proxy='' proxy_file='' via='' wait_s=30 start=1 dry='' server='' origin='' tls_cert='' tls_key='' echo_off=''
     listen='' core_listen=0.0.0.0:7421 link_listen=0.0.0.0:7422
     while [ $# -gt 0 ]; do
         case $1 in
@@ -134,7 +145,7 @@ arguments() {
             --dry-run) dry=1 ;;
             --server) server=1 ;;
             --from | --binary-source | --version | --core | --name | --token-file | --mode | --user | --sudo | --pin | \
-                --proxy | --wait | --origin | --tls-cert | --tls-key | --listen | --core-listen | --link-listen)
+                --proxy | --proxy-file | --wait | --origin | --tls-cert | --tls-key | --listen | --core-listen | --link-listen)
                 [ $# -ge 2 ] || usage_error "$1 needs a value"
                 value "$1" "$2"
                 shift
@@ -160,6 +171,7 @@ value() {
         --sudo) sudo_level=$2 ;;
         --pin) pin=$2 ;;
         --proxy) proxy=$2 ;;
+        --proxy-file) proxy_file=$2 ;;
         --wait) wait_s=$2 ;;
         --origin) origin=$2 ;;
         --tls-cert) tls_cert=$2 ;;
@@ -207,10 +219,8 @@ check_machine() {
     has sha256sum || has shasum || die 78 "neither sha256sum nor shasum is here; install it with: ${packages:-your packages,} coreutils"
     case $source in
         http://* | https://*)
-            has curl || has wget || die 78 "neither curl nor wget is here; install one with: ${packages:-your packages,} curl"
-            if [ -n "$pin" ] && ! has curl; then
-                die 78 "only curl can check --pin; install it with: ${packages:-your packages,} curl"
-            fi
+            check_downloader
+            check_proxy
             ;;
     esac
     if can_openssl; then
@@ -254,6 +264,57 @@ check_machine() {
     source=${source%/}
 }
 
+# Which program downloads, and whether it can tell whose server it speaks to.
+check_downloader() {
+    how="install it with: ${packages:-your packages,} curl"
+    if has curl; then
+        downloader=curl
+    elif ! has wget; then
+        die 78 "neither curl nor wget is here; $how"
+    else
+        downloader=wget
+        case $(wget --version 2>/dev/null || true) in "GNU Wget"*) ;; *) downloader=small-wget ;; esac
+        [ -z "$pin" ] || die 78 "the server's key is known by --pin alone, which only curl can check; $how"
+        case $downloader:$source in
+            small-wget:https:*) die 78 "this wget may take any server's certificate, so nobody would vouch for what comes; curl and GNU wget do not: $how" ;;
+        esac
+    fi
+}
+
+# Sets `via`: the proxy that downloads go by, or nothing.
+check_proxy() {
+    case $proxy in
+        *@*) die 2 "everybody on this machine could read the password in --proxy; put the URL into a file of your own and say --proxy-file FILE" ;;
+    esac
+    if [ -n "$proxy_file" ]; then
+        [ -r "$proxy_file" ] || die 1 "$proxy_file cannot be read"
+        IFS= read -r proxy <"$proxy_file" || [ -n "$proxy" ] || die 1 "$proxy_file holds no URL of a proxy"
+    fi
+    case $source in
+        https:*) via=${proxy:-${https_proxy:-${HTTPS_PROXY:-${all_proxy:-${ALL_PROXY:-}}}}} ;;
+        *) via=${proxy:-${http_proxy:-${all_proxy:-${ALL_PROXY:-}}}} ;;
+    esac
+    no_proxy=${no_proxy:-${NO_PROXY:-}}
+    host=${source#*://}
+    host=${host%%/*}
+    host=${host##*@}
+    case $host in "["*) host=${host#?} host=${host%%]*} ;; *) host=${host%:*} ;; esac
+    if is_near "$host"; then via=; fi
+}
+
+# is_near HOST: no_proxy names it, or a domain that it is in, or everything.
+is_near() {
+    set -f
+    found=1
+    for each in $(printf '%s' "$no_proxy" | tr ',' ' '); do
+        each=${each#.}
+        case $1 in "$each" | *."$each") found=0 ;; esac
+        if [ "$each" = '*' ]; then found=0; fi
+    done
+    set +f
+    return "$found"
+}
+
 can_openssl() { has openssl && case $(openssl version 2>/dev/null) in "OpenSSL "[3-9]*) true ;; *) false ;; esac; }
 
 places() {
@@ -263,12 +324,28 @@ places() {
     else
         lib=$HOME/.local/lib/chatcode bin=$HOME/.local/bin etc=${XDG_CONFIG_HOME:-$HOME/.config}/chatcode
         units=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
+        # launchd's services never see these variables.
+        if [ "$init" = launchd ]; then etc=$HOME/.config/chatcode; fi
+        agent=$HOME/Library/LaunchAgents/dev.chatcode.gateway.plist
         data=${XDG_DATA_HOME:-$HOME/.local/share}/chatcode/gateway config=$etc/gateway.toml
     fi
+    short_sockets
     role=gateway versions=$lib programs='chatcode-gateway chatcode-holder chatcode-spawner chatcode'
     # A core and a gateway on one machine may be of different versions.
     if [ -n "$server" ]; then role=server versions=$lib/server programs='chatcode-core chatcode-edge chatcode'; fi
     installed=$(readlink "$versions/current" 2>/dev/null || true)
+}
+
+# A socket of a session is named by at most 107 bytes, on macOS 103; 58 of them are
+# behind this folder. Sets `sockets` where the usual place is too long for that.
+short_sockets() {
+    sockets='' most=49
+    if [ "$os" = macos ]; then most=45; fi
+    [ "$mode" = user ] && [ "$(printf '%s' "$data" | wc -c)" -gt "$most" ] || return 0
+    sockets=$HOME/.chatcode
+    if [ "$(printf '%s' "$sockets" | wc -c)" -gt "$most" ] && [ ! -e "$config" ]; then
+        die 78 "the path of your home, $HOME, leaves no room for the names of sockets; set HOME to a link with a shorter one"
+    fi
 }
 
 # The folder itself, or the nearest one above it that is there.
@@ -283,6 +360,9 @@ check_places() {
         near=$(nearest "$each")
         if [ ! -d "$near" ] || [ ! -w "$near" ]; then die 1 "$near cannot be written to, so nothing can be put into $each"; fi
     done
+    if [ "$mode" = user ] && [ ! -e "$config" ] && [ -e "$data/identity/identity.pem" ]; then
+        die 75 "this machine is a gateway already, by \`chatcode up\` or by hand: its identity is in $data. There is nothing to install; to have it as a service, stop that one, move the folder away and run this again"
+    fi
     for each in $programs; do
         target=$(readlink "$bin/$each" 2>/dev/null || true)
         case $target in
@@ -308,7 +388,7 @@ read_token() {
         tty)
             # Also when the script itself comes on standard input.
             if ! (: </dev/tty) 2>/dev/null; then
-                die 2 "there is no terminal to ask for the join token on; give it on standard input with --token-stdin"
+                die 2 "there is no terminal to ask for the join token on; give it by --token-file FILE, or on standard input with --token-stdin"
             fi
             printf 'The join token (it is not shown): ' >/dev/tty
             echo_off=$(stty -g </dev/tty)
@@ -342,30 +422,62 @@ fetch() {
     if [ "$(wc -c <"$2")" -gt "$3" ]; then die 1 "$1 is larger than $3 bytes, so it is not one of ours"; fi
 }
 
-# download URL FILE MOST. A redirect is not followed: the release is where it was said to be.
+# download URL FILE MOST: in at most 15 minutes, 30 seconds without a byte are too long.
 download() {
-    scheme=${source%%:*}
-    if has curl; then
-        set -- "$@" curl --silent --show-error --fail --globoff --proto "=$scheme" --connect-timeout 10 --max-time 900 \
-            --retry 2 --max-filesize "$3" --output "$2" --write-out '%{http_code}'
-        # The pin vouches for a server whose certificate nobody else does.
-        if [ -n "$pin" ]; then set -- "$@" --insecure --pinnedpubkey "$pin"; fi
-        url=$1
-        shift 3
-        got=$(by_proxy "$@" "$url") || die 69 "$url could not be downloaded; nothing was installed"
-        [ "$got" = 200 ] || die 69 "$url answers with HTTP $got; the release has to lie there itself"
+    checking=$doing
+    doing="$doing, downloading ${1##*/}"
+    if [ "$downloader" = curl ]; then
+        # A redirect is not followed: the release is where it was said to be.
+        got=$(by_proxy curl_for "$@") || not_downloaded "$1"
+        [ "$got" = 200 ] || die 69 "$1 answers with HTTP $got; the release has to lie there itself"
     else
-        set -- "$@" wget -q -O "$2" "$1"
-        if has timeout; then set -- "$1" "$2" "$3" timeout 900 wget -q -O "$2" "$1"; fi
-        url=$1
-        shift 3
-        (by_proxy "$@") || die 69 "$url could not be downloaded; nothing was installed"
+        (by_proxy wget_for "$@") || not_downloaded "$1"
     fi
+    doing=$checking
+}
+
+not_downloaded() {
+    words="$1 could not be downloaded"
+    # Without what a proxy's URL says of a password.
+    if [ -n "$via" ]; then words="$words by the proxy ${via##*@}"; fi
+    die 69 "$words; nothing was installed"
+}
+
+curl_for() {
+    scheme=${source%%:*}
+    set -- "$@" curl --fail --globoff --proto "=$scheme" --connect-timeout 10 --max-time 900 --speed-limit 1 --speed-time 30 \
+        --retry 2 --max-filesize "$3" --output "$2" --write-out '%{http_code}'
+    # The pin vouches for a server whose certificate nobody else does.
+    if [ -n "$pin" ]; then set -- "$@" --insecure --pinnedpubkey "$pin"; fi
+    case $1 in
+        *.tar.gz) if [ -t 2 ]; then set -- "$@" --progress-bar; else set -- "$@" --silent --show-error; fi ;;
+        *) set -- "$@" --silent --show-error ;;
+    esac
+    url=$1
+    shift 3
+    "$@" "$url"
+}
+
+wget_for() {
+    set -- "$@" wget -O "$2"
+    if [ "$downloader" = wget ]; then
+        set -- "$@" -nv -o "$work/wget.said" --timeout=30 --tries=3 --max-redirect=0 --no-hsts
+    else
+        set -- "$@" -q
+        case $(wget --help 2>&1 || true) in *'-T SEC'*) set -- "$@" -T 30 ;; esac
+    fi
+    url=$1
+    shift 3
+    if has timeout; then set -- timeout 900 "$@"; fi
+    "$@" "$url" && return
+    if [ -s "$work/wget.said" ]; then sed 's/^/  wget: /' "$work/wget.said" >&2; fi
+    return 1
 }
 
 # A proxy may have a password: the environment of this one program, no argument. In a subshell.
 by_proxy() {
-    if [ -n "$proxy" ]; then export https_proxy="$proxy" http_proxy="$proxy"; fi
+    unset HTTPS_PROXY all_proxy ALL_PROXY
+    export https_proxy="$via" http_proxy="$via" no_proxy
     "$@"
 }
 
@@ -593,14 +705,15 @@ grant_sudo() {
     step "sudo of $user: $sudo_level, noted in /var/log/chatcode-sudo.log"
     allowed='(root) NOPASSWD: ALL'
     if [ "$sudo_level" = apt ]; then
-        packages='( [a-z0-9][a-z0-9+.:-]*)+$'
-        allowed="(root) NOPASSWD: /usr/bin/apt-get ^update\$, /usr/bin/apt-get ^install( -y)?$packages"
+        # A name that ends in a minus would remove that package.
+        named='( [a-z0-9]([a-z0-9+.:-]*[a-z0-9+])?)+$'
+        allowed="(root) NOPASSWD: /usr/bin/apt-get ^update\$, /usr/bin/apt-get ^install( -y)?$named"
     fi
     if [ -n "$dry" ]; then
         say "    write /etc/sudoers.d/chatcode: $user ALL=$allowed"
         return
     fi
-    printf '%s\n' "Defaults:$user logfile=/var/log/chatcode-sudo.log, log_year" "$user ALL=$allowed" >"$work/sudoers"
+    printf '%s\n' "Defaults:$user logfile=/var/log/chatcode-sudo.log, log_year, loglinelen=0" "$user ALL=$allowed" >"$work/sudoers"
     visudo -cqf "$work/sudoers" || die 1 "this sudo does not understand the rule for --sudo $sudo_level (1.9.10 does); nothing was granted"
     [ -e /etc/sudoers.d/chatcode ] || on_failure "rm -f /etc/sudoers.d/chatcode"
     write 440 /etc/sudoers.d/chatcode <"$work/sudoers"
@@ -651,8 +764,7 @@ enroll() {
     fi
     step "enrolling at $core"
     if [ -n "$dry" ]; then say "    chatcode-gateway enroll --core $core, the token on standard input"; return; fi
-    set -- enroll --core "$core"
-    if [ -n "$name" ]; then set -- "$@" --name "$name"; fi
+    set -- enroll --core "$core" --name "${name:-$(uname -n | cut -c 1-64)}"
     if [ -n "$reenroll" ]; then
         if [ "$mode" = system ]; then systemctl stop chatcode-gateway 2>/dev/null || true; elif user_manager; then systemctl --user stop chatcode-gateway 2>/dev/null || true; fi
         set -- "$@" --force
@@ -661,7 +773,7 @@ enroll() {
         above_data=$(nearest "$data")
         on_failure "rm -rf $(quote "$data") $(quote "$(dirname "$data")/gateway.log"); unmake $(quote "$data") $(quote "$above_data")"
     fi
-    printf '%s\n' "$token" | gateway "$@" >/dev/null || die $? "the machine was not enrolled"
+    give "$token" | gateway "$@" >/dev/null || die $? "the machine was not enrolled"
     token=
     on_failure "gateway leave; rm -rf $(quote "$data/identity")"
 }
@@ -679,55 +791,75 @@ system_start() {
 
 user_manager() { [ "$init" = systemd ] && has systemctl && systemctl --user show-environment >/dev/null 2>&1; }
 
+toml() { printf '%s = "%s"\n' "$1" "$(printf '%s' "$2" | sed 's/[\\"]/\\&/g')"; }
+
 user_files() {
     step "settings in $etc"
+    if [ -n "$sockets" ] && [ ! -e "$sockets" ]; then on_failure "rm -rf $(quote "$sockets")"; fi
     if [ ! -e "$config" ]; then
         on_failure "rm -f $(quote "$config")"
         {
-            printf 'data_dir = "%s"\n' "$(printf '%s' "$data" | sed 's/[\\"]/\\&/g')"
+            toml data_dir "$data"
+            if [ -n "$sockets" ]; then toml runtime_dir "$sockets"; fi
             update_settings
         } | write 600 "$config"
     fi
     if user_manager; then
         put 644 systemd/user/chatcode-gateway.service "$units/chatcode-gateway.service"
     elif [ "$init" = launchd ]; then
-        put 600 launchd/dev.chatcode.gateway.agent.plist "$HOME/Library/LaunchAgents/dev.chatcode.gateway.plist"
+        put 600 launchd/dev.chatcode.gateway.agent.plist "$agent"
     fi
 }
 
 user_start() {
     if user_manager; then
         step "starting chatcode-gateway by your systemd"
-        if [ ! -e "/var/lib/systemd/linger/$(id -un)" ] && ! act loginctl enable-linger; then say "  your systemd ends when you log out, and sessions with it: ask root for: loginctl enable-linger $(id -un)"; fi
+        if [ ! -e "/var/lib/systemd/linger/$(id -un)" ] && ! act loginctl --no-ask-password enable-linger 2>/dev/null; then say "  your systemd ends when you log out, and sessions with it: ask root for: loginctl enable-linger $(id -un)"; fi
         [ -n "$installed" ] || on_failure 'systemctl --user disable --now chatcode-gateway.service'
         act systemctl --user daemon-reload
         act systemctl --user --quiet enable chatcode-gateway.service
         act systemctl --user restart chatcode-gateway.service
     elif [ "$init" = launchd ]; then
         step "starting dev.chatcode.gateway by launchd"
-        act launchctl bootout "gui/$uid/dev.chatcode.gateway" 2>/dev/null || true
-        on_failure "launchctl bootout gui/$uid/dev.chatcode.gateway"
-        act launchctl bootstrap "gui/$uid" "$HOME/Library/LaunchAgents/dev.chatcode.gateway.plist"
+        on_failure "end_agent"
+        if [ -z "$dry" ]; then end_agent; fi
+        start_agent ||
+            die 69 "launchd takes no service of yours: you have to be logged in at this Mac itself; docs/install.md tells how without"
     else
         step "starting chatcode-gateway, detached: nothing here starts it again after a crash or a reboot"
         if [ -n "$dry" ]; then say "    chatcode-gateway run --config $config"; return; fi
-        stop_detached
-        log=$(dirname "$data")/gateway.log
-        (umask 077 && : >>"$log")
-        (trap '' HUP && exec "$bin/chatcode-gateway" run --config "$config") </dev/null >>"$log" 2>&1 &
-        started=$!
-        on_failure "kill $started"
+        end_detached "$running"
+        # shellcheck disable=SC2016 # by then it is known
+        on_failure 'end_detached "$started"'
+        start_detached
         say "  after a reboot: $bin/chatcode-gateway run --config $config; its log is $log"
     fi
 }
 
-# Ends the daemon of this install, and waits until it is gone; its holders stay.
-stop_detached() {
-    running=$("$bin/chatcode-gateway" status --config "$config" 2>/dev/null | sed -n 's/.*"running":true.*"pid":\([0-9]*\).*/\1/p') || true
-    [ -n "$running" ] || return 0
-    kill "$running" 2>/dev/null || return 0
+start_agent() { act launchctl bootstrap "gui/$uid" "$agent"; }
+
+# Its end takes a while, and until then launchd takes no other of this name.
+end_agent() {
+    launchctl bootout "gui/$uid/dev.chatcode.gateway" 2>/dev/null || return 0
     tries=0
-    while kill -0 "$running" 2>/dev/null && [ "$tries" -lt 100 ]; do
+    while launchctl print "gui/$uid/dev.chatcode.gateway" >/dev/null 2>&1 && [ "$tries" -lt 100 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+}
+
+start_detached() {
+    log=$(dirname "$data")/gateway.log
+    (umask 077 && : >>"$log")
+    (trap '' HUP && exec "$bin/chatcode-gateway" run --config "$config") </dev/null >>"$log" 2>&1 &
+    started=$!
+}
+
+# end_detached PID: ends this daemon, and waits until it is gone; its holders stay.
+end_detached() {
+    if [ -z "$1" ] || ! kill "$1" 2>/dev/null; then return 0; fi
+    tries=0
+    while kill -0 "$1" 2>/dev/null && [ "$tries" -lt 100 ]; do
         sleep 0.1
         tries=$((tries + 1))
     done
@@ -736,12 +868,20 @@ stop_detached() {
 # --- the end: nothing is said to be online before the link is ---
 
 confirm() {
-    if [ -n "$dry" ]; then
-        step "waiting at most $wait_s s for the link to the core"
-        return
-    fi
-    status=0
-    state=$(gateway status --wait "$wait_s" 2>/dev/null) || status=$?
+    step "waiting at most $wait_s s for the link to the core"
+    [ -z "$dry" ] || return 0
+    left=$wait_s status=69 told=
+    while [ "$status" != 0 ] && [ "$status" != 77 ] && [ "$left" -gt 0 ]; do
+        wait=2
+        if [ "$left" -lt 2 ]; then wait=$left; fi
+        left=$((left - wait))
+        status=0
+        state=$(gateway status --wait "$wait" 2>/dev/null) || status=$?
+        if [ "$status" = 1 ] && has_ended; then break; fi
+        reason=$(field reason)
+        if [ "$status" = 69 ] && [ "$reason" != "$told" ]; then say "  not yet: $reason"; fi
+        told=$reason
+    done
     if [ "$status" = 0 ]; then
         say "online: this machine is in the page now, as $(field name)"
         return
@@ -763,6 +903,17 @@ confirm() {
         *) say "The gateway runs and keeps trying." ;;
     esac
     exit 69
+}
+
+# Whether the daemon that was started is no more, so that nobody has to be waited for.
+has_ended() {
+    if [ "$mode" = system ]; then
+        systemctl is-failed --quiet chatcode-gateway
+    elif user_manager; then
+        systemctl --user is-failed --quiet chatcode-gateway
+    else
+        [ -n "$started" ] && ! kill -0 "$started" 2>/dev/null
+    fi
 }
 
 # field NAME: of the daemon's state.
@@ -911,6 +1062,12 @@ main() {
             on_failure 'systemctl daemon-reload; systemctl restart chatcode-gateway.service'
         elif user_manager; then
             on_failure 'systemctl --user daemon-reload; systemctl --user restart chatcode-gateway.service'
+        elif [ "$init" = launchd ]; then
+            on_failure start_agent
+        else
+            # Asked of the version that knows it.
+            running=$("$bin/chatcode-gateway" status --config "$config" 2>/dev/null | sed -n 's/.*"running":true.*"pid":\([0-9]*\).*/\1/p') || true
+            [ -z "$running" ] || on_failure start_detached
         fi
     fi
     swap

@@ -292,10 +292,16 @@ async fn status(args: StatusArgs) -> anyhow::Result<()> {
     let state = state::read(&config.data_dir, patience).await.context(Exit(exit::CONFIG))?;
     chatcode_process::ready(&state)?;
     let (code, words) = match state.link {
-        LinkWord::Revoked => (exit::NOPERM, "this gateway was revoked"),
-        _ if !state.running => (exit::FAILURE, "no daemon runs here"),
+        LinkWord::Revoked => (exit::NOPERM, "this gateway was revoked".to_owned()),
+        _ if !state.running => (
+            exit::FAILURE,
+            format!(
+                "no daemon runs with its data in {}; that of a system install is asked with --config /etc/chatcode/gateway.toml",
+                config.data_dir.display()
+            ),
+        ),
         LinkWord::Online => return Ok(()),
-        LinkWord::Connecting => (exit::UNAVAILABLE, "the daemon has no link to the core"),
+        LinkWord::Connecting => (exit::UNAVAILABLE, "the daemon has no link to the core".to_owned()),
     };
     Err(anyhow::anyhow!(words).context(Exit(code)))
 }

@@ -66,6 +66,9 @@ pub enum StateError {
     /// The lock cannot be used.
     #[error("the lock file {0} cannot be used")]
     Lock(PathBuf, #[source] io::Error),
+    /// What the last daemon told cannot be taken away.
+    #[error("{0} cannot be removed; see whose file and folder it is")]
+    Old(PathBuf, #[source] io::Error),
     /// The file holds something else.
     #[error("{0} cannot be read; remove it, the daemon writes it anew")]
     Damaged(PathBuf, #[source] serde_json::Error),
@@ -92,8 +95,16 @@ impl Teller {
             since_unix_ms: unix_ms(),
             ..State::default()
         };
-        let (state, mut seen) = watch::channel(first);
         let path = data.join(FILE);
+        // With the lock taken the last daemon's state would pass for this one's.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StateError::Old(path, error));
+            }
+            _ => {}
+        }
+        write(&path, &first)?;
+        let (state, mut seen) = watch::channel(first);
         let writing = tokio::spawn(async move {
             loop {
                 let (path, state) = (path.clone(), seen.borrow_and_update().clone());
@@ -158,16 +169,17 @@ pub async fn read(data: &Path, patience: Duration) -> Result<State, StateError> 
 }
 
 fn now(data: &Path) -> Result<State, StateError> {
-    let path = data.join(FILE);
-    let Some(bytes) = files::read_private(&path)? else { return Ok(State::default()) };
-    let state: State =
-        serde_json::from_slice(&bytes).map_err(|error| StateError::Damaged(path.clone(), error))?;
-    // Whoever cannot have the lock is not alone.
+    // Whoever cannot have the lock is not alone. Looked at first: what is read then is
+    // of the one that has it, or of one that came later.
     let running = match lock(data, FlockOperation::NonBlockingLockShared) {
         Ok(_) => false,
         Err(StateError::Lock(_, error)) if error.kind() == io::ErrorKind::WouldBlock => true,
         Err(error) => return Err(error),
     };
+    let path = data.join(FILE);
+    let Some(bytes) = files::read_private(&path)? else { return Ok(State::default()) };
+    let state: State =
+        serde_json::from_slice(&bytes).map_err(|error| StateError::Damaged(path.clone(), error))?;
     Ok(State { running, ..state })
 }
 
@@ -213,6 +225,19 @@ mod tests {
         let last = read(folder.path(), LONG).await.expect("is read");
         assert_eq!((last.running, last.link), (false, LinkWord::Revoked));
         assert_eq!((last.code.as_str(), last.reason.as_str()), ("revoked", "out"));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_begins_is_not_online_by_the_word_of_the_last_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let last = Teller::begin(folder.path(), "id".into(), "core:1".into()).expect("begins");
+        last.online("box");
+        last.close().await;
+        let next = Teller::begin(folder.path(), "id".into(), "core:1".into()).expect("begins");
+        // Nothing else has run since.
+        let state = now(folder.path()).expect("is read");
+        assert_eq!((state.running, state.link), (true, LinkWord::Connecting));
+        next.close().await;
     }
 
     #[tokio::test]

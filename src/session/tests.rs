@@ -9,6 +9,7 @@ const NOW: Time = Time::ZERO;
 const SIZE: pb::Winsize = pb::Winsize { rows: 24, cols: 80 };
 const A: ConnId = ConnId(1);
 const B: ConnId = ConnId(2);
+const C: ConnId = ConnId(3);
 
 /// A screen that knows how many bytes it was fed; it is asked by "?", and a
 /// snapshot of it says how it came about.
@@ -314,6 +315,22 @@ fn one_without_the_lease_is_refused_by_name_until_it_takes_it() {
     send(&mut session, B, client_frame::Kind::TakeLease(pb::TakeLease {})).expect("may type");
     send(&mut session, B, input(2, b"yes")).expect("goes on");
     assert_eq!(session.poll_input(), b"yes");
+}
+
+#[test]
+fn one_who_looks_in_takes_no_free_lease_from_those_who_are_there_until_it_types() {
+    let mut session = session(64);
+    attach(&mut session, A, 1);
+    attach(&mut session, B, 2);
+    send(&mut session, A, client_frame::Kind::Detach(pb::Detach {})).expect("may leave");
+    let newcomer = attach(&mut session, C, 3);
+    let told = frames(&mut session, NOW, C);
+    assert!(told.iter().any(|kind| matches!(kind, server_frame::Kind::Presence(p) if p.writer == 0)));
+    send(&mut session, C, input(0, b"mine")).expect("a free lease is for whoever types");
+    assert_eq!(session.poll_input(), b"mine");
+    let told = frames(&mut session, NOW, C);
+    let writes = |p: &pb::Presence| p.writer == newcomer.viewer;
+    assert!(told.iter().any(|kind| matches!(kind, server_frame::Kind::Presence(p) if writes(p))));
 }
 
 #[test]

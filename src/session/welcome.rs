@@ -79,10 +79,17 @@ impl<S: Screen> Session<S> {
             attachment.begin_snapshot(data, self.log.end(), self.winsize, false);
         }
         attachment.confirm(now, self.input.settled(viewer));
+        // Whoever only looks in, by a phone say, must not change the size for the others.
+        let is_alone = !self
+            .attachments
+            .values()
+            .any(|other| other.viewer_id != viewer && other.role == pb::Role::Writer);
         self.attachments.insert(conn, attachment);
         self.lease.back(viewer);
         if role == pb::Role::Writer && !self.is_exited() {
-            self.lease.claim(viewer);
+            if is_alone {
+                self.lease.claim(viewer);
+            }
         } else if self.lease.is_held_by(viewer) {
             self.lease.free();
         }

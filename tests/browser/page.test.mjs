@@ -1,6 +1,7 @@
 // What a person does with the page, in a real browser, against the real chain.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
 import { browser, enter, id, newSession, screen, shows, signIn, start } from "./installation.mjs";
@@ -302,6 +303,28 @@ test("what is pasted arrives as it was, and what is selected is copied", async (
   await page.evaluate(() => navigator.clipboard.writeText(""));
   await page.keyboard.press("Control+Shift+C");
   await page.waitForFunction(async () => (await navigator.clipboard.readText()).startsWith("pasted"));
+});
+
+test("a paste of ten megabytes arrives whole, and one that is too large not in part", async () => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: installation.origin });
+  await newSession(page, { name: "paste" });
+  const line = "0123456789abcde\n";
+  const lines = 625_000;
+  const paste = async (times) => {
+    await page.evaluate(([line, times]) => navigator.clipboard.writeText(line.repeat(times)), [line, times]);
+    await page.keyboard.press("Control+Shift+V");
+  };
+  // Brackets as a program asks for them: 6 bytes before and after.
+  await enter(page, `clear; stty raw -echo; printf '\\033[?2004h'; head -c ${line.length * lines + 12} | md5sum; printf '\\033[?2004l'; stty sane; echo o''ver`);
+  await page.waitForFunction(() => document.querySelector('[data-testid="pane"][data-active="true"] .xterm-rows')?.textContent.trim() === "");
+  await paste(lines * 2);
+  await page.locator(id("input-notice")).filter({ hasText: "nothing of it was sent" }).waitFor();
+  await paste(lines);
+  await page.locator(id("paste-going")).waitFor();
+  const sum = createHash("md5").update(`\x1b[200~${line.replace("\n", "\r").repeat(lines)}\x1b[201~`).digest("hex");
+  await shows(page, new RegExp(`^${sum} {2}-$`, "m"));
+  await shows(page, /over$/m);
+  await page.locator(id("paste-going")).waitFor({ state: "detached" });
 });
 
 test("a hostile program can neither script the page, nor set the clipboard, nor open what is no web link", async () => {

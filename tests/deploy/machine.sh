@@ -15,12 +15,12 @@ cache=${CHATCODE_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/chatcode-test}
 base=$cache/debian-$suite
 name=cc$$
 address=10.99.0.1 host=code.test
-machine_pid='' core_pid='' edge_pid='' attacker_pid='' nspawn_pid=''
+machine_pid='' core_pid='' edge_pid='' attacker_pid='' proxy_pid='' nspawn_pid=''
 
 leave() {
     status=$?
     trap - EXIT
-    for each in "$edge_pid" "$core_pid" "$attacker_pid"; do [ -z "$each" ] || end "$each"; done
+    for each in "$edge_pid" "$core_pid" "$attacker_pid" "$proxy_pid"; do [ -z "$each" ] || end "$each"; done
     [ -z "$nspawn_pid" ] || power_off
     ip netns delete "$name" 2>/dev/null || true
     rm -rf "$work"
@@ -112,7 +112,7 @@ typed() {
 # What a removal has to leave as it was.
 sums() {
     m sh -c "find /etc /usr /opt /srv /home /root /var/lib -xdev -type f ! -path '/home/vibe/*' ! -path '/root/.*' \
-        ! -path '/var/lib/systemd/*' ! -name '*passwd*' ! -name '*group*' ! -name '*shadow*' ! -name 'sub[ug]id*' ! -name .updated \
+        ! -path /home/bob/.bash_history ! -path '/var/lib/systemd/*' ! -name '*passwd*' ! -name '*group*' ! -name '*shadow*' ! -name 'sub[ug]id*' ! -name .updated \
         -exec sha256sum {} + | sort -k 2"
 }
 leftovers() { m find / -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/tmp/*' \( -name '*chatcode*' -o -nouser -o -nogroup \); }
@@ -193,6 +193,26 @@ again_and_after_a_kill_the_session_goes_on() {
     ok "run again, and killed, the gateway comes back and the session goes on"
 }
 
+identity_sum() { m sha256sum /var/lib/chatcode/gateway/identity/identity.pem; }
+is_renewed() { [ "$(identity_sum)" != "$before_renewal" ]; }
+ups() { grep -c 'link up' "$work/core.log"; }
+
+a_certificate_of_a_minute_is_renewed_under_a_session() {
+    typed first 'i=0; while :; do i=$((i+1)); echo $i >>/home/vibe/count; sleep 0.05; done &' /home/vibe/count
+    m openssl x509 -noout -checkend 61 -in /var/lib/chatcode/gateway/identity/identity.pem >/dev/null && fail "the certificate lives longer than a minute"
+    holder=$(pid_of_session "$session")
+    links=$(ups)
+    before_renewal=$(identity_sum)
+    until_true 60 is_renewed || fail "no renewal"
+    counts_on "after a renewal"
+    [ "$(ups)" = "$links" ] || fail "the link broke for a renewal"
+    # The rest of a machine's life is not a race with the clock.
+    end "$core_pid"
+    start_core $fixed_ports
+    m chatcode-gateway status --wait 30 --config /etc/chatcode/gateway.toml >/dev/null || fail "no link to the core that was started again"
+    ok "a certificate of a minute is renewed, the link stays, and the session goes on"
+}
+
 # newer VERSION [DOES]: a signed release of it on the machine. Its programs are those
 # that were built, with this version in the place of theirs; or a daemon that does this.
 newer() {
@@ -235,8 +255,9 @@ an_update_leaves_sessions_alone_and_a_broken_one_goes_back_by_itself() {
         >"$work/root/etc/systemd/system/chatcode-updater@.service.d/key.conf"
     m systemctl daemon-reload
     m systemctl restart chatcode-gateway
-    until_true 30 is_link box online || fail "not online with other settings"
-    typed first 'i=0; while :; do i=$((i+1)); echo $i >>/home/vibe/count; sleep 0.05; done &' /home/vibe/count
+    # The core may take a moment to see that the link before is no more.
+    m chatcode-gateway status --wait 30 --config /etc/chatcode/gateway.toml >/dev/null || fail "not online with other settings"
+    until_true 30 is_link box online || fail "the core does not see the link with other settings"
 
     newer 0.2.0
     m chatcode-gateway update --config /etc/chatcode/gateway.toml >"$work/said" 2>&1 || fail "root's update failed"
@@ -298,27 +319,24 @@ revoked_it_stops_and_stays_away() {
     ok "a revoked gateway stops, and systemd leaves it so"
 }
 
+# removed WORDS: what the session user made stays.
 removed() {
-    kept=$(m sha256sum /home/vibe/work)
+    kept=$(m sha256sum "$made_there")
     m chatcode-gateway uninstall --yes >"$work/said" 2>&1 || fail "the removal failed"
-    [ "$(m sha256sum /home/vibe/work)" = "$kept" ] || fail "a file of the session user is gone"
+    [ "$(m sha256sum "$made_there")" = "$kept" ] || fail "a file of the session user is gone"
     gone "$1"
 }
+made_there=/home/vibe/work
 
 without_udp_it_says_so_and_goes_on_trying() {
     end "$core_pid"
-    : >"$work/core.ready"
-    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 127.0.0.1:7422 >"$work/core.ready" 2>>"$work/core.log" &
-    core_pid=$!
-    until_true 20 test -s "$work/core.ready" || fail "the core does not start"
+    start_core --listen 0.0.0.0:7421 --link 127.0.0.1:7422
     new_token later
     status=0
     m sh -c "$line --token-file /tmp/token --wait 4" >"$work/said" 2>&1 || status=$?
     [ "$status" = 69 ] && grep -q 'over UDP' "$work/said" || fail "it is not said that UDP does not get through ($status)"
     end "$core_pid"
-    : >"$work/core.ready"
-    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
-    core_pid=$!
+    start_core $fixed_ports
     until_true 60 is_link later online || fail "it did not go on trying"
     ok "without UDP the script says so, and the gateway comes online when it is let through"
 }
@@ -330,20 +348,104 @@ leaving_tells_the_core() {
     ok "the core knows that the machine left"
 }
 
+# Through a proxy, by the password that it asks for; NO_PROXY leaves it out.
+an_install_goes_by_the_proxy_of_the_machine_s_network() {
+    m userdel --remove vibe 2>/dev/null || fail "the session user of the last install is not removed"
+    exec_inside node "$root_of_tree/tests/deploy/proxy.mjs" "$address" works ada:hush77 "$host=$address" >"$work/proxy" &
+    proxy_pid=$!
+    until_true 10 test -s "$work/proxy" || fail "the proxy does not start"
+    proxy=http://ada:hush77@$address:$(head -n 1 "$work/proxy")
+    new_token granted
+    m env https_proxy="$proxy" sh -c "$line --token-file /tmp/token --sudo apt" >"$work/said" 2>&1 || fail "no install by a proxy"
+    # The script, the manifest, its signature, the archive, cleanup.sh.
+    [ "$(grep -c "^CONNECT $host:8443$" "$work/proxy")" = 5 ] || fail "not all of it went by the proxy"
+    m env https_proxy="$proxy" NO_PROXY="$host" sh -c "$line" >"$work/said" 2>&1 || fail "no install past a proxy"
+    [ "$(grep -c CONNECT "$work/proxy")" = 5 ] || fail "NO_PROXY is not heeded"
+    m grep -rqF hush77 /etc /var/lib /var/log && fail "the proxy's password was left somewhere"
+    ok "an install goes by the proxy of the machine's network, and past it by NO_PROXY"
+}
+
+# A repository with one package in it, for apt-get to work on.
+make_a_repository() {
+    m sh -euc 'tar -cf /tmp/apt.tar /etc/apt /var/lib/apt /var/lib/dpkg
+        mkdir -p /srv/apt/package/DEBIAN && cd /srv/apt
+        printf "Package: fortune-test\nVersion: 1\nArchitecture: all\nMaintainer: Test <test@localhost>\nDescription: test\n" >package/DEBIAN/control
+        dpkg-deb --build --root-owner-group package fortune-test.deb >/dev/null
+        { cat package/DEBIAN/control
+          printf "Filename: ./fortune-test.deb\nSize: %s\nSHA256: %s\n" "$(wc -c <fortune-test.deb)" "$(sha256sum fortune-test.deb | cut -c 1-64)"
+        } >Packages
+        rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+        echo "deb [trusted=yes] file:/srv/apt ./" >/etc/apt/sources.list'
+}
+restore_apt() {
+    m sh -euc 'dpkg --purge fortune-test && rm -rf /etc/apt /var/lib/apt /var/lib/dpkg /srv/apt && tar -xf /tmp/apt.tar -C / && rm /tmp/apt.tar' >"$work/said" 2>&1 ||
+        fail "apt is not as it was"
+}
+may() { m sudo -l -U vibe "$@" >/dev/null 2>&1 || fail "not granted: $*"; }
+may_not() { if m sudo -l -U vibe "$@" >/dev/null 2>&1; then fail "granted: $*"; fi; }
+
+sudo_grants_what_was_said_and_notes_it() {
+    m visudo -cq || fail "visudo does not like what was granted"
+    make_a_repository
+    may apt-get update
+    may apt-get install -y fortune-test
+    may apt-get install fortune-test libstdc++6
+    for each in 'install -o APT::Update::Pre-Invoke::=id fortune-test' '-o Dpkg::Pre-Invoke::=id update' 'update -o Dir=/tmp' 'install' \
+        'install -y -c=/tmp/x fortune-test' 'install fortune-test --reinstall' 'install ./fortune-test.deb' 'install /srv/apt/fortune-test.deb' \
+        'install fortune-test-' 'install -y fortune-test sudo-' 'install fortune-test=1' 'remove fortune-test' 'dist-upgrade'; do
+        may_not apt-get $each
+    done
+    may_not sh
+    may_not apt-get install 'fortune-test
+-oDir=/tmp'
+    m runuser -u vibe -- sudo -n APT_CONFIG=/tmp/x apt-get update >"$work/said" 2>&1 && fail "settings of apt may come with it"
+    cli new -g granted --name installing >/dev/null
+    typed installing 'sudo -n apt-get update >/home/vibe/apt 2>&1 && sudo -n apt-get install -y fortune-test >>/home/vibe/apt 2>&1; sudo -n id >>/home/vibe/apt 2>&1; touch /home/vibe/tried' \
+        /home/vibe/tried
+    m cat /home/vibe/apt >"$work/said"
+    [ "$(m dpkg-query -W -f '${Status}' fortune-test)" = 'install ok installed' ] || fail "a session's apt-get does not install"
+    grep -q 'password is required' "$work/said" || fail "a session's id is not refused"
+    m grep -q 'USER=root ; COMMAND=/usr/bin/apt-get install -y fortune-test' /var/log/chatcode-sudo.log || fail "sudo is not noted"
+    restore_apt
+    m env NO_PROXY='*' sh -c "$line --sudo all" >"$work/said" 2>&1 || fail "not granted later"
+    m visudo -cq || fail "visudo does not like what was granted later"
+    [ "$(m runuser -u vibe -- sudo -n id -u)" = 0 ] && m grep -q 'COMMAND=/usr/bin/id -u' /var/log/chatcode-sudo.log || fail "--sudo all gives nothing, or is not noted"
+    ok "--sudo apt lets a session install packages and nothing else, --sudo all everything, and each command is noted"
+}
+
+# A home that the installation made goes when it is said, and no copy of it elsewhere.
+purged_its_own_user_goes() {
+    m sh -c 'mkdir /opt/copy && cp -a /home/vibe/. /opt/copy/ && chown -R root:root /opt/copy'
+    copied=$(m sh -c 'find /opt/copy -type f -exec sha256sum {} +')
+    m chatcode-gateway uninstall --dry-run --purge-user >"$work/said" 2>&1 || fail "no list of what goes"
+    grep -q 'THE USER vibe WITH ALL FILES OF ITS HOME /home/vibe' "$work/said" && m test -e /home/vibe/tried || fail "it is not told that the home goes"
+    m chatcode-gateway uninstall --yes --purge-user >"$work/said" 2>&1 || fail "the removal failed"
+    m id vibe >/dev/null 2>&1 && fail "the user is left"
+    m test ! -e /home/vibe || fail "the home is left"
+    [ "$(m sh -c 'find /opt/copy -type f -exec sha256sum {} +')" = "$copied" ] || fail "a copy of its files was touched"
+    m rm -rf /opt/copy
+    m visudo -cq || fail "visudo does not like what is left"
+    gone "with --purge-user the user that was made, its home and what sudo granted go, and nothing else"
+}
+
 a_machine_is_removed_also_when_the_core_is_gone() {
     new_token lonely
-    m sh -c "$line --token-file /tmp/token --sudo all" >"$work/said" 2>&1 || fail "no third install"
-    m runuser -u vibe -- sudo -n id -u | grep -qx 0 || fail "--sudo all gives nothing"
-    m grep -q COMMAND /var/log/chatcode-sudo.log || fail "sudo is not noted"
+    m sh -c "$line --token-file /tmp/token --user bob" >"$work/said" 2>&1 || fail "no install with a user that was there"
+    cli new -g lonely --name bobs >/dev/null
+    typed bobs 'id -un >/home/bob/who; touch /home/bob/there' /home/bob/there
+    [ "$(m cat /home/bob/who)" = bob ] || fail "the shell is not the user's"
+    m rm /home/bob/there
+    m chatcode-gateway uninstall --yes --purge-user >"$work/said" 2>&1 && fail "--purge-user takes a user that was there before"
+    grep -q 'made no user here, so none is removed' "$work/said" || fail "it is not said why the user stays"
+    m chatcode-gateway status --config /etc/chatcode/gateway.toml >/dev/null || fail "what was refused stopped the gateway"
     end "$core_pid"
     core_pid=
-    removed "a machine is cleaned also when the core is gone"
+    made_there=/home/bob/who
+    removed "a machine is cleaned also when the core is gone, and the user that was there before stays"
 }
 
 a_user_needs_no_root() {
-    : >"$work/core.ready"
-    exec_inside "$programs/chatcode-core" run --data-dir "$work/core" --listen 0.0.0.0:7421 --link 0.0.0.0:7422 >"$work/core.ready" 2>>"$work/core.log" &
-    core_pid=$!
+    start_core $fixed_ports
     m useradd --create-home --shell /bin/bash ada
     m loginctl enable-linger ada
     ada=$(m id -u ada)
@@ -390,13 +492,16 @@ needs systemd-nspawn systemd-container
 trap leave EXIT
 trap 'exit 130' INT TERM
 [ -e "$base" ] || make_base
-"$root_of_tree/tests/deploy/release.sh" "$work/release" 0.1.0
+make_release
 prepare
 boot
 serve "$network" "$address" "$host"
+m useradd --create-home --shell /bin/bash bob
+m sh -c 'echo bob >/home/bob/who && chown bob: /home/bob/who'
 sums >"$work/before"
 the_line_refuses_another_script
 the_line_makes_a_gateway
+a_certificate_of_a_minute_is_renewed_under_a_session
 again_and_after_a_kill_the_session_goes_on
 an_update_leaves_sessions_alone_and_a_broken_one_goes_back_by_itself
 after_a_reboot_it_is_online_and_has_the_sessions_that_shall_come_back
@@ -405,6 +510,9 @@ m test -e /home/vibe/back
 removed "a revoked machine is removed, and every file of others is as it was"
 without_udp_it_says_so_and_goes_on_trying
 leaving_tells_the_core
+an_install_goes_by_the_proxy_of_the_machine_s_network
+sudo_grants_what_was_said_and_notes_it
+purged_its_own_user_goes
 a_machine_is_removed_also_when_the_core_is_gone
 a_user_needs_no_root
 a_server_is_one_line_too

@@ -19,22 +19,6 @@ leave() {
     exit "$status"
 }
 
-# install HOME ARGUMENT...: as a user without a systemd of its own.
-install_into() {
-    home=$1
-    shift
-    mkdir -p "$home"
-    status=0
-    env -i HOME="$home" PATH="${path:-$PATH}" ${shell:-sh} "$script" --mode user "$@" >"$work/said" 2>&1 </dev/null || status=$?
-}
-
-# refused CODE WORDS HOME: the last one was, for this reason, and left nothing.
-refused() {
-    [ "$status" = "$1" ] || fail "it ended with $status, not $1: $2"
-    grep -q "$2" "$work/said" || fail "it does not say: $2"
-    [ -z "$(find "$3" -mindepth 1 2>/dev/null)" ] || { find "$3" >"$work/said"; fail "it left something: $2"; }
-}
-
 # changed WHAT COMMAND: a copy of the release that somebody changed.
 changed() {
     rm -rf "$work/changed"
@@ -64,11 +48,7 @@ hostile_releases_are_refused() {
 
 # Without OpenSSL 3 the same key is checked by OpenSSH.
 openssh_checks_as_well() {
-    mkdir "$work/tools"
-    for each in sh sed awk cat tr cut wc dirname basename mktemp mkdir rm rmdir mv cp ln readlink chmod tar gzip df uname id cmp \
-        sha256sum base64 head grep ssh-keygen sleep env kill stty sort; do
-        ln -s "$(command -v $each)" "$work/tools/$each"
-    done
+    tools "$work/tools" ssh-keygen
     path=$work/tools
     changed 'not signed by the key' 'sed -i s/^oldest.*/oldest\ 0.0.1/ manifest' 77
     install_into "$work/home" --from "$work/release" --core 127.0.0.1:1 --token-file "$work/token"
@@ -144,10 +124,7 @@ busybox_without_an_init_is_enough() {
     mkdir "$work/busybox"
     busybox --install -s "$work/busybox"
     ln -s "$(command -v openssl)" "$work/busybox/openssl"
-    "$programs/chatcode-core" run --data-dir "$work/core" --listen 127.0.0.1:0 --link 127.0.0.1:0 >"$work/core.ready" 2>"$work/core.log" &
-    core_pid=$!
-    until_true 20 test -s "$work/core.ready" || fail "the core does not start"
-    core=$(sed -n 's/.*"grpc":"\([^"]*\)".*/\1/p' "$work/core.ready")
+    start_core --listen 127.0.0.1:0 --link 127.0.0.1:0
     token gateway >"$work/token"
     path=$work/busybox shell="$work/busybox/sh"
     install_into "$work/bb" --from "$web/good" --core "$core" --token-file "$work/token"
@@ -161,19 +138,65 @@ busybox_without_an_init_is_enough() {
     find "$work/bb" -name '*chatcode*' >"$work/said"
     [ ! -s "$work/said" ] && [ -e "$work/bb/mine" ] || fail "something of ours is left"
     kill -0 "$daemon" 2>/dev/null && fail "the daemon runs on"
-    daemon=
+    daemon='' path='' shell=
     ok "busybox without an init installs, runs again and removes"
+}
+
+running() { env -i HOME="$home" "$home/.local/bin/chatcode-gateway" status --wait "${1:-0}" | sed -n 's/.*"running":true.*"pid":\([0-9]*\).*/\1/p'; }
+
+# A socket's path has 107 bytes at most, and a home may take many of them.
+a_long_home_gets_short_sockets() {
+    install_into "$work/firstname.lastname.of.a.long.house" --from "$work/release" --core "$core" --token-file "$work/token"
+    refused 78 'no room for the names of sockets' "$home"
+    token gateway >"$work/token"
+    install_into "$work/firstname.lastname" --from "$work/release" --core "$core" --token-file "$work/token"
+    [ "$status" = 0 ] && grep -q '^online:' "$work/said" || fail "no install into a long home ($status)"
+    grep -qx "runtime_dir = \"$home/.chatcode\"" "$home/.config/chatcode/gateway.toml" || fail "its sockets are elsewhere"
+    daemon=$(running)
+    ok "a home with a long path gets short sockets, and one that is too long is told so"
+}
+
+a_version_that_does_not_run_leaves_the_one_before() {
+    mkdir "$work/broken"
+    for each in chatcode chatcode-core chatcode-edge chatcode-gateway chatcode-holder chatcode-spawner; do
+        printf '#!/bin/sh\n[ "$1" = --version ] || { echo is broken >&2; exit 3; }\n' >"$work/broken/$each"
+        chmod +x "$work/broken/$each"
+    done
+    CHATCODE_TEST_PROGRAMS=$work/broken "$root_of_tree/tests/deploy/release.sh" "$work/newer" 0.1.1 "$work/release.key" >/dev/null
+    install_into "$work/firstname.lastname" --from "$work/newer" --core "$core"
+    [ "$status" = 1 ] && grep -q 'the gateway does not run' "$work/said" && grep -q 'is broken' "$work/said" || fail "it is not told that the version does not run ($status)"
+    [ "$(readlink "$home/.local/lib/chatcode/current")" = 0.1.0 ] || fail "a version that does not run is current"
+    [ "$(running 20)" != "$daemon" ] || fail "the daemon before was never stopped"
+    daemon=$(running)
+    [ -n "$daemon" ] || fail "the version before does not run again"
+    env -i HOME="$home" PATH="$PATH" "$home/.local/bin/chatcode-gateway" uninstall --mode user --yes >"$work/said" 2>&1 || fail "no removal"
+    daemon=
+    find "$home" -name '*chatcode*' >"$work/said"
+    [ ! -s "$work/said" ] || fail "something of ours is left"
+    ok "where a new version does not run, the one before does again"
+}
+
+a_gateway_by_other_means_is_left_alone() {
+    mkdir -p "$work/by-hand/.local/share/chatcode/gateway/identity"
+    touch "$work/by-hand/.local/share/chatcode/gateway/identity/identity.pem"
+    install_into "$work/by-hand" --from "$work/release" --core "$core"
+    [ "$status" = 75 ] && grep -q 'is a gateway already' "$work/said" || fail "a gateway of other means is taken over ($status)"
+    [ "$(find "$work/by-hand" -type f | wc -l)" = 1 ] || fail "it left something"
+    ok "a machine that is a gateway by other means is left alone, and it is said why"
 }
 
 needs openssl openssl
 trap leave EXIT
 trap 'exit 130' INT TERM
-"$root_of_tree/tests/deploy/release.sh" "$work/release" 0.1.0
+make_release
 script=$work/release/install.sh
-printf 'chatcode1.%s.%s.%s\n' AAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA >"$work/token"
+a_token_of_nobody "$work/token"
 hostile_releases_are_refused
 openssh_checks_as_well
 a_web_server_may_not_lie
 places_that_cannot_be_used_are_named
 a_dry_run_changes_nothing
 busybox_without_an_init_is_enough
+a_long_home_gets_short_sockets
+a_version_that_does_not_run_leaves_the_one_before
+a_gateway_by_other_means_is_left_alone

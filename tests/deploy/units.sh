@@ -42,3 +42,51 @@ if command -v shellcheck >/dev/null; then
 else
     skip "shellcheck is not here"
 fi
+
+# plutil is Apple's; Python reads the same files.
+if command -v python3 >/dev/null; then
+    python3 - "$root_of_tree"/deploy/launchd/*.plist <<'END' >"$work/said" 2>&1 || fail "a plist is not as launchd wants it"
+import os, plistlib, sys
+
+KEYS = {
+    "Label": str, "UserName": str, "ProgramArguments": list, "StandardOutPath": str, "StandardErrorPath": str,
+    "Umask": int, "RunAtLoad": bool, "KeepAlive": bool, "ThrottleInterval": int, "AbandonProcessGroup": bool, "ProcessType": str,
+}
+
+def check(name, job):
+    for key, value in job.items():
+        assert type(value) is KEYS.get(key), f"{name}: launchd.plist(5) has no {key} of {type(value).__name__}"
+    assert job["Label"] == "dev.chatcode.gateway", f"{name}: another label than the scripts'"
+    program, *rest = job["ProgramArguments"]
+    assert all(type(word) is str for word in rest), f"{name}: an argument is no string"
+    assert program.startswith("/"), f"{name}: launchd looks in no PATH for {program}"
+    assert job["Umask"] == 0o077 and job["RunAtLoad"] and job["KeepAlive"], f"{name}: not private, or not kept running"
+    assert job["AbandonProcessGroup"], f"{name}: sessions would end with the daemon"
+    assert job["ProcessType"] in ("Interactive", "Background", "Standard", "Adaptive"), f"{name}: no such ProcessType"
+    for key in ("StandardOutPath", "StandardErrorPath"):
+        assert job.get(key, "/").startswith("/"), f"{name}: {key} is no whole path"
+    if "daemon" in name:
+        assert job["UserName"] not in ("", "root"), f"{name}: shells are never root's"
+        assert f"/Users/{job['UserName']}/.config/chatcode/gateway.toml" in rest, f"{name}: other settings than install.sh writes"
+    else:
+        assert "UserName" not in job, f"{name}: an agent is its user's own"
+        assert rest[0] == "-c" and '$HOME/.config/chatcode/gateway.toml' in rest[1], f"{name}: other settings than install.sh writes"
+
+read = {os.path.basename(path): plistlib.load(open(path, "rb")) for path in sys.argv[1:]}
+assert len(read) == 2, "an agent and a daemon"
+for name, job in read.items():
+    check(name, job)
+
+# Such checks find what they look for.
+agent = read["dev.chatcode.gateway.agent.plist"]
+for wrong in ({"KeepAlife": True}, {"RunAtLoad": "yes"}, {"Umask": 18}, {"ProgramArguments": ["sh", "-c", "x"]}):
+    try:
+        check("agent", {**agent, **wrong})
+    except AssertionError:
+        continue
+    raise SystemExit(f"a plist with {wrong} passes")
+END
+    ok "the plists have launchd's keys, of the right kinds, and our paths"
+else
+    skip "plists: python3 is not here"
+fi

@@ -154,9 +154,11 @@ impl Holder {
         }
         let role = if may_write { pb::Role::Writer } else { pb::Role::Viewer };
         let who = Who { principal: format!("person {id}"), display_name: format!("client {id}"), role };
+        let is_other = |wire: &Wire| wire.id != id && wire.may_write && wire.is_attached && !wire.is_closed;
+        let is_alone = !self.wires.values().any(is_other);
         let result = self.session.handle_attach(now, ConnId(conn), who, pb::Session::default(), attach);
         result.map_err(|refusal| format!("a right attach is refused: {refusal}"))?;
-        self.reference.attach(id, may_write);
+        self.reference.attach(id, may_write, is_alone);
         if self.reference.writer() == Some(id) {
             self.held_for = Time::ZERO;
         }

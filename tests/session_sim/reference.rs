@@ -118,7 +118,8 @@ impl Reference {
         self.ledgers.get(&id).map_or(0, |ledger| ledger.refused.len() as u64)
     }
 
-    pub(crate) fn attach(&mut self, id: Id, may_write: bool) {
+    /// `is_alone`: no other who may type is there.
+    pub(crate) fn attach(&mut self, id: Id, may_write: bool, is_alone: bool) {
         self.ledgers.entry(id).or_default();
         match &mut self.lease {
             Some((holder, away)) if *holder == id => {
@@ -128,7 +129,7 @@ impl Reference {
                 }
             }
             Some(_) => {}
-            None => self.claim(id, may_write),
+            None => self.claim(id, may_write && is_alone),
         }
         self.lease_moved();
     }

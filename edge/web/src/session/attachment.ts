@@ -14,7 +14,7 @@ import {
   type Presence,
 } from "../gen/chatcode/v1/terminal_pb";
 import { smooth } from "../link/latency";
-import { VIEWER_SILENCE_MS } from "../link/limits";
+import { INPUT_UNCONFIRMED_BYTES, VIEWER_SILENCE_MS } from "../link/limits";
 import { Line, wakeOnReturn } from "../link/line";
 import { fromError, isTransient, Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
@@ -34,6 +34,9 @@ const PIECE_BYTES = 16 * 1024;
 
 /** More notices than this push the oldest out. */
 const NOTICES = 4;
+
+/** A paste with more on its way than this is told of while it goes. */
+const LONG_PASTE_BYTES = 256 * 1024;
 
 /** Something to say outside of the terminal; stays until it is read. */
 export interface Notice {
@@ -64,6 +67,8 @@ export interface AttachmentStatus {
   asked: boolean;
   /** Bytes that wait for the line to come back. */
   kept: number;
+  /** Bytes of a long paste that are on their way; 0 while there is none. */
+  going: number;
   risk: { risk: PasteRisk; go: () => void } | undefined;
   link: string | undefined;
   /** What a program would put on the clipboard; the person decides. */
@@ -92,6 +97,7 @@ const FIRST: AttachmentStatus = {
   skipped: false,
   asked: false,
   kept: 0,
+  going: 0,
   risk: undefined,
   link: undefined,
   offered: undefined,
@@ -174,8 +180,12 @@ export class Attachment {
     }
     // Reports are worth nothing later.
     if (!byHand && !viewer.isAttached) return;
-    const taken = viewer.pushInput(bytes);
-    if (taken < bytes.length) this.#notice(`${bytesText(bytes.length - taken)} of input had no room and were not kept`);
+    // A part of a paste is worse than none, and would not end the paste for the program.
+    if (bytes.length > viewer.room) {
+      this.#notice(`${bytesText(bytes.length)} at once are more than can wait (${bytesText(INPUT_UNCONFIRMED_BYTES)} in all); nothing of it was sent. Copy it to the machine as a file.`);
+      return;
+    }
+    viewer.pushInput(bytes);
     this.#flush();
     this.#tellKept();
   }
@@ -394,7 +404,8 @@ export class Attachment {
   }
 
   #tellKept(): void {
-    this.status.patch({ kept: this.#viewer.isAttached ? 0 : this.#viewer.unconfirmed });
+    const { isAttached, unconfirmed } = this.#viewer;
+    this.status.patch({ kept: isAttached ? 0 : unconfirmed, going: isAttached && unconfirmed > LONG_PASTE_BYTES ? unconfirmed : 0 });
   }
 
   #notice(text: string): void {

@@ -28,7 +28,7 @@ export class InputLog {
 
   /** Takes as much as there is room for; answers how much. */
   push(bytes: Uint8Array): number {
-    const taken = Math.min(INPUT_UNCONFIRMED_BYTES - this.#length, bytes.length);
+    const taken = Math.min(this.room, bytes.length);
     if (taken > 0) {
       this.#pieces.push(bytes.slice(0, taken));
       this.#length += taken;
@@ -117,6 +117,11 @@ export class InputLog {
   /** One past the number of the last byte. */
   get end(): number {
     return this.#first + this.#length;
+  }
+
+  /** Bytes that `push` would take. */
+  get room(): number {
+    return INPUT_UNCONFIRMED_BYTES - this.#length;
   }
 
   /** Bytes that wait. */

@@ -170,6 +170,11 @@ export class Viewer {
     return this.mayType ? this.#input.push(bytes) : 0;
   }
 
+  /** How many bytes may be typed now; none when this viewer may not type. */
+  get room(): number {
+    return this.mayType ? this.#input.room : 0;
+  }
+
   /** Forgets what was typed and not sent; answers how many bytes. */
   dropUnsent(): number {
     const dropped = this.#input.giveBack();

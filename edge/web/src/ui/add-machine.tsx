@@ -96,8 +96,17 @@ function Steps({ way, close }: { way: Way; close: () => void }): ReactNode {
     >
       {isNear(way.core) && (
         <p data-testid="add-machine-near">
-          localhost is this installation’s own machine. For others, start it with{" "}
-          <code>--core-listen 0.0.0.0:7421 --link-listen 0.0.0.0:7422</code>, and type its name instead.
+          localhost is this installation’s own machine. For another one, start it with{" "}
+          <code>--core-listen 0.0.0.0:7421 --link-listen 0.0.0.0:7422</code>
+          {way.line !== undefined && (
+            <>
+              , log in there by{" "}
+              <code>
+                ssh -R {location.port}:localhost:{location.port}
+              </code>
+            </>
+          )}
+          , and type this machine’s name behind <code>--core</code>.
         </p>
       )}
       <ol className="steps">

@@ -15,10 +15,17 @@ const QUIET_MS = 700;
 
 export function LineNote({ attachment, tab }: { attachment: Attachment; tab: Tab }): ReactNode {
   const terminal = useStore(attachment.line.state);
-  const { attached, seen, exited, kept } = useStore(attachment.status);
+  const { attached, seen, exited, kept, going } = useStore(attachment.status);
   const { down: broken, machine, now } = useWay(tab, attachment);
   const down = !attached && !exited && terminal.phase !== "idle";
   const late = useLate(down, seen ? QUIET_MS : QUIET_MS * 2);
+  if (!down && going > 0) {
+    return (
+      <div className="line-note" data-testid="paste-going">
+        <span className="line-note-what">{bytesText(going)} of the paste still to go</span>
+      </div>
+    );
+  }
   if (!down || !late) return null;
 
   if (terminal.phase === "ended") return <Final attachment={attachment} code={terminal.refusal?.code ?? Code.INTERNAL} message={terminal.refusal?.message ?? ""} />;
