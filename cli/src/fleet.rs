@@ -64,7 +64,8 @@ impl Fleet {
                     Event::SessionChanged(_)
                     | Event::AliveUnixMs(_)
                     | Event::PendingAdded(_)
-                    | Event::PendingRemoved(_),
+                    | Event::PendingRemoved(_)
+                    | Event::TokensChanged(_),
                 )
                 | None => {}
             }
@@ -162,13 +163,10 @@ pub(crate) fn link_state(gateway: &Gateway) -> &'static str {
 /// What people have to look at on a machine, at `now` (milliseconds since 1970);
 /// empty: nothing.
 pub(crate) fn alarm(gateway: &Gateway, now: u64) -> String {
-    let shown = u64::try_from(limits::DUPLICATE_SHOWN.as_millis()).unwrap_or(u64::MAX);
-    let is_recent = gateway.duplicate_unix_ms != 0 && now.saturating_sub(gateway.duplicate_unix_ms) < shown;
-    if is_recent && gateway.link_state() != LinkState::Revoked {
-        format!("used by two machines {} ago", ago(now, gateway.duplicate_unix_ms))
-    } else {
-        String::new()
+    if gateway.duplicate_unix_ms == 0 || gateway.link_state() == LinkState::Revoked {
+        return String::new();
     }
+    format!("used by two machines {} ago", ago(now, gateway.duplicate_unix_ms))
 }
 
 /// Whether a session's shell runs, as far as is known.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chatcode_proto::pb::{FleetRevokeRequest, MemberKind};
+use chatcode_proto::pb::{FleetAcknowledgeDuplicateRequest, FleetRevokeRequest, MemberKind};
 use clap::Subcommand;
 
 use crate::{
@@ -67,6 +67,12 @@ pub(crate) enum Gateway {
     /// Update a machine's programs; it goes back by itself when the new ones do not
     /// reach the core. Sessions go on.
     Update(Update),
+    /// Take the alarm off a machine whose identity another machine has used; it comes
+    /// back when that happens again.
+    Acknowledge {
+        /// The machine, by name or id.
+        gateway: String,
+    },
     /// Throw a machine out: its certificates at once, its link within a second.
     Revoke {
         /// The machine, by name or id.
@@ -116,6 +122,7 @@ impl Gateway {
             Self::Approve { machine } => pending::decide(&client, &machine, true).await,
             Self::Refuse { machine } => pending::decide(&client, &machine, false).await,
             Self::Update(update) => update.run(&client).await,
+            Self::Acknowledge { gateway } => acknowledge(&client, &gateway).await,
             Self::Revoke { gateway } => {
                 let fleet = Fleet::ask(&client).await?;
                 let gateway = fleet.gateway(&gateway)?.id.clone();
@@ -128,4 +135,26 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Takes an alarm off that is listed now.
+async fn acknowledge(client: &Client, gateway: &str) -> anyhow::Result<()> {
+    let fleet = Fleet::ask(client).await?;
+    let known = fleet.gateway(gateway)?;
+    let name = shown(&known.name);
+    if known.duplicate_unix_ms == 0 {
+        say(&format!("{name}: there is no alarm"));
+        return Ok(());
+    }
+    let request = FleetAcknowledgeDuplicateRequest {
+        gateway: known.id.clone(),
+        duplicate_unix_ms: known.duplicate_unix_ms,
+    };
+    client.fleet().acknowledge_duplicate(unary(request)).await.map_err(|status| client.error(&status))?;
+    say(&format!(
+        "{name}: the alarm is off; it was {} from {}",
+        shown(&known.duplicate_hostname),
+        shown(&known.duplicate_address)
+    ));
+    Ok(())
 }

@@ -39,6 +39,11 @@ pub(crate) struct GatewayRow<'a> {
     enrolled_unix_ms: u64,
     labels: &'a Labels,
     duplicate_unix_ms: u64,
+    duplicate_hostname: &'a str,
+    duplicate_address: &'a str,
+    certificate_ends_unix_ms: u64,
+    certificate_renewed_unix_ms: u64,
+    renewal_failures: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,6 +100,7 @@ impl Ls {
 /// A machine as `--json` shows it.
 pub(crate) fn gateway_row(gateway: &Gateway) -> GatewayRow<'_> {
     let host = gateway.host.as_ref();
+    let certificate = gateway.certificate.unwrap_or_default();
     GatewayRow {
         id: &gateway.id,
         name: &gateway.name,
@@ -109,6 +115,11 @@ pub(crate) fn gateway_row(gateway: &Gateway) -> GatewayRow<'_> {
         enrolled_unix_ms: gateway.enrolled_unix_ms,
         labels: &gateway.labels,
         duplicate_unix_ms: gateway.duplicate_unix_ms,
+        duplicate_hostname: &gateway.duplicate_hostname,
+        duplicate_address: &gateway.duplicate_address,
+        certificate_ends_unix_ms: certificate.not_after_unix_ms,
+        certificate_renewed_unix_ms: certificate.renewed_unix_ms,
+        renewal_failures: certificate.failures,
     }
 }
 

@@ -177,7 +177,7 @@ impl Shared {
                 revive: PerMinute::new("revivals of this machine", limits::REVIVALS_PER_MINUTE),
                 revive_from: PerMinute::new("revivals from this address", limits::REVIVALS_PER_ADDRESS),
                 refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),
-                duplicates: PerMinute::new("alarms", 1),
+                duplicates: PerMinute::new("alarms", limits::DUPLICATE_ALARMS_PER_MINUTE),
             },
             decided: Notify::new(),
             calls: Count::default(),
@@ -210,6 +210,23 @@ impl Shared {
     #[must_use]
     pub fn monotonic_us(&self) -> u64 {
         clock::micros(self.started.elapsed())
+    }
+
+    /// Shows people how the certificate of a gateway stands by now. What cannot be
+    /// read stays as it was shown.
+    pub async fn show_certificate(&self, gateway: GatewayId) {
+        let certificate = match self.store.certificate(gateway).await {
+            Ok(certificate) => Some(certificate),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                return tracing::error!(error, %gateway, "how a certificate stands cannot be read");
+            }
+        };
+        self.hub.change_gateway(gateway, |known| {
+            let is_news = known.certificate != certificate;
+            known.certificate = certificate;
+            is_news
+        });
     }
 
     /// A grant of the core's own, for calls that it makes by itself.

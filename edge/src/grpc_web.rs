@@ -30,6 +30,7 @@ pub(crate) const METHODS: &[&str] = &[
     "/chatcode.v1.Accounts/CreateTicket",
     "/chatcode.v1.Accounts/WhoAmI",
     "/chatcode.v1.Audit/List",
+    "/chatcode.v1.Fleet/AcknowledgeDuplicate",
     "/chatcode.v1.Fleet/CreateToken",
     "/chatcode.v1.Fleet/DecidePending",
     "/chatcode.v1.Fleet/List",

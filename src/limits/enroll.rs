@@ -44,8 +44,10 @@ pub const ENROLL_CALLS_PER_MINUTE: u32 = 300;
 /// identity: four of its round trips, but at least and at most this. One that
 /// does not answer has lost its place.
 pub const DUPLICATE_PROBE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(3));
-/// For how long people are shown that two machines used one identity.
-pub const DUPLICATE_SHOWN: Duration = Duration::from_secs(24 * 3600);
+/// Alarms about an identity that two machines use, of one gateway in a minute:
+/// one, and another at once when a person has acknowledged that. More are told to
+/// the copy only.
+pub const DUPLICATE_ALARMS_PER_MINUTE: u32 = 2;
 /// How long a gateway that is taken off its machine tries to tell the core; then
 /// it goes without, and a person revokes it.
 pub const LEAVE: Duration = Duration::from_secs(10);

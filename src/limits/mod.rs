@@ -112,6 +112,13 @@ mod tests {
             link_epoch: u64::MAX,
             labels: largest_labels(),
             duplicate_unix_ms: u64::MAX,
+            duplicate_hostname: long(NAME_CHARS),
+            duplicate_address: "x".repeat(64),
+            certificate: Some(pb::GatewayCertificate {
+                not_after_unix_ms: u64::MAX,
+                renewed_unix_ms: u64::MAX,
+                failures: u32::MAX,
+            }),
         }
     }
 

@@ -53,7 +53,6 @@ fn the_limits_of_the_page_are_the_contracts() {
         ("LINK_LASTED_MS", millis(limits::LINK_LASTED)),
         ("RECONNECT_FIRST_MS", millis(limits::RECONNECT.0)),
         ("RECONNECT_LONGEST_MS", millis(limits::RECONNECT.1)),
-        ("DUPLICATE_SHOWN_MS", millis(limits::DUPLICATE_SHOWN)),
         ("NAME_CHARS", number(limits::NAME_CHARS)),
         ("SESSION_NAME_CHARS", number(limits::SESSION_NAME_CHARS)),
         ("UNARY_DEADLINE_MS", millis(limits::UNARY_DEADLINE)),

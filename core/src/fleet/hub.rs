@@ -138,6 +138,12 @@ impl Hub {
         })
     }
 
+    /// All gateways that are known.
+    #[must_use]
+    pub fn ids(&self) -> Vec<GatewayId> {
+        self.with(|state, _| state.gateways.keys().copied().collect())
+    }
+
     /// What is known of a gateway.
     #[must_use]
     pub fn gateway(&self, id: GatewayId) -> Option<pb::Gateway> {
@@ -189,6 +195,13 @@ impl Hub {
             {
                 let _ = events.send(Event::GatewayChanged(gateway.clone()));
             }
+        });
+    }
+
+    /// A join token was made, used or taken back.
+    pub fn tokens_changed(&self) {
+        self.with(|_, events| {
+            let _ = events.send(Event::TokensChanged(true));
         });
     }
 

@@ -137,7 +137,7 @@ impl<V: View> Watcher<V> {
             Event::SessionRemoved(session) => {
                 self.sessions.contains(&(session.gateway.clone(), session.session.clone()))
             }
-            Event::PendingAdded(_) => self.view.sees_pending(),
+            Event::PendingAdded(_) | Event::TokensChanged(_) => self.view.sees_pending(),
             Event::PendingRemoved(id) => self.pending.contains(id),
             Event::Synced(_) | Event::AliveUnixMs(_) => true,
         };
@@ -191,7 +191,7 @@ impl<V: View> Watcher<V> {
             Event::PendingRemoved(id) => {
                 self.pending.remove(id);
             }
-            Event::Synced(_) | Event::AliveUnixMs(_) => {}
+            Event::Synced(_) | Event::AliveUnixMs(_) | Event::TokensChanged(_) => {}
         }
     }
 }

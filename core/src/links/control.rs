@@ -32,7 +32,10 @@ use crate::{
     links::{Admitted, heart::Heart},
     services::{certify::trust, renewal},
     shared::Shared,
-    store::audit::Entry,
+    store::{
+        audit::Entry,
+        fleet::{DUPLICATE, Duplicate},
+    },
 };
 
 /// Optional abilities of this core's links; none so far.
@@ -196,22 +199,26 @@ impl Control {
             host = host.hostname,
             "two machines use this gateway's identity; if nobody copied it on purpose, revoke it and enroll anew"
         );
-        let now = clock::unix_ms();
-        let who = format!("gateway/{}", self.gateway);
+        let seen = Duplicate {
+            unix_ms: clock::unix_ms(),
+            hostname: name::display_safe(&host.hostname, limits::NAME_CHARS),
+            address: self.link.remote_address().to_string(),
+        };
         let act = Entry {
             gateway: self.gateway.to_string(),
             result: Code::DuplicateIdentity,
-            peer: self.link.remote_address().to_string(),
-            detail: format!("also used by {}", host.hostname),
-            ..Entry::new(who, "link.duplicate")
+            ..Entry::new(format!("gateway/{}", self.gateway), DUPLICATE)
         };
-        self.shared.hub.change_gateway(self.gateway, |gateway| {
-            gateway.duplicate_unix_ms = now;
-            true
-        });
-        if let Err(error) = self.shared.store.note_duplicate(self.gateway, now, &act).await {
+        // Kept before it is shown: what a person acknowledges is there.
+        if let Err(error) = self.shared.store.note_duplicate(self.gateway, &seen, &act).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the alarm is not in the audit");
         }
+        self.shared.hub.change_gateway(self.gateway, |gateway| {
+            gateway.duplicate_unix_ms = seen.unix_ms;
+            gateway.duplicate_hostname = seen.hostname;
+            gateway.duplicate_address = seen.address;
+            true
+        });
     }
 }
 

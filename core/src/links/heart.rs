@@ -198,7 +198,10 @@ impl Heart {
     /// there is none, for the gateway, the audit and the count.
     async fn renew(&mut self, request: &RenewRequest) {
         let refusal = match self.make(request).await {
-            Ok(renewed) => return self.send(core_control::Kind::Renewed(renewed)),
+            Ok(renewed) => {
+                self.send(core_control::Kind::Renewed(renewed));
+                return self.shared.show_certificate(self.live.gateway).await;
+            }
             Err(refusal) => refusal,
         };
         // One that asks again and again costs no write.
@@ -215,6 +218,7 @@ impl Heart {
         if let Err(error) = self.shared.store.note_failed_renewal(self.live.gateway.into()).await {
             tracing::error!(error = &error as &dyn std::error::Error, "a failed renewal is not counted");
         }
+        self.shared.show_certificate(self.live.gateway).await;
         if self.shared.rates.refusals.check(&subscriber(self.address.ip())).is_ok() {
             let detail = refusal.message.clone();
             self.keep(&Entry { detail, ..self.act("link.renew", refusal.code) }).await;

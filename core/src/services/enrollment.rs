@@ -95,9 +95,14 @@ impl EnrollmentService {
                     tracing::info!(pending = asked.id, from = %shown.address, "a machine waits for approval");
                     let until = asked.expires_unix_ms;
                     approval::show(&self.shared, *asked);
+                    self.shared.hub.tokens_changed();
                     return Ok(pending(until));
                 }
-                Redeemed::New(answer, labels) => return self.answer(&answer, labels).await,
+                Redeemed::New(answer, labels) => {
+                    let answer = self.answer(&answer, labels).await;
+                    self.shared.hub.tokens_changed();
+                    return answer;
+                }
                 Redeemed::Again(answer) => return self.answer(&answer, Labels::new()).await,
                 Redeemed::TurnedAway => return Err(EnrollFault::TurnedAway),
                 Redeemed::TooLate => return Err(EnrollFault::TooLate),
@@ -116,7 +121,7 @@ impl EnrollmentService {
             EnrollmentEnrollResponse::decode(kept).map_err(|_| StoreError::Corrupt("token_uses.answer"))?;
         answer.link_port = u32::from(self.shared.link_port());
         self.note_trust(&answer).await?;
-        self.show(&answer, labels);
+        self.show(&answer, labels).await?;
         Ok(answer)
     }
 
@@ -166,11 +171,11 @@ impl EnrollmentService {
     }
 
     /// A new gateway appears in the fleet.
-    fn show(&self, answer: &EnrollmentEnrollResponse, labels: Labels) {
-        let Ok(id) = answer.member.parse::<MemberId>() else { return };
+    async fn show(&self, answer: &EnrollmentEnrollResponse, labels: Labels) -> Result<(), StoreError> {
+        let Ok(id) = answer.member.parse::<MemberId>() else { return Ok(()) };
         let id = GatewayId::from(id);
         if answer.kind() != MemberKind::Gateway || self.shared.hub.gateway(id).is_some() {
-            return;
+            return Ok(());
         }
         let now = clock::unix_ms();
         let gateway = pb::Gateway {
@@ -180,10 +185,12 @@ impl EnrollmentService {
             since_unix_ms: now,
             enrolled_unix_ms: now,
             labels,
+            certificate: Some(self.shared.store.certificate(id).await?),
             ..Default::default()
         };
         self.shared.hub.add_gateway(id, gateway);
         tracing::info!(gateway = %id, "enrolled");
+        Ok(())
     }
 }
 

@@ -9,11 +9,12 @@ use chatcode_proto::{
     limits,
     name::display_safe,
     pb::{
-        Code, FleetCreateTokenRequest, FleetCreateTokenResponse, FleetDecidePendingRequest,
-        FleetDecidePendingResponse, FleetListPendingRequest, FleetListPendingResponse, FleetListRequest,
-        FleetListResponse, FleetListTokensRequest, FleetListTokensResponse, FleetRevokeRequest,
-        FleetRevokeResponse, FleetRevokeTokenRequest, FleetRevokeTokenResponse, FleetWatchRequest, Gateway,
-        MemberKind, Permission, fleet_server::Fleet,
+        Code, FleetAcknowledgeDuplicateRequest, FleetAcknowledgeDuplicateResponse, FleetCreateTokenRequest,
+        FleetCreateTokenResponse, FleetDecidePendingRequest, FleetDecidePendingResponse,
+        FleetListPendingRequest, FleetListPendingResponse, FleetListRequest, FleetListResponse,
+        FleetListTokensRequest, FleetListTokensResponse, FleetRevokeRequest, FleetRevokeResponse,
+        FleetRevokeTokenRequest, FleetRevokeTokenResponse, FleetWatchRequest, Gateway, MemberKind,
+        Permission, fleet_server::Fleet,
     },
 };
 use tokio::sync::watch;
@@ -99,6 +100,7 @@ impl Fleet for FleetService {
         let act = info.act("token.created");
         let (token, expires_unix_ms) =
             tokens::create_token(&self.shared.store, &self.shared.authority, &wish, &act).await?;
+        self.shared.hub.tokens_changed();
         Ok(Response::new(FleetCreateTokenResponse {
             token: token.expose().to_string(),
             expires_unix_ms,
@@ -127,6 +129,7 @@ impl Fleet for FleetService {
         for id in waiting.ok_or_else(unknown)? {
             approval::gone(&self.shared, &id);
         }
+        self.shared.hub.tokens_changed();
         Ok(Response::new(FleetRevokeTokenResponse {}))
     }
 
@@ -145,6 +148,19 @@ impl Fleet for FleetService {
         let act = CallInfo::of(&request)?.act(action);
         approval::decide(&self.shared, request.get_ref(), act).await?;
         Ok(Response::new(FleetDecidePendingResponse {}))
+    }
+
+    async fn acknowledge_duplicate(
+        &self,
+        request: Request<FleetAcknowledgeDuplicateRequest>,
+    ) -> Result<Response<FleetAcknowledgeDuplicateResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let wanted = request.get_ref();
+        let id: GatewayId = wanted.gateway.parse().map_err(|_| unknown_gateway())?;
+        check(&info.caller, Permission::GatewayRevoke, Some(id), &self.shared.hub)?;
+        let act = Entry { gateway: id.to_string(), ..info.act("duplicate.acknowledged") };
+        let gateway = acknowledge(&self.shared, id, wanted.duplicate_unix_ms, act).await?;
+        Ok(Response::new(FleetAcknowledgeDuplicateResponse { gateway: Some(gateway) }))
     }
 
     async fn revoke(
@@ -181,6 +197,29 @@ impl View for CallerView {
 
 fn sees(caller: &Caller, id: GatewayId, labels: &Labels) -> bool {
     caller.may_on(Permission::FleetView, &Machine { id, labels })
+}
+
+/// Takes the alarm of this moment (milliseconds since 1970) off a gateway.
+async fn acknowledge(shared: &Shared, id: GatewayId, unix_ms: u64, act: Entry) -> Result<Gateway, Refusal> {
+    let known = shared.hub.gateway(id).ok_or_else(unknown_gateway)?;
+    if known.duplicate_unix_ms == 0 {
+        return Ok(known);
+    }
+    let detail = format!("used by {} from {}", known.duplicate_hostname, known.duplicate_address);
+    if !shared.store.acknowledge_duplicate(id, unix_ms, &Entry { detail, ..act }).await? {
+        let words = "another machine has used this identity again since; look at the machine once more";
+        return Err(Refusal::new(Code::Invalid, words));
+    }
+    shared.hub.change_gateway(id, |gateway| {
+        let is_the_same = gateway.duplicate_unix_ms == unix_ms;
+        if is_the_same {
+            gateway.duplicate_unix_ms = 0;
+            gateway.duplicate_hostname.clear();
+            gateway.duplicate_address.clear();
+        }
+        is_the_same
+    });
+    shared.hub.gateway(id).ok_or_else(unknown_gateway)
 }
 
 /// Revokes a gateway: first what it could come back with, then what is known of

@@ -97,6 +97,9 @@ async fn make(
         return Ok(Err((caller::revoked(), "revoked")));
     }
     tracing::info!(%member, "revived");
+    if let MemberName::Gateway(id) = member {
+        shared.show_certificate(id.into()).await;
+    }
     let trust = Some(trust(&shared.authority.trust()));
     Ok(Ok(EnrollmentReviveResponse { chain: to_bytes(&issued.chain), trust }))
 }

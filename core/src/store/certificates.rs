@@ -1,9 +1,9 @@
 //! What certificates depend on, what members trust, and how renewals go.
 
 use chatcode_proto::{
-    id::MemberId,
+    id::{GatewayId, MemberId},
     limits,
-    pb::{AdminCertificate, CaMember},
+    pb::{AdminCertificate, CaMember, GatewayCertificate},
 };
 
 use super::{Store, StoreError, from_row, members::kind_of, to_row};
@@ -184,6 +184,28 @@ impl Store {
         .fetch_one(&self.read)
         .await?;
         Ok(last.map_or(0, from_row))
+    }
+
+    /// How a gateway's certificate stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn certificate(&self, gateway: GatewayId) -> Result<GatewayCertificate, StoreError> {
+        let row: Option<(Option<i64>, Option<i64>, i64)> = sqlx::query_as(
+            "SELECT (SELECT MAX(not_after_ms) FROM certificates
+                     WHERE member = members.id AND revoked_ms IS NULL),
+                    renewed_ms, renewal_failures
+             FROM members WHERE id = $1",
+        )
+        .bind(gateway.to_string())
+        .fetch_optional(&self.read)
+        .await?;
+        let (ends, renewed, failures) = row.unwrap_or_default();
+        Ok(GatewayCertificate {
+            not_after_unix_ms: ends.map_or(0, from_row),
+            renewed_unix_ms: renewed.map_or(0, from_row),
+            failures: u32::try_from(failures).unwrap_or(u32::MAX),
+        })
     }
 
     /// The age of the members' certificates, the one that ends first first; at most

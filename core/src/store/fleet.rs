@@ -3,7 +3,7 @@
 
 use chatcode_proto::{
     id::{GatewayId, SessionId},
-    label,
+    label, limits, name,
     pb::{self, Code, LinkState},
 };
 use prost::Message as _;
@@ -19,62 +19,90 @@ use crate::clock;
 /// push its own epochs to the end of the numbers.
 const EPOCH_BELIEVED: u64 = 1 << 48;
 
+/// The act of one that shows a gateway's identity beside it.
+pub const DUPLICATE: &str = "link.duplicate";
+/// What the audit says of it, before its host name.
+const ALSO_USED_BY: &str = "also used by ";
+
+/// Another live machine with a gateway's identity.
+#[derive(Clone, Debug)]
+pub struct Duplicate {
+    /// When it showed it, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// What it calls its host.
+    pub hostname: String,
+    /// The address and port that it came from.
+    pub address: String,
+}
+
+/// Id, name, enrolled, revoked, labels; of the last link, if there was one: epoch,
+/// since, why it ended, facts, version, duplicate.
+type Row = (
+    String,
+    String,
+    i64,
+    Option<i64>,
+    String,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<String>,
+    Option<i64>,
+);
+
+/// A gateway but for its certificate.
+fn gateway(row: Row) -> Result<(GatewayId, pb::Gateway), StoreError> {
+    let (id, name, enrolled, revoked, labels, epoch, since, ended, facts, version, duplicate) = row;
+    let link_state = match (revoked, epoch) {
+        (Some(_), _) => LinkState::Revoked,
+        (None, Some(_)) => LinkState::Offline,
+        (None, None) => LinkState::Never,
+    };
+    let gateway = id.parse().map_err(|_| StoreError::Corrupt("members.id"))?;
+    let host = facts.map(|bytes| pb::HostFacts::decode(&bytes[..])).transpose();
+    let about = pb::Gateway {
+        id,
+        name,
+        link_state: link_state.into(),
+        since_unix_ms: from_row(revoked.or(since).unwrap_or(enrolled)),
+        link_ended: ended.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+        host: host.map_err(|_| StoreError::Corrupt("links.facts"))?,
+        program_version: version.unwrap_or_default(),
+        enrolled_unix_ms: from_row(enrolled),
+        link_epoch: from_row(epoch.unwrap_or_default()),
+        labels: label::from_text(&labels).ok_or(StoreError::Corrupt("members.labels"))?,
+        duplicate_unix_ms: from_row(duplicate.unwrap_or_default()),
+        ..pb::Gateway::default()
+    };
+    Ok((gateway, about))
+}
+
 impl Store {
     /// Every gateway that was ever enrolled, as it is without a live link.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn gateways(&self) -> Result<Vec<(GatewayId, pb::Gateway)>, StoreError> {
-        type Row = (
-            String,
-            String,
-            i64,
-            Option<i64>,
-            Option<i64>,
-            Option<i64>,
-            Option<i64>,
-            Option<Vec<u8>>,
-            Option<String>,
-            String,
-            Option<i64>,
-        );
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT members.id, members.name, members.enrolled_ms, members.revoked_ms,
+            "SELECT members.id, members.name, members.enrolled_ms, members.revoked_ms, members.labels,
                     links.epoch, links.since_ms, links.ended, links.facts, links.program_version,
-                    members.labels, links.duplicate_ms
+                    links.duplicate_ms
              FROM members LEFT JOIN links ON links.gateway = members.id
              WHERE members.kind = 'gateway'",
         )
         .fetch_all(&self.read)
         .await?;
-        rows.into_iter()
-            .map(|(id, name, enrolled, revoked, epoch, since, ended, facts, version, labels, duplicate)| {
-                let link_state = match (revoked, epoch) {
-                    (Some(_), _) => LinkState::Revoked,
-                    (None, Some(_)) => LinkState::Offline,
-                    (None, None) => LinkState::Never,
-                };
-                let gateway = id.parse().map_err(|_| StoreError::Corrupt("members.id"))?;
-                let host = facts.map(|bytes| pb::HostFacts::decode(&bytes[..]));
-                let host = host.transpose().map_err(|_| StoreError::Corrupt("links.facts"))?;
-                let about = pb::Gateway {
-                    id,
-                    name,
-                    link_state: link_state.into(),
-                    since_unix_ms: from_row(revoked.or(since).unwrap_or(enrolled)),
-                    link_ended: ended.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
-                    link_rtt_us: 0,
-                    holder_rtt_us: 0,
-                    host,
-                    program_version: version.unwrap_or_default(),
-                    enrolled_unix_ms: from_row(enrolled),
-                    link_epoch: from_row(epoch.unwrap_or_default()),
-                    labels: label::from_text(&labels).ok_or(StoreError::Corrupt("members.labels"))?,
-                    duplicate_unix_ms: from_row(duplicate.unwrap_or_default()),
-                };
-                Ok((gateway, about))
-            })
-            .collect()
+        let mut gateways = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (id, mut gateway) = gateway(row)?;
+            gateway.certificate = Some(self.certificate(id).await?);
+            if gateway.duplicate_unix_ms != 0 {
+                (gateway.duplicate_hostname, gateway.duplicate_address) = self.last_duplicate(id).await?;
+            }
+            gateways.push((id, gateway));
+        }
+        Ok(gateways)
     }
 
     /// Notes that a link came up and gives it its epoch, larger than every
@@ -124,21 +152,69 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that another live machine showed this gateway's identity at `now`
-    /// (milliseconds since 1970), and writes `act` with it.
+    /// Notes that another live machine showed this gateway's identity, `seen`, and
+    /// writes `act` with it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn note_duplicate(&self, gateway: GatewayId, now: u64, act: &Entry) -> Result<(), StoreError> {
+    pub async fn note_duplicate(
+        &self,
+        gateway: GatewayId,
+        seen: &Duplicate,
+        act: &Entry,
+    ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         sqlx::query("UPDATE links SET duplicate_ms = $2 WHERE gateway = $1")
             .bind(gateway.to_string())
-            .bind(to_row(now))
+            .bind(to_row(seen.unix_ms))
             .execute(&mut *tx)
             .await?;
-        audit::append(&mut tx, act).await?;
+        let (peer, detail) = (seen.address.clone(), format!("{ALSO_USED_BY}{}", seen.hostname));
+        audit::append(&mut tx, &Entry { peer, detail, ..act.clone() }).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Takes the alarm of this moment (milliseconds since 1970) off a gateway and
+    /// writes `act` with it; `false` when that one does not stand.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn acknowledge_duplicate(
+        &self,
+        gateway: GatewayId,
+        unix_ms: u64,
+        act: &Entry,
+    ) -> Result<bool, StoreError> {
+        let mut tx = self.begin().await?;
+        let changed =
+            sqlx::query("UPDATE links SET duplicate_ms = 0 WHERE gateway = $1 AND duplicate_ms = $2")
+                .bind(gateway.to_string())
+                .bind(to_row(unix_ms))
+                .execute(&mut *tx)
+                .await?
+                .rows_affected();
+        if changed == 0 {
+            return Ok(false);
+        }
+        audit::append(&mut tx, act).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The host name and the address of the last one that showed this gateway's
+    /// identity, as the audit has them.
+    async fn last_duplicate(&self, gateway: GatewayId) -> Result<(String, String), StoreError> {
+        let row: Option<(String, String)> = sqlx::query_as(
+            "SELECT detail, peer FROM audit WHERE action = $1 AND gateway = $2 ORDER BY number DESC LIMIT 1",
+        )
+        .bind(DUPLICATE)
+        .bind(gateway.to_string())
+        .fetch_optional(&self.read)
+        .await?;
+        let (detail, peer) = row.unwrap_or_default();
+        let hostname = detail.strip_prefix(ALSO_USED_BY).unwrap_or_default();
+        Ok((name::display_safe(hostname, limits::NAME_CHARS), peer))
     }
 
     /// Every session that was last known, with its gateway, which is not revoked:

@@ -139,6 +139,11 @@ pub async fn rotate(
     for pin in &dropped {
         shared.store.forget_certificates(pin).await?;
     }
+    if !dropped.is_empty() {
+        for gateway in shared.hub.ids() {
+            shared.show_certificate(gateway).await;
+        }
+    }
     let words = format!("{} {}{}", part_word(part), step_word(step), if force { " by force" } else { "" });
     tracing::info!("the CA: {words}");
     shared.store.audit(&Entry { detail: words, ..act }).await?;

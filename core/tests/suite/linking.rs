@@ -9,9 +9,10 @@ use chatcode_certs::{Key, csr};
 use chatcode_proto::{
     limits,
     pb::{
-        AdminDrainRequest, Code, FleetListRequest, FleetRevokeRequest, FleetWatchRequest, FleetWatchResponse,
-        Gateway, GatewayControl, Goodbye, Hello, LinkState, MemberKind, RenewRequest, SessionsListRequest,
-        core_control, fleet_watch_response::Event, gateway_control, sessions_client::SessionsClient,
+        AdminDrainRequest, Code, FleetAcknowledgeDuplicateRequest, FleetListRequest, FleetRevokeRequest,
+        FleetWatchRequest, FleetWatchResponse, Gateway, GatewayCertificate, GatewayControl, Goodbye, Hello,
+        LinkState, MemberKind, RenewRequest, SessionsListRequest, core_control, fleet_watch_response::Event,
+        gateway_control, sessions_client::SessionsClient,
     },
 };
 use tonic::{Streaming, transport::Channel};
@@ -156,6 +157,59 @@ async fn a_copied_identity_is_refused_while_the_first_lives_and_raises_an_alarm(
     assert!(list.is_ok(), "the first was not cut off: {list:?}");
     let kept = core.shared.store.gateways().await.unwrap();
     assert_eq!(kept[0].1.duplicate_unix_ms, shown.duplicate_unix_ms, "also after a restart");
+    let who = |gateway: &Gateway| (gateway.duplicate_hostname.clone(), gateway.duplicate_address.clone());
+    assert_eq!(who(&kept[0].1), who(&shown), "and who it was");
+    assert!(
+        shown.duplicate_hostname.starts_with("host") && shown.duplicate_address.starts_with("127.0.0.1:")
+    );
+}
+
+#[tokio::test]
+async fn an_alarm_that_is_acknowledged_is_off_and_one_that_comes_again_shows_again() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let first = FakeGateway::link(&core, &machine).await;
+    let (_dialer, link) = dial(&core, &machine).await;
+    greet(&link, Hello { instance: vec![9; 16].into(), ..hello() }).await.unwrap_err();
+    let shown = the_gateway(&admin).await;
+    let acknowledge = async |duplicate_unix_ms| {
+        let gateway = first.id.clone();
+        let request = FleetAcknowledgeDuplicateRequest { gateway, duplicate_unix_ms };
+        fleet(&admin).acknowledge_duplicate(request).await
+    };
+    // Somebody has seen another alarm than the one that stands.
+    let refused = acknowledge(shown.duplicate_unix_ms - 1).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Invalid);
+    assert_eq!(the_gateway(&admin).await.duplicate_unix_ms, shown.duplicate_unix_ms);
+
+    let mut events = watch(&admin).await;
+    event(&mut events, |event| matches!(event, Event::Synced(_)).then_some(())).await;
+    let off = acknowledge(shown.duplicate_unix_ms).await.unwrap().into_inner().gateway.unwrap();
+    assert_eq!((off.duplicate_unix_ms, off.duplicate_address.as_str()), (0, ""));
+    let told = event(&mut events, |event| match event {
+        Event::GatewayChanged(gateway) => Some(gateway.duplicate_unix_ms),
+        _ => None,
+    });
+    assert_eq!(told.await, 0, "who watches sees it");
+    let kept = core.shared.store.gateways().await.unwrap();
+    assert_eq!(kept[0].1.duplicate_unix_ms, 0, "also after a restart");
+    let row = core.audited(|row| row.action == "duplicate.acknowledged").await;
+    assert_eq!(row.gateway, first.id);
+    assert!(row.detail.contains(&shown.duplicate_address), "{}", row.detail);
+    acknowledge(shown.duplicate_unix_ms).await.expect("a lost answer is asked for again");
+
+    let (_dialer, link) = dial(&core, &machine).await;
+    greet(&link, Hello { instance: vec![8; 16].into(), ..hello() }).await.unwrap_err();
+    let again = the_gateway(&admin).await;
+    assert!(again.duplicate_unix_ms > shown.duplicate_unix_ms, "it came again");
+    assert_eq!(
+        code(&acknowledge(shown.duplicate_unix_ms).await.unwrap_err()),
+        Code::Invalid,
+        "the older one"
+    );
+    let kept = core.shared.store.gateways().await.unwrap();
+    assert_eq!(kept[0].1.duplicate_unix_ms, again.duplicate_unix_ms);
 }
 
 #[tokio::test]
@@ -293,4 +347,38 @@ async fn a_machine_renews_its_certificate_over_its_link() {
     assert_eq!(renewed.name(), machine.name());
     let hello = Hello { epoch: gateway.welcome.epoch, ..hello() };
     let _again = FakeGateway::link_as(&core, &renewed, hello, Arc::default()).await;
+}
+
+#[tokio::test]
+async fn how_a_certificate_stands_is_shown_from_its_enrollment_over_renewals_and_refusals() {
+    let core = TestCore::start().await;
+    let admin = core.admin().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let ends = |identity: &chatcode_certs::Identity| identity.validity_unix_s().end * 1000;
+    let enrolled = the_gateway(&admin).await.certificate.unwrap();
+    assert_eq!(
+        (enrolled.not_after_unix_ms, enrolled.renewed_unix_ms, enrolled.failures),
+        (ends(&machine), 0, 0)
+    );
+
+    let gateway = FakeGateway::link(&core, &machine).await;
+    let mut events = watch(&admin).await;
+    let ask = async |csr: Vec<u8>| {
+        let kind = Some(gateway_control::Kind::RenewRequest(RenewRequest { csr: csr.into() }));
+        gateway.outbound.send(GatewayControl { kind }).await.unwrap();
+    };
+    let stands = |fits: fn(&GatewayCertificate) -> bool| {
+        move |event: &Event| match event {
+            Event::GatewayChanged(gateway) => gateway.certificate.filter(fits),
+            _ => None,
+        }
+    };
+    ask(csr::create(&Key::generate().unwrap()).unwrap()).await;
+    let renewed = event(&mut events, stands(|one| one.renewed_unix_ms != 0)).await;
+    assert!(renewed.not_after_unix_ms >= enrolled.not_after_unix_ms);
+    ask(b"no request".to_vec()).await;
+    let refused = event(&mut events, stands(|one| one.failures != 0)).await;
+    assert_eq!((refused.failures, refused.not_after_unix_ms), (1, renewed.not_after_unix_ms));
+    let kept = core.shared.store.gateways().await.unwrap();
+    assert_eq!(kept[0].1.certificate, Some(refused), "also after a restart");
 }

@@ -83,6 +83,7 @@ const METHODS: &[(&str, &str)] = &[
     ("Fleet/RevokeToken", "enroll"),
     ("Fleet/ListPending", "enroll"),
     ("Fleet/DecidePending", "enroll"),
+    ("Fleet/AcknowledgeDuplicate", "fleet.revoke"),
     ("Fleet/Revoke", "fleet.revoke"),
     ("Sessions/List", "machine.view"),
     ("Sessions/Get", "machine.view"),

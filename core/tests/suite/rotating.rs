@@ -93,6 +93,8 @@ async fn a_root_is_rotated_when_every_member_follows_and_not_before() {
         assert_eq!(refused.code(), Code::Unauthenticated, "{refused}");
     }
     renew::renew(&address, &late, None).await.unwrap_err();
+    let shown = core.shared.hub.gateway(machine.name().id().into()).unwrap();
+    assert_eq!(shown.certificate.unwrap().not_after_unix_ms, 0, "people see that it has none any more");
     let rows: Vec<_> = core.audit().await.into_iter().filter(|row| row.action == "ca.rotated").collect();
     let said: Vec<_> = rows.iter().rev().map(|row| row.detail.as_str()).collect();
     assert_eq!(said, ["root prepared", "root activated", "root retired by force"]);

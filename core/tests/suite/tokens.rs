@@ -384,7 +384,7 @@ async fn watchers_see_a_machine_that_waits_and_that_it_waits_no_more() {
         loop {
             let event = tokio::time::timeout(Duration::from_secs(20), events.message()).await.unwrap();
             match event.unwrap().unwrap().event.unwrap() {
-                Event::Synced(_) | Event::AliveUnixMs(_) => {}
+                Event::Synced(_) | Event::AliveUnixMs(_) | Event::TokensChanged(_) => {}
                 other => return other,
             }
         }
@@ -394,4 +394,25 @@ async fn watchers_see_a_machine_that_waits_and_that_it_waits_no_more() {
     assert_eq!(next().await, Event::PendingRemoved(pending.id));
     eventually("it is let in", async || machine.ask(&core).await.ok()).await;
     assert!(matches!(next().await, Event::GatewayChanged(_)));
+}
+
+#[tokio::test]
+async fn watchers_hear_that_a_token_was_made_used_or_taken_back() {
+    use pb::fleet_watch_response::Event;
+    let core = TestCore::start().await;
+    let mut fleet = fleet(&core.admin().await);
+    let mut events = fleet.watch(pb::FleetWatchRequest {}).await.unwrap().into_inner();
+    let mut heard = async || {
+        let until = async {
+            while events.message().await.unwrap().unwrap().event != Some(Event::TokensChanged(true)) {}
+        };
+        tokio::time::timeout(Duration::from_secs(20), until).await.expect("in time");
+    };
+    let request = FleetCreateTokenRequest { uses: 2, ..Default::default() };
+    let made = fleet.create_token(request).await.unwrap().into_inner();
+    heard().await;
+    Machine::new(&made.token.parse().unwrap()).ask(&core).await.unwrap();
+    heard().await;
+    fleet.revoke_token(FleetRevokeTokenRequest { id: made.id }).await.unwrap();
+    heard().await;
 }

@@ -315,6 +315,13 @@ impl fleet_server::Fleet for Seen {
         Err(Refusal::new(Code::Forbidden, "not in this test").into())
     }
 
+    async fn acknowledge_duplicate(
+        &self,
+        _: tonic::Request<pb::FleetAcknowledgeDuplicateRequest>,
+    ) -> Answer<pb::FleetAcknowledgeDuplicateResponse> {
+        Err(Refusal::new(Code::Forbidden, "not in this test").into())
+    }
+
     async fn revoke(&self, _: tonic::Request<pb::FleetRevokeRequest>) -> Answer<pb::FleetRevokeResponse> {
         Err(Refusal::new(Code::Forbidden, "not in this test").into())
     }

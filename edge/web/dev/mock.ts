@@ -4,7 +4,8 @@
 //
 //   npm run build && npm run mock       then open the address it prints
 //
-// Faults, to see how the page takes them: POST /dev/fault?hop=edge|core|machine&ms=8000
+// Faults, to see how the page takes them: POST /dev/fault?hop=edge|core|machine&ms=8000, and what may stand in the list:
+// hop=trouble&kind=copy|certificate, hop=tokens, hop=pending; the latter two with none=1 to take it back.
 
 import { create, fromBinary, fromJsonString, toBinary, toJson, toJsonString, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { readFileSync } from "node:fs";
@@ -15,12 +16,16 @@ import { WebSocketServer, type WebSocket } from "ws";
 import * as accounts from "../src/gen/chatcode/v1/accounts_pb";
 import { Code } from "../src/gen/chatcode/v1/code_pb";
 import { CoreHealthSchema, EdgePingSchema, EdgePongSchema, OpenSchema } from "../src/gen/chatcode/v1/edge_pb";
-import { FleetCreateTokenRequestSchema, FleetCreateTokenResponseSchema, FleetWatchResponseSchema, GatewaySchema, LinkState } from "../src/gen/chatcode/v1/fleet_pb";
+import { MemberKind } from "../src/gen/chatcode/v1/enrollment_pb";
+import * as fleet from "../src/gen/chatcode/v1/fleet_pb";
+import * as host from "../src/gen/chatcode/v1/host_pb";
 import { Role } from "../src/gen/chatcode/v1/grant_pb";
 import * as sessions from "../src/gen/chatcode/v1/sessions_pb";
 import { MockSession, type Peer } from "./session";
 
 const PORT = Number(process.env["PORT"] ?? 4310);
+const { LinkState } = fleet;
+type LinkState = fleet.LinkState;
 const DIST = join(import.meta.dirname, "..", "dist");
 const COOKIE = "chatcode-mock=yes";
 const POLICY =
@@ -40,6 +45,8 @@ const gateways = [
   gateway("4f1c2c6e-0000-4000-8000-000000000002", "harbour", LinkState.ONLINE, 26 * 60e3),
   gateway("4f1c2c6e-0000-4000-8000-000000000003", "old-laptop", LinkState.OFFLINE, 9 * 60e3),
 ];
+let tokens: fleet.TokenInfo[] = [];
+let pending: fleet.PendingGateway[] = [];
 const all = new Map<string, { gateway: string; session: MockSession }>();
 const watchers = new Set<WebSocket>();
 const sockets = new Set<WebSocket>();
@@ -49,7 +56,7 @@ let empty = process.env["EMPTY"] === "1";
 let nobodyKnows = false;
 
 function gateway(id: string, name: string, linkState: LinkState, age: number) {
-  return create(GatewaySchema, {
+  return create(fleet.GatewaySchema, {
     id,
     name,
     linkState,
@@ -57,6 +64,8 @@ function gateway(id: string, name: string, linkState: LinkState, age: number) {
     linkRttUs: linkState === LinkState.ONLINE ? 640n : 0n,
     holderRttUs: linkState === LinkState.ONLINE ? 90n : 0n,
     programVersion: "0.1.0",
+    host: { hostname: `${name}.example.org`, os: "linux", arch: "x86_64", kernel: "6.12.4", user: "vibe" },
+    certificate: { notAfterUnixMs: BigInt(started + 19 * 3600e3), renewedUnixMs: BigInt(started - 5 * 3600e3), failures: 0 },
     enrolledUnixMs: BigInt(started - 9 * 86400e3),
     linkEpoch: 1n,
   });
@@ -69,19 +78,21 @@ function add(home: string, name: string, folder: string, command: string[], id?:
   return session;
 }
 
-function event(socket: WebSocket, shape: MessageInitShape<typeof FleetWatchResponseSchema>): void {
-  socket.send(toBinary(FleetWatchResponseSchema, create(FleetWatchResponseSchema, shape)));
+function event(socket: WebSocket, shape: MessageInitShape<typeof fleet.FleetWatchResponseSchema>): void {
+  socket.send(toBinary(fleet.FleetWatchResponseSchema, create(fleet.FleetWatchResponseSchema, shape)));
+}
+
+function tell(shape: MessageInitShape<typeof fleet.FleetWatchResponseSchema>): void {
+  for (const socket of watchers) event(socket, shape);
 }
 
 function tellSession(id: string): void {
   const known = all.get(id);
-  for (const socket of watchers) {
-    if (known !== undefined) event(socket, { event: { case: "sessionChanged", value: { gateway: known.gateway, session: known.session.info } } });
-  }
+  if (known !== undefined) tell({ event: { case: "sessionChanged", value: { gateway: known.gateway, session: known.session.info } } });
 }
 
 function tellGateway(one: (typeof gateways)[number]): void {
-  for (const socket of watchers) event(socket, { event: { case: "gatewayChanged", value: one } });
+  tell({ event: { case: "gatewayChanged", value: one } });
 }
 
 // --- unary calls ---
@@ -121,11 +132,43 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
   "Accounts/CreateTicket": call(accounts.AccountsCreateTicketRequestSchema, accounts.AccountsCreateTicketResponseSchema, () => ({
     ticket: "mock",
   })),
-  "Fleet/CreateToken": call(FleetCreateTokenRequestSchema, FleetCreateTokenResponseSchema, () => ({
+  "Fleet/CreateToken": call(fleet.FleetCreateTokenRequestSchema, fleet.FleetCreateTokenResponseSchema, () => ({
     id: "9f2c1d7a",
     token: `chatcode-join-9f2c1d7a-${"Zk3Qw8".repeat(7)}-${"b7".repeat(16)}`,
     expiresUnixMs: BigInt(Date.now() + 15 * 60_000),
   })),
+  "Fleet/ListTokens": call(fleet.FleetListTokensRequestSchema, fleet.FleetListTokensResponseSchema, () => ({ tokens })),
+  "Fleet/RevokeToken": call(fleet.FleetRevokeTokenRequestSchema, fleet.FleetRevokeTokenResponseSchema, ({ id }) => {
+    const at = tokens.findIndex((token) => token.id === id);
+    if (at < 0) throw new Refused(Code.INVALID, 3, "no such join token can be used; it may have ended by itself");
+    tokens.splice(at, 1);
+    return {};
+  }),
+  "Fleet/DecidePending": call(fleet.FleetDecidePendingRequestSchema, fleet.FleetDecidePendingResponseSchema, ({ id }) => {
+    pending = pending.filter((one) => one.id !== id);
+    tell({ event: { case: "pendingRemoved", value: id } });
+    return {};
+  }),
+  "Fleet/AcknowledgeDuplicate": call(fleet.FleetAcknowledgeDuplicateRequestSchema, fleet.FleetAcknowledgeDuplicateResponseSchema, ({ gateway: id }) => {
+    const one = gateways.find((each) => each.id === id);
+    if (one === undefined) throw new Refused(Code.UNKNOWN_GATEWAY, 5, "there is no such machine");
+    one.duplicateUnixMs = 0n;
+    tellGateway(one);
+    return { gateway: one };
+  }),
+  "Fleet/Revoke": call(fleet.FleetRevokeRequestSchema, fleet.FleetRevokeResponseSchema, () => {
+    throw new Refused(Code.FORBIDDEN, 7, "the mock's machines are not thrown out");
+  }),
+  "Host/UpdateStatus": call(host.HostUpdateStatusRequestSchema, host.HostUpdateStatusResponseSchema, (_, headers) => ({
+    status: {
+      installed: "0.1.0",
+      available: headers["chatcode-gateway"] === gateways[1]?.id ? "0.2.0" : "",
+      policy: host.UpdatePolicy.NOTIFY,
+    },
+  })),
+  "Host/Update": call(host.HostUpdateRequestSchema, host.HostUpdateResponseSchema, () => {
+    throw new Refused(Code.INVALID, 3, "the release is not signed by the key that this machine trusts");
+  }),
   "Sessions/Create": call(sessions.SessionsCreateRequestSchema, sessions.SessionsCreateResponseSchema, (wish, headers) => {
     if (wish.folder.includes("..")) throw new Refused(Code.INVALID, 3, "the folder has “..” in it; name it directly");
     const home = String(headers["chatcode-gateway"]);
@@ -149,9 +192,7 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
     if (session.info.state === sessions.SessionState.EXITED) {
       const home = all.get(session.info.id)?.gateway ?? "";
       all.delete(session.info.id);
-      for (const socket of watchers) {
-        event(socket, { event: { case: "sessionRemoved", value: { gateway: home, session: session.info.id } } });
-      }
+      tell({ event: { case: "sessionRemoved", value: { gateway: home, session: session.info.id } } });
       return {};
     }
     session.stop();
@@ -236,6 +277,7 @@ function watch(socket: WebSocket): void {
     for (const { gateway: home, session } of all.values()) {
       event(socket, { event: { case: "sessionChanged", value: { gateway: home, session: session.info } } });
     }
+    for (const one of pending) event(socket, { event: { case: "pendingAdded", value: one } });
     watchers.add(socket);
   }
   event(socket, { event: { case: "synced", value: true } });
@@ -248,6 +290,54 @@ function health() {
 
 // --- faults ---
 
+function someTokens(): fleet.TokenInfo[] {
+  const minutes = (count: number): bigint => BigInt(Date.now() + count * 60_000);
+  const token = (shape: MessageInitShape<typeof fleet.TokenInfoSchema>) => create(fleet.TokenInfoSchema, { kind: MemberKind.GATEWAY, uses: 1, ...shape });
+  return [
+    token({ id: "9f2c1d7a", name: "build-3", expiresUnixMs: minutes(14), createdUnixMs: minutes(-1), createdBy: "person/1" }),
+    token({
+      id: "51e0aa93",
+      expiresUnixMs: minutes(213),
+      createdUnixMs: minutes(-27),
+      createdBy: "admin/3f0c22d1-0000-4000-8000-000000000007",
+      uses: 20,
+      used: 7,
+      approval: true,
+      network: "192.0.2.0/24",
+      labels: { site: "attic", team: "kites" },
+    }),
+  ];
+}
+
+function somePending(): fleet.PendingGateway[] {
+  const one = create(fleet.PendingGatewaySchema, {
+    id: "p1",
+    name: "attic-pi",
+    host: { hostname: "attic-pi", os: "linux", arch: "aarch64", kernel: "6.6.31", user: "chatcode" },
+    fingerprint: "SHA256:Zk3Qw8Vb1nHt0yLr5uXcE7sPqJ2mGdA9oFiK4wTzN6R",
+    address: "192.0.2.17:40122",
+    askedUnixMs: BigInt(Date.now() - 40_000),
+    expiresUnixMs: BigInt(Date.now() + 3_560_000),
+    token: "51e0aa93",
+    labels: { site: "attic", team: "kites" },
+  });
+  return [one];
+}
+
+/** Puts the first machine into trouble, or out of it. */
+function trouble(kind: string | null): void {
+  const one = gateways[0];
+  if (one === undefined) return;
+  Object.assign(one, { duplicateUnixMs: 0n, duplicateHostname: "", duplicateAddress: "" });
+  one.certificate = create(fleet.GatewayCertificateSchema, {
+    notAfterUnixMs: BigInt(Date.now() + (kind === "certificate" ? 3.3 : 19) * 3600e3),
+    renewedUnixMs: BigInt(Date.now() - 5 * 3600e3),
+    failures: kind === "certificate" ? 4 : 0,
+  });
+  if (kind === "copy") Object.assign(one, { duplicateUnixMs: BigInt(Date.now() - 12 * 60_000), duplicateHostname: "mill-clone", duplicateAddress: "198.51.100.23:51820" });
+  tellGateway(one);
+}
+
 function fault(url: URL): void {
   const hop = url.searchParams.get("hop");
   const until = Date.now() + Number(url.searchParams.get("ms") ?? 8000);
@@ -255,6 +345,16 @@ function fault(url: URL): void {
   if (hop === "edge") edgeDownUntil = until;
   if (hop === "read-only") nobodyKnows = true;
   if (hop === "empty") empty = true;
+  if (hop === "trouble") trouble(url.searchParams.get("kind"));
+  if (hop === "tokens") {
+    tokens = url.searchParams.get("none") === null ? someTokens() : [];
+    tell({ event: { case: "tokensChanged", value: true } });
+  }
+  if (hop === "pending") {
+    for (const { id } of pending) tell({ event: { case: "pendingRemoved", value: id } });
+    pending = url.searchParams.get("none") === null ? somePending() : [];
+    for (const one of pending) tell({ event: { case: "pendingAdded", value: one } });
+  }
   if (hop === "name") names.push(url.searchParams.get("name") ?? "alex");
   if (hop === "machine") {
     for (const one of gateways.slice(0, 2)) {

@@ -1,11 +1,13 @@
 // Pictures of every state of the page, by a headless Chromium against the
-// mock: `node dev/shots.mjs [name...]`, after `npm run build`. Into shots/.
+// mock: `node dev/shots.mjs [name...]`, after `npm run build`. Into shots/. Each state has to be accessible too.
 
 import { spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+
+import { settled, violations } from "./axe.mjs";
 
 const web = dirname(dirname(fileURLToPath(import.meta.url)));
 const port = 4390;
@@ -53,22 +55,95 @@ const colours =
   "clear; for i in 0 1 2 3 4 5 6 7; do printf '\\033[3%sm colour %s \\033[0m\\033[9%sm bright %s \\033[0m\\033[4%sm   \\033[0m\\n' $i $i $i $i $i; done; " +
   "printf '\\033[1mbold\\033[0m \\033[3mitalic\\033[0m \\033[4munder\\033[0m \\033[2mdim\\033[0m \\033[7minverse\\033[0m\\n'; echo '┌──────┐'; echo '│ 箱 ü │'; echo '└──────┘'; ls -la --color=always / | head -12; echo https://example.org/; echo do''ne";
 
-async function addMachine(page, shot) {
-  await signIn(page);
+async function openList(page) {
   if (await page.locator(id("list-toggle")).isVisible()) await page.locator(id("list-toggle")).click();
+}
+
+async function addMachine(page, shot) {
+  await fault("hop=tokens&none=1");
+  await signIn(page);
+  await openList(page);
   await visible(page, "add-machine-open").click();
   await page.locator(id("add-machine-name")).fill("build-3");
-  await page.waitForTimeout(300);
+  await page.locator(id("tokens-none")).waitFor();
   await shot("asked");
   await page.locator(id("add-machine-make")).click();
   await page.locator(id("add-machine-token")).waitFor();
-  await page.waitForTimeout(300);
   await shot("made");
+}
+
+async function tokens(page, shot) {
+  await fault("hop=tokens");
+  await fault("hop=pending");
+  await signIn(page);
+  await openList(page);
+  await visible(page, "waiting-machine").waitFor();
+  await shot("list");
+  await visible(page, "add-machine-open").click();
+  await page.locator(id("token")).nth(1).waitFor();
+  await shot();
+  await page.locator(id("token-take-back")).nth(1).click();
+  await page.locator(id("token-question")).scrollIntoViewIfNeeded();
+  await shot("question");
+  await page.locator(id("token-confirm")).click();
+  await page.locator(id("token")).nth(1).waitFor({ state: "detached" });
+  await page.locator(`${id("add-machine")} ${id("waiting-machine")}`).click();
+  await page.locator(id("fingerprint")).waitFor();
+  await shot("approval");
+  await fault("hop=pending&none=1");
+  await page.locator(id("approval-over")).waitFor();
+  await shot("over");
+}
+
+async function machine(page, shot) {
+  await fault("hop=trouble");
+  await signIn(page);
+  const details = async (name) => {
+    await openList(page);
+    await page.locator(id("machine"), { hasText: name }).locator(id("machine-open")).click();
+    await page.locator(id("machine-facts")).waitFor();
+  };
+  await details("harbour");
+  await page.locator(id("machine-update")).waitFor();
+  await shot();
+  await page.locator(id("machine-update")).click();
+  await page.locator(id("update-confirm")).click();
+  await page.locator(id("refused")).waitFor();
+  await shot("update-refused");
+  await page.keyboard.press("Escape");
+  await details("old-laptop");
+  await shot("away");
+  await page.keyboard.press("Escape");
+  await fault("hop=trouble&kind=certificate");
+  await openList(page);
+  await visible(page, "machine-trouble").waitFor();
+  await shot("trouble-list");
+  await visible(page, "machine-trouble").click();
+  await page.locator(id("machine-facts")).waitFor();
+  await shot("trouble");
+  await page.locator(id("machine-revoke")).click();
+  await page.locator(id("revoke-confirm")).click();
+  await page.locator(id("refused")).waitFor();
+  await shot("revoke");
+}
+
+async function copied(page, shot) {
+  await fault("hop=trouble&kind=copy");
+  await signIn(page);
+  await openList(page);
+  await visible(page, "machine-alarm").waitFor();
+  await shot("list");
+  await visible(page, "machine-alarm").click();
+  await page.locator(id("alarm")).waitFor();
+  await shot();
+  await page.locator(id("alarm-acknowledge")).click();
+  await page.locator(id("alarm")).waitFor({ state: "detached" });
+  await shot("acknowledged");
 }
 
 async function offerClipboard(page, shot) {
   await signIn(page);
-  if (await page.locator(id("list-toggle")).isVisible()) await page.locator(id("list-toggle")).click();
+  await openList(page);
   await enter(page, "claude");
   await page.keyboard.press("Control+Shift+P");
   await page.keyboard.type("clipboard");
@@ -107,6 +182,12 @@ const states = {
   },
   addMachine,
   addMachinePhone: addMachine,
+  tokens,
+  tokensPhone: tokens,
+  machine,
+  machinePhone: machine,
+  copied,
+  copiedPhone: copied,
   async newSession(page, shot) {
     await signIn(page);
     await enter(page, "shell");
@@ -380,14 +461,20 @@ for (const [name, state] of Object.entries(states)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   for (const [look, options] of Object.entries(looks)) {
     const page = await open({ ...options, ...(name.toLowerCase().endsWith("phone") ? phone : {}) });
-    const shot = (extra) => page.screenshot({ path: join(web, "shots", `${[name, extra, look].filter(Boolean).join("-")}.png`) });
+    const wrong = new Set();
+    const shot = async (extra) => {
+      await settled(page);
+      await page.screenshot({ path: join(web, "shots", `${[name, extra, look].filter(Boolean).join("-")}.png`) });
+      for (const found of await violations(page)) wrong.add(`${extra ?? "whole"}: ${found}`);
+    };
     try {
       await state(page, shot);
+      if (wrong.size > 0) throw new Error(`not accessible\n    ${[...wrong].join("\n    ")}`);
       process.stdout.write(`ok ${name} ${look}\n`);
     } catch (error) {
       failed += 1;
       await shot("FAILED");
-      process.stdout.write(`FAILED ${name} ${look}: ${error.message.split("\n").slice(0, 3).join(" | ")}\n`);
+      process.stdout.write(`FAILED ${name} ${look}: ${error.message.split("\n").slice(0, 12).join("\n")}\n`);
     }
     await page.context().close();
   }

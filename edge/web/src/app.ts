@@ -4,7 +4,7 @@ import { AccountKeeper } from "./account/account";
 import { Fleet } from "./fleet/fleet";
 import { Updates } from "./fleet/updates";
 import { Code } from "./gen/chatcode/v1/code_pb";
-import type { PendingGateway } from "./gen/chatcode/v1/fleet_pb";
+import type { Gateway, PendingGateway, TokenInfo } from "./gen/chatcode/v1/fleet_pb";
 import type { RestartPolicy, Session } from "./gen/chatcode/v1/sessions_pb";
 import type { LineState } from "./link/line";
 import { explain } from "./link/refusal";
@@ -24,7 +24,10 @@ export interface Failure {
 /** What lies over the workspace. */
 export type Overlay =
   | { kind: "new-session"; gateway: string | undefined }
-  | { kind: "add-machine" }
+  /** `tokens`: for those that are out. */
+  | { kind: "add-machine"; tokens?: true }
+  | { kind: "machine"; gateway: string }
+  | { kind: "revoke"; gateway: string }
   | { kind: "approval"; pending: PendingGateway }
   | { kind: "update"; gateway: string; name: string }
   | { kind: "end-session"; tab: Tab; name: string }
@@ -104,6 +107,26 @@ export class App {
   /** Lets a machine in that waits, or refuses it; `pending` is as the person saw it. */
   async decide({ id, fingerprint }: PendingGateway, approve: boolean): Promise<void> {
     await this.rpc.fleet.decidePending({ id, fingerprint, approve });
+  }
+
+  /** The join tokens that can still be used, newest first. */
+  async joinTokens(): Promise<TokenInfo[]> {
+    return (await this.rpc.fleet.listTokens({})).tokens;
+  }
+
+  /** Takes a join token back. */
+  async takeBack(id: string): Promise<void> {
+    await this.rpc.fleet.revokeToken({ id });
+  }
+
+  /** Takes the alarm off a machine; `gateway` is as the person saw it. */
+  async acknowledge({ id, duplicateUnixMs }: Gateway): Promise<void> {
+    await this.rpc.fleet.acknowledgeDuplicate({ gateway: id, duplicateUnixMs });
+  }
+
+  /** Throws a machine out. */
+  async revoke(gateway: string): Promise<void> {
+    await this.rpc.fleet.revoke({ gateway });
   }
 
   /** Leaves: nothing of the workspace stays in this page. Says so when the core could not be told. */

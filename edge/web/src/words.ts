@@ -32,6 +32,11 @@ export function spanText(ms: number): string {
   return `${Math.floor(h / 24)} d`;
 }
 
+/** "26 Nov 2026, 22:10", as people write it here. */
+export function dateText(unixMs: number): string {
+  return new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(unixMs);
+}
+
 /** The text without characters that could deceive a reader; as `display_safe` of the contract. */
 export function displaySafe(text: string, maxChars = 256): string {
   const cut = Array.from(text).slice(0, maxChars).join("");

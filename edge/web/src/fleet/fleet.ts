@@ -33,6 +33,8 @@ export interface FleetState {
   machines: readonly Machine[];
   /** Machines that wait for approval, those that wait longest first. */
   pending: readonly PendingGateway[];
+  /** Grows whenever the join tokens may be others than before. */
+  tokensSeen: number;
   /** All that the core knew was told at least once. */
   synced: boolean;
 }
@@ -46,7 +48,7 @@ interface Known {
 }
 
 export class Fleet {
-  readonly state = new Store<FleetState>({ machines: [], pending: [], synced: false });
+  readonly state = new Store<FleetState>({ machines: [], pending: [], tokensSeen: 0, synced: false });
   readonly line: Line;
   #known: Known = nothing();
   /** What a new watch tells, until it has told all; then it replaces what was known. */
@@ -54,6 +56,7 @@ export class Fleet {
   /** Looks of the watchdog since the watch last said something. */
   #silent = 0;
   #watchdog: ReturnType<typeof setInterval> | undefined;
+  #tokensSeen = 0;
   #forget: (() => void) | undefined;
 
   constructor(rpc: Rpc, socketUrl: string) {
@@ -96,7 +99,7 @@ export class Fleet {
   /** What was known is not for whoever comes next. */
   forget(): void {
     this.#known = nothing();
-    this.state.set({ machines: [], pending: [], synced: false });
+    this.state.set({ machines: [], pending: [], tokensSeen: 0, synced: false });
   }
 
   gateway(id: string): Gateway | undefined {
@@ -141,6 +144,10 @@ export class Fleet {
       case "synced":
         this.#known = known;
         this.#fresh = undefined;
+        this.#tokensSeen += 1;
+        break;
+      case "tokensChanged":
+        this.#tokensSeen += 1;
         break;
       default:
         return;
@@ -159,7 +166,7 @@ export class Fleet {
         ),
       }));
     const waiting = [...pending.values()].sort((a, b) => Number(a.askedUnixMs - b.askedUnixMs) || a.id.localeCompare(b.id));
-    this.state.set({ machines, pending: waiting, synced: true });
+    this.state.set({ machines, pending: waiting, tokensSeen: this.#tokensSeen, synced: true });
   }
 }
 

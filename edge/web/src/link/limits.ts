@@ -27,8 +27,6 @@ export const HANDSHAKE_MS = 10_000;
 export const SESSION_NAME_CHARS = 128;
 export const NAME_CHARS = 64;
 export const ARGUMENTS = 64;
-/** For how long people are shown that two machines used one identity. */
-export const DUPLICATE_SHOWN_MS = 24 * 3_600_000;
 
 // The page's own.
 

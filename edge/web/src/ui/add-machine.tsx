@@ -1,74 +1,68 @@
-// A new machine: its token, the line that installs the gateway, and the wait until it is here.
+// A new machine: its token, the line that installs the gateway, and the wait until it is here. Beside it, who waits and
+// which tokens are out.
 
-import { useEffect, useState, type FormEvent, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 
 import type { AddMachine as Way } from "../app";
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
-import { explain } from "../link/refusal";
 import { NAME_CHARS } from "../link/limits";
 import { displaySafe, spanText } from "../words";
+import { Waiting } from "./approval";
+import { Dialog, Modal, Refused, useAct } from "./dialog";
 import { useApp, useNow, useStore } from "./hooks";
-import { Modal } from "./modal";
+import { OpenTokens } from "./tokens";
 
-export function AddMachine({ close }: { close: () => void }): ReactNode {
+export function AddMachine({ tokens, close }: { tokens: boolean; close: () => void }): ReactNode {
   const [way, setWay] = useState<Way>();
-  return (
-    <Modal title="Add a machine" testId="add-machine" className="add-machine" close={close}>
-      <h2>Add a machine</h2>
-      {way === undefined ? <Ask close={close} made={setWay} /> : <Steps way={way} close={close} />}
-    </Modal>
-  );
+  return way === undefined ? <Ask atTokens={tokens} close={close} made={setWay} /> : <Steps way={way} close={close} />;
 }
 
-function Ask({ close, made }: { close: () => void; made: (way: Way) => void }): ReactNode {
+const DIALOG = { title: "Add a machine", testId: "add-machine", className: "add-machine" };
+
+function Ask({ atTokens, close, made }: { atTokens: boolean; close: () => void; made: (way: Way) => void }): ReactNode {
   const app = useApp();
+  const { pending } = useStore(app.fleet.state);
   const [name, setName] = useState("");
   const [approval, setApproval] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [refused, setRefused] = useState<string>();
-  const submit = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
-    setBusy(true);
-    setRefused(undefined);
-    try {
-      made(await app.addMachine(name.trim(), approval));
-    } catch (error) {
-      setRefused(explain(error));
-      setBusy(false);
-    }
-  };
+  const { busy, refused, run } = useAct();
   return (
-    <form onSubmit={(event) => void submit(event)}>
-      <p>One line, typed there, makes any Linux machine or Mac one of yours. It dials out: no port is opened.</p>
-      <label className="field">
-        <span>Name</span>
-        <input
-          value={name}
-          placeholder="after the host"
-          maxLength={NAME_CHARS}
-          data-testid="add-machine-name"
-          data-autofocus
-          onChange={(event) => setName(event.target.value)}
-        />
-      </label>
-      <label className="check">
-        <input type="checkbox" checked={approval} data-testid="add-machine-approval" onChange={(event) => setApproval(event.target.checked)} />
-        <span>Ask me before it is let in</span>
-      </label>
-      {refused !== undefined && (
-        <p className="refused" role="alert">
-          {displaySafe(refused)}
-        </p>
-      )}
-      <div className="dialog-acts">
-        <button type="button" className="quiet" onClick={close}>
-          Cancel
-        </button>
-        <button type="submit" className="primary" disabled={busy} data-testid="add-machine-make">
-          {busy ? "Making…" : "Make a token"}
-        </button>
-      </div>
-    </form>
+    <Modal {...DIALOG} close={close}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void run(async () => made(await app.addMachine(name.trim(), approval)));
+        }}
+      >
+        <h2>{DIALOG.title}</h2>
+        <p>One line, typed there, makes any Linux machine or Mac one of yours. It dials out: no port is opened.</p>
+        <label className="field">
+          <span>Name</span>
+          <input
+            value={name}
+            placeholder="after the host"
+            maxLength={NAME_CHARS}
+            data-testid="add-machine-name"
+            data-autofocus={atTokens ? undefined : true}
+            onChange={(event) => setName(event.target.value)}
+          />
+        </label>
+        <label className="check">
+          <input type="checkbox" checked={approval} data-testid="add-machine-approval" onChange={(event) => setApproval(event.target.checked)} />
+          <span>Ask me before it is let in</span>
+        </label>
+        <Refused words={refused} />
+        <div className="dialog-acts">
+          <button type="button" className="quiet" data-dialog-later onClick={close}>
+            Cancel
+          </button>
+          <button type="submit" className="primary" disabled={busy} data-testid="add-machine-make">
+            {busy ? "Making…" : "Make a token"}
+          </button>
+        </div>
+      </form>
+      <Waiting pending={pending} />
+      <OpenTokens focused={atTokens} />
+    </Modal>
   );
 }
 
@@ -82,7 +76,24 @@ function Steps({ way, close }: { way: Way; close: () => void }): ReactNode {
   const left = way.expiresUnixMs - now;
   const commands = way.line ?? `chatcode-gateway enroll --core ${way.core} && chatcode-gateway run`;
   return (
-    <>
+    <Dialog
+      {...DIALOG}
+      later="Close"
+      close={close}
+      acts={
+        arrived !== undefined ? (
+          <button type="button" className="primary" data-testid="add-machine-session" onClick={() => app.overlay.set({ kind: "new-session", gateway: arrived.id })}>
+            New session there
+          </button>
+        ) : (
+          waiting !== undefined && (
+            <button type="button" className="primary" data-testid="add-machine-decide" onClick={() => app.overlay.set({ kind: "approval", pending: waiting })}>
+              Look at it
+            </button>
+          )
+        )
+      }
+    >
       {isNear(way.core) && (
         <p data-testid="add-machine-near">
           localhost is this installation’s own machine. For another one, start it with{" "}
@@ -118,23 +129,7 @@ function Steps({ way, close }: { way: Way; close: () => void }): ReactNode {
           </p>
         </li>
       </ol>
-      <div className="dialog-acts">
-        <button type="button" className="quiet" onClick={close}>
-          Close
-        </button>
-        {arrived !== undefined ? (
-          <button type="button" className="primary" data-testid="add-machine-session" onClick={() => app.overlay.set({ kind: "new-session", gateway: arrived.id })}>
-            New session there
-          </button>
-        ) : (
-          waiting !== undefined && (
-            <button type="button" className="primary" data-testid="add-machine-decide" onClick={() => app.overlay.set({ kind: "approval", pending: waiting })}>
-              Look at it
-            </button>
-          )
-        )}
-      </div>
-    </>
+    </Dialog>
   );
 }
 

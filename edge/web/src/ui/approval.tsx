@@ -1,13 +1,13 @@
 // Machines that wait for a person: in the list, and one of them looked at.
 
-import { useState, type ReactNode } from "react";
+import type { ReactNode } from "react";
 
 import type { PendingGateway } from "../gen/chatcode/v1/fleet_pb";
-import { explain } from "../link/refusal";
 import { displaySafe, spanText } from "../words";
+import { Dialog, useAct } from "./dialog";
+import { Facts, type Fact } from "./facts";
 import { useApp, useNow, useStore } from "./hooks";
-import { Modal } from "./modal";
-import { labelsText, systemText } from "./session-words";
+import { labelsText, systemText } from "./machine-words";
 
 /** The machines that wait, above all others; nothing while none does. */
 export function Waiting({ pending }: { pending: readonly PendingGateway[] }): ReactNode {
@@ -46,21 +46,12 @@ export function Approval({ pending, close }: { pending: PendingGateway; close: (
   const app = useApp();
   const now = useNow(true);
   const waits = useStore(app.fleet.state).pending.some((one) => one.id === pending.id);
-  const [refused, setRefused] = useState<string>();
-  const [busy, setBusy] = useState(false);
+  const { busy, refused, run } = useAct();
   const title = titleOf(pending);
   const decide = async (approve: boolean): Promise<void> => {
-    setBusy(true);
-    setRefused(undefined);
-    try {
-      await app.decide(pending, approve);
-      close();
-    } catch (error) {
-      setRefused(explain(error));
-      setBusy(false);
-    }
+    if (await run(() => app.decide(pending, approve))) close();
   };
-  const facts: [string, string][] = [
+  const facts: Fact[] = [
     ["Host", displaySafe(pending.host?.hostname ?? "", 253)],
     ["System", systemText(pending.host)],
     ["User", displaySafe(pending.host?.user ?? "", 64)],
@@ -71,43 +62,36 @@ export function Approval({ pending, close }: { pending: PendingGateway; close: (
     ["Waits for", `${spanText(now - Number(pending.askedUnixMs))}, and ${spanText(Number(pending.expiresUnixMs) - now)} more at most`],
   ];
   return (
-    <Modal title={`Let ${title} in?`} testId="approval" className="approval" close={close}>
-      <h2>Let “{title}” in?</h2>
+    <Dialog
+      title={`Let “${title}” in?`}
+      testId="approval"
+      className="approval"
+      later="Later"
+      close={close}
+      refused={refused}
+      acts={
+        <>
+          <button type="button" className="danger" data-testid="refuse" disabled={busy || !waits} onClick={() => void decide(false)}>
+            Refuse
+          </button>
+          <button type="button" className="primary" data-testid="approve" disabled={busy || !waits} onClick={() => void decide(true)}>
+            Let it in
+          </button>
+        </>
+      }
+    >
       <p>Compare this key with the one that the machine shows. It must be the same to the last character.</p>
       <output className="fingerprint" data-testid="fingerprint">
         {pending.fingerprint}
       </output>
-      <dl className="facts">
-        {facts.filter(([, value]) => value !== "").map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts of={facts} />
       <p className="facts-note">Host, system, user and name are what the machine says of itself. Only the key is proven.</p>
-      {refused !== undefined && (
-        <p className="refused" role="alert">
-          {refused}
-        </p>
-      )}
       {!waits && refused === undefined && !busy && (
         <p className="refused" role="status" data-testid="approval-over">
           It waits no more: somebody else decided, or its time is over.
         </p>
       )}
-      <div className="dialog-acts">
-        <button type="button" className="quiet" data-autofocus onClick={close}>
-          Later
-        </button>
-        <button type="button" className="danger" data-testid="refuse" disabled={busy || !waits} onClick={() => void decide(false)}>
-          Refuse
-        </button>
-        <button type="button" className="primary" data-testid="approve" disabled={busy || !waits} onClick={() => void decide(true)}>
-          Let it in
-        </button>
-      </div>
-    </Modal>
+    </Dialog>
   );
 }
 

@@ -8,7 +8,7 @@ import type { Attachment } from "../session/attachment";
 type Held = "ctrl" | "alt" | undefined;
 
 const KEYS: readonly { label: string; name: string; plain: string; application?: string }[] = [
-  { label: "Esc", name: "Escape", plain: "\x1b" },
+  { label: "Esc", name: "Esc", plain: "\x1b" },
   { label: "Tab", name: "Tab", plain: "\t" },
   { label: "←", name: "Left", plain: "\x1b[D", application: "\x1bOD" },
   { label: "↓", name: "Down", plain: "\x1b[B", application: "\x1bOB" },

@@ -29,6 +29,7 @@ export const COMMANDS: readonly PageCommand[] = [
     run: (app) => app.overlay.set({ kind: "new-session", gateway: undefined }),
   },
   { id: "add-machine", label: "Add a machine", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "add-machine" }) },
+  { id: "tokens", label: "Join tokens that are out", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "add-machine", tokens: true }) },
   { id: "palette", label: "Commands and sessions", keys: "P", code: "KeyP", run: (app) => app.overlay.set({ kind: "palette" }) },
   { id: "next", label: "Next tab", keys: "→", code: "ArrowRight", run: (app) => app.workspace.step(1) },
   { id: "previous", label: "Previous tab", keys: "←", code: "ArrowLeft", run: (app) => app.workspace.step(-1) },

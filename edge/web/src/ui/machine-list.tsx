@@ -6,12 +6,13 @@ import type { Machine } from "../fleet/fleet";
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
 import { SessionState, type Session } from "../gen/chatcode/v1/sessions_pb";
 import { SESSION_NAME_CHARS } from "../link/limits";
-import { displaySafe, latencyText } from "../words";
+import { displaySafe, latencyText, spanText } from "../words";
 import { keyOf } from "../workspace/workspace";
 import { Waiting } from "./approval";
 import { useApp, useNow, useStore } from "./hooks";
 import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
-import { alarmText, exitTone, isOver, labelsText, machineWord, restartText, sessionDetail } from "./session-words";
+import { certificateText, isAlarmed, labelsText, machineWord } from "./machine-words";
+import { exitTone, isOver, restartText, sessionDetail } from "./session-words";
 import { UpdateOffer } from "./update";
 
 export function MachineList(): ReactNode {
@@ -82,12 +83,19 @@ function MachineGroup({ machine: { gateway, sessions } }: { machine: Machine }):
   const host = [gateway.host?.os, gateway.host?.arch].filter(Boolean).join(" · ");
   const name = displaySafe(gateway.name, 64);
   const labels = labelsText(gateway.labels);
-  const alarm = alarmText(gateway, now);
+  const look = (): void => {
+    app.listOpen.set(false);
+    app.overlay.set({ kind: "machine", gateway: gateway.id });
+  };
   return (
     <section className="machine" aria-label={name} data-testid="machine" data-gateway={gateway.id} data-online={online}>
       <header className="machine-head">
         <span className="machine-dot" data-state={LinkState[gateway.linkState].toLowerCase()} />
-        <h2 title={displaySafe(host)}>{name}</h2>
+        <h2 title={displaySafe(host)}>
+          <button type="button" className="machine-open" data-testid="machine-open" onClick={look}>
+            {name}
+          </button>
+        </h2>
         {online && gateway.linkRttUs > 0n && <span className="machine-rtt">{latencyText(Number(gateway.linkRttUs) / 1000)}</span>}
         <button
           type="button"
@@ -107,10 +115,17 @@ function MachineGroup({ machine: { gateway, sessions } }: { machine: Machine }):
           {labels}
         </p>
       )}
-      {alarm !== undefined && (
-        <p className="machine-alarm" data-testid="machine-alarm">
-          {alarm}
-        </p>
+      {isAlarmed(gateway) ? (
+        <button type="button" className="machine-alarm" data-testid="machine-alarm" onClick={look}>
+          Another machine used this one’s identity {spanText(now - Number(gateway.duplicateUnixMs))} ago. Look into it.
+        </button>
+      ) : (
+        online &&
+        certificateText(gateway, now)?.trouble !== undefined && (
+          <button type="button" className="machine-alarm" data-testid="machine-trouble" onClick={look}>
+            Its certificate was not renewed. Look into it.
+          </button>
+        )
       )}
       <ul>
         {sessions.map((session) => (

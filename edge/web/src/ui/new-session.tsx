@@ -1,17 +1,16 @@
 // A new session: where, in which folder, what, and under which name.
 
-import { useEffect, useState, type FormEvent, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
 import { RestartPolicy, type TmuxSession } from "../gen/chatcode/v1/sessions_pb";
 import type { Wish } from "../app";
 import { ARGUMENTS, SESSION_NAME_CHARS } from "../link/limits";
-import { explain } from "../link/refusal";
 import { target } from "../link/rpc";
 import { commandWords, displaySafe } from "../words";
 import { inView } from "../workspace/workspace";
+import { Dialog, useAct } from "./dialog";
 import { useApp, useStore } from "./hooks";
-import { Modal } from "./modal";
 
 const LAST_KEY = "chatcode.last-folder";
 
@@ -34,129 +33,115 @@ export function NewSession({ gateway, close }: { gateway: string | undefined; cl
   const [name, setName] = useState("");
   const [restart, setRestart] = useState(RestartPolicy.UNSPECIFIED);
   const [resume, setResume] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [refused, setRefused] = useState<string>();
+  const { busy, refused, refuse, run } = useAct();
   // One id per form: pressing the button again after a lost answer makes no second session.
   const [id] = useState(() => crypto.randomUUID());
 
   const start = async (wish: Omit<Wish, "id">): Promise<boolean> => {
-    setBusy(true);
-    setRefused(undefined);
-    try {
-      await app.createSession(where, { id, ...wish });
-      app.listOpen.set(false);
-      close();
-      return true;
-    } catch (error) {
-      setRefused(explain(error));
-      setBusy(false);
-      return false;
-    }
+    const made = await run(() => app.createSession(where, { id, ...wish }));
+    if (!made) return false;
+    app.listOpen.set(false);
+    close();
+    return true;
   };
 
-  const submit = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     const words = commandWords(command);
-    if (words === undefined) return setRefused("A quote in the command is not closed.");
-    if (words.length > ARGUMENTS) return setRefused(`The command has more than ${ARGUMENTS} words.`);
+    if (words === undefined) return refuse("A quote in the command is not closed.");
+    if (words.length > ARGUMENTS) return refuse(`The command has more than ${ARGUMENTS} words.`);
     const resumeCommand = restart === RestartPolicy.UNSPECIFIED ? [] : commandWords(resume);
-    if (resumeCommand === undefined) return setRefused("A quote in the command for a restart is not closed.");
-    if (resumeCommand.length > ARGUMENTS) return setRefused(`The command for a restart has more than ${ARGUMENTS} words.`);
+    if (resumeCommand === undefined) return refuse("A quote in the command for a restart is not closed.");
+    if (resumeCommand.length > ARGUMENTS) return refuse(`The command for a restart has more than ${ARGUMENTS} words.`);
     const made = await start({ name: name.trim(), folder: folder.trim(), command: words, restart, resumeCommand });
     if (made) localStorage.setItem(LAST_KEY, folder.trim());
   };
 
   return (
-    <Modal title="New session" testId="new-session-dialog" close={close}>
-      <form onSubmit={(event) => void submit(event)} data-testid="new-session-form">
-        <h2>New session</h2>
-        {usable.length === 0 && <p role="alert">No machine is linked now. A session can be started as soon as one is back.</p>}
-        {usable.length > 1 && (
-          <Choice
-            label="Machine"
-            testId="new-session-machine"
-            value={where}
-            options={usable.map(({ gateway: { id, name } }) => [id, displaySafe(name, 64)])}
-            choose={setWhere}
-          />
-        )}
-        <label className="field">
-          <span>Folder</span>
-          <input
-            className="mono"
-            value={folder}
-            placeholder="~"
-            data-testid="new-session-folder"
-            spellCheck={false}
-            autoCapitalize="off"
-            data-autofocus
-            onChange={(event) => setFolder(event.target.value)}
-          />
-          <small>Made when it is missing.</small>
-        </label>
-        <label className="field">
-          <span>Command</span>
-          <input
-            className="mono"
-            value={command}
-            placeholder="your login shell"
-            data-testid="new-session-command"
-            list="commands"
-            spellCheck={false}
-            autoCapitalize="off"
-            onChange={(event) => setCommand(event.target.value)}
-          />
-          <datalist id="commands">
-            {["claude", "codex", "gemini", "htop"].map((each) => (
-              <option key={each} value={each} />
-            ))}
-          </datalist>
-        </label>
-        <label className="field">
-          <span>Name</span>
-          <input
-            value={name}
-            placeholder="after the command"
-            maxLength={SESSION_NAME_CHARS}
-            data-testid="new-session-name"
-            onChange={(event) => setName(event.target.value)}
-          />
-        </label>
-        <Choice label="Start it again" testId="new-session-restart" value={restart} options={RESTARTS} choose={setRestart} />
-        {restart !== RestartPolicy.UNSPECIFIED && (
-          <label className="field">
-            <span>Command then</span>
-            <input
-              className="mono"
-              value={resume}
-              placeholder="the same"
-              data-testid="new-session-resume"
-              spellCheck={false}
-              autoCapitalize="off"
-              onChange={(event) => setResume(event.target.value)}
-            />
-          </label>
-        )}
-        <TmuxSessions
-          gateway={where}
-          busy={busy}
-          open={({ name, command }) => void start({ name, folder: "", command, restart: RestartPolicy.UNSPECIFIED, resumeCommand: [] })}
+    <Dialog
+      title="New session"
+      testId="new-session-dialog"
+      close={close}
+      refused={refused}
+      form={{ testId: "new-session-form", submit: () => void submit() }}
+      acts={
+        <button type="submit" className="primary" disabled={busy || usable.length === 0} data-testid="new-session-create">
+          {busy ? "Starting…" : "Start"}
+        </button>
+      }
+    >
+      {usable.length === 0 && <p role="alert">No machine is linked now. A session can be started as soon as one is back.</p>}
+      {usable.length > 1 && (
+        <Choice
+          label="Machine"
+          testId="new-session-machine"
+          value={where}
+          options={usable.map(({ gateway: { id, name } }) => [id, displaySafe(name, 64)])}
+          choose={setWhere}
         />
-        {refused !== undefined && (
-          <p className="refused" role="alert" data-testid="new-session-refused">
-            {displaySafe(refused)}
-          </p>
-        )}
-        <div className="dialog-acts">
-          <button type="button" className="quiet" onClick={close}>
-            Cancel
-          </button>
-          <button type="submit" className="primary" disabled={busy || usable.length === 0} data-testid="new-session-create">
-            {busy ? "Starting…" : "Start"}
-          </button>
-        </div>
-      </form>
-    </Modal>
+      )}
+      <label className="field">
+        <span>Folder</span>
+        <input
+          className="mono"
+          value={folder}
+          placeholder="~"
+          data-testid="new-session-folder"
+          spellCheck={false}
+          autoCapitalize="off"
+          data-autofocus
+          onChange={(event) => setFolder(event.target.value)}
+        />
+        <small>Made when it is missing.</small>
+      </label>
+      <label className="field">
+        <span>Command</span>
+        <input
+          className="mono"
+          value={command}
+          placeholder="your login shell"
+          data-testid="new-session-command"
+          list="commands"
+          spellCheck={false}
+          autoCapitalize="off"
+          onChange={(event) => setCommand(event.target.value)}
+        />
+        <datalist id="commands">
+          {["claude", "codex", "gemini", "htop"].map((each) => (
+            <option key={each} value={each} />
+          ))}
+        </datalist>
+      </label>
+      <label className="field">
+        <span>Name</span>
+        <input
+          value={name}
+          placeholder="after the command"
+          maxLength={SESSION_NAME_CHARS}
+          data-testid="new-session-name"
+          onChange={(event) => setName(event.target.value)}
+        />
+      </label>
+      <Choice label="Start it again" testId="new-session-restart" value={restart} options={RESTARTS} choose={setRestart} />
+      {restart !== RestartPolicy.UNSPECIFIED && (
+        <label className="field">
+          <span>Command then</span>
+          <input
+            className="mono"
+            value={resume}
+            placeholder="the same"
+            data-testid="new-session-resume"
+            spellCheck={false}
+            autoCapitalize="off"
+            onChange={(event) => setResume(event.target.value)}
+          />
+        </label>
+      )}
+      <TmuxSessions
+        gateway={where}
+        busy={busy}
+        open={({ name, command }) => void start({ name, folder: "", command, restart: RestartPolicy.UNSPECIFIED, resumeCommand: [] })}
+      />
+    </Dialog>
   );
 }
 

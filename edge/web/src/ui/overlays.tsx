@@ -5,9 +5,10 @@ import { useEffect, type ReactNode } from "react";
 import type { Tab } from "../workspace/workspace";
 import { AddMachine } from "./add-machine";
 import { Approval } from "./approval";
+import { Dialog } from "./dialog";
 import { useApp, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
-import { Modal } from "./modal";
+import { MachineDetails, RevokeMachine } from "./machine";
 import { NewSession } from "./new-session";
 import { Palette } from "./palette";
 import { UpdateMachine } from "./update";
@@ -29,7 +30,11 @@ export function Overlays(): ReactNode {
     case "new-session":
       return <NewSession gateway={overlay.gateway} close={close} />;
     case "add-machine":
-      return <AddMachine close={close} />;
+      return <AddMachine tokens={overlay.tokens === true} close={close} />;
+    case "machine":
+      return <MachineDetails id={overlay.gateway} close={close} />;
+    case "revoke":
+      return <RevokeMachine id={overlay.gateway} close={close} />;
     case "approval":
       return <Approval pending={overlay.pending} close={close} />;
     case "update":
@@ -52,25 +57,24 @@ function EndSession({ tab, name, close }: { tab: Tab; name: string; close: () =>
     app.endSession(tab).catch(app.failed);
   };
   return (
-    <Modal title={`End ${name}?`} testId="end-question" close={close}>
-      <h2>End “{name}”?</h2>
-      <p>What runs in it is asked to stop, then told, then killed. This cannot be taken back. To leave it running, close its tab instead.</p>
-      <div className="dialog-acts">
-        <button type="button" className="quiet" onClick={close}>
-          Cancel
-        </button>
+    <Dialog
+      title={`End “${name}”?`}
+      testId="end-question"
+      close={close}
+      acts={
         <button type="button" className="danger" data-autofocus data-testid="end-confirm" onClick={end}>
           End the session
         </button>
-      </div>
-    </Modal>
+      }
+    >
+      <p>What runs in it is asked to stop, then told, then killed. This cannot be taken back. To leave it running, close its tab instead.</p>
+    </Dialog>
   );
 }
 
 function Keys({ close }: { close: () => void }): ReactNode {
   return (
-    <Modal title="Keys" testId="keys" close={close}>
-      <h2>Keys</h2>
+    <Dialog title="Keys" testId="keys" later="Close" over close={close}>
       <dl className="hints">
         {COMMANDS.filter(({ keys }) => keys !== undefined).map(({ id, label, keys }) => (
           <div key={id}>
@@ -81,11 +85,6 @@ function Keys({ close }: { close: () => void }): ReactNode {
           </div>
         ))}
       </dl>
-      <div className="dialog-acts">
-        <button type="button" className="primary" onClick={close}>
-          Close
-        </button>
-      </div>
-    </Modal>
+    </Dialog>
   );
 }

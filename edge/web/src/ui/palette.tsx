@@ -1,11 +1,12 @@
-// One field for everything: go to a session, do a thing.
+// One field for everything: go to a session or a machine, do a thing.
 
 import { useState, type KeyboardEvent, type ReactNode } from "react";
 
 import { displaySafe } from "../words";
-import { useApp, useStore } from "./hooks";
+import { Modal } from "./dialog";
+import { useApp, useNow, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
-import { Modal } from "./modal";
+import { machineWord } from "./machine-words";
 import { sessionDetail } from "./session-words";
 
 interface Item {
@@ -31,6 +32,14 @@ export function Palette({ close }: { close: () => void }): ReactNode {
       run: () => void app.workspace.open(gateway.id, session.id),
     })),
   );
+  const now = useNow(true);
+  const details: Item[] = machines.map(({ gateway }) => ({
+    id: gateway.id,
+    label: displaySafe(gateway.name, 64),
+    detail: `machine · ${machineWord(gateway, now)}`,
+    command: false,
+    run: () => app.overlay.set({ kind: "machine", gateway: gateway.id }),
+  }));
   const commands: Item[] = COMMANDS.filter(({ id }) => id !== "palette").map((command) => ({
     id: command.id,
     label: command.isSet?.(app) === true ? `${command.label} (as it is)` : command.label,
@@ -38,7 +47,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
     command: true,
     run: () => command.run(app),
   }));
-  const found = [...sessions, ...commands].filter((item) => matches(text, `${item.label} ${item.detail}`));
+  const found = [...sessions, ...details, ...commands].filter((item) => matches(text, `${item.label} ${item.detail}`));
   const chosen = Math.min(at, found.length - 1);
 
   const run = (item: Item | undefined): void => {

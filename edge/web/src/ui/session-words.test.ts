@@ -1,10 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 
-import { GatewaySchema, LinkState } from "../gen/chatcode/v1/fleet_pb";
-import { HostFactsSchema } from "../gen/chatcode/v1/link_pb";
 import { LostReason, RestartPolicy, SessionSchema, SessionState } from "../gen/chatcode/v1/sessions_pb";
-import { alarmText, endText, labelsText, restartText, sessionDetail, systemText } from "./session-words";
+import { endText, restartText, sessionDetail } from "./session-words";
 
 test("a session that is over says what happened and that nothing starts it again", () => {
   const lost = (lostReason: LostReason) => create(SessionSchema, { state: SessionState.LOST, lostReason });
@@ -30,18 +28,4 @@ test("a session says when it is started again, and as what, as long as it is", (
   expect(text(RestartPolicy.ON_CRASH, ["sh", "-c", "a\u202eb c"])).toBe("again after a crash: sh -c 'a\ufffdb c'");
   expect(text(RestartPolicy.ON_BOOT, ["claude"], true)).toBeUndefined();
   expect(text(9 as RestartPolicy)).toBeUndefined();
-});
-
-test("a machine that shares its identity says so for a day, unless it is revoked", () => {
-  const at = (duplicateUnixMs: bigint, linkState = LinkState.ONLINE) => alarmText(create(GatewaySchema, { duplicateUnixMs, linkState }), 100_000_000);
-  expect(at(0n)).toBeUndefined();
-  expect(at(99_940_000n)).toContain("used this one's identity 1 min ago");
-  expect(at(99_940_000n, LinkState.REVOKED)).toBeUndefined();
-  expect(at(100_000_000n - 86_400_000n)).toBeUndefined();
-});
-
-test("labels and facts of a machine are one harmless line", () => {
-  expect(labelsText({ team: "kites", site: "attic", spare: "" })).toBe("site=attic, spare, team=kites");
-  expect(systemText(create(HostFactsSchema, { os: "linux", kernel: "6.1\u202e", arch: "" }))).toBe("linux 6.1\ufffd");
-  expect(systemText(undefined)).toBe("");
 });

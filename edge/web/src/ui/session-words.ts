@@ -1,10 +1,7 @@
-// What is said of a session and a machine.
+// What is said of a session.
 
-import { LinkState, type Gateway } from "../gen/chatcode/v1/fleet_pb";
 import { LostReason, RestartPolicy, SessionState, type Exit, type Session } from "../gen/chatcode/v1/sessions_pb";
-import type { HostFacts } from "../gen/chatcode/v1/link_pb";
-import { DUPLICATE_SHOWN_MS } from "../link/limits";
-import { commandText, displaySafe, spanText } from "../words";
+import { commandText, displaySafe } from "../words";
 
 const SIGNALS: Record<number, string> = { 1: "HUP", 2: "INT", 3: "QUIT", 4: "ILL", 6: "ABRT", 8: "FPE", 9: "KILL", 11: "SEGV", 13: "PIPE", 15: "TERM" };
 
@@ -64,38 +61,4 @@ export function folderText(folder: string): string {
   const home = /^\/(?:home|Users)\/[^/]+|^\/root/u.exec(folder)?.[0];
   const short = home === undefined ? folder : `~${folder.slice(home.length)}`;
   return displaySafe(short);
-}
-
-/** "site=attic, team=kites". */
-export function labelsText(labels: Record<string, string>): string {
-  const words = Object.entries(labels).map(([key, value]) => (value === "" ? key : `${key}=${value}`));
-  return displaySafe(words.sort().join(", "), 2048);
-}
-
-/** What people have to look at on a machine; missing when there is nothing. */
-export function alarmText({ duplicateUnixMs, linkState }: Gateway, now: number): string | undefined {
-  const since = now - Number(duplicateUnixMs);
-  if (duplicateUnixMs === 0n || since >= DUPLICATE_SHOWN_MS || linkState === LinkState.REVOKED) return undefined;
-  return `Another machine used this one's identity ${spanText(since)} ago. If you copied it, enroll the copy anew; if you did not, revoke it.`;
-}
-
-/** "linux 6.1.0 x86_64", as the machine tells. */
-export function systemText(host: HostFacts | undefined): string {
-  return displaySafe([host?.os, host?.kernel, host?.arch].filter(Boolean).join(" "), 256);
-}
-
-export function machineWord(gateway: Gateway, now: number): string {
-  const since = spanText(now - Number(gateway.sinceUnixMs));
-  switch (gateway.linkState) {
-    case LinkState.ONLINE:
-      return `linked for ${since}`;
-    case LinkState.OFFLINE:
-      return `offline for ${since}`;
-    case LinkState.NEVER:
-      return "never linked yet";
-    case LinkState.REVOKED:
-      return "revoked";
-    default:
-      return "";
-  }
 }

@@ -20,7 +20,9 @@ export function TabStrip(): ReactNode {
     requestAnimationFrame(() => document.querySelector<HTMLElement>(".tab[aria-selected=true]")?.focus());
   };
   return (
-    <div className="tabs" role="tablist" aria-label="Open terminals" onKeyDown={arrows}>
+    <div className="tabs" onKeyDown={arrows}>
+      {/* The list owns the tabs and not the buttons beside them, which are none. */}
+      <div className="unseen" role="tablist" aria-label="Open terminals" aria-owns={open.map((tab) => `tab-${keyOf(tab)}`).join(" ")} />
       {open.map((tab) => (
         <TabButton key={keyOf(tab)} tab={tab} active={keyOf(tab) === active} />
       ))}

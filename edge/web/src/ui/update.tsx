@@ -6,8 +6,8 @@ import { progressText } from "../fleet/updates";
 import type { UpdateStatus } from "../gen/chatcode/v1/host_pb";
 import { explain } from "../link/refusal";
 import { displaySafe } from "../words";
+import { Dialog } from "./dialog";
 import { useApp, useStore } from "./hooks";
-import { Modal } from "./modal";
 
 /** A machine looks for updates a few times a day; that often it is asked what it found. */
 const LOOK_MS = 30 * 60_000;
@@ -30,7 +30,7 @@ export function UpdateOffer({ gateway, name, online }: { gateway: string; name: 
       type="button"
       className="quiet machine-update"
       data-testid="update-offer"
-      aria-label={`Update ${name} to ${version}`}
+      aria-label={`Update available: ${version}, for ${name}`}
       onClick={() => {
         app.listOpen.set(false);
         app.overlay.set({ kind: "update", gateway, name });
@@ -61,8 +61,21 @@ export function UpdateMachine({ gateway, name, close }: { gateway: string; name:
   };
   const isDone = ended?.done === true;
   return (
-    <Modal title={`Update ${name}?`} testId="update" close={close}>
-      <h2>Update “{name}”?</h2>
+    <Dialog
+      title={`Update “${name}”?`}
+      testId="update"
+      later={isDone || busy ? "Close" : "Later"}
+      over={isDone}
+      close={close}
+      refused={ended?.done === false ? ended.words : undefined}
+      acts={
+        !isDone && (
+          <button type="button" className="primary" data-testid="update-confirm" disabled={busy} onClick={() => void update()}>
+            Update
+          </button>
+        )
+      }
+    >
       <p>
         From {displaySafe(status?.installed ?? "", VERSION_CHARS)} to {displaySafe(version, VERSION_CHARS)}. Sessions go on. A version that does not reach the
         core is taken back by itself.
@@ -72,22 +85,12 @@ export function UpdateMachine({ gateway, name, close }: { gateway: string; name:
           {(status !== undefined && progressText(status)) || "Asking the machine…"}
         </p>
       )}
-      {ended !== undefined && (
-        <p className={isDone ? undefined : "refused"} role={isDone ? "status" : "alert"} data-testid="update-ended">
+      {isDone && (
+        <p role="status" data-testid="update-ended">
           {ended.words}
         </p>
       )}
-      <div className="dialog-acts">
-        <button type="button" className={isDone ? "primary" : "quiet"} data-autofocus onClick={close}>
-          {isDone || busy ? "Close" : "Later"}
-        </button>
-        {!isDone && (
-          <button type="button" className="primary" data-testid="update-confirm" disabled={busy} onClick={() => void update()}>
-            Update
-          </button>
-        )}
-      </div>
-    </Modal>
+    </Dialog>
   );
 }
 
