@@ -60,13 +60,20 @@ fn rule_row(pool: &DescriptorPool, method: &MethodDescriptor) -> anyhow::Result<
     let value = options.get_extension(&extension);
     let Value::Message(rule) = value.as_ref() else { bail!("the rule is not a message") };
     Ok(format!(
-        "Rule {{ permission: Permission::{}, audit: AuditPolicy::{}, scope: Scope::{}, client_streaming: {}, server_streaming: {} }}",
+        "Rule {{ permission: Permission::{}, audit: AuditPolicy::{}, scope: Scope::{}, step_up: {}, client_streaming: {}, server_streaming: {} }}",
         variant(rule, "permission", "PERMISSION_")?,
         variant(rule, "audit", "AUDIT_POLICY_")?,
         variant(rule, "scope", "SCOPE_")?,
+        flag(rule, "step_up")?,
         method.is_client_streaming(),
         method.is_server_streaming(),
     ))
+}
+
+/// The value of a field that is true or false.
+fn flag(rule: &DynamicMessage, field: &str) -> anyhow::Result<bool> {
+    let descriptor = rule.descriptor().get_field_by_name(field).context("no such field")?;
+    rule.get_field(&descriptor).as_bool().context("not a bool")
 }
 
 /// The Rust name of the value of an enum field; fails on the zero value.

@@ -23,6 +23,19 @@ build-release: web
 release *ARGS: web
     deploy/release/make "$@"
 
+# Install what releases are made with (zig, cargo-zigbuild, cargo-cyclonedx; pinned) into .tools/release.
+release-tools:
+    deploy/release/tools
+
+# Whether the released programs for this system need nothing of it, alone and as images (root; Linux).
+release-test TARGET="x86_64-unknown-linux-musl":
+    tests/deploy/static.sh target/{{TARGET}}/dist
+    tests/deploy/image.sh target/{{TARGET}}/dist
+
+# Whether two folders give the same archives, byte by byte: builds everything twice.
+release-twice *ARGS: web
+    tests/deploy/twice.sh "$@"
+
 # Standard output belongs to the program that a recipe ends in.
 # Build the page into edge/web/dist unless it is up to date.
 web: web-deps
@@ -91,7 +104,7 @@ lint: web
     cargo clippy --workspace --all-targets --locked -- -D warnings
     {{buf}} lint
     cd edge/web && npm run lint
-    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh deploy/release/make tests/deploy/*.sh tests/deploy/run; else echo "shellcheck is not here: scripts not checked"; fi
+    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh deploy/release/make deploy/release/rustc deploy/release/tools tests/deploy/*.sh tests/deploy/run; else echo "shellcheck is not here: scripts not checked"; fi
 
 # Format all Rust code.
 fmt:
@@ -126,7 +139,7 @@ systemd *ARGS:
     cargo build --locked -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
     tests/systemd/run "$@"
 
-# The installation: units, hostile releases, ways to download, a Mac's steps, a fresh machine's whole life (root and Debian's archive are needed for it all).
+# The installation: images and workflow, units, hostile releases, ways to download, a Mac's steps, a fresh machine's whole life (root and Debian's archive are needed for it all).
 deploy-test: web
     cargo build --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-holder -p chatcode-spawner
     tests/deploy/run

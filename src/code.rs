@@ -53,6 +53,8 @@ pub const TABLE: &[Row] = &[
     (Code::SpawnFailed, "spawn_failed", grpc::FAILED_PRECONDITION),
     (Code::Internal, "internal", grpc::INTERNAL),
     (Code::DuplicateIdentity, "duplicate_identity", grpc::FAILED_PRECONDITION),
+    (Code::StepUpRequired, "step_up_required", grpc::PERMISSION_DENIED),
+    (Code::LastOwner, "last_owner", grpc::FAILED_PRECONDITION),
 ];
 
 /// First WebSocket close code of ours; RFC 6455 section 7.4.2 leaves 4000 to

@@ -12,6 +12,9 @@ pub struct Rule {
     pub audit: AuditPolicy,
     /// What the method acts on, and so where it is served.
     pub scope: Scope,
+    /// Whether a person at a page must have proven who they are within
+    /// [`crate::limits::STEP_UP`].
+    pub step_up: bool,
     /// Whether the client sends many messages.
     pub client_streaming: bool,
     /// Whether the server sends many messages.

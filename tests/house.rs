@@ -47,9 +47,10 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "core/src",
         &[
-            "clock config lock network rate target",
+            "clock config lock network people rate target",
             "store room",
             "backup caller fleet",
+            "judge",
             "shared cut",
             "upkeep",
             "services pass",

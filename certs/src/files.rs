@@ -15,6 +15,11 @@ const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 /// What group and others may do with it.
 const OTHERS: u32 = 0o077;
+/// The same for a credential of systemd. It is root's and gives its service's user
+/// the right to read it by an ACL, whose mask stands where the group's rights do.
+const OTHERS_OF_CREDENTIAL: u32 = 0o037;
+/// The variable that names the folder of a service's credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Why a private file or folder was not used.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +72,16 @@ fn quoted(path: &Path) -> String {
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-fn check_mode(path: &Path, metadata: &fs::Metadata, wanted: u32) -> Result<(), FilesError> {
+fn check_mode(path: &Path, metadata: &fs::Metadata, wanted: u32, others: u32) -> Result<(), FilesError> {
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & OTHERS == 0 { Ok(()) } else { Err(FilesError::Loose { path: path.to_owned(), mode, wanted }) }
+    if mode & others == 0 { Ok(()) } else { Err(FilesError::Loose { path: path.to_owned(), mode, wanted }) }
+}
+
+/// What others may not do with a file: less is asked of one that lies in the folder
+/// of this service's credentials, which only its user and root can enter.
+fn others_of(path: &Path, credentials: Option<&Path>) -> u32 {
+    let is_credential = credentials.is_some_and(|folder| path.parent() == Some(folder));
+    if is_credential { OTHERS_OF_CREDENTIAL } else { OTHERS }
 }
 
 /// Makes sure that the folder is there and private. A missing one is made with
@@ -84,7 +96,7 @@ pub fn private_dir(path: impl AsRef<Path>) -> Result<(), FilesError> {
         _ => io_error(path, e),
     })?;
     let metadata = fs::metadata(path).map_err(|e| io_error(path, e))?;
-    check_mode(path, &metadata, FOLDER_MODE)
+    check_mode(path, &metadata, FOLDER_MODE, OTHERS)
 }
 
 /// Writes a private file: aside, flushed to the disk, then renamed over the
@@ -113,7 +125,7 @@ pub fn write_private(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FilesEr
 }
 
 /// Reads a private file; `None` when there is none. The bytes are wiped when
-/// dropped.
+/// dropped. A credential that systemd gives to this service counts as private.
 ///
 /// # Errors
 /// When it is open to others, is not a plain file, is too large, or the system
@@ -129,7 +141,8 @@ pub fn read_private(path: impl AsRef<Path>) -> Result<Option<Zeroizing<Vec<u8>>>
     if !metadata.is_file() {
         return Err(FilesError::WrongKind { path: path.to_owned(), wanted: "plain file" });
     }
-    check_mode(path, &metadata, FILE_MODE)?;
+    let credentials = std::env::var_os(CREDENTIALS).map(PathBuf::from);
+    check_mode(path, &metadata, FILE_MODE, others_of(path, credentials.as_deref()))?;
     // Reserved at once, so that no smaller copy is left behind in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(limits::PRIVATE_FILE_BYTES as usize + 1));
     file.take(limits::PRIVATE_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| io_error(path, e))?;
@@ -163,6 +176,22 @@ mod tests {
         assert_eq!(read_private(&file).unwrap().unwrap().as_slice(), b"two");
         assert_eq!((mode(&file), mode(&home), mode(home.parent().unwrap())), (0o600, 0o700, 0o700));
         assert_eq!(fs::read_dir(&home).unwrap().count(), 1, "nothing is left aside");
+    }
+
+    #[test]
+    fn only_in_the_folder_of_credentials_a_group_may_seem_to_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca-passphrase");
+        fs::write(&file, "words").unwrap();
+        let is_taken = |mode, credentials: Option<&Path>| {
+            chmod(&file, mode);
+            let metadata = fs::metadata(&file).unwrap();
+            check_mode(&file, &metadata, FILE_MODE, others_of(&file, credentials)).is_ok()
+        };
+        let here = Some(folder.path());
+        assert!(is_taken(0o440, here) && is_taken(0o400, here));
+        assert!(!is_taken(0o444, here) && !is_taken(0o460, here));
+        assert!(!is_taken(0o440, None) && !is_taken(0o440, folder.path().parent()));
     }
 
     #[test]

@@ -13,11 +13,12 @@
 //!   running program shows; [`Renewal`]: when it asks for the next one;
 //!   [`MachineKey`]: what brings it back when it has ended.
 //! - [`tls`]: all TLS configs; nobody else builds one.
-//! - [`JoinToken`], [`secret`]: what is shown once and kept as a hash.
+//! - [`JoinToken`], [`ApiToken`], [`secret`]: what is shown once and kept as a hash.
 //! - [`files`]: private files and folders, refused when others may read them.
 //!
 //! Knows nothing of links, sessions or people.
 
+mod api_token;
 mod authority;
 mod cell;
 pub mod csr;
@@ -37,9 +38,10 @@ pub mod tls;
 mod token;
 mod trust;
 
+pub use api_token::{ApiToken, InvalidApiToken};
 pub use authority::{
-    Authority, AuthorityError, CaCertificate, CaOptions, CaView, Due, Issued, RotationError,
-    change_passphrase, export_root, import_root, sign_intermediate,
+    Authority, AuthorityError, CaCertificate, CaFile, CaOptions, CaView, Due, Issued, RotationError,
+    change_passphrase, export_root, import_root, sign_intermediate, snapshot,
 };
 pub use cell::IdentityCell;
 pub use enrolling::EnrollingKeys;

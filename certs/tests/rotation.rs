@@ -3,12 +3,18 @@
 
 mod common;
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
 use chatcode_certs::{
     Authority, AuthorityError, CaOptions, Due, Identity, IdentityCell, IdentityError, Key, MemberName,
     Passphrase, RotationError, SealError, Trust, TrustError, change_passphrase, csr, export_root,
-    import_root, sign_intermediate, tls,
+    import_root, sign_intermediate, snapshot, tls,
 };
 use chatcode_proto::{
     limits,
@@ -344,4 +350,47 @@ fn a_short_intermediate_shortens_what_it_signs() {
     ca.activate_intermediate().unwrap();
     let leaf = ca.identity(&MemberName::Edge(id()), HOUR).unwrap().validity_unix_s();
     assert!(leaf.end - leaf.start <= limits::BACKDATE.as_secs() + 10, "{leaf:?}");
+}
+
+#[test]
+fn a_copy_of_the_folder_is_whole_whatever_step_is_made_meanwhile() {
+    let one = Installation::new();
+    let ca = one.folder.path().join("ca");
+    let is_over = AtomicBool::new(false);
+    let steps = || {
+        let mut steps = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            one.ca.prepare_root().unwrap();
+            one.ca.roll_back_root().unwrap();
+            one.ca.prepare_intermediate().unwrap();
+            one.ca.activate_intermediate().unwrap();
+            steps += 4;
+        }
+        steps
+    };
+    let copies = || {
+        for _ in 0..25 {
+            let files = snapshot(&ca).unwrap();
+            let elsewhere = tempfile::tempdir().unwrap();
+            let copy = elsewhere.path().join("ca");
+            chatcode_certs::files::private_dir(&copy).unwrap();
+            for (name, bytes) in &files {
+                chatcode_certs::files::write_private(copy.join(name), bytes).unwrap();
+            }
+            // Nothing of it is missing, and nothing too much is swept away.
+            let again = Authority::open_or_create(&copy).unwrap();
+            assert_eq!(snapshot(&copy).unwrap().len(), files.len());
+            assert_eq!(again.root_pin(), one.ca.root_pin());
+            assert!(Authority::open_to_read(&ca).is_ok(), "and so is what is read beside the core");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let steps = thread::scope(|scope| {
+        let (steps, copies) = (scope.spawn(steps), scope.spawn(copies));
+        let copied = copies.join();
+        is_over.store(true, Ordering::Relaxed);
+        copied.unwrap();
+        steps.join().unwrap()
+    });
+    assert!(steps > 4, "steps were made meanwhile");
 }

@@ -12,10 +12,14 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{
+    api_tokens::ApiTokens,
     ca::Ca,
     client::{Client, refused, unary},
+    people::People,
     print::{self, say},
+    roles::Roles,
     table::{Table, ago, now_ms, until},
+    teams::Teams,
     tokens::{TokenWish, print_token},
 };
 
@@ -46,6 +50,18 @@ pub(crate) enum Admin {
         #[arg(long)]
         json: bool,
     },
+    /// People: who is known, and letting them in.
+    #[command(subcommand)]
+    People(People),
+    /// Teams: named sets of people.
+    #[command(subcommand)]
+    Teams(Teams),
+    /// Roles: what each may do, and who has which where.
+    #[command(subcommand)]
+    Roles(Roles),
+    /// API tokens: what programs show instead of a certificate.
+    #[command(subcommand)]
+    ApiTokens(ApiTokens),
     /// The CA: how it is, its rotation, and an offline root.
     #[command(subcommand)]
     Ca(Ca),
@@ -123,6 +139,10 @@ impl Admin {
                 print_token(&Client::open(&dir)?, wish, kind).await
             }
             Self::Status { json } => status(&Client::open(&dir)?, json).await,
+            Self::People(order) => order.run(data_dir).await,
+            Self::Teams(order) => order.run(&Client::open(&dir)?).await,
+            Self::Roles(order) => order.run(&Client::open(&dir)?).await,
+            Self::ApiTokens(order) => order.run(&Client::open(&dir)?).await,
             Self::Ca(order) => order.run(&dir).await,
             Self::Drain { retry_after } => {
                 let client = Client::open(&dir)?;

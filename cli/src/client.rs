@@ -11,8 +11,8 @@ use chatcode_proto::{
     limits, metadata,
     pb::{
         Code, accounts_client::AccountsClient, admin_client::AdminClient, audit_client::AuditClient,
-        fleet_client::FleetClient, host_client::HostClient, sessions_client::SessionsClient,
-        terminal_client::TerminalClient,
+        fleet_client::FleetClient, host_client::HostClient, people_client::PeopleClient,
+        sessions_client::SessionsClient, terminal_client::TerminalClient,
     },
 };
 use rustls::ClientConfig;
@@ -82,7 +82,12 @@ impl Client {
         tcp::channel(&self.core, self.tls.clone(), &self.server_name)
     }
 
-    /// People.
+    /// People, teams, roles and API tokens.
+    pub(crate) fn people(&self) -> PeopleClient<Channel> {
+        PeopleClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
+    }
+
+    /// Sign-in.
     pub(crate) fn accounts(&self) -> AccountsClient<Channel> {
         AccountsClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
     }

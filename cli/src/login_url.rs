@@ -30,14 +30,21 @@ impl LoginUrl {
     /// When the core does not answer or the origin is not known.
     pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
         let client = Client::open(&data_dir.join("cli"))?;
-        let origin =
-            self.origin.or_else(|| Addresses::load(&data_dir.join("up")).origin).with_context(|| {
-                "where the page is, is not known here; name it with --origin https://HOST".to_owned()
-            });
-        let url = create(&client, &origin.context(Exit(exit::USAGE))?).await?;
+        let origin = place(self.origin, data_dir)?;
+        let url = create(&client, &origin, AccountsCreateSignInRequest::default()).await?;
         print::answer(&format!("{}\n", url.as_str()))?;
         Ok(())
     }
+}
+
+/// Where the page is: as was said, or that of this machine's `chatcode up`.
+///
+/// # Errors
+/// When neither is known.
+pub(crate) fn place(said: Option<String>, data_dir: &Path) -> anyhow::Result<String> {
+    let origin = said.or_else(|| Addresses::load(&data_dir.join("up")).origin);
+    let origin = origin.context("where the page is, is not known here; name it with --origin https://HOST");
+    origin.context(Exit(exit::USAGE))
 }
 
 /// A one-time login URL for the page at `origin`. The secret is in the fragment,
@@ -45,9 +52,13 @@ impl LoginUrl {
 ///
 /// # Errors
 /// When the core refuses or does not answer.
-pub(crate) async fn create(client: &Client, origin: &str) -> anyhow::Result<Zeroizing<String>> {
-    let request = unary(AccountsCreateSignInRequest {});
-    let response = client.accounts().create_sign_in(request).await.map_err(|status| client.error(&status))?;
+pub(crate) async fn create(
+    client: &Client,
+    origin: &str,
+    request: AccountsCreateSignInRequest,
+) -> anyhow::Result<Zeroizing<String>> {
+    let response = client.accounts().create_sign_in(unary(request)).await;
+    let response = response.map_err(|status| client.error(&status))?;
     let secret = Zeroizing::new(response.into_inner().secret);
     Ok(Zeroizing::new(format!("{}/#login={}", origin.trim_end_matches('/'), secret.as_str())))
 }

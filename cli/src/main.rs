@@ -3,6 +3,7 @@
 
 mod addresses;
 mod admin;
+mod api_tokens;
 mod attach;
 mod audit;
 mod ca;
@@ -17,8 +18,11 @@ mod ls;
 mod names;
 mod new;
 mod pending;
+mod people;
 mod print;
+mod roles;
 mod table;
+mod teams;
 mod tokens;
 mod up;
 mod update;

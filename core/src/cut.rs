@@ -18,11 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 
-use crate::{
-    caller::{Caller, life::Life},
-    fleet::registry::LiveLink,
-    target::unknown_gateway,
-};
+use crate::{caller::life::Life, fleet::registry::LiveLink, judge::Verdict, target::unknown_gateway};
 
 /// Frames after which a body looks whether it has to end although it never
 /// waits.
@@ -33,24 +29,18 @@ const LOOK_EVERY: u8 = 16;
 pub struct Cuts {
     stop: CancellationToken,
     life: Option<Arc<Life>>,
+    verdict: Verdict,
     live: Option<Arc<LiveLink>>,
     deadline: Option<Instant>,
 }
 
 impl Cuts {
-    /// A call that ends when the core stops.
+    /// A call that ends when the core stops, with what lets its caller in, and
+    /// when the caller may not make it any more.
     #[must_use]
-    pub fn new(stop: &CancellationToken) -> Self {
-        Self { stop: stop.clone(), life: None, live: None, deadline: None }
-    }
-
-    /// It also ends with the session of its caller.
-    #[must_use]
-    pub fn of(mut self, caller: &Caller) -> Self {
-        if let Caller::Person { life, .. } = caller {
-            self.life = Some(Arc::clone(life));
-        }
-        self
+    pub fn new(stop: &CancellationToken, verdict: Verdict) -> Self {
+        let life = verdict.caller().life().cloned();
+        Self { stop: stop.clone(), life, verdict, live: None, deadline: None }
     }
 
     /// It also ends with this link.
@@ -97,6 +87,7 @@ impl Cuts {
         tokio::select! {
             () = self.stop.cancelled() => Refusal::new(Code::Draining, "the core stops; come back in a moment"),
             () = session_over => Refusal::new(Code::Unauthenticated, "your session has ended; sign in again"),
+            refusal = self.verdict.over() => refusal,
             () = link_dead => lost(self.live.as_deref()),
             () = late => Refusal::new(Code::Timeout, "the call took longer than its deadline"),
         }

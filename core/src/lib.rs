@@ -10,9 +10,11 @@
 //! - [`services`]: what the core answers itself; [`pass`]: a call on to a machine.
 //! - [`upkeep`]: what keeps the CA and the core's own certificate young.
 //! - [`shared`]: what outlives a call; [`cut`]: what ends one early.
+//! - [`judge`]: whether a caller may do something to a machine.
 //! - [`backup`]: all that is kept, sealed in one file.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown.
+//! - [`people`]: the rules of roles and places, and nothing else.
 //! - [`clock`], [`config`], [`network`], [`rate`], [`target`], `lock`: these use no other room.
 
 pub mod backup;
@@ -22,11 +24,13 @@ pub mod config;
 pub mod cut;
 pub mod fleet;
 pub mod gate;
+pub mod judge;
 pub mod links;
 pub mod listener;
 mod lock;
 pub mod network;
 pub mod pass;
+pub mod people;
 pub mod rate;
 pub mod room;
 pub mod services;
@@ -56,13 +60,14 @@ use chatcode_proto::{
     limits,
     pb::{
         CaPart, CaUse, accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
-        enrollment_server::EnrollmentServer, fleet_server::FleetServer,
+        enrollment_server::EnrollmentServer, fleet_server::FleetServer, people_server::PeopleServer,
     },
 };
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::{
+    caller::directory::Directory,
     config::Config,
     fleet::{hub::Hub, registry::Order},
     gate::Gate,
@@ -71,7 +76,7 @@ use crate::{
     lock::DataLock,
     services::{
         accounts::AccountsService, admin::AdminService, approval, audit::AuditService,
-        enrollment::EnrollmentService, fleet::FleetService,
+        enrollment::EnrollmentService, fleet::FleetService, people::PeopleService,
     },
     shared::Shared,
     store::{Store, StoreError},
@@ -187,7 +192,8 @@ impl Core {
         let own = own_identity(&authority, &config)?;
         let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
         let hub = Hub::new(store.gateways().await?, store.sessions().await?);
-        let shared = Arc::new(Shared::new(&config, store, authority, own, hub));
+        let directory = Directory::load(&store).await?;
+        let shared = Arc::new(Shared::new(&config, store, authority, own, hub, directory));
         for pending in shared.store.pending().await? {
             approval::show(&shared, pending);
         }
@@ -239,7 +245,7 @@ impl Core {
         tokio::select! {
             () = serving => {}
             () = ending => {}
-            () = shared.lives.judge(&shared.store) => {}
+            () = Box::pin(shared.lives.judge(&shared.store, &shared.directory)) => {}
             () = upkeep::keep(&shared) => {}
         }
         shared.tasks.close();
@@ -380,6 +386,9 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
     let fleet = FleetServer::new(FleetService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
 
+    let people = PeopleServer::new(PeopleService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
+
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let reflection =
@@ -389,6 +398,7 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
         .add_service(audit)
         .add_service(enrollment)
         .add_service(fleet)
+        .add_service(people)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

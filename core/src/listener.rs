@@ -6,7 +6,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -171,6 +174,7 @@ impl Door {
             let who = standing(&self.shared, &peer).await.map_err(io::Error::other)?;
             (who, peer.not_after_unix_s)
         };
+        let vouched = Arc::new(AtomicBool::new(false));
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "there is no room for one more");
         let cut = self.cut.clone().cancelled_owned();
         let (taken, ended): (_, BoxFuture<'static, ()>) = if let Standing::Member(..) = who {
@@ -178,10 +182,17 @@ impl Door {
             (Taken::Member(place), Box::pin(cut))
         } else {
             let place = self.anonymous.take(address.ip()).ok_or_else(full)?;
-            let ended = async { drop(tokio::time::timeout(limits::CORE_ANONYMOUS_LIFE, cut).await) };
+            let vouched = Arc::clone(&vouched);
+            let ended = async move {
+                let mut cut = std::pin::pin!(cut);
+                let early = tokio::time::timeout(limits::CORE_ANONYMOUS_LIFE, &mut cut).await;
+                if early.is_err() && vouched.load(Ordering::Relaxed) {
+                    cut.await;
+                }
+            };
             (Taken::Anonymous(place), Box::pin(ended))
         };
-        let info = PeerInfo { address, who, certificate_ends_unix_s };
+        let info = PeerInfo { address, who, certificate_ends_unix_s, vouched };
         Ok(Connection { stream, info, ended: FuturesUnordered::from_iter([ended]), _taken: taken })
     }
 }

@@ -319,7 +319,7 @@ fn passphrase(wish: &Backup) -> anyhow::Result<Zeroizing<Vec<u8>>> {
 fn not_backed_up(error: BackupError) -> anyhow::Error {
     let code = match &error {
         BackupError::FileExists(_) | BackupError::FolderExists(_) => Exit(exit::USAGE),
-        BackupError::Files(_) => Exit(exit::CONFIG),
+        BackupError::Files(_) | BackupError::Ca(_) => Exit(exit::CONFIG),
         _ => Exit(exit::FAILURE),
     };
     exit::with(code, error)

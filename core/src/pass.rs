@@ -18,10 +18,10 @@ use tonic::body::Body;
 use tower::{Service as _, ServiceExt as _};
 
 use crate::{
-    caller::Caller,
     clock,
     cut::{CutBody, Cuts, lost},
     fleet::registry::LiveLink,
+    judge::Verdict,
     shared::Shared,
     target::{Target, unknown_gateway},
 };
@@ -71,7 +71,7 @@ impl Pass {
         &self,
         request: Request<Body>,
         rule: &Rule,
-        caller: &Caller,
+        verdict: Verdict,
         target: &Target,
         request_id: &str,
     ) -> Result<Response<Body>, Refusal> {
@@ -80,9 +80,9 @@ impl Pass {
         let asked = timeout(request.headers());
         let longest = (!streaming).then_some(limits::UNARY_DEADLINE);
         let time = [asked, longest].into_iter().flatten().min();
-        let cuts = Cuts::new(&self.shared.stop).of(caller).over(&live).within(time);
+        let grant = grant(&verdict, target, request_id);
+        let cuts = Cuts::new(&self.shared.stop, verdict).over(&live).within(time);
         let cuts = if streaming { cuts } else { cuts.finishing() };
-        let grant = grant(caller, target, request_id);
         let (request, exceeded) = outgoing(request, target, &grant, streaming)?;
         let counted = self.shared.calls.one();
 
@@ -127,12 +127,13 @@ impl Pass {
 }
 
 /// What the machine is told of the caller's right.
-fn grant(caller: &Caller, target: &Target, request_id: &str) -> pb::Grant {
+fn grant(verdict: &Verdict, target: &Target, request_id: &str) -> pb::Grant {
+    let caller = verdict.caller();
     pb::Grant {
         request_id: request_id.to_owned(),
         principal: caller.principal(),
         display_name: caller.display_name().to_owned(),
-        role: caller.role().into(),
+        role: verdict.role().into(),
         session: target.session_text(),
         expires_unix_ms: clock::unix_ms() + clock::millis(limits::GRANT),
     }

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    caller::life::Lives,
+    caller::{directory::Directory, life::Lives},
     clock,
     config::Config,
     fleet::{hub::Hub, registry::Registry},
@@ -49,8 +49,10 @@ pub struct Shared {
     pub hub: Arc<Hub>,
     /// The live links.
     pub links: Registry,
-    /// The sessions of people that have calls running.
+    /// The sessions of people and API tokens that have calls running.
     pub lives: Lives,
+    /// What everybody was given.
+    pub directory: Arc<Directory>,
     /// How often whom may try what.
     pub rates: Rates,
     /// Told when a person has decided on a machine that waits.
@@ -79,6 +81,8 @@ pub struct Rates {
     pub enroll_whole: PerMinute<()>,
     /// Wrong sign-ins, by edge.
     pub sign_in: PerMinute<MemberId>,
+    /// Wrong API tokens, by address.
+    pub api_tokens: PerMinute<IpAddr>,
     /// Tickets, by person.
     pub tickets: PerMinute<String>,
     /// Renewals, by member.
@@ -143,6 +147,7 @@ impl Shared {
         authority: Authority,
         own: Arc<IdentityCell>,
         hub: Hub,
+        directory: Directory,
     ) -> Self {
         Self {
             store,
@@ -154,6 +159,7 @@ impl Shared {
             hub: Arc::new(hub),
             links: Registry::default(),
             lives: Lives::default(),
+            directory: Arc::new(directory),
             rates: Rates {
                 enroll_calls: PerMinute::new(
                     "calls from this address",
@@ -162,6 +168,10 @@ impl Shared {
                 enroll: PerMinute::new("enrollments from this address", config.enroll_per_minute),
                 enroll_whole: PerMinute::new("enrollments", config.enroll_whole_per_minute),
                 sign_in: PerMinute::new("wrong sign-ins through this edge", limits::SIGN_IN_PER_MINUTE),
+                api_tokens: PerMinute::new(
+                    "wrong API tokens from this address",
+                    limits::API_TOKENS_WRONG_PER_MINUTE,
+                ),
                 tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
                 renew: PerMinute::new("renewals of this certificate", limits::RENEWALS_PER_MINUTE),
                 revive: PerMinute::new("revivals of this machine", limits::REVIVALS_PER_MINUTE),

@@ -3,11 +3,12 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
 
-use chatcode_certs::JoinToken;
+use chatcode_certs::{JoinToken, files};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatcode-core"));
@@ -17,16 +18,34 @@ fn program() -> Command {
 
 /// Starts a core; gives back its ready line too. It stops with its stdin.
 fn run(folder: &Path) -> (Child, serde_json::Value) {
-    let mut child = program()
-        .args(["run", "--exit-with-stdin", "--data-dir"])
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    start(program().args(["run", "--exit-with-stdin", "--data-dir"]).arg(folder))
+}
+
+/// The same of a command line.
+fn start(command: &mut Command) -> (Child, serde_json::Value) {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     (child, serde_json::from_str(&line).unwrap())
+}
+
+/// Stops a core that [`run`] started.
+fn stop(mut child: Child) {
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+/// Runs a command of the program to its end; what it said on standard error.
+fn done(arguments: &[&str]) -> String {
+    let output = program().args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// The pin of the root in a fresh join token.
+fn pin(folder: &Path) -> [u8; 32] {
+    let made = token(folder, &[]);
+    String::from_utf8(made.stdout).unwrap().trim_end().parse::<JoinToken>().unwrap().pin()
 }
 
 fn token(folder: &Path, more: &[&str]) -> Output {
@@ -111,8 +130,6 @@ fn only_run_makes_a_core_where_there_is_none() {
 
 #[test]
 fn loose_keys_and_a_taken_port_have_exit_codes_of_their_own() {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("core");
     let (mut child, ready) = run(&folder);
@@ -130,4 +147,87 @@ fn loose_keys_and_a_taken_port_have_exit_codes_of_their_own() {
     let refused = start(&folder);
     assert_eq!(refused.status.code(), Some(78), "{refused:?}");
     assert!(String::from_utf8(refused.stderr).unwrap().contains("chmod 600"));
+}
+
+#[test]
+fn a_backup_of_encrypted_keys_is_restored_and_needs_their_passphrase_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, other, backup) = (path("core"), path("other"), path("backup"));
+    let (keys, sealed) = (path("keys"), path("sealed"));
+    files::write_private(&keys, b"passphrase of the keys\n").unwrap();
+    files::write_private(&sealed, b"passphrase of the backup\n").unwrap();
+    let with_keys = |data: &str| {
+        start(program().args(["run", "--exit-with-stdin", "--data-dir", data, "--ca-passphrase-file", &keys]))
+    };
+    let (core, ready) = with_keys(&data);
+    let before = pin(Path::new(&data));
+    done(&["backup", &backup, "--data-dir", &data, "--passphrase-file", &sealed]);
+    stop(core);
+    done(&["restore", &backup, "--data-dir", &other, "--passphrase-file", &sealed]);
+
+    let key = std::fs::read_to_string(folder.path().join("other/ca/root.key")).unwrap();
+    assert!(key.contains("ENCRYPTED"), "the keys stay encrypted in the backup");
+    let refused = program().args(["run", "--data-dir", &other]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("ca_passphrase_file"), "{said}");
+    let (core, restored) = with_keys(&other);
+    assert_eq!((restored, pin(Path::new(&other))), (ready, before), "the same installation");
+    stop(core);
+}
+
+#[test]
+fn a_core_whose_root_is_kept_elsewhere_is_restored_without_it_and_takes_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, other, backup) = (path("core"), path("other"), path("backup"));
+    let (stick, sealed) = (path("stick"), path("sealed"));
+    files::write_private(&sealed, b"passphrase of the backup\n").unwrap();
+    let (core, ready) = run(Path::new(&data));
+    let before = pin(Path::new(&data));
+    done(&["ca", "export-root", "--remove", "--data-dir", &data, &stick]);
+    done(&["backup", &backup, "--data-dir", &data, "--passphrase-file", &sealed]);
+    stop(core);
+    done(&["restore", &backup, "--data-dir", &other, "--passphrase-file", &sealed]);
+
+    let key = folder.path().join("other/ca/root.key");
+    assert!(!key.exists(), "what was not on the core's machine is in no backup");
+    // It signs by the intermediate, and knows its root.
+    let (core, restored) = run(Path::new(&other));
+    assert_eq!((restored, pin(Path::new(&other))), (ready, before), "the same installation");
+    let said = done(&["ca", "import-root", "--data-dir", &other, &stick]);
+    assert!(said.contains("has the root's key again") && key.is_file(), "{said}");
+    stop(core);
+}
+
+/// What systemd gives a service with `LoadCredential=`: a file of root's, read
+/// by an ACL, whose mask looks like a right of the group.
+#[test]
+fn the_passphrase_of_the_keys_comes_as_a_credential_of_systemd() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, credentials) = (folder.path().join("core"), folder.path().join("credentials"));
+    std::fs::create_dir(&credentials).unwrap();
+    let file = credentials.join("ca-passphrase");
+    let with_mode = |mode| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = program();
+        command.args(["run", "--exit-with-stdin", "--data-dir"]).arg(&data);
+        command.env("CREDENTIALS_DIRECTORY", &credentials);
+        command
+    };
+    std::fs::write(&file, "passphrase of the keys\n").unwrap();
+    for mode in [0o400, 0o440] {
+        stop(start(&mut with_mode(mode)).0);
+    }
+    let key = std::fs::read_to_string(data.join("ca/root.key")).unwrap();
+    assert!(key.contains("ENCRYPTED"), "{key}");
+    for (mode, words) in [(0o444, "others may use it"), (0o460, "others may use it")] {
+        let refused = with_mode(mode).output().unwrap();
+        assert_eq!(refused.status.code(), Some(78), "{mode:o}: {refused:?}");
+        assert!(String::from_utf8(refused.stderr).unwrap().contains(words));
+    }
+    std::fs::remove_file(&file).unwrap();
+    let refused = program().args(["run", "--data-dir"]).arg(&data).output().unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
 }

@@ -11,6 +11,7 @@ use axum::{
 use chatcode_proto::{
     code::Refusal,
     limits,
+    name::display_safe,
     pb::{
         AccountsSignInRequest, AccountsSignInResponse, AccountsSignOutRequest, Code,
         accounts_client::AccountsClient,
@@ -18,7 +19,7 @@ use chatcode_proto::{
 };
 use http::{
     HeaderMap,
-    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, SET_COOKIE},
+    header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN, SET_COOKIE, USER_AGENT},
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -53,6 +54,11 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
         return Err(Refusal::new(Code::Invalid, "the request must be application/json"));
     }
     let client = request.extensions().get::<Client>().copied();
+    let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let device = display_safe(agent.unwrap_or_default(), limits::USER_AGENT_CHARS);
+    // A browser that proves itself anew gets another token, and the one before is
+    // of no use any more.
+    let replaces = Zeroizing::new(app.cookie.token(request.headers()).unwrap_or_default().to_owned());
     let bytes = body::collect(request.into_body()).await?;
     let SignIn { secret } = serde_json::from_slice(&bytes)
         .map_err(|_| Refusal::new(Code::Invalid, "the request must be {\"secret\": \"...\"}"))?;
@@ -62,7 +68,13 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
     }
     let client = client.ok_or_else(|| Refusal::new(Code::Internal, "nobody knows where this came from"))?;
     app.sign_ins.check(client)?;
-    let request = unary(app, AccountsSignInRequest { secret: secret.to_string() })?;
+    let request = AccountsSignInRequest {
+        secret: secret.to_string(),
+        device,
+        address: client.0.to_canonical().to_string(),
+        replaces: replaces.to_string(),
+    };
+    let request = unary(app, request)?;
     let AccountsSignInResponse { session_token, expires_unix_ms, display_name } =
         in_time(app, AccountsClient::new(app.upstream.shared()).sign_in(request)).await?;
     let token = Zeroizing::new(session_token);

@@ -25,7 +25,15 @@ impl Cookie {
 
     /// The value of the cookie as the credential of a call.
     pub(crate) fn bearer(&self, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
-        let token = headers
+        let token = self
+            .token(headers)
+            .ok_or_else(|| Refusal::new(Code::Unauthenticated, "sign in first: open the sign-in link"))?;
+        credential("Bearer", token)
+    }
+
+    /// The value of the cookie.
+    pub(crate) fn token<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        headers
             .get_all(COOKIE)
             .iter()
             .filter_map(|line| line.to_str().ok())
@@ -34,8 +42,6 @@ impl Cookie {
             .find(|(name, _)| *name == self.name)
             .map(|(_, value)| value)
             .filter(|value| is_secret(value))
-            .ok_or_else(|| Refusal::new(Code::Unauthenticated, "sign in first: open the sign-in link"))?;
-        credential("Bearer", token)
     }
 
     /// The header that sets it for this long; zero removes it.

@@ -88,9 +88,11 @@ const fn status_of(code: Code) -> StatusCode {
         Code::Invalid | Code::Protocol | Code::UnsupportedVersion | Code::InputGap => StatusCode::BAD_REQUEST,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::Unauthenticated | Code::BadToken => StatusCode::UNAUTHORIZED,
-        Code::Forbidden | Code::BadOrigin | Code::Revoked | Code::NotWriter => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::BadOrigin | Code::Revoked | Code::NotWriter | Code::StepUpRequired => {
+            StatusCode::FORBIDDEN
+        }
         Code::UnknownMethod | Code::UnknownGateway | Code::UnknownSession => StatusCode::NOT_FOUND,
-        Code::SessionEnded | Code::Fenced | Code::DuplicateIdentity | Code::SpawnFailed => {
+        Code::SessionEnded | Code::Fenced | Code::DuplicateIdentity | Code::SpawnFailed | Code::LastOwner => {
             StatusCode::CONFLICT
         }
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,

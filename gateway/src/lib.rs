@@ -127,7 +127,7 @@ pub enum Ended {
     /// It was told to.
     Stopped,
     /// A new version is ready to be tried; link and data folder are free for it.
-    Update(Handover),
+    Update(Box<Handover>),
 }
 
 impl Gateway {
@@ -216,6 +216,6 @@ impl Gateway {
         ended?;
         Ok(next
             .filter(|_| !stop.is_cancelled())
-            .map_or(Ended::Stopped, |version| Ended::Update(Handover::new(&updates, version))))
+            .map_or(Ended::Stopped, |version| Ended::Update(Box::new(Handover::new(&updates, version)))))
     }
 }

@@ -20,6 +20,7 @@ use chatcode_gateway::{
         HandedOver, install,
         local::{self, Done, Order},
         trial,
+        units::{self, Unit},
     },
 };
 use chatcode_process::{Exit, exit};
@@ -229,6 +230,9 @@ fn say_waiting(waiting: Waiting) {
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = load(args.shared, args.settings)?;
     let stop = chatcode_process::shutdown(args.exit_with_stdin);
+    for unit in units_of_this_installation() {
+        tracing::warn!("{unit}");
+    }
     loop {
         let gateway = Gateway::build(&config).map_err(|error| exit::with(build_exit(&error), error))?;
         let welcomed = |id| {
@@ -272,7 +276,16 @@ async fn update(args: UpdateArgs) -> anyhow::Result<()> {
         Done::Available(version) => format!("version {version} is available"),
         Done::Updated(version) => format!("version {version} runs"),
     };
+    for unit in units_of_this_installation() {
+        chatcode_process::say(&unit.to_string());
+    }
     Ok(writeln!(std::io::stdout(), "{words}")?)
+}
+
+/// Files of the service manager that are not those of the installed version; none
+/// where this program was not installed from a release.
+fn units_of_this_installation() -> Vec<Unit> {
+    local::place_of_this_program().map_or_else(|_| Vec::new(), |place| units::not_as_installed(&place))
 }
 
 /// Needs no runtime: one order, one answer.
@@ -289,7 +302,8 @@ async fn help_to_install(args: UpdaterArgs) -> anyhow::Result<()> {
 async fn status(args: StatusArgs) -> anyhow::Result<()> {
     let config = load(args.shared, Settings::default())?;
     let patience = Duration::from_secs(args.wait.into());
-    let state = state::read(&config.data_dir, patience).await.context(Exit(exit::CONFIG))?;
+    let mut state = state::read(&config.data_dir, patience).await.context(Exit(exit::CONFIG))?;
+    state.units = units_of_this_installation();
     chatcode_process::ready(&state)?;
     let (code, words) = match state.link {
         LinkWord::Revoked => (exit::NOPERM, "this gateway was revoked".to_owned()),

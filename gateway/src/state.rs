@@ -16,6 +16,8 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
+use crate::update::units::Unit;
+
 const FILE: &str = "state.json";
 const LOCK: &str = "state.lock";
 
@@ -55,6 +57,9 @@ pub struct State {
     pub code: String,
     /// The same in words.
     pub reason: String,
+    /// Files of the service manager that are not those of the installed version;
+    /// looked at by whoever asks.
+    pub units: Vec<Unit>,
 }
 
 /// The state cannot be told or read.

@@ -57,3 +57,5 @@ pub const CORE_PROBE: Duration = Duration::from_secs(2);
 pub const CORE_PROBE_DOWN: Duration = Duration::from_millis(500);
 /// A core that does not answer a probe in this time is down.
 pub const CORE_PROBE_ANSWER: Duration = Duration::from_secs(2);
+/// Characters of what a browser calls itself that an edge passes on; more is cut.
+pub const USER_AGENT_CHARS: usize = 512;

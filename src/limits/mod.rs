@@ -165,4 +165,56 @@ mod tests {
         let rows = pb::AuditListResponse { rows: vec![row; 1000] };
         assert!(rows.encoded_len() <= UNARY_BYTES, "{}", rows.encoded_len());
     }
+
+    fn largest_place() -> Option<pb::Place> {
+        let (key, value) = ("x".repeat(LABEL_KEY_CHARS), "x".repeat(LABEL_VALUE_CHARS));
+        Some(pb::Place { place: Some(pb::place::Place::Label(pb::PlaceLabel { key, value })) })
+    }
+
+    #[test]
+    fn the_largest_lists_of_people_are_within_the_limit_of_an_answer() {
+        let id = "x".repeat(36);
+        let person = pb::Person {
+            id: id.clone(),
+            display_name: long(NAME_CHARS),
+            email: long(EMAIL_CHARS),
+            suspended_unix_ms: u64::MAX,
+            created_unix_ms: u64::MAX,
+        };
+        let people = pb::PeopleListResponse { people: vec![person; PEOPLE_PAGE as usize], next: id.clone() };
+        assert!(people.encoded_len() <= UNARY_BYTES, "{}", people.encoded_len());
+        let team = pb::Team {
+            id: id.clone(),
+            name: long(NAME_CHARS),
+            external_group: long(EXTERNAL_GROUP_CHARS),
+            members: vec![id.clone(); PEOPLE as usize],
+            created_unix_ms: u64::MAX,
+        };
+        let teams = pb::PeopleListTeamsResponse { teams: vec![team; TEAMS_PAGE as usize], next: id.clone() };
+        assert!(teams.encoded_len() <= UNARY_BYTES, "{}", teams.encoded_len());
+        let binding = pb::Binding {
+            id: id.clone(),
+            holder: Some(pb::binding::Holder::Person(id.clone())),
+            role: i32::MAX,
+            place: largest_place(),
+            created_unix_ms: u64::MAX,
+            created_by: "x".repeat(PRINCIPAL_BYTES),
+        };
+        let bindings = vec![binding; BINDINGS_PAGE as usize];
+        let bindings = pb::PeopleListBindingsResponse { bindings, next: id.clone() };
+        assert!(bindings.encoded_len() <= UNARY_BYTES, "{}", bindings.encoded_len());
+        let token = pb::ApiToken {
+            id: id.clone(),
+            person: id,
+            name: long(NAME_CHARS),
+            role: i32::MAX,
+            place: largest_place(),
+            created_unix_ms: u64::MAX,
+            expires_unix_ms: u64::MAX,
+            used_unix_ms: u64::MAX,
+            revoked_unix_ms: u64::MAX,
+        };
+        let tokens = pb::PeopleListApiTokensResponse { tokens: vec![token; API_TOKENS_OF_PERSON as usize] };
+        assert!(tokens.encoded_len() <= UNARY_BYTES, "{}", tokens.encoded_len());
+    }
 }

@@ -22,6 +22,39 @@ pub const TICKETS_PER_MINUTE: u32 = 600;
 pub const PERSON_IDLE: Duration = Duration::from_secs(12 * 3600);
 /// A person's session ends after this time in any case.
 pub const PERSON_SESSION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How old the proof of who a person at a page is may be for acts that need a
+/// fresh one; older is `STEP_UP_REQUIRED`.
+pub const STEP_UP: Duration = Duration::from_secs(5 * 60);
+/// Sessions of one person; with one more the one that was used longest ago ends.
+pub const SESSIONS_OF_PERSON: u32 = 64;
+/// Characters of what a browser calls itself; more is cut.
+pub const DEVICE_CHARS: usize = 96;
+/// People of an installation, suspended ones too; one more is `LIMIT`.
+pub const PEOPLE: u32 = 1000;
+/// People in one answer; the rest is on the next page.
+pub const PEOPLE_PAGE: u32 = 200;
+/// Characters of an e-mail address (RFC 5321, 4.5.3.1.3); more is `INVALID`.
+pub const EMAIL_CHARS: usize = 254;
+/// Teams of an installation; one more is `LIMIT`.
+pub const TEAMS: u32 = 256;
+/// Teams in one answer, each with all its members; the rest is on the next page.
+pub const TEAMS_PAGE: u32 = 16;
+/// Characters of the name of a group at an identity provider; more is `INVALID`.
+pub const EXTERNAL_GROUP_CHARS: usize = 256;
+/// Bindings of an installation, all of them in the core's memory; one more is
+/// `LIMIT`.
+pub const BINDINGS: u32 = 4096;
+/// Bindings in one answer; the rest is on the next page.
+pub const BINDINGS_PAGE: u32 = 200;
+/// API tokens of one person that can be used; one more is `LIMIT`.
+pub const API_TOKENS_OF_PERSON: u32 = 64;
+/// Life of an API token, unless asked otherwise.
+pub const API_TOKEN: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Lives of API tokens that may be asked for, seconds; others are `INVALID`.
+pub const API_TOKEN_RANGE: std::ops::RangeInclusive<u64> = 60..=365 * 24 * 3600;
+/// Wrong API tokens in a minute from one address; more is `RATE_LIMITED`. Right
+/// ones do not count and always pass.
+pub const API_TOKENS_WRONG_PER_MINUTE: u32 = 30;
 /// Life of a grant that goes with a call; streams are judged anew by the core.
 pub const GRANT: Duration = Duration::from_secs(60);
 /// Running calls of people are judged anew at least this often: one whose

@@ -32,13 +32,18 @@ pub const UPDATE_TRIAL_RANGE: std::ops::RangeInclusive<u32> = 2..=600;
 /// How long a daemon on trial may take to end when it is told to; then it is
 /// killed.
 pub const UPDATE_END: Duration = Duration::from_secs(10);
-/// Between two looks for a newer release; each is later by up to as much again.
-pub const UPDATE_LOOK: Duration = Duration::from_secs(6 * 3600);
+/// Between two looks for a newer release, seconds; each is later by up to as much
+/// again. The setting `update.look_s` is within the range.
+pub const UPDATE_LOOK_S: u32 = 6 * 3600;
+/// See [`UPDATE_LOOK_S`]; a week at most, since nobody hears of a release before.
+pub const UPDATE_LOOK_RANGE: std::ops::RangeInclusive<u32> = 1..=7 * 24 * 3600;
 /// The first look after the start of a daemon comes within this.
 pub const UPDATE_FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
 /// How often a gateway that updates by itself looks at the clock; each is later by
-/// up to as much again.
+/// up to as much again, and never rarer than for its looks.
 pub const UPDATE_TICK: Duration = Duration::from_secs(10 * 60);
+/// Bytes of a file of the service manager; a longer one is none of ours.
+pub const UNIT_FILE_BYTES: u64 = 64 * 1024;
 /// How long the helper that installs releases may take for one order.
 pub const UPDATE_HELPER: Duration = Duration::from_secs(120);
 /// Bytes of one sealed piece of a backup.

@@ -36,8 +36,17 @@ raw=$(grep -v '^#' "$root_of_tree/deploy/release.pub")
 [ "$(grep -c "^MCowBQYDK2VwAyEA$raw\$" "$root_of_tree/deploy/install.sh")" = 1 ] || fail "install.sh has another key than release.pub"
 ok "install.sh knows the key of release.pub"
 
+# The programs of the tests need the C library, which a release may not.
+if [ "$(uname -s)" = Linux ]; then
+    if "$root_of_tree/deploy/release/make" --target "$(uname -m)-unknown-linux-musl" --programs "$programs" --out "$work/release" >"$work/said" 2>&1; then
+        fail "programs that are not static become a release"
+    fi
+    grep -q 'chatcode-holder is not static' "$work/said" || fail "a release of programs that are not static is refused for another reason"
+    ok "only static programs become a release"
+fi
+
 if command -v shellcheck >/dev/null; then
-    (cd "$root_of_tree" && shellcheck -x deploy/*.sh tests/deploy/*.sh) || fail "shellcheck complains"
+    (cd "$root_of_tree" && shellcheck -x deploy/*.sh deploy/release/make deploy/release/rustc deploy/release/tools tests/deploy/*.sh) || fail "shellcheck complains"
     ok "the scripts are as shellcheck wants them"
 else
     skip "shellcheck is not here"

@@ -166,6 +166,8 @@ async fn leaves_and_intermediates_come_and_go_and_no_terminal_notices() -> anyho
     let least = Duration::from_secs(60 * minutes.unwrap_or(0));
     let (mut gateways, mut edges, mut intermediates, mut tries) =
         (HashSet::new(), HashSet::new(), HashSet::new(), 0);
+    // How often all meet is a schedule: nothing is waited for.
+    let mut pace = tokio::time::interval(Duration::from_millis(if minutes.is_some() { 2500 } else { 300 }));
     let run = async {
         while gateways.len() <= leaves
             || edges.len() <= leaves
@@ -179,7 +181,7 @@ async fn leaves_and_intermediates_come_and_go_and_no_terminal_notices() -> anyho
             gateways.insert(mesh.gateway_identity()?.serial().clone());
             edges.insert(edge_identity(&mesh)?.serial().clone());
             intermediates.extend(active(&status, CaPart::Intermediate));
-            tokio::time::sleep(Duration::from_millis(if minutes.is_some() { 2500 } else { 300 })).await;
+            pace.tick().await;
         }
         Ok(())
     };
@@ -229,14 +231,15 @@ async fn a_root_is_followed_by_the_next_under_a_live_terminal_and_by_a_machine_t
         handshakes(&mesh, &page, &target).await?;
         // Refused until edge and administrator follow, and the certificate of the
         // machine that is away has ended.
-        loop {
+        eventually("all trust the next root", async || {
             mesh.renew_admin().await?;
             match step(&mesh, CaStep::Activate, false).await {
-                Ok(()) => break,
+                Ok(()) => return Ok(Some(())),
                 Err(refused) => ensure!(refused.message().contains("do not trust"), "{refused}"),
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+            Ok(None)
+        })
+        .await?;
         let status = handshakes(&mesh, &page, &target).await?;
         ensure!(active(&status, CaPart::Root).is_some_and(|now| now != first), "the next root is in use");
         eventually_over(&laptop).await?;
@@ -250,13 +253,11 @@ async fn a_root_is_followed_by_the_next_under_a_live_terminal_and_by_a_machine_t
         ensure!(back.name() == laptop.name(), "it is the same machine");
         daemon.terminate().await?;
         // Certificates of the old root run out by themselves.
-        loop {
+        eventually("nothing depends on the old root", async || {
             mesh.renew_admin().await?;
-            if ca(&mesh).await?.depending.is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+            Ok(ca(&mesh).await?.depending.is_empty().then_some(()))
+        })
+        .await?;
         // What is left are the tokens of this test's beginning, long used.
         let refused = step(&mesh, CaStep::Retire, false).await.err().context("tokens hold it up")?;
         ensure!(refused.message().contains("join token"), "{refused}");

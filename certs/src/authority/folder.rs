@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
 use chatcode_proto::{limits, pb::CaState};
 use prost::Message as _;
 use rustls_pki_types::CertificateDer;
+use zeroize::Zeroizing;
 
 use super::{AuthorityError, Ca, make};
 use crate::{
@@ -21,6 +23,8 @@ pub(super) const ROOT: &str = "root";
 pub(super) const INTERMEDIATE: &str = "intermediate";
 const INSTALLATION: &str = "installation";
 const STATE: &str = "state.pb";
+/// How a file ends that is being written.
+const UNFINISHED: &str = "new";
 /// How the files of a name end.
 const ENDS: [&str; 3] = ["key", "pem", "bridge.pem"];
 
@@ -31,7 +35,28 @@ pub(super) struct Folder {
     pub(super) passphrase: Option<Passphrase>,
 }
 
+/// While it lives nobody else changes the folder, or nobody at all; the kernel
+/// frees it with its process.
+#[derive(Debug)]
+#[must_use = "it is free again when this is dropped"]
+pub(super) struct Held(#[expect(dead_code, reason = "held open: the lock is on the open folder")] File);
+
 impl Folder {
+    /// Waits until nobody else changes or copies the folder, in whatever process.
+    pub(super) fn to_change(&self) -> Result<Held, AuthorityError> {
+        self.hold(File::lock)
+    }
+
+    /// Waits until nobody changes the folder; others may read it at the same time.
+    pub(super) fn to_copy(&self) -> Result<Held, AuthorityError> {
+        self.hold(File::lock_shared)
+    }
+
+    fn hold(&self, how: impl FnOnce(&File) -> io::Result<()>) -> Result<Held, AuthorityError> {
+        let held = File::open(&self.dir).and_then(|folder| how(&folder).map(|()| Held(folder)));
+        Ok(held.map_err(|source| FilesError::Io { path: self.dir.clone(), source })?)
+    }
+
     fn path(&self, name: &str, end: &str) -> PathBuf {
         self.dir.join(format!("{name}.{end}"))
     }
@@ -206,6 +231,35 @@ impl Folder {
     }
 }
 
+/// A file of the CA: its name, and what it holds, wiped when dropped.
+pub type CaFile = (String, Zeroizing<Vec<u8>>);
+
+/// All files of the CA in `dir` by name, as they are between two steps of a
+/// rotation, also beside a running core, whose steps wait meanwhile. Keys are as
+/// they lie there, encrypted or not.
+///
+/// # Errors
+/// When a file is open to others, too large, or cannot be read.
+pub fn snapshot(dir: &Path) -> Result<Vec<CaFile>, AuthorityError> {
+    files::private_dir(dir)?;
+    let folder = Folder { dir: dir.to_owned(), passphrase: None };
+    let io = |source| FilesError::Io { path: dir.to_owned(), source };
+    let _held = folder.to_copy()?;
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|end| end == UNFINISHED) || !path.is_file() {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(bytes) = files::read_private(&path)? {
+            all.push((name, bytes));
+        }
+    }
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(all)
+}
+
 /// Copies the key and certificate of the root in use from the CA's folder to
 /// one private file, and with `remove` takes the key out of the folder; also
 /// beside a running core, which reads it only when it signs. An encrypted key
@@ -217,13 +271,14 @@ impl Folder {
 pub fn export_root(dir: &Path, file: &Path, remove_key: bool) -> Result<(), AuthorityError> {
     let folder = Folder { dir: dir.to_owned(), passphrase: None };
     files::private_dir(dir)?;
+    let _held = folder.to_change()?;
     let name = folder.state()?.root;
     let key = folder.path(&name, "key");
     let text = files::read_private(&key)?.ok_or_else(|| AuthorityError::NoRootKey(dir.to_owned()))?;
     if file.exists() {
         return Err(AuthorityError::Exists(file.to_owned()));
     }
-    let mut text = zeroize::Zeroizing::new(text.to_vec());
+    let mut text = Zeroizing::new(text.to_vec());
     text.extend_from_slice(pem::certificates(&[folder.ca(&name)?.der]).as_bytes());
     files::write_private(file, &text)?;
     if remove_key { remove(&key) } else { Ok(()) }
@@ -236,6 +291,7 @@ pub fn export_root(dir: &Path, file: &Path, remove_key: bool) -> Result<(), Auth
 pub fn import_root(dir: &Path, file: &Path, passphrase: Option<Passphrase>) -> Result<(), AuthorityError> {
     let folder = Folder { dir: dir.to_owned(), passphrase };
     files::private_dir(dir)?;
+    let _held = folder.to_change()?;
     let root = folder.ca(&folder.state()?.root)?;
     let missing = || {
         AuthorityError::Files(FilesError::Io {
@@ -266,6 +322,7 @@ pub fn change_passphrase(
     files::private_dir(dir)?;
     let (from, to) =
         (Folder { dir: dir.to_owned(), passphrase: from }, Folder { dir: dir.to_owned(), passphrase: to });
+    let _held = from.to_change()?;
     for path in from.keys()? {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let key = match from.key(&name) {

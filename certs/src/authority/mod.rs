@@ -23,7 +23,7 @@ use rustls_pki_types::CertificateDer;
 
 use self::folder::Folder;
 pub use self::{
-    folder::{change_passphrase, export_root, import_root, sign_intermediate},
+    folder::{CaFile, change_passphrase, export_root, import_root, sign_intermediate, snapshot},
     rotate::RotationError,
     schedule::Due,
 };
@@ -216,10 +216,12 @@ impl Authority {
             folder.create(intermediate_life)?;
         }
         files::private_dir(dir)?;
+        let held = folder.to_change()?;
         folder.seal_all()?;
         let authority = Self::open(folder, intermediate_life, true)?;
         // Only when all that is in use was found.
         authority.folder.sweep()?;
+        drop(held);
         Ok(authority)
     }
 
@@ -231,6 +233,7 @@ impl Authority {
     pub fn open_to_read(dir: &Path) -> Result<Self, AuthorityError> {
         files::private_dir(dir)?;
         let folder = Folder { dir: dir.to_owned(), passphrase: None };
+        let _held = folder.to_copy()?;
         Self::open(folder, limits::INTERMEDIATE_LIFE, false)
     }
 

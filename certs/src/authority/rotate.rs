@@ -294,6 +294,7 @@ impl Authority {
         step: impl FnOnce(&mut CaState, &Now) -> Result<Vec<String>, RotationError>,
     ) -> Result<(), RotationError> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _held = self.folder.to_change()?;
         let before = self.now();
         let mut state = before.state.clone();
         let gone = step(&mut state, &before)?;

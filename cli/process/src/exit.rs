@@ -31,9 +31,13 @@ impl Exit {
     pub const fn of(code: Code) -> Self {
         Self(match code {
             Code::Invalid => USAGE,
-            Code::Unauthenticated | Code::Forbidden | Code::BadToken | Code::Revoked | Code::NotWriter => {
-                NOPERM
-            }
+            Code::Unauthenticated
+            | Code::Forbidden
+            | Code::BadToken
+            | Code::Revoked
+            | Code::NotWriter
+            | Code::StepUpRequired
+            | Code::LastOwner => NOPERM,
             Code::CoreUnreachable | Code::GatewayOffline | Code::HolderUnreachable | Code::Timeout => {
                 UNAVAILABLE
             }

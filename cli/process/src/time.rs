@@ -10,7 +10,8 @@ pub fn seconds(text: &str) -> Result<u32, String> {
         "" | "s" => 1,
         "m" | "min" => 60,
         "h" => 3600,
-        other => return Err(format!("{other} is no unit; use s, m or h")),
+        "d" => 24 * 3600,
+        other => return Err(format!("{other} is no unit; use s, m, h or d")),
     };
     let number: u32 = digits.parse().map_err(|_| format!("{text} is no time; write it as 15m"))?;
     number.checked_mul(unit).ok_or_else(|| format!("{text} is too long"))
@@ -26,6 +27,7 @@ mod tests {
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("15m"), Ok(900));
         assert_eq!(seconds("24h"), Ok(86_400));
+        assert_eq!(seconds("365d"), Ok(31_536_000));
         for bad in ["", "m", "15x", "-5m", "9999999h", "1.5h"] {
             assert!(seconds(bad).is_err(), "{bad:?}");
         }

@@ -18,7 +18,7 @@ use std::{
 use anyhow::Context as _;
 use chatcode_certs::files;
 use chatcode_process::exit::{self, Exit};
-use chatcode_proto::limits;
+use chatcode_proto::{limits, pb::AccountsCreateSignInRequest};
 use serde::{Deserialize, Serialize};
 
 use self::{
@@ -239,7 +239,7 @@ impl Up {
         link: SocketAddr,
     ) -> anyhow::Result<Option<open::Page>> {
         let origin = addresses.origin.as_deref().unwrap_or_default();
-        let url = login_url::create(client, origin).await?;
+        let url = login_url::create(client, origin, AccountsCreateSignInRequest::default()).await?;
         if let Some(words) = beyond(core, link) {
             print::say(&words);
         }

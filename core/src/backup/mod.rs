@@ -11,7 +11,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use chatcode_certs::files::{self, FilesError};
+use chatcode_certs::{
+    AuthorityError,
+    files::{self, FilesError},
+};
 use tar::{Builder, EntryType, Header};
 
 pub use self::seal::SealError;
@@ -20,8 +23,12 @@ use crate::store::{StoreError, schema};
 
 /// The store in the core's folder, and in a backup.
 const STORE: &str = "core.db";
+/// The CA.
+const CA: &str = "ca";
 /// The folders that are kept whole.
-const FOLDERS: &[&str] = &["ca", "identity", "link.keys"];
+const FOLDERS: &[&str] = &[CA, "identity", "link.keys"];
+/// How a file ends that is being written.
+const UNFINISHED: &str = "new";
 
 /// Why there is no backup, or nothing was restored.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +47,9 @@ pub enum BackupError {
     /// A folder cannot be private.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// The CA cannot be copied.
+    #[error("the CA cannot be copied")]
+    Ca(#[from] AuthorityError),
     /// The file holds what no backup holds.
     #[error("the backup holds {0:?}, which no backup holds; nothing was restored")]
     Foreign(PathBuf),
@@ -94,7 +104,12 @@ fn write(data: &Path, store: &Path, to: &Path, passphrase: &[u8]) -> Result<(), 
     let out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to).map_err(&io)?;
     let mut tar = Builder::new(Sealer::new(passphrase, out).map_err(&io)?);
     append(&mut tar, store, Path::new(STORE))?;
-    for folder in FOLDERS {
+    // After the store: it may lack a row of the last step, but names no certificate
+    // that the CA lacks.
+    for (name, bytes) in chatcode_certs::snapshot(&data.join(CA))? {
+        append_bytes(&mut tar, &bytes, &Path::new(CA).join(name)).map_err(&io)?;
+    }
+    for folder in FOLDERS.iter().filter(|&&folder| folder != CA) {
         for file in files_in(&data.join(folder))? {
             let name = file.strip_prefix(data).unwrap_or(&file).to_owned();
             append(&mut tar, &file, &name)?;
@@ -107,15 +122,25 @@ fn write(data: &Path, store: &Path, to: &Path, passphrase: &[u8]) -> Result<(), 
 fn append(tar: &mut Builder<impl io::Write>, file: &Path, name: &Path) -> Result<(), BackupError> {
     let io = failed(file);
     let opened = File::open(file).map_err(&io)?;
-    let mut header = Header::new_gnu();
-    header.set_entry_type(EntryType::Regular);
-    header.set_size(opened.metadata().map_err(&io)?.len());
-    header.set_mode(0o600);
+    let mut header = header(opened.metadata().map_err(&io)?.len());
     tar.append_data(&mut header, name, opened).map_err(io)
 }
 
-/// All files in a folder and its folders, in order; none where there is no such
-/// folder.
+fn append_bytes(tar: &mut Builder<impl io::Write>, bytes: &[u8], name: &Path) -> io::Result<()> {
+    tar.append_data(&mut header(bytes.len() as u64), name, bytes)
+}
+
+/// Of a private file with so many bytes.
+fn header(size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Regular);
+    header.set_size(size);
+    header.set_mode(0o600);
+    header
+}
+
+/// All finished files in a folder and its folders, in order; none where there is
+/// no such folder.
 fn files_in(folder: &Path) -> Result<Vec<PathBuf>, BackupError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -127,7 +152,7 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, BackupError> {
         let kind = entry.file_type().map_err(failed(folder))?;
         if kind.is_dir() {
             all.extend(files_in(&entry.path())?);
-        } else if kind.is_file() {
+        } else if kind.is_file() && entry.path().extension().is_none_or(|end| end != UNFINISHED) {
             all.push(entry.path());
         }
     }
@@ -186,7 +211,7 @@ fn read(from: &Path, into: &Path, passphrase: &[u8]) -> Result<(), BackupError> 
     }
     // Past the end of the archive: that the last piece is the last one counts.
     io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(&io)?;
-    for (name, what) in [(STORE, "store"), ("ca", "CA")] {
+    for (name, what) in [(STORE, "store"), (CA, "CA")] {
         if !into.join(name).exists() {
             return Err(BackupError::Missing(what));
         }

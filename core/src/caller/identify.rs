@@ -1,14 +1,35 @@
 //! Finds out who makes a call: by the certificate, or by the credential that
 //! an edge passes on.
 
-use chatcode_certs::{MemberName, secret::Secret};
+use std::sync::{Arc, atomic::Ordering};
+
+use chatcode_certs::{ApiToken, MemberName, secret::Secret};
 use chatcode_proto::{code::Refusal, pb::Code};
 use http::HeaderMap;
 
 use crate::{
-    caller::{Caller, PeerInfo, Standing, life::Lives, not_listed, revoked},
-    store::{Store, people::TicketBinding},
+    caller::{
+        Caller, PeerInfo, Standing,
+        directory::Directory,
+        life::{Lives, Proof},
+        not_listed, revoked,
+    },
+    store::{
+        Store,
+        sign_ins::{SecretHash, TicketBinding},
+    },
 };
+
+/// Where callers are looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Books<'a> {
+    /// Sessions, tickets and API tokens.
+    pub store: &'a Store,
+    /// Those of them that have calls running.
+    pub lives: &'a Lives,
+    /// What everybody was given.
+    pub directory: &'a Arc<Directory>,
+}
 
 /// The words of a call by which a ticket is judged.
 #[derive(Clone, Copy, Debug)]
@@ -24,10 +45,10 @@ pub struct Shown<'a> {
 /// Who makes a call that is not public.
 ///
 /// # Errors
-/// `UNAUTHENTICATED`, `BAD_TOKEN` for a ticket, or `INTERNAL`.
+/// `UNAUTHENTICATED` (also for a wrong API token), `BAD_TOKEN` for a ticket, or
+/// `INTERNAL`.
 pub async fn identify(
-    store: &Store,
-    lives: &Lives,
+    books: Books<'_>,
     peer: &PeerInfo,
     headers: &HeaderMap,
     shown: Shown<'_>,
@@ -42,25 +63,52 @@ pub async fn identify(
             };
             let text = value.to_str().unwrap_or_default();
             match text.split_once(' ') {
-                Some(("Bearer", token)) => by_token(store, lives, token).await,
-                Some(("Ticket", ticket)) => by_ticket(store, lives, ticket, headers, shown).await,
+                Some(("Bearer", token)) => by_token(books, token).await,
+                Some(("Ticket", ticket)) => by_ticket(books, ticket, headers, shown).await,
                 _ => Err(signed_out()),
             }
         }
         Standing::Member(other, _) => Ok(Caller::Unknown(Some(*other))),
-        Standing::Anonymous => Ok(Caller::Unknown(None)),
+        Standing::Anonymous => match headers.get(http::header::AUTHORIZATION) {
+            None => Ok(Caller::Unknown(None)),
+            Some(value) => {
+                let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+                let caller = by_api_token(books, token.unwrap_or_default()).await?;
+                peer.vouched.store(true, Ordering::Relaxed);
+                Ok(caller)
+            }
+        },
     }
 }
 
-async fn by_token(store: &Store, lives: &Lives, token: &str) -> Result<Caller, Refusal> {
+/// A program without a certificate, by its API token.
+async fn by_api_token(books: Books<'_>, token: &str) -> Result<Caller, Refusal> {
+    let wrong = || {
+        let words =
+            "the API token is unknown, expired or revoked, or its person may not sign in; make another one";
+        Refusal::new(Code::Unauthenticated, words)
+    };
+    // The checksum spares the store those that were never tokens.
+    let hash = ApiToken::from_text(token).map_err(|_| wrong())?.hash();
+    let found = books.store.api_token(&hash).await?.ok_or_else(wrong)?;
+    let life = books.lives.of(Proof::ApiToken(hash), &found.person.id, found.expires_ms);
+    Ok(Caller::ApiToken {
+        id: found.id,
+        person: found.person,
+        life,
+        bounds: found.bounds,
+        directory: Arc::clone(books.directory),
+    })
+}
+
+async fn by_token(books: Books<'_>, token: &str) -> Result<Caller, Refusal> {
     let token = Secret::from_text(token).map_err(|_| signed_out())?;
-    person(store, lives, token.hash()).await?.ok_or_else(signed_out)
+    person(books, token.hash()).await?.ok_or_else(signed_out)
 }
 
 /// Spends a ticket; it is gone also when it does not fit.
 async fn by_ticket(
-    store: &Store,
-    lives: &Lives,
+    books: Books<'_>,
     ticket: &str,
     headers: &HeaderMap,
     shown: Shown<'_>,
@@ -72,7 +120,7 @@ async fn by_ticket(
         )
     };
     let ticket = Secret::from_text(ticket).map_err(|_| bad())?;
-    let bound = store.take_ticket(&ticket.hash()).await?.ok_or_else(bad)?;
+    let bound = books.store.take_ticket(&ticket.hash()).await?.ok_or_else(bad)?;
     let origin = origin(headers);
     let TicketBinding { person_session, .. } = bound;
     let wanted = TicketBinding {
@@ -85,12 +133,17 @@ async fn by_ticket(
     if bound != wanted {
         return Err(bad());
     }
-    person(store, lives, person_session).await?.ok_or_else(bad)
+    person(books, person_session).await?.ok_or_else(bad)
 }
 
-async fn person(store: &Store, lives: &Lives, session: [u8; 32]) -> Result<Option<Caller>, Refusal> {
-    let found = store.person_session(&session).await?;
-    Ok(found.map(|found| Caller::Person { person: found.person, life: lives.of(session, found.expires_ms) }))
+async fn person(books: Books<'_>, session: SecretHash) -> Result<Option<Caller>, Refusal> {
+    let found = books.store.person_session(&session).await?;
+    Ok(found.map(|found| Caller::Person {
+        life: books.lives.of(Proof::Session(session), &found.person.id, found.expires_ms),
+        person: found.person,
+        proven_ms: found.proven_ms,
+        directory: Arc::clone(books.directory),
+    }))
 }
 
 /// The page that a call comes from, as the edge reports it; empty: none.

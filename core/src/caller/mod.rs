@@ -1,20 +1,28 @@
 //! Who calls: what the connection proved, and what the call adds to it.
 
+pub mod directory;
 pub mod identify;
 pub mod life;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use chatcode_certs::MemberName;
 use chatcode_proto::{
     code::Refusal,
     id::MemberId,
-    pb::{Code, Permission, Role},
+    pb::{Code, Permission, PersonRole},
 };
 
 use crate::{
-    caller::life::Life,
-    store::{audit::Entry, people::Person},
+    caller::{directory::Directory, life::Life},
+    people::{Given, Machine, Rights, permissions},
+    store::{
+        audit::Entry,
+        people::{Changer, Person},
+    },
 };
 
 /// What a connection proved, once, at its handshake.
@@ -26,6 +34,9 @@ pub struct PeerInfo {
     pub who: Standing,
     /// When the certificate that it showed ends, seconds since 1970; 0: none.
     pub certificate_ends_unix_s: u64,
+    /// Set once a call has shown a right API token: the connection may stay
+    /// longer than those that prove nothing.
+    pub vouched: Arc<AtomicBool>,
 }
 
 /// Who a connection is.
@@ -60,6 +71,23 @@ pub enum Caller {
         person: Person,
         /// The session that vouches for the person; calls end with it.
         life: Arc<Life>,
+        /// When the person last proved who they are, milliseconds since 1970.
+        proven_ms: u64,
+        /// Knows what they were given.
+        directory: Arc<Directory>,
+    },
+    /// A program that acts for a person.
+    ApiToken {
+        /// The token's id.
+        id: String,
+        /// For whom.
+        person: Person,
+        /// The token; calls end with it.
+        life: Arc<Life>,
+        /// The most that it may do, and where.
+        bounds: Given,
+        /// Knows what the person was given.
+        directory: Arc<Directory>,
     },
 }
 
@@ -72,6 +100,7 @@ impl Caller {
             Self::Unknown(Some(member)) => member.to_string(),
             Self::Admin { id, .. } => format!("admin/{id}"),
             Self::Person { person, .. } => format!("person/{}", person.id),
+            Self::ApiToken { id, person, .. } => format!("person/{}/api-token/{id}", person.id),
         }
     }
 
@@ -81,7 +110,7 @@ impl Caller {
         match self {
             Self::Unknown(_) => "",
             Self::Admin { name, .. } => name,
-            Self::Person { person, .. } => &person.display_name,
+            Self::Person { person, .. } | Self::ApiToken { person, .. } => &person.display_name,
         }
     }
 
@@ -91,17 +120,35 @@ impl Caller {
         !matches!(self, Self::Unknown(_))
     }
 
-    /// The whole permission table: the owner and administrators may do
-    /// everything but be a gateway. Listed one by one, so that a new
-    /// permission does not compile until somebody decides who has it.
+    /// The person who calls, or for whom a program does.
     #[must_use]
-    pub const fn may(&self, permission: Permission) -> bool {
+    pub const fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Person { person, .. } | Self::ApiToken { person, .. } => Some(person),
+            Self::Unknown(_) | Self::Admin { .. } => None,
+        }
+    }
+
+    /// What lets the caller in while its calls run.
+    #[must_use]
+    pub const fn life(&self) -> Option<&Arc<Life>> {
+        match self {
+            Self::Person { life, .. } | Self::ApiToken { life, .. } => Some(life),
+            Self::Unknown(_) | Self::Admin { .. } => None,
+        }
+    }
+
+    /// Whether the caller has a permission now: for the installation, or for
+    /// machines somewhere. Listed one by one, so that a new permission does not
+    /// compile until somebody decides who has it.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
         match permission {
             Permission::Unspecified | Permission::Link => false,
             Permission::Public => true,
             Permission::Member => matches!(self, Self::Unknown(Some(_)) | Self::Admin { .. }),
-            Permission::Authenticated
-            | Permission::FleetView
+            Permission::Authenticated => self.is_known(),
+            Permission::FleetView
             | Permission::GatewayEnroll
             | Permission::GatewayRevoke
             | Permission::GatewayUpdate
@@ -110,14 +157,60 @@ impl Caller {
             | Permission::SessionWrite
             | Permission::SessionEnd
             | Permission::AuditRead
-            | Permission::Admin => self.is_known(),
+            | Permission::Admin
+            | Permission::PeopleManage
+            | Permission::CaManage
+            | Permission::OwnersManage => {
+                self.with_rights(matches!(self, Self::Admin { .. }), |rights| rights.may(permission))
+            }
         }
     }
 
-    /// The most that an attachment of this caller may do.
+    /// Whether the caller has a permission on this machine now.
     #[must_use]
-    pub const fn role(&self) -> Role {
-        if self.may(Permission::SessionWrite) { Role::Writer } else { Role::Viewer }
+    pub fn may_on(&self, permission: Permission, machine: &Machine<'_>) -> bool {
+        self.with_rights(matches!(self, Self::Admin { .. }), |rights| rights.may_on(permission, machine))
+    }
+
+    /// The highest role that the caller has anywhere; unspecified: none. A
+    /// program with an administrator's certificate is as an owner.
+    #[must_use]
+    pub fn highest(&self) -> PersonRole {
+        let other = match self {
+            Self::Admin { .. } => PersonRole::Owner,
+            _ => PersonRole::Unspecified,
+        };
+        self.with_rights(other, |rights| rights.highest())
+    }
+
+    /// All that the caller may, for the installation or somewhere.
+    #[must_use]
+    pub fn permissions(&self) -> Vec<Permission> {
+        permissions(PersonRole::Owner).into_iter().filter(|permission| self.may(*permission)).collect()
+    }
+
+    /// Looks at the rights that the caller has as a person; `other` for callers
+    /// that are none.
+    fn with_rights<T>(&self, other: T, look: impl FnOnce(Rights<'_>) -> T) -> T {
+        match self {
+            Self::Unknown(_) | Self::Admin { .. } => other,
+            Self::Person { person, directory, .. } => {
+                directory.with(&person.id, |given| look(Rights { given, bounds: None }))
+            }
+            Self::ApiToken { person, bounds, directory, .. } => {
+                directory.with(&person.id, |given| look(Rights { given, bounds: Some(bounds) }))
+            }
+        }
+    }
+
+    /// Where changes of the caller's rights are told; `None` when they never
+    /// change.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Arc<Directory>> {
+        match self {
+            Self::Person { directory, .. } | Self::ApiToken { directory, .. } => Some(directory),
+            Self::Unknown(_) | Self::Admin { .. } => None,
+        }
     }
 }
 
@@ -154,6 +247,12 @@ impl CallInfo {
             peer: self.peer.address.to_string(),
             ..Entry::new(self.caller.principal(), action)
         }
+    }
+
+    /// Who changes something by this call.
+    #[must_use]
+    pub fn changer(&self, action: &str) -> Changer {
+        Changer { act: self.act(action), manages_owners: self.caller.may(Permission::OwnersManage) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use chatcode_proto::{
     id::{GatewayId, SessionId},
+    label::Labels,
     limits,
     pb::{self, LinkState, fleet_watch_response::Event},
 };
@@ -87,13 +88,18 @@ impl Hub {
         })
     }
 
-    /// The [`limits::FLEET_PAGE`] gateways that follow one by name (`None`: the
-    /// first ones), and whether there are more; `None` when that one is not
-    /// known.
+    /// Of those that `sees` lets through, the [`limits::FLEET_PAGE`] gateways that
+    /// follow one by name (`None`: the first ones), and whether there are more;
+    /// `None` when that one is not known, or not let through.
     #[must_use]
-    pub fn page(&self, after: Option<GatewayId>) -> Option<(Vec<pb::Gateway>, bool)> {
+    pub fn page(
+        &self,
+        after: Option<GatewayId>,
+        sees: impl Fn(GatewayId, &Labels) -> bool,
+    ) -> Option<(Vec<pb::Gateway>, bool)> {
         self.with(|state, _| {
-            let mut all: Vec<_> = state.gateways.values().collect();
+            let seen = state.gateways.iter().filter(|(id, gateway)| sees(**id, &gateway.labels));
+            let mut all: Vec<_> = seen.map(|(_, gateway)| gateway).collect();
             all.sort_by_key(|gateway| (&gateway.name, &gateway.id));
             let from = match after {
                 None => 0,
@@ -121,6 +127,21 @@ impl Hub {
     #[must_use]
     pub fn ids(&self) -> Vec<GatewayId> {
         self.with(|state, _| state.gateways.keys().copied().collect())
+    }
+
+    /// The labels of a gateway; `None` when it is not known.
+    #[must_use]
+    pub fn labels(&self, id: GatewayId) -> Option<Labels> {
+        self.with(|state, _| state.gateways.get(&id).map(|gateway| gateway.labels.clone()))
+    }
+
+    /// What is known of the sessions of a gateway.
+    #[must_use]
+    pub fn sessions_of(&self, id: GatewayId) -> Vec<pb::GatewaySession> {
+        self.with(|state, _| {
+            let sessions = state.sessions.get(&id).into_iter().flat_map(BTreeMap::values);
+            sessions.map(|session| located(id, session.clone())).collect()
+        })
     }
 
     /// What is known of a gateway.

@@ -12,9 +12,10 @@ use std::{
     task::{Context, Poll},
 };
 
+use chatcode_link::subscriber;
 use chatcode_proto::{
     code::Refusal,
-    metadata,
+    limits, metadata,
     pb::{AuditPolicy, Code, Permission, Scope},
     rules::Rule,
 };
@@ -26,10 +27,12 @@ use tracing::Instrument as _;
 use crate::{
     caller::{
         self, CallInfo, Caller, PeerInfo, Standing,
-        identify::{Shown, identify, origin},
+        identify::{Books, Shown, identify, origin},
     },
+    clock,
     cut::{CutBody, Cuts},
     gate::trail::Trail,
+    judge::{Verdict, check},
     pass::Pass,
     shared::{Shared, request_id},
     target::{self, Target},
@@ -49,7 +52,14 @@ static HEALTH_RULE: Rule = foreign(Permission::Public, AuditPolicy::Never);
 static REFLECTION_RULE: Rule = foreign(Permission::Authenticated, AuditPolicy::OnDeny);
 
 const fn foreign(permission: Permission, audit: AuditPolicy) -> Rule {
-    Rule { permission, audit, scope: Scope::Core, client_streaming: true, server_streaming: true }
+    Rule {
+        permission,
+        audit,
+        scope: Scope::Core,
+        step_up: false,
+        client_streaming: true,
+        server_streaming: true,
+    }
 }
 
 /// The gate in front of the core's services and of the gateways'.
@@ -89,8 +99,8 @@ impl Gate {
         mut trail: Trail,
     ) -> Response<Body> {
         match self.admit(request.uri().path(), request.headers(), rule, &peer, &mut trail).await {
-            Ok((caller, target)) => {
-                let response = self.dispatch(request, rule, peer, caller, target, &trail).await;
+            Ok((verdict, target)) => {
+                let response = self.dispatch(request, rule, peer, verdict, target, &trail).await;
                 self.seal(response, &trail).await
             }
             Err(refusal) => {
@@ -111,7 +121,7 @@ impl Gate {
         rule: &Rule,
         peer: &PeerInfo,
         trail: &mut Trail,
-    ) -> Result<(Caller, Target), Refusal> {
+    ) -> Result<(Verdict, Target), Refusal> {
         let caller = if rule.permission == Permission::Public {
             // Whoever asks for a session or a certificate has none yet; one
             // that it still shows is not worth a look.
@@ -127,16 +137,35 @@ impl Gate {
                 gateway: target::text(headers, metadata::GATEWAY),
                 session: target::text(headers, metadata::SESSION),
             };
-            identify(&self.shared.store, &self.shared.lives, peer, headers, shown).await?
+            self.identify(peer, headers, shown).await?
         };
         trail.by(&caller);
-        if !caller.may(rule.permission) {
-            return Err(if caller.is_known() { forbidden() } else { unauthenticated() });
-        }
+        check(&caller, rule.permission, None, &self.shared.hub)?;
         let target = Target::of(rule.scope, headers)?;
         trail.at(&target);
+        let verdict = Verdict::of(&caller, rule.permission, target.gateway, &self.shared.hub)?;
+        if rule.step_up {
+            step_up(&caller)?;
+        }
         trail.admitted(&self.shared).await?;
-        Ok((caller, target))
+        Ok((verdict, target))
+    }
+
+    async fn identify(
+        &self,
+        peer: &PeerInfo,
+        headers: &HeaderMap,
+        shown: Shown<'_>,
+    ) -> Result<Caller, Refusal> {
+        let Shared { store, lives, directory, rates, .. } = &*self.shared;
+        let found = identify(Books { store, lives, directory }, peer, headers, shown).await;
+        let is_wrong = found.as_ref().is_err_and(|refusal| refusal.code == Code::Unauthenticated);
+        if is_wrong && matches!(peer.who, Standing::Anonymous) {
+            // Only wrong API tokens count: nobody can use up the tries of the
+            // right ones.
+            rates.api_tokens.check(&subscriber(peer.address.ip()))?;
+        }
+        found
     }
 
     async fn dispatch(
@@ -144,24 +173,24 @@ impl Gate {
         mut request: Request<Body>,
         rule: &'static Rule,
         peer: PeerInfo,
-        caller: Caller,
+        verdict: Verdict,
         target: Target,
         trail: &Trail,
     ) -> Response<Body> {
         if rule.scope != Scope::Core {
             return self
                 .pass
-                .call(request, rule, &caller, &target, trail.request_id())
+                .call(request, rule, verdict, &target, trail.request_id())
                 .await
                 .unwrap_or_else(refuse);
         }
-        let cuts = Cuts::new(&self.shared.stop).of(&caller);
         let info = CallInfo {
             origin: origin(request.headers()).to_owned(),
             request_id: trail.request_id().to_owned(),
-            caller,
+            caller: verdict.caller().clone(),
             peer,
         };
+        let cuts = Cuts::new(&self.shared.stop, verdict);
         request.extensions_mut().insert(info);
         // A router never fails; the type has no value.
         let response = self.routes.clone().call(request).await.unwrap_or_else(|never| match never {});
@@ -233,10 +262,16 @@ pub fn unknown_method() -> Refusal {
     Refusal::new(Code::UnknownMethod, "this core has no such method; the caller may be newer than the core")
 }
 
-fn forbidden() -> Refusal {
-    Refusal::new(Code::Forbidden, "you may not do this; ask the owner of the installation")
-}
-
-fn unauthenticated() -> Refusal {
-    Refusal::new(Code::Unauthenticated, "the core does not know who calls; sign in or enroll first")
+/// Whether the proof of who a person at a page is is young enough. Programs show
+/// theirs with every call.
+fn step_up(caller: &Caller) -> Result<(), Refusal> {
+    match caller {
+        Caller::Person { proven_ms, .. }
+            if clock::unix_ms().saturating_sub(*proven_ms) > clock::millis(limits::STEP_UP) =>
+        {
+            let words = "this needs a fresh proof that it is you; sign in again by a new one-time link, then repeat it";
+            Err(Refusal::new(Code::StepUpRequired, words))
+        }
+        _ => Ok(()),
+    }
 }

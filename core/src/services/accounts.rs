@@ -6,12 +6,14 @@ use chatcode_certs::{MemberName, secret::Secret};
 use chatcode_proto::{
     code::Refusal,
     id::{GatewayId, SessionId},
-    metadata,
+    limits, metadata,
+    name::display_safe,
     pb::{
         AccountsCreateSignInRequest, AccountsCreateSignInResponse, AccountsCreateTicketRequest,
-        AccountsCreateTicketResponse, AccountsSignInRequest, AccountsSignInResponse, AccountsSignOutRequest,
-        AccountsSignOutResponse, AccountsWhoAmIRequest, AccountsWhoAmIResponse, Code, Scope,
-        accounts_server::Accounts,
+        AccountsCreateTicketResponse, AccountsEndSessionsRequest, AccountsEndSessionsResponse,
+        AccountsListSessionsRequest, AccountsListSessionsResponse, AccountsSignInRequest,
+        AccountsSignInResponse, AccountsSignOutRequest, AccountsSignOutResponse, AccountsWhoAmIRequest,
+        AccountsWhoAmIResponse, Code, Scope, accounts_end_sessions_request::Which, accounts_server::Accounts,
     },
     rules::Rule,
 };
@@ -19,8 +21,13 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     caller::{CallInfo, Caller, Standing},
+    clock,
+    services::{api_tokens::no_token, device, people::fresh},
     shared::{Shared, VERSION},
-    store::{audit::Entry, people::TicketBinding},
+    store::{
+        audit::Entry,
+        sign_ins::{Browser, SecretHash, TicketBinding},
+    },
 };
 
 /// `service Accounts`.
@@ -37,12 +44,22 @@ impl AccountsService {
     }
 
     /// Trades a one-time secret for a session and writes which.
-    async fn trade(&self, info: &CallInfo, secret: &str) -> Result<AccountsSignInResponse, Refusal> {
+    async fn trade(
+        &self,
+        info: &CallInfo,
+        wanted: &AccountsSignInRequest,
+    ) -> Result<AccountsSignInResponse, Refusal> {
         let bad =
             || Refusal::new(Code::BadToken, "the sign-in link is unknown, used or expired; make a new one");
         let token = Secret::generate();
-        let session = match Secret::from_text(secret) {
-            Ok(secret) => self.shared.store.sign_in(&secret.hash(), &token.hash()).await?,
+        let replaces = Secret::from_text(&wanted.replaces).ok().map(|before| before.hash());
+        let browser = Browser {
+            device: device::shown(&wanted.device),
+            address: display_safe(&wanted.address, limits::NAME_CHARS),
+            replaces,
+        };
+        let session = match Secret::from_text(&wanted.secret) {
+            Ok(secret) => self.shared.store.sign_in(&secret.hash(), &token.hash(), &browser).await?,
             Err(_) => None,
         };
         let row = |principal: String, result| Entry {
@@ -67,6 +84,11 @@ impl AccountsService {
             self.shared.store.end_person_session(&token.hash()).await?;
             return Err(error.into());
         }
+        if let Some(before) = replaces
+            && self.shared.store.person_session(&before).await?.is_none()
+        {
+            self.shared.lives.end(&before);
+        }
         Ok(AccountsSignInResponse {
             session_token: token.expose().to_string(),
             expires_unix_ms: session.expires_ms,
@@ -85,7 +107,7 @@ impl Accounts for AccountsService {
         let Standing::Member(MemberName::Edge(_), _) = &info.peer.who else {
             return Err(Refusal::new(Code::Forbidden, "people sign in through an edge; open the page").into());
         };
-        Ok(Response::new(self.trade(&info, &request.get_ref().secret).await?))
+        Ok(Response::new(self.trade(&info, request.get_ref()).await?))
     }
 
     async fn sign_out(
@@ -109,7 +131,43 @@ impl Accounts for AccountsService {
             display_name: caller.display_name().to_owned(),
             installation: self.shared.installation().to_owned(),
             core_version: VERSION.to_owned(),
+            permissions: caller.permissions().into_iter().map(i32::from).collect(),
+            step_up_until_unix_ms: match &caller {
+                Caller::Person { proven_ms, .. } => proven_ms + clock::millis(limits::STEP_UP),
+                _ => 0,
+            },
+            role: caller.highest().into(),
         }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: Request<AccountsListSessionsRequest>,
+    ) -> Result<Response<AccountsListSessionsResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let (person, current) = at_page(&info)?;
+        let sessions = self.shared.store.sessions_of(person, current).await.map_err(Refusal::from)?;
+        Ok(Response::new(AccountsListSessionsResponse { sessions }))
+    }
+
+    async fn end_sessions(
+        &self,
+        request: Request<AccountsEndSessionsRequest>,
+    ) -> Result<Response<AccountsEndSessionsResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let (person, current) = at_page(&info)?;
+        let id = match &request.get_ref().which {
+            Some(Which::Id(id)) => Some(id.as_str()),
+            Some(Which::Others(true)) => None,
+            Some(Which::Others(false)) | None => {
+                return Err(Refusal::new(Code::Invalid, "name a session, or all others").into());
+            }
+        };
+        let ended = self.shared.store.end_sessions(person, id, current, &info.act("sessions.ended")).await;
+        let ended = ended.map_err(Refusal::from)?;
+        ended.iter().for_each(|hash| self.shared.lives.end(hash));
+        let ended = u32::try_from(ended.len()).unwrap_or(u32::MAX);
+        Ok(Response::new(AccountsEndSessionsResponse { ended }))
     }
 
     async fn create_ticket(
@@ -141,14 +199,30 @@ impl Accounts for AccountsService {
 
     async fn create_sign_in(
         &self,
-        _: Request<AccountsCreateSignInRequest>,
+        request: Request<AccountsCreateSignInRequest>,
     ) -> Result<Response<AccountsCreateSignInResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        no_token(&info)?;
+        let person = match request.into_inner().person {
+            id if id.is_empty() => self.shared.store.owner(&fresh()).await.map_err(Refusal::from)?.id,
+            id => id,
+        };
         let secret = Secret::generate();
-        let expires = self.shared.store.add_sign_in(&secret.hash()).await.map_err(Refusal::from)?;
+        let by = info.changer("sign_in.created");
+        let made = self.shared.store.add_sign_in(&secret.hash(), &person, &by).await;
+        let expires = made.map_err(Refusal::from)?;
         Ok(Response::new(AccountsCreateSignInResponse {
             secret: secret.expose().to_string(),
             expires_unix_ms: expires,
         }))
+    }
+}
+
+/// The person at a page, and the hash of their session's token.
+fn at_page(info: &CallInfo) -> Result<(&str, &SecretHash), Refusal> {
+    match &info.caller {
+        Caller::Person { person, life, .. } => Ok((&person.id, life.hash())),
+        _ => Err(Refusal::new(Code::Forbidden, "sessions are those of people at pages; sign in to one")),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chatcode_proto::{
     code::Refusal,
     id::GatewayId,
+    label::Labels,
     limits,
     name::display_safe,
     pb::{
@@ -16,14 +17,17 @@ use chatcode_proto::{
         Permission, fleet_server::Fleet,
     },
 };
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    caller::CallInfo,
+    caller::{CallInfo, Caller},
     fleet::{
         registry::Order,
-        watch::{WatchStream, watch},
+        watch::{View, WatchStream, watch},
     },
+    judge::check,
+    people::Machine,
     services::{
         approval,
         tokens::{self, TokenWish},
@@ -52,15 +56,21 @@ impl Fleet for FleetService {
     type WatchStream = WatchStream;
 
     async fn list(&self, request: Request<FleetListRequest>) -> Result<Response<FleetListResponse>, Status> {
+        let caller = CallInfo::of(&request)?.caller;
         let after = request.into_inner().after;
         let after = if after.is_empty() { None } else { Some(after.parse().map_err(|_| unknown_gateway())?) };
-        let (gateways, more) = self.shared.hub.page(after).ok_or_else(unknown_gateway)?;
+        let (gateways, more) = self
+            .shared
+            .hub
+            .page(after, |id, labels| sees(&caller, id, labels))
+            .ok_or_else(unknown_gateway)?;
         let next = gateways.last().filter(|_| more).map(|last| last.id.clone()).unwrap_or_default();
         Ok(Response::new(FleetListResponse { gateways, next }))
     }
 
-    async fn watch(&self, _: Request<FleetWatchRequest>) -> Result<Response<WatchStream>, Status> {
-        Ok(Response::new(watch(Arc::clone(&self.shared.hub))))
+    async fn watch(&self, request: Request<FleetWatchRequest>) -> Result<Response<WatchStream>, Status> {
+        let view = CallerView(CallInfo::of(&request)?.caller);
+        Ok(Response::new(watch(Arc::clone(&self.shared.hub), view)))
     }
 
     async fn create_token(
@@ -72,8 +82,9 @@ impl Fleet for FleetService {
         let wanted = request.into_inner();
         let kind = match MemberKind::try_from(wanted.kind) {
             Ok(MemberKind::Unspecified | MemberKind::Gateway) => MemberKind::Gateway,
-            // Who may add a machine may not thereby make itself the operator.
-            Ok(other) if caller.may(Permission::Admin) => other,
+            // Who may add a machine may not thereby make itself more than it is.
+            Ok(MemberKind::Edge) if caller.may(Permission::Admin) => MemberKind::Edge,
+            Ok(MemberKind::Admin) if caller.may(Permission::OwnersManage) => MemberKind::Admin,
             Ok(_) => return Err(Refusal::new(Code::Forbidden, "you may enroll gateways only").into()),
             Err(_) => return Err(Refusal::new(Code::Invalid, "no such kind of member").into()),
         };
@@ -143,9 +154,11 @@ impl Fleet for FleetService {
         &self,
         request: Request<FleetAcknowledgeDuplicateRequest>,
     ) -> Result<Response<FleetAcknowledgeDuplicateResponse>, Status> {
+        let info = CallInfo::of(&request)?;
         let wanted = request.get_ref();
         let id: GatewayId = wanted.gateway.parse().map_err(|_| unknown_gateway())?;
-        let act = Entry { gateway: id.to_string(), ..CallInfo::of(&request)?.act("duplicate.acknowledged") };
+        check(&info.caller, Permission::GatewayRevoke, Some(id), &self.shared.hub)?;
+        let act = Entry { gateway: id.to_string(), ..info.act("duplicate.acknowledged") };
         let gateway = acknowledge(&self.shared, id, wanted.duplicate_unix_ms, act).await?;
         Ok(Response::new(FleetAcknowledgeDuplicateResponse { gateway: Some(gateway) }))
     }
@@ -154,8 +167,10 @@ impl Fleet for FleetService {
         &self,
         request: Request<FleetRevokeRequest>,
     ) -> Result<Response<FleetRevokeResponse>, Status> {
+        let info = CallInfo::of(&request)?;
         let id: GatewayId = request.get_ref().gateway.parse().map_err(|_| unknown_gateway())?;
-        let act = Entry { gateway: id.to_string(), ..CallInfo::of(&request)?.act("gateway.revoked") };
+        check(&info.caller, Permission::GatewayRevoke, Some(id), &self.shared.hub)?;
+        let act = Entry { gateway: id.to_string(), ..info.act("gateway.revoked") };
         // Carried through also when the caller goes away half-way.
         let work = self.shared.tasks.spawn(revoke(Arc::clone(&self.shared), id, act));
         let gateway = work.await.map_err(|_| Refusal::new(Code::Internal, "the revocation broke off"))??;
@@ -184,6 +199,27 @@ async fn acknowledge(shared: &Shared, id: GatewayId, unix_ms: u64, act: Entry) -
         is_the_same
     });
     shared.hub.gateway(id).ok_or_else(unknown_gateway)
+}
+
+/// What a caller may see of the fleet.
+struct CallerView(Caller);
+
+impl View for CallerView {
+    fn sees(&self, gateway: GatewayId, labels: &Labels) -> bool {
+        sees(&self.0, gateway, labels)
+    }
+
+    fn sees_pending(&self) -> bool {
+        self.0.may(Permission::GatewayEnroll)
+    }
+
+    fn changes(&self) -> Option<watch::Receiver<u64>> {
+        self.0.directory().map(|directory| directory.changes())
+    }
+}
+
+fn sees(caller: &Caller, id: GatewayId, labels: &Labels) -> bool {
+    caller.may_on(Permission::FleetView, &Machine { id, labels })
 }
 
 /// Revokes a gateway: first what it could come back with, then what is known of

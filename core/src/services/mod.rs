@@ -3,13 +3,16 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod api_tokens;
 pub mod approval;
 pub mod audit;
 pub mod ca;
 pub mod certify;
+pub mod device;
 pub mod enrollment;
 pub mod fleet;
 pub mod leaving;
+pub mod people;
 pub mod renewal;
 pub mod revival;
 pub mod tokens;

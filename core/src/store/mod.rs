@@ -5,13 +5,17 @@
 //! secrets need one order, and SQLite has one writer anyway. A write is on the
 //! disk when its function returns.
 
+pub mod api_tokens;
 pub mod audit;
+pub mod bindings;
 pub mod certificates;
 pub mod fleet;
 pub mod members;
 pub mod pending;
 pub mod people;
 pub mod schema;
+pub mod sign_ins;
+pub mod teams;
 pub mod tokens;
 
 use std::{
@@ -35,6 +39,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "machine keys", include_str!("../../migrations/0002_machine_keys.sql")),
     (3, "tokens", include_str!("../../migrations/0003_tokens.sql")),
     (4, "certificates", include_str!("../../migrations/0004_certificates.sql")),
+    (5, "people", include_str!("../../migrations/0005_people.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as

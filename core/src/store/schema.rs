@@ -1,7 +1,10 @@
 //! Which schema a store has: brought up to date with a copy kept of what was
 //! before, never taken back, and copied whole while the core runs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
 
 use sqlx::{
     ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool,
@@ -48,10 +51,7 @@ pub(super) async fn bring_up_to_date(
             return Err(StoreError::Newer { found, known: newest() });
         }
         if found != 0 && found < newest() {
-            let kept = before(path, found);
-            if !kept.exists() {
-                copy_into(&mut connection, &kept).await?;
-            }
+            keep(&mut connection, path, found).await?;
         }
         found
     };
@@ -64,6 +64,27 @@ pub(super) async fn bring_up_to_date(
         tracing::info!(from = found, to = newest(), "the store's schema is up to date");
     }
     Ok(())
+}
+
+/// Keeps the whole store as it is with this schema; a copy of an earlier upgrade
+/// from it is replaced, and one that broke off counts for nothing.
+async fn keep(connection: &mut SqliteConnection, path: &Path, found: i64) -> Result<(), StoreError> {
+    let kept = before(path, found);
+    let mut aside = kept.as_os_str().to_owned();
+    aside.push(format!(".{}.new", chatcode_certs::random::text_id()));
+    let aside = PathBuf::from(aside);
+    let copied = copy_into(connection, &aside).await;
+    // Another process may have been quicker: what was copied is no more that schema then.
+    let is_still = copied.is_ok() && version(connection).await? == found;
+    if is_still {
+        let whole = File::open(&aside).and_then(|file| file.sync_all());
+        return whole
+            .and_then(|()| fs::rename(&aside, &kept))
+            .map_err(|source| StoreError::File { path: kept, source });
+    }
+    // Nobody reads it.
+    let _ = fs::remove_file(&aside);
+    copied
 }
 
 /// Where a store is kept as it was with this schema.

@@ -90,13 +90,13 @@ impl TestCore {
     pub(crate) async fn page(&self) -> Page {
         let edge = self.channel(&self.enroll(MemberKind::Edge, "edge").await);
         let secret = AccountsClient::new(self.admin().await)
-            .create_sign_in(AccountsCreateSignInRequest {})
+            .create_sign_in(AccountsCreateSignInRequest::default())
             .await
             .unwrap()
             .into_inner()
             .secret;
         let answer = AccountsClient::new(edge.clone())
-            .sign_in(AccountsSignInRequest { secret })
+            .sign_in(AccountsSignInRequest { secret, ..Default::default() })
             .await
             .unwrap()
             .into_inner();

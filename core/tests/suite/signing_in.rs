@@ -49,10 +49,11 @@ async fn a_sign_in_secret_works_once_and_only_through_an_edge() {
     let core = TestCore::start().await;
     let admin = core.admin().await;
     let edge = core.channel(&core.enroll(MemberKind::Edge, "edge").await);
-    let made = AccountsClient::new(admin.clone()).create_sign_in(AccountsCreateSignInRequest {}).await;
+    let made =
+        AccountsClient::new(admin.clone()).create_sign_in(AccountsCreateSignInRequest::default()).await;
     let secret = made.unwrap().into_inner().secret;
     let sign_in = |channel, secret: &str| {
-        let request = AccountsSignInRequest { secret: secret.to_owned() };
+        let request = AccountsSignInRequest { secret: secret.to_owned(), ..Default::default() };
         async move { AccountsClient::new(channel).sign_in(request).await.map(|_| ()) }
     };
     assert_eq!(code(&sign_in(core.anonymous(), &secret).await.unwrap_err()), Code::Forbidden);
@@ -70,9 +71,9 @@ async fn many_wrong_sign_ins_are_refused_and_the_right_one_passes() {
     let core = TestCore::start().await;
     let admin = core.admin().await;
     let mut edge = AccountsClient::new(core.channel(&core.enroll(MemberKind::Edge, "edge").await));
-    let made = AccountsClient::new(admin).create_sign_in(AccountsCreateSignInRequest {}).await;
+    let made = AccountsClient::new(admin).create_sign_in(AccountsCreateSignInRequest::default()).await;
     let secret = made.unwrap().into_inner().secret;
-    let wrong = || AccountsSignInRequest { secret: "nonsense".to_owned() };
+    let wrong = || AccountsSignInRequest { secret: "nonsense".to_owned(), ..Default::default() };
     for _ in 0..limits::SIGN_IN_PER_MINUTE {
         assert_eq!(code(&edge.sign_in(wrong()).await.unwrap_err()), Code::BadToken);
     }
@@ -82,7 +83,7 @@ async fn many_wrong_sign_ins_are_refused_and_the_right_one_passes() {
         (code(&refused) == Code::RateLimited).then_some(())
     };
     eventually("wrong ones are limited", limited).await;
-    edge.sign_in(AccountsSignInRequest { secret }).await.unwrap();
+    edge.sign_in(AccountsSignInRequest { secret, ..Default::default() }).await.unwrap();
 }
 
 #[tokio::test]

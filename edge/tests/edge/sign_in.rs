@@ -65,6 +65,31 @@ async fn a_sign_in_sets_a_cookie_and_tells_the_page_no_token() {
 }
 
 #[tokio::test]
+async fn the_core_learns_which_browser_signs_in_and_which_session_it_had_before() {
+    let house = House::new().await;
+    let seen = &house.core.seen;
+    sign_in(&house, &seen.secret).await;
+    let first = seen.signed_in.lock().expect("no test panicked").clone();
+    assert_eq!(
+        (first.address.as_str(), first.device.as_str(), first.replaces.as_str()),
+        ("127.0.0.1", "", "")
+    );
+
+    let headers = [
+        ("host", house.edge.authority.as_str()),
+        ("origin", house.edge.origin.as_str()),
+        ("content-type", "application/json"),
+        ("user-agent", "Browser/1 (System)"),
+        ("cookie", &house.cookie()),
+    ];
+    let body = json!({ "secret": seen.secret }).to_string();
+    let answer = send(&house.edge, Method::POST, "/api/sign-in", &headers, body).await;
+    assert_eq!(answer.status, 200);
+    let again = seen.signed_in.lock().expect("no test panicked").clone();
+    assert_eq!((again.device.as_str(), again.replaces.as_str()), ("Browser/1 (System)", seen.token.as_str()));
+}
+
+#[tokio::test]
 async fn the_cookie_is_the_credential_of_calls() {
     let house = House::new().await;
     let who = "/chatcode.v1.Accounts/WhoAmI";

@@ -46,6 +46,8 @@ pub(crate) struct Seen {
     /// Attachments that are there.
     pub(crate) attached: watch::Sender<usize>,
     sign_ins: AtomicU64,
+    /// The last sign-in that worked, without its secret.
+    pub(crate) signed_in: Mutex<pb::AccountsSignInRequest>,
 }
 
 impl Seen {
@@ -102,6 +104,7 @@ impl Core {
             flooded: AtomicUsize::new(0),
             attached: watch::Sender::new(0),
             sign_ins: AtomicU64::new(0),
+            signed_in: Mutex::default(),
         });
         let (_, health) = tonic_health::server::health_reporter();
         let router = Routes::new(health)
@@ -201,10 +204,13 @@ impl accounts_server::Accounts for Seen {
         &self,
         request: tonic::Request<pb::AccountsSignInRequest>,
     ) -> Answer<pb::AccountsSignInResponse> {
-        if request.into_inner().secret != self.secret {
+        let request = request.into_inner();
+        if request.secret != self.secret {
             return Err(Refusal::new(Code::BadToken, "this sign-in link is used or old").into());
         }
         self.sign_ins.fetch_add(1, Ordering::Relaxed);
+        let noted = pb::AccountsSignInRequest { secret: String::new(), ..request };
+        *self.signed_in.lock().expect("no test panicked") = noted;
         Ok(Response::new(pb::AccountsSignInResponse {
             session_token: self.token.clone(),
             expires_unix_ms: u64::MAX,
@@ -226,6 +232,22 @@ impl accounts_server::Accounts for Seen {
     ) -> Answer<pb::AccountsWhoAmIResponse> {
         self.authorized(&request)?;
         Ok(Response::new(pb::AccountsWhoAmIResponse { display_name: "Ada".to_owned(), ..Default::default() }))
+    }
+
+    async fn list_sessions(
+        &self,
+        request: tonic::Request<pb::AccountsListSessionsRequest>,
+    ) -> Answer<pb::AccountsListSessionsResponse> {
+        self.authorized(&request)?;
+        Ok(Response::new(pb::AccountsListSessionsResponse::default()))
+    }
+
+    async fn end_sessions(
+        &self,
+        request: tonic::Request<pb::AccountsEndSessionsRequest>,
+    ) -> Answer<pb::AccountsEndSessionsResponse> {
+        self.authorized(&request)?;
+        Ok(Response::new(pb::AccountsEndSessionsResponse::default()))
     }
 
     async fn create_ticket(

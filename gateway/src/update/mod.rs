@@ -4,7 +4,8 @@
 //!
 //! - [`settings`]: what the owner decides. - `fetch`: where releases come from.
 //! - [`install`]: how one gets into its place. - [`trial`]: how it is proven.
-//! - [`local`]: an update that is asked for on the machine itself.
+//! - [`local`]: an update that is asked for on the machine itself. - [`units`]: what
+//!   an update leaves alone, and tells.
 
 mod fetch;
 pub mod install;
@@ -13,6 +14,7 @@ mod outcome;
 mod service;
 pub mod settings;
 pub mod trial;
+pub mod units;
 
 use std::{
     error::Error,
@@ -41,7 +43,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use self::{
     fetch::{FetchError, Source},
     install::{ARCHIVE, InstallError, Installer, choose},
-    settings::{SettingsError, UpdateSettings, installs_now, next_look},
+    settings::{SettingsError, UpdateSettings, installs_now, next_look, next_tick},
     trial::{OnTrial, Tried},
 };
 use crate::grant::own_unix_ms;
@@ -351,14 +353,15 @@ impl Updates {
         if settings.policy == settings::Policy::Off || settings.release_url.is_none() {
             return std::future::pending().await;
         }
-        let mut due = Instant::now() + next_look(true, rand::random());
+        let pause = settings.pause();
+        let mut due = Instant::now() + next_look(pause, true, rand::random());
         loop {
-            let tick = limits::UPDATE_TICK + limits::UPDATE_TICK.mul_f64(rand::random());
+            let tick = next_tick(pause, rand::random());
             tokio::time::sleep_until(due.min(Instant::now() + tick)).await;
             let status = self.status();
             let failed = status.last.as_ref().filter(|last| !last.done).map_or("", |last| last.to.as_str());
             if Instant::now() >= due {
-                due = Instant::now() + next_look(false, rand::random());
+                due = Instant::now() + next_look(pause, false, rand::random());
                 // The name of no version is never wrong.
                 let _ = self.begin("", true);
             } else if installs_now(settings, own_unix_ms() / 1000, &status.available, failed) {

@@ -83,6 +83,8 @@ pub struct UpdateSettings {
     /// A file with the key that releases must be signed by; else the one that the
     /// program was built with.
     pub release_key: Option<PathBuf>,
+    /// The shortest pause between two looks for a newer release, seconds.
+    pub look_s: u32,
     /// How long a new daemon may take until the core has welcomed it, seconds.
     pub trial_s: u32,
     /// The socket of the helper that installs releases, where the programs are
@@ -98,6 +100,7 @@ impl Default for UpdateSettings {
             release_url: None,
             channel: "stable".to_owned(),
             release_key: None,
+            look_s: limits::UPDATE_LOOK_S,
             trial_s: limits::UPDATE_TRIAL_S,
             helper: "/run/chatcode/updater.sock".into(),
         }
@@ -114,6 +117,13 @@ pub enum SettingsError {
         high = limits::UPDATE_TRIAL_RANGE.end()
     )]
     Trial(u32),
+    /// Out of bounds.
+    #[error(
+        "update.look_s is {0}, it must be {low} to {high}; correct the setting",
+        low = limits::UPDATE_LOOK_RANGE.start(),
+        high = limits::UPDATE_LOOK_RANGE.end()
+    )]
+    Look(u32),
     /// No channel's name.
     #[error("update.channel is {0:?}; a channel's name is lower-case letters, digits and hyphens")]
     Channel(String),
@@ -134,10 +144,18 @@ impl UpdateSettings {
         if !limits::UPDATE_TRIAL_RANGE.contains(&self.trial_s) {
             return Err(SettingsError::Trial(self.trial_s));
         }
+        if !limits::UPDATE_LOOK_RANGE.contains(&self.look_s) {
+            return Err(SettingsError::Look(self.look_s));
+        }
         if !manifest::is_channel(&self.channel) {
             return Err(SettingsError::Channel(self.channel.clone()));
         }
         Ok(())
+    }
+
+    /// The shortest pause between two looks.
+    pub(super) fn pause(&self) -> Duration {
+        Duration::from_secs(self.look_s.into())
     }
 
     /// The key that releases must be signed by.
@@ -152,13 +170,16 @@ impl UpdateSettings {
     }
 }
 
-/// The pause before the next look for a release; `chance` is 0 to 1.
-pub(super) fn next_look(first: bool, chance: f64) -> Duration {
-    if first {
-        limits::UPDATE_FIRST_LOOK.mul_f64(chance)
-    } else {
-        limits::UPDATE_LOOK + limits::UPDATE_LOOK.mul_f64(chance)
-    }
+/// The time until the next look for a release, with this pause between two;
+/// `chance` is 0 to 1.
+pub(super) fn next_look(pause: Duration, first: bool, chance: f64) -> Duration {
+    if first { limits::UPDATE_FIRST_LOOK.min(pause).mul_f64(chance) } else { pause + pause.mul_f64(chance) }
+}
+
+/// The time until the clock is looked at again: at least once between two looks.
+pub(super) fn next_tick(pause: Duration, chance: f64) -> Duration {
+    let tick = limits::UPDATE_TICK.min(pause / 2);
+    tick + tick.mul_f64(chance)
 }
 
 /// Whether the gateway installs by itself what it found, now.
@@ -206,7 +227,11 @@ mod tests {
 
     #[test]
     fn looks_are_spread_over_time() {
-        assert!(next_look(true, 1.0) <= limits::UPDATE_FIRST_LOOK);
-        assert!((limits::UPDATE_LOOK..=limits::UPDATE_LOOK * 2).contains(&next_look(false, 0.5)));
+        let pause = UpdateSettings::default().pause();
+        assert!(next_look(pause, true, 1.0) <= limits::UPDATE_FIRST_LOOK);
+        assert!((pause..=pause * 2).contains(&next_look(pause, false, 0.5)));
+        for pause in [pause, Duration::from_secs(1)] {
+            assert!(next_tick(pause, 1.0) <= next_look(pause, false, 0.0), "the clock is looked at between");
+        }
     }
 }

@@ -128,7 +128,11 @@ impl Greeted {
     }
 
     pub(crate) async fn say(&self, kind: FromCore) {
-        self.call.outbox.send(Ok(CoreControl { kind: Some(kind) })).await.unwrap();
+        self.say_as_it_is(CoreControl { kind: Some(kind) }).await;
+    }
+
+    pub(crate) async fn say_as_it_is(&self, message: CoreControl) {
+        self.call.outbox.send(Ok(message)).await.unwrap();
     }
 
     pub(crate) async fn end(&self, status: Status) {
@@ -201,6 +205,10 @@ impl LiveLink {
 
     pub(crate) async fn say(&self, kind: FromCore) {
         self.greeted.say(kind).await;
+    }
+
+    pub(crate) async fn say_as_it_is(&self, message: CoreControl) {
+        self.greeted.say_as_it_is(message).await;
     }
 
     pub(crate) async fn end(&self, status: Status) {

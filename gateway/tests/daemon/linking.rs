@@ -149,7 +149,7 @@ async fn a_fenced_gateway_says_so_and_does_not_fight() {
 }
 
 #[tokio::test]
-async fn a_welcome_for_somebody_else_or_of_an_unknown_version_is_not_taken() {
+async fn a_welcome_for_somebody_else_is_not_taken() {
     let core = TestCore::start();
     let machine = Machine::enrolled(&core);
     let _daemon = machine.start();

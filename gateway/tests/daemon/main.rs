@@ -4,6 +4,7 @@
 
 mod afterwards;
 mod attaching;
+mod by_itself;
 mod core;
 mod keeping;
 mod linking;
@@ -18,4 +19,6 @@ mod shells;
 mod spawner;
 mod systemd;
 mod tmux;
+mod units;
 mod updating;
+mod versions;

@@ -33,12 +33,12 @@ use crate::{
 const REAL: &str = env!("CARGO_BIN_EXE_chatcode-gateway");
 
 /// A machine with version 0.1.0 in a folder of versions, and releases for it.
-struct Installed {
-    core: TestCore,
-    machine: Machine,
+pub(crate) struct Installed {
+    pub(crate) core: TestCore,
+    pub(crate) machine: Machine,
     folder: TempDir,
     key: SigningKey,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 fn version(text: &str) -> Version {
@@ -52,7 +52,7 @@ fn script(version: &str, does: &str) -> String {
 
 /// A new version that works: the real daemon, which finds itself in the folder of
 /// its version.
-fn works(version: &str) -> String {
+pub(crate) fn works(version: &str) -> String {
     let real = "real=${0%/*}/real";
     script(
         version,
@@ -63,7 +63,7 @@ fn works(version: &str) -> String {
 }
 
 impl Installed {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let core = TestCore::start();
         let machine = Machine::enrolled(&core);
         let folder = tempfile::tempdir().unwrap();
@@ -84,7 +84,7 @@ impl Installed {
     }
 
     /// Puts a release into the folder of a channel.
-    fn publish(&self, channel: &str, of: &str, program: &str) -> PathBuf {
+    pub(crate) fn publish(&self, channel: &str, of: &str, program: &str) -> PathBuf {
         let folder = self.releases().join(channel);
         fs::create_dir_all(&folder).unwrap();
         let file = self.folder.path().join("program");
@@ -116,10 +116,11 @@ impl Installed {
         fs::write(folder.join(SIGNATURE), self.key.sign(text.as_bytes())).unwrap();
     }
 
-    fn settings(&self, releases: &str) -> PathBuf {
+    /// Settings of updates, with releases from there and these lines more.
+    fn settings(&self, releases: &str, more: &str) -> PathBuf {
         let key = self.folder.path().join("key");
         self.machine.write_settings(&format!(
-            "[update]\nrelease_url = {releases:?}\nrelease_key = {key:?}\ntrial_s = 5\npolicy = \"notify\"\n"
+            "[update]\nrelease_url = {releases:?}\nrelease_key = {key:?}\ntrial_s = 5\n{more}"
         ))
     }
 
@@ -130,25 +131,34 @@ impl Installed {
 
     /// The same with releases from somewhere else.
     fn start_with(&self, releases: &str) -> Daemon {
+        self.start_on(releases, "")
+    }
+
+    /// The same with these lines more in its settings of updates.
+    pub(crate) fn start_as(&self, more: &str) -> Daemon {
+        self.start_on(self.releases().to_str().unwrap(), more)
+    }
+
+    fn start_on(&self, releases: &str, more: &str) -> Daemon {
         let mut command = self.machine.command_of(&self.place.current_program("chatcode-gateway"));
-        command.arg("--config").arg(self.settings(releases));
+        command.arg("--config").arg(self.settings(releases, more));
         Daemon::spawn(command)
     }
 
-    fn current(&self) -> String {
+    pub(crate) fn current(&self) -> String {
         self.place.current().unwrap().to_string()
     }
 
     /// `chatcode-gateway update` on the machine.
     async fn update(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(self.place.current_program("chatcode-gateway"));
-        let settings = self.settings(self.releases().to_str().unwrap());
+        let settings = self.settings(self.releases().to_str().unwrap(), "");
         command.arg("update").arg("--config").arg(settings).args(arguments).kill_on_drop(true);
         soon("the end of the update", command.output()).await.unwrap()
     }
 }
 
-async fn status(link: &LiveLink) -> pb::UpdateStatus {
+pub(crate) async fn status(link: &LiveLink) -> pb::UpdateStatus {
     let request = on_gateway(pb::HostUpdateStatusRequest {});
     HostClient::new(link.link().unary()).update_status(request).await.unwrap().into_inner().status.unwrap()
 }

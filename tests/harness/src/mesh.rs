@@ -163,7 +163,8 @@ impl Mesh {
     /// When the core refuses.
     pub async fn login_url(&self) -> anyhow::Result<String> {
         let mut accounts = AccountsClient::new(self.channel()?);
-        let secret = accounts.create_sign_in(pb::AccountsCreateSignInRequest {}).await?.into_inner().secret;
+        let secret =
+            accounts.create_sign_in(pb::AccountsCreateSignInRequest::default()).await?.into_inner().secret;
         Ok(format!("{}/#login={secret}", self.edge.word("origin")?))
     }
 

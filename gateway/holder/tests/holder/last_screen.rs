@@ -1,14 +1,14 @@
 //! What can be read of a session when its holder is gone.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Instant};
 
 use chatcode_proto::{limits, pb};
 use prost::Message as _;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::inotify::{self, CreateFlags, WatchFlags},
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::support::{EPOCH, Holder, Plan};
 
@@ -21,12 +21,17 @@ fn saved(holder: &Holder) -> Option<pb::HolderScreen> {
 /// sooner than one is saved for the second time.
 fn saved_with(holder: &Holder, words: &str) -> pb::HolderScreen {
     let until = Instant::now() + limits::SCREEN_SAVE * 2 / 3;
+    let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).expect("is made");
+    inotify::add_watch(&changes, holder.state(), WatchFlags::MOVED_TO).expect("is watched");
     loop {
-        assert!(Instant::now() < until, "{words:?} is not saved");
         if let Some(screen) = saved(holder).filter(|screen| shows(screen, words)) {
             return screen;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).expect("is short");
+        let told = poll(&mut [PollFd::new(&changes, PollFlags::IN)], Some(&left)).expect("waits");
+        assert!(told > 0, "{words:?} is not saved");
+        // Which file it was is seen at the next look.
+        rustix::io::read(&changes, &mut [0; 4096]).expect("is read");
     }
 }
 

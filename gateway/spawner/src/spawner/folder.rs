@@ -4,12 +4,14 @@
 use std::{io, path::Path};
 
 use chatcode_proto::{code::Refusal, id::SessionId, pb::Code};
-use nix::unistd::{Gid, User};
+use nix::unistd::Gid;
 use rustix::{
     fs::{CWD, Mode, OFlags, fchmod, fchown, fstat, mkdirat, openat},
     io::Errno,
     process::{Gid as RawGid, Uid as RawUid, geteuid},
 };
+
+use super::user::User;
 
 /// What the session user and the daemon's group may do: all; new files get the
 /// group of the folder.

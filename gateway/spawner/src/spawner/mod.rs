@@ -9,6 +9,7 @@
 mod folder;
 mod request;
 mod start;
+mod user;
 
 use std::{
     io::{self, Write as _},
@@ -25,7 +26,7 @@ use chatcode_proto::{
     unit::UnitLimits,
 };
 use clap::{Parser, value_parser};
-use nix::unistd::User;
+use user::User;
 
 /// Starts the holder of one session; run by systemd for each connection to
 /// chatcode-spawner.socket.
@@ -91,8 +92,8 @@ pub(crate) fn main() -> ExitCode {
 
 /// Serves one connection, from its peer's proof to the holder's answer.
 fn serve(settings: &Settings, daemon: &UnixStream) -> Result<(), Refusal> {
-    let daemon_user = user(&settings.daemon_user)?;
-    let session_user = user(&settings.session_user)?;
+    let daemon_user = User::named(&settings.daemon_user)?;
+    let session_user = User::named(&settings.session_user)?;
     if session_user.uid.is_root() {
         return Err(invalid(
             "the session user is root; name another with --session-user in the spawner's unit",
@@ -102,14 +103,6 @@ fn serve(settings: &Settings, daemon: &UnixStream) -> Result<(), Refusal> {
     let session = request::read(daemon)?;
     folder::make(&settings.sessions, &session, &session_user, daemon_user.gid)?;
     start::start(settings, daemon, &session)
-}
-
-fn user(name: &str) -> Result<User, Refusal> {
-    match User::from_name(name) {
-        Ok(Some(user)) => Ok(user),
-        Ok(None) => Err(invalid(&format!("there is no user {name}; correct the spawner's unit"))),
-        Err(error) => Err(invalid(&format!("the user {name} could not be looked up ({error}); try again"))),
-    }
 }
 
 fn invalid(words: &str) -> Refusal {

@@ -1,0 +1,352 @@
+//! What lets people in: one-time secrets, sessions, tickets. Only
+//! hashes are kept; every single-use secret is spent by the statement that
+//! reads it.
+
+use std::fmt::Write as _;
+
+use chatcode_proto::{limits, pb};
+
+use super::{
+    Store, StoreError, Tx,
+    audit::{self, Entry},
+    from_row,
+    people::{ChangeError, Changer, Person, reachable, shown},
+    to_row,
+};
+use crate::clock::{self, millis};
+
+/// SHA-256 of a secret of 256 bits.
+pub type SecretHash = [u8; 32];
+
+/// The use of a session or token is noted as seldom as this, in milliseconds: fine
+/// enough for a bound of hours, and it spares a write for each call.
+pub(super) const USED_EVERY_MS: u64 = 60_000;
+
+/// A person's session that was found alive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonSession {
+    /// Whose it is.
+    pub person: Person,
+    /// When it ends in any case, milliseconds since 1970.
+    pub expires_ms: u64,
+    /// When the person last proved who they are, milliseconds since 1970.
+    pub proven_ms: u64,
+}
+
+/// The browser that signs in, as it calls itself.
+#[derive(Clone, Debug, Default)]
+pub struct Browser {
+    /// Its name and system; cleaned.
+    pub device: String,
+    /// Where it comes from; empty: not known.
+    pub address: String,
+    /// The session that it had before, which ends when it is the same person's.
+    pub replaces: Option<SecretHash>,
+}
+
+/// What a ticket is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketBinding {
+    /// The hash of the session token of the person who asked for it.
+    pub person_session: SecretHash,
+    /// The origin of the page, as the edge reported it.
+    pub origin: String,
+    /// The full method.
+    pub method: String,
+    /// The gateway of the target; empty: none.
+    pub gateway: String,
+    /// The session of the target; empty: none.
+    pub session: String,
+}
+
+impl Store {
+    /// Keeps a one-time sign-in secret of a person; says when it ends,
+    /// milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: nobody with this id, one who is suspended, or an owner by
+    /// one who is none.
+    pub async fn add_sign_in(
+        &self,
+        hash: &SecretHash,
+        person: &str,
+        by: &Changer,
+    ) -> Result<u64, ChangeError> {
+        let now = clock::unix_ms();
+        let expires = now + millis(limits::SIGN_IN);
+        let mut tx = self.begin().await?;
+        let person = reachable(&mut tx, person, by).await?;
+        if person.suspended_unix_ms != 0 {
+            return Err(ChangeError::Unknown("person who is not suspended"));
+        }
+        sqlx::query("DELETE FROM sign_ins WHERE expires_ms <= $1")
+            .bind(to_row(now))
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("INSERT INTO sign_ins (hash, person, expires_ms) VALUES ($1, $2, $3)")
+            .bind(&hash[..])
+            .bind(&person.id)
+            .bind(to_row(expires))
+            .execute(&mut *tx)
+            .await?;
+        by.note(&mut tx, shown(&person)).await?;
+        tx.commit().await?;
+        Ok(expires)
+    }
+
+    /// Spends a one-time secret and begins a session under `session`. `None`:
+    /// the secret is unknown, spent or expired.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sign_in(
+        &self,
+        secret: &SecretHash,
+        session: &SecretHash,
+        browser: &Browser,
+    ) -> Result<Option<PersonSession>, StoreError> {
+        let now = clock::unix_ms();
+        let mut tx = self.begin().await?;
+        let spent: Option<(String, i64)> =
+            sqlx::query_as("DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms")
+                .bind(&secret[..])
+                .fetch_optional(&mut *tx)
+                .await?;
+        let Some((id, _)) = spent.filter(|(_, expires)| from_row(*expires) > now) else {
+            tx.commit().await?;
+            return Ok(None);
+        };
+        let expires_ms = now + millis(limits::PERSON_SESSION);
+        sqlx::query("DELETE FROM person_sessions WHERE expires_ms <= $1 OR used_ms <= $2")
+            .bind(to_row(now))
+            .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "INSERT INTO person_sessions (hash, person, created_ms, used_ms, proven_ms, expires_ms, device, address)
+             VALUES ($1, $2, $3, $3, $3, $4, $5, $6)",
+        )
+        .bind(&session[..])
+        .bind(&id)
+        .bind(to_row(now))
+        .bind(to_row(expires_ms))
+        .bind(&browser.device)
+        .bind(&browser.address)
+        .execute(&mut *tx)
+        .await?;
+        forget_sessions(&mut tx, &id, browser.replaces.as_ref()).await?;
+        let display_name: String = sqlx::query_scalar("SELECT display_name FROM people WHERE id = $1")
+            .bind(&id)
+            .fetch_one(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Some(PersonSession { person: Person { id, display_name }, expires_ms, proven_ms: now }))
+    }
+
+    /// The session with this hash, when it is neither idle for too long nor at
+    /// its end; and notes that it was used.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn person_session(&self, hash: &SecretHash) -> Result<Option<PersonSession>, StoreError> {
+        let now = clock::unix_ms();
+        let found: Option<(String, String, i64, i64, i64)> = sqlx::query_as(
+            "SELECT people.id, people.display_name, person_sessions.expires_ms, person_sessions.used_ms,
+                    person_sessions.proven_ms
+             FROM person_sessions JOIN people ON people.id = person_sessions.person
+             WHERE hash = $1 AND expires_ms > $2 AND used_ms > $3 AND people.suspended_ms IS NULL",
+        )
+        .bind(&hash[..])
+        .bind(to_row(now))
+        .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
+        .fetch_optional(&self.read)
+        .await?;
+        let Some((id, display_name, expires_ms, used_ms, proven_ms)) = found else { return Ok(None) };
+        if now.saturating_sub(from_row(used_ms)) > USED_EVERY_MS {
+            sqlx::query("UPDATE person_sessions SET used_ms = $2 WHERE hash = $1")
+                .bind(&hash[..])
+                .bind(to_row(now))
+                .execute(&self.write)
+                .await?;
+        }
+        Ok(Some(PersonSession {
+            person: Person { id, display_name },
+            expires_ms: from_row(expires_ms),
+            proven_ms: from_row(proven_ms),
+        }))
+    }
+
+    /// The sessions of a person that are alive, the one used last first; `current`
+    /// is marked.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sessions_of(
+        &self,
+        person: &str,
+        current: &SecretHash,
+    ) -> Result<Vec<pb::PersonSession>, StoreError> {
+        let now = clock::unix_ms();
+        let rows: Vec<(Vec<u8>, String, String, i64, i64, i64)> = sqlx::query_as(
+            "SELECT hash, device, address, created_ms, used_ms, expires_ms FROM person_sessions
+             WHERE person = $1 AND expires_ms > $2 AND used_ms > $3 ORDER BY used_ms DESC, created_ms DESC LIMIT $4",
+        )
+        .bind(person)
+        .bind(to_row(now))
+        .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
+        .bind(limits::SESSIONS_OF_PERSON)
+        .fetch_all(&self.read)
+        .await?;
+        let message =
+            |(hash, device, address, created, used, expires): (Vec<u8>, _, _, _, _, _)| pb::PersonSession {
+                id: session_id(&hash),
+                device,
+                address,
+                created_unix_ms: from_row(created),
+                used_unix_ms: from_row(used),
+                expires_unix_ms: from_row(expires),
+                current: hash == current[..],
+            };
+        Ok(rows.into_iter().map(message).collect())
+    }
+
+    /// Ends sessions of a person: the one of this id, or all but `current`
+    /// (`None`). Says the hashes of those that have ended.
+    ///
+    /// # Errors
+    /// [`ChangeError::Unknown`] when there is none of this id; the store's.
+    pub async fn end_sessions(
+        &self,
+        person: &str,
+        id: Option<&str>,
+        current: &SecretHash,
+        act: &Entry,
+    ) -> Result<Vec<SecretHash>, ChangeError> {
+        let mut tx = self.begin().await?;
+        let hashes: Vec<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM person_sessions WHERE person = $1")
+            .bind(person)
+            .fetch_all(&mut *tx)
+            .await?;
+        let is_meant = |hash: &Vec<u8>| match id {
+            Some(id) => session_id(hash) == id,
+            None => hash != current,
+        };
+        let mut ended = Vec::new();
+        for hash in hashes.into_iter().filter(is_meant) {
+            let hash = hash.try_into().map_err(|_| StoreError::Corrupt("person_sessions.hash"))?;
+            forget_session(&mut tx, &hash).await?;
+            ended.push(hash);
+        }
+        if id.is_some() && ended.is_empty() {
+            return Err(ChangeError::Unknown("session"));
+        }
+        let detail = format!("{} of person/{person}", ended.len());
+        audit::append(&mut tx, &Entry { detail, ..act.clone() }).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Ends a session and forgets its tickets.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn end_person_session(&self, hash: &SecretHash) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        forget_session(&mut tx, hash).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps a ticket for [`limits::TICKET`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add_ticket(&self, hash: &SecretHash, binding: &TicketBinding) -> Result<(), StoreError> {
+        let now = clock::unix_ms();
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM tickets WHERE expires_ms <= $1").bind(to_row(now)).execute(&mut *tx).await?;
+        sqlx::query(
+            "INSERT INTO tickets (hash, person_session, origin, method, gateway, session, expires_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(&hash[..])
+        .bind(&binding.person_session[..])
+        .bind(&binding.origin)
+        .bind(&binding.method)
+        .bind(&binding.gateway)
+        .bind(&binding.session)
+        .bind(to_row(now + millis(limits::TICKET)))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Spends a ticket, whatever it is for: one that was shown to the wrong
+    /// method or from the wrong page is burnt. `None`: unknown, spent or
+    /// expired.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn take_ticket(&self, hash: &SecretHash) -> Result<Option<TicketBinding>, StoreError> {
+        let row: Option<(Vec<u8>, String, String, String, String, i64)> = sqlx::query_as(
+            "DELETE FROM tickets WHERE hash = $1
+             RETURNING person_session, origin, method, gateway, session, expires_ms",
+        )
+        .bind(&hash[..])
+        .fetch_optional(&self.write)
+        .await?;
+        let Some((person_session, origin, method, gateway, session, expires_ms)) = row else {
+            return Ok(None);
+        };
+        if from_row(expires_ms) <= clock::unix_ms() {
+            return Ok(None);
+        }
+        let person_session =
+            person_session.try_into().map_err(|_| StoreError::Corrupt("tickets.person_session"))?;
+        Ok(Some(TicketBinding { person_session, origin, method, gateway, session }))
+    }
+}
+
+/// The public id of a session: half of its hash, which says nothing of the token.
+fn session_id(hash: &[u8]) -> String {
+    let mut id = String::new();
+    for byte in hash.iter().take(16) {
+        let _ = write!(id, "{byte:02x}");
+    }
+    id
+}
+
+async fn forget_session(tx: &mut Tx, hash: &SecretHash) -> Result<(), StoreError> {
+    for statement in
+        ["DELETE FROM tickets WHERE person_session = $1", "DELETE FROM person_sessions WHERE hash = $1"]
+    {
+        sqlx::query(statement).bind(&hash[..]).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the session that a new one replaces, and those of the person beyond
+/// [`limits::SESSIONS_OF_PERSON`].
+async fn forget_sessions(tx: &mut Tx, person: &str, replaced: Option<&SecretHash>) -> Result<(), StoreError> {
+    if let Some(hash) = replaced {
+        let theirs: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM person_sessions WHERE hash = $1 AND person = $2")
+                .bind(&hash[..])
+                .bind(person)
+                .fetch_optional(&mut **tx)
+                .await?;
+        if theirs.is_some() {
+            forget_session(tx, hash).await?;
+        }
+    }
+    sqlx::query(
+        "DELETE FROM person_sessions WHERE person = $1 AND hash NOT IN
+           (SELECT hash FROM person_sessions WHERE person = $1 ORDER BY used_ms DESC, created_ms DESC LIMIT $2)",
+    )
+    .bind(person)
+    .bind(limits::SESSIONS_OF_PERSON)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Every method of the contract, called as every kind of caller, against a table
+//! that was written by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use chatcode_link::codec::OpaqueCodec;
+use chatcode_proto::{
+    id::{GatewayId, SessionId},
+    label::Labels,
+    pb::{Code, Gateway, MemberKind, PeopleSuspendRequest, PersonRole},
+    rules::RULES,
+};
+use http::uri::PathAndQuery;
+use tonic::{Request, Status, client::Grpc, transport::Channel};
+
+use crate::{
+    common::{TestCore, aim, authorize, code},
+    people::{Town, everything, gateway, label},
+};
+
+/// The callers, in the order of the columns below.
+const CALLERS: [&str; 17] = [
+    "anonymous",
+    "a gateway",
+    "an edge without a person",
+    "a viewer",
+    "an operator",
+    "an admin",
+    "an owner",
+    "an owner's token for viewing",
+    "an owner's token for operating",
+    "an owner's token for administering",
+    "an owner's token for all",
+    "an admin of another label",
+    "an operator of another gateway",
+    "a person without a role",
+    "a suspended person",
+    "a suspended person's token",
+    "an administrator's certificate",
+];
+
+/// What each may: I is let in by the gate, F is FORBIDDEN, U is UNAUTHENTICATED, N
+/// is UNKNOWN_GATEWAY. All targets are a gateway with the label site=attic.
+const TABLE: &[(&str, &str)] = &[
+    //                  members and  people    their     neighbours  suspended
+    //                  nobody       by role   tokens    and nobody
+    ("public", "III IIII IIII III II I"),
+    ("authenticated", "UUU IIII IIII III UU I"),
+    ("link", "UUU FFFF FFFF FFF UU F"),
+    ("member", "UII FFFF FFFF FFF UU I"),
+    ("fleet.view", "UUU IIII IIII IIF UU I"),
+    ("machine.view", "UUU IIII IIII NNF UU I"),
+    ("machine.write", "UUU FIII FIII NNF UU I"),
+    ("machine.update", "UUU FFII FFII NFF UU I"),
+    ("fleet.revoke", "UUU FFII FFII IFF UU I"),
+    ("enroll", "UUU FFII FFII FFF UU I"),
+    ("audit", "UUU FFII FFII FFF UU I"),
+    ("admin", "UUU FFII FFII FFF UU I"),
+    ("people", "UUU FFII FFII FFF UU I"),
+    ("ca", "UUU FFFI FFFI FFF UU I"),
+];
+
+/// Every method and the row of the table that counts for it. Those that end what
+/// lets the caller in stand last.
+const METHODS: &[(&str, &str)] = &[
+    ("Accounts/SignIn", "public"),
+    ("Enrollment/Enroll", "public"),
+    ("Enrollment/Revive", "public"),
+    ("Enrollment/Leave", "public"),
+    ("Enrollment/Renew", "member"),
+    ("Enrollment/Trust", "member"),
+    ("Link/Control", "link"),
+    ("Accounts/WhoAmI", "authenticated"),
+    ("Accounts/ListSessions", "authenticated"),
+    ("Accounts/EndSessions", "authenticated"),
+    ("Accounts/CreateTicket", "authenticated"),
+    ("Accounts/CreateSignIn", "people"),
+    ("Fleet/List", "fleet.view"),
+    ("Fleet/Watch", "fleet.view"),
+    ("Fleet/CreateToken", "enroll"),
+    ("Fleet/ListTokens", "enroll"),
+    ("Fleet/RevokeToken", "enroll"),
+    ("Fleet/ListPending", "enroll"),
+    ("Fleet/DecidePending", "enroll"),
+    ("Fleet/AcknowledgeDuplicate", "fleet.revoke"),
+    ("Fleet/Revoke", "fleet.revoke"),
+    ("Sessions/List", "machine.view"),
+    ("Sessions/Get", "machine.view"),
+    ("Sessions/Watch", "machine.view"),
+    ("Sessions/Create", "machine.write"),
+    ("Sessions/Rename", "machine.write"),
+    ("Sessions/ListTmux", "machine.write"),
+    ("Sessions/End", "machine.write"),
+    ("Terminal/Attach", "machine.view"),
+    ("Host/UpdateStatus", "machine.view"),
+    ("Host/Update", "machine.update"),
+    ("Audit/List", "audit"),
+    ("Admin/Status", "admin"),
+    ("Admin/Drain", "admin"),
+    ("Admin/CaStatus", "admin"),
+    ("Admin/CaRotate", "ca"),
+    ("Admin/CaRequest", "ca"),
+    ("Admin/CaImport", "ca"),
+    ("People/List", "people"),
+    ("People/Create", "people"),
+    ("People/Update", "people"),
+    ("People/Suspend", "people"),
+    ("People/Remove", "people"),
+    ("People/ListTeams", "people"),
+    ("People/CreateTeam", "people"),
+    ("People/UpdateTeam", "people"),
+    ("People/RemoveTeam", "people"),
+    ("People/SetTeamMember", "people"),
+    ("People/ListRoles", "authenticated"),
+    ("People/ListBindings", "people"),
+    ("People/CreateBinding", "people"),
+    ("People/RemoveBinding", "people"),
+    ("People/ListApiTokens", "authenticated"),
+    ("People/CreateApiToken", "authenticated"),
+    ("People/RevokeApiToken", "authenticated"),
+    ("Accounts/SignOut", "authenticated"),
+];
+
+type Caller = (Channel, Option<String>);
+
+/// A gateway that was never linked: a call that is let in is told so.
+fn add_gateway(core: &TestCore, number: u8, site: &str) -> String {
+    let id = GatewayId::from_random([number; 16]);
+    let labels = Labels::from([("site".to_owned(), site.to_owned())]);
+    core.shared.hub.add_gateway(id, Gateway { id: id.to_string(), labels, ..Default::default() });
+    id.to_string()
+}
+
+async fn callers(core: &TestCore, other: &str) -> Vec<Caller> {
+    let town = Town::of(core).await;
+    let machine = core.channel(&core.enroll(MemberKind::Gateway, "machine").await);
+    let mut all = vec![(core.anonymous(), None), (machine, None), (town.edge.clone(), None)];
+    let bearer = |token: &str| Some(format!("Bearer {token}"));
+    let roles = [PersonRole::Viewer, PersonRole::Operator, PersonRole::Admin, PersonRole::Owner];
+    let mut owner = String::new();
+    for role in roles {
+        let (person, page, _) = town.with_role("somebody", role, everything()).await;
+        all.push((page.edge.clone(), bearer(&page.token)));
+        owner = person.id;
+    }
+    for role in roles {
+        let (program, _) = town.program(&owner, role).await;
+        all.push((program.channel.clone(), bearer(&program.token)));
+    }
+    let (_, page, _) = town.with_role("neighbour", PersonRole::Admin, label("site", "cellar")).await;
+    all.push((page.edge.clone(), bearer(&page.token)));
+    let (_, page, _) = town.with_role("other neighbour", PersonRole::Operator, gateway(other)).await;
+    all.push((page.edge.clone(), bearer(&page.token)));
+    let nobody = town.person("nobody").await;
+    let page = town.sign_in(&nobody.id, None).await;
+    all.push((page.edge.clone(), bearer(&page.token)));
+
+    let (gone, page, _) = town.with_role("gone", PersonRole::Owner, everything()).await;
+    let (program, _) = town.program(&gone.id, PersonRole::Owner).await;
+    town.people().suspend(PeopleSuspendRequest { id: gone.id, suspended: true }).await.unwrap();
+    all.push((page.edge.clone(), bearer(&page.token)));
+    all.push((program.channel.clone(), bearer(&program.token)));
+    all.push((town.admin.clone(), None));
+    all
+}
+
+/// Calls a method with an empty message and this gateway as its target; waits for
+/// its head only.
+async fn call((channel, credential): &Caller, path: &str, gateway: &str) -> Result<(), Status> {
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await.unwrap();
+    let mut request = Request::new(Bytes::new());
+    if let Some(credential) = credential {
+        authorize(&mut request, credential);
+    }
+    aim(&mut request, gateway, &SessionId::from_random([9; 16]).to_string());
+    let path: PathAndQuery = path.parse().unwrap();
+    grpc.server_streaming(request, path, OpaqueCodec).await.map(drop)
+}
+
+/// What became of a call, in the letters of the table. What a service refuses, the
+/// gate has let in.
+fn letter(outcome: &Result<(), Status>, has_target: bool) -> char {
+    let Err(status) = outcome else { return 'I' };
+    match code(status) {
+        Code::Unauthenticated | Code::RateLimited => 'U',
+        Code::Forbidden if status.message().starts_with("you may not do this;") => 'F',
+        Code::UnknownGateway if has_target => 'N',
+        _ => 'I',
+    }
+}
+
+#[tokio::test]
+async fn every_method_lets_in_exactly_those_whom_the_table_lets_in() {
+    let listed: BTreeSet<String> = METHODS.iter().map(|(name, _)| format!("/chatcode.v1.{name}")).collect();
+    let known: BTreeSet<String> = RULES.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(listed, known, "every method of the contract is in the table, and nothing else");
+    assert_eq!(METHODS.len(), RULES.len(), "once");
+
+    let core = TestCore::start().await;
+    let (here, other) = (add_gateway(&core, 1, "attic"), add_gateway(&core, 2, "moon"));
+    add_gateway(&core, 3, "cellar");
+    let callers = callers(&core, &other).await;
+    assert_eq!(callers.len(), CALLERS.len());
+    let table: BTreeMap<_, String> =
+        TABLE.iter().map(|(row, letters)| (*row, letters.replace(' ', ""))).collect();
+    let mut wrong = Vec::new();
+    for (name, row) in METHODS {
+        let has_target = row.starts_with("machine.");
+        for ((who, caller), expected) in CALLERS.iter().zip(&callers).zip(table[row].chars()) {
+            let outcome = call(caller, &format!("/chatcode.v1.{name}"), &here).await;
+            if letter(&outcome, has_target) != expected {
+                wrong.push(format!("{who} calls {name}: not {expected} but {outcome:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn a_machine_that_one_may_not_see_is_answered_as_one_that_never_was() {
+    let core = TestCore::start().await;
+    let here = add_gateway(&core, 1, "attic");
+    let never = GatewayId::from_random([8; 16]).to_string();
+    let town = Town::of(&core).await;
+    let (_, page, _) = town.with_role("neighbour", PersonRole::Admin, label("site", "cellar")).await;
+    let caller = (page.edge.clone(), Some(format!("Bearer {}", page.token)));
+    for name in ["Sessions/List", "Sessions/Create", "Terminal/Attach", "Host/Update"] {
+        let path = format!("/chatcode.v1.{name}");
+        let (hidden, none) =
+            (call(&caller, &path, &here).await.unwrap_err(), call(&caller, &path, &never).await.unwrap_err());
+        assert_eq!(code(&hidden), Code::UnknownGateway, "{name}");
+        assert_eq!((hidden.code(), hidden.message()), (none.code(), none.message()), "{name}");
+        let keys = |status: &Status| -> BTreeSet<String> {
+            status.metadata().keys().map(|key| format!("{key:?}")).collect()
+        };
+        assert_eq!(keys(&hidden), keys(&none), "{name}");
+    }
+}
