@@ -123,6 +123,12 @@ impl Hub {
         })
     }
 
+    /// All gateways that are known.
+    #[must_use]
+    pub fn ids(&self) -> Vec<GatewayId> {
+        self.with(|state, _| state.gateways.keys().copied().collect())
+    }
+
     /// The labels of a gateway; `None` when it is not known.
     #[must_use]
     pub fn labels(&self, id: GatewayId) -> Option<Labels> {
@@ -136,12 +142,6 @@ impl Hub {
             let sessions = state.sessions.get(&id).into_iter().flat_map(BTreeMap::values);
             sessions.map(|session| located(id, session.clone())).collect()
         })
-    }
-
-    /// All gateways that are known.
-    #[must_use]
-    pub fn ids(&self) -> Vec<GatewayId> {
-        self.with(|state, _| state.gateways.keys().copied().collect())
     }
 
     /// What is known of a gateway.

@@ -178,27 +178,6 @@ impl Fleet for FleetService {
     }
 }
 
-/// What a caller may see of the fleet.
-struct CallerView(Caller);
-
-impl View for CallerView {
-    fn sees(&self, gateway: GatewayId, labels: &Labels) -> bool {
-        sees(&self.0, gateway, labels)
-    }
-
-    fn sees_pending(&self) -> bool {
-        self.0.may(Permission::GatewayEnroll)
-    }
-
-    fn changes(&self) -> Option<watch::Receiver<u64>> {
-        self.0.directory().map(|directory| directory.changes())
-    }
-}
-
-fn sees(caller: &Caller, id: GatewayId, labels: &Labels) -> bool {
-    caller.may_on(Permission::FleetView, &Machine { id, labels })
-}
-
 /// Takes the alarm of this moment (milliseconds since 1970) off a gateway.
 async fn acknowledge(shared: &Shared, id: GatewayId, unix_ms: u64, act: Entry) -> Result<Gateway, Refusal> {
     let known = shared.hub.gateway(id).ok_or_else(unknown_gateway)?;
@@ -220,6 +199,27 @@ async fn acknowledge(shared: &Shared, id: GatewayId, unix_ms: u64, act: Entry) -
         is_the_same
     });
     shared.hub.gateway(id).ok_or_else(unknown_gateway)
+}
+
+/// What a caller may see of the fleet.
+struct CallerView(Caller);
+
+impl View for CallerView {
+    fn sees(&self, gateway: GatewayId, labels: &Labels) -> bool {
+        sees(&self.0, gateway, labels)
+    }
+
+    fn sees_pending(&self) -> bool {
+        self.0.may(Permission::GatewayEnroll)
+    }
+
+    fn changes(&self) -> Option<watch::Receiver<u64>> {
+        self.0.directory().map(|directory| directory.changes())
+    }
+}
+
+fn sees(caller: &Caller, id: GatewayId, labels: &Labels) -> bool {
+    caller.may_on(Permission::FleetView, &Machine { id, labels })
 }
 
 /// Revokes a gateway: first what it could come back with, then what is known of
