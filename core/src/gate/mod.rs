@@ -269,7 +269,7 @@ fn step_up(caller: &Caller) -> Result<(), Refusal> {
         Caller::Person { proven_ms, .. }
             if clock::unix_ms().saturating_sub(*proven_ms) > clock::millis(limits::STEP_UP) =>
         {
-            let words = "this needs a fresh proof that it is you; sign in again by a new one-time link, then repeat it";
+            let words = "this needs a sign-in that is younger than five minutes; make a one-time URL (chatcode login-url), open it in this browser, then repeat it";
             Err(Refusal::new(Code::StepUpRequired, words))
         }
         _ => Ok(()),
