@@ -103,6 +103,56 @@ pub fn lost(live: Option<&LiveLink>) -> Refusal {
     }
 }
 
+/// The caller's half of a call: it breaks off when the call is cut, so that nothing
+/// that is sent after that reaches a machine, whatever the caller does with the
+/// answer. The error resets the stream on the link.
+pub struct CutRequest {
+    inner: Option<Body>,
+    cut: FuturesUnordered<BoxFuture<'static, ()>>,
+}
+
+impl CutRequest {
+    /// `inner`, until `cut` is done.
+    pub fn new(inner: Body, cut: impl Future<Output = ()> + Send + 'static) -> Self {
+        let cut: BoxFuture<'static, ()> = Box::pin(cut);
+        Self { inner: Some(inner), cut: FuturesUnordered::from_iter([cut]) }
+    }
+}
+
+impl std::fmt::Debug for CutRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CutRequest").field("ended", &self.inner.is_none()).finish_non_exhaustive()
+    }
+}
+
+impl http_body::Body for CutRequest {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let Some(inner) = this.inner.as_mut() else { return Poll::Ready(None) };
+        // The set is polled at each frame, and looks at the wait only when that was
+        // woken. It comes before the frame: not one more goes on.
+        if this.cut.poll_next_unpin(cx).is_ready() {
+            this.inner = None;
+            return Poll::Ready(Some(Err(Status::cancelled("the call is cut"))));
+        }
+        http_body::Body::poll_frame(Pin::new(inner), cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
+    }
+}
+
 /// A body that ends with a status when it is cut. Dropping it drops the body
 /// within, and `guard` with it.
 pub struct CutBody<G> {

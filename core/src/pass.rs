@@ -19,7 +19,7 @@ use tower::{Service as _, ServiceExt as _};
 
 use crate::{
     clock,
-    cut::{CutBody, Cuts, lost},
+    cut::{CutBody, CutRequest, Cuts, lost},
     fleet::registry::LiveLink,
     judge::Verdict,
     shared::Shared,
@@ -85,6 +85,20 @@ impl Pass {
         let cuts = if streaming { cuts } else { cuts.finishing() };
         let (request, exceeded) = outgoing(request, target, &grant, streaming)?;
         let counted = self.shared.calls.one();
+        let answered = CancellationToken::new();
+        let request = if rule.client_streaming {
+            let (cuts, answered) = (cuts.clone(), answered.clone());
+            let cut = async move {
+                tokio::select! {
+                    _ = cuts.wait() => {}
+                    () = answered.cancelled() => {}
+                }
+            };
+            request.map(|body| Body::new(CutRequest::new(body, cut)))
+        } else {
+            request
+        };
+        let answered = answered.drop_guard();
 
         let channel = if streaming { live.link.channel() } else { live.link.unary() };
         let answer = async {
@@ -106,7 +120,7 @@ impl Pass {
                     () = exceeded.cancelled() => too_large("the machine's answer", "ask for less"),
                 }
             };
-            Body::new(CutBody::new(body, cut, counted))
+            Body::new(CutBody::new(body, cut, (counted, answered)))
         }))
     }
 

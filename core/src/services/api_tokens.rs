@@ -72,13 +72,11 @@ pub async fn create(
 pub async fn revoke(shared: &Shared, info: &CallInfo, id: &str) -> Result<(), Refusal> {
     let manages = info.caller.may(Permission::PeopleManage);
     let own = info.caller.person().map(|person| person.id.as_str());
-    if let Caller::ApiToken { id: itself, .. } = &info.caller
-        && !manages
-        && itself != id
-    {
+    let itself = matches!(&info.caller, Caller::ApiToken { id: itself, .. } if itself == id);
+    if matches!(&info.caller, Caller::ApiToken { .. }) && !manages && !itself {
         return Err(Refusal::new(Code::Forbidden, "an API token may only revoke itself; sign in to do more"));
     }
-    let of = match (manages, own) {
+    let of = match (manages && !itself, own) {
         (true, _) => None,
         (false, Some(own)) => Some(own),
         (false, None) => return Err(not_yours()),

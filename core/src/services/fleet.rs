@@ -29,6 +29,7 @@ use crate::{
     judge::check,
     people::Machine,
     services::{
+        api_tokens::no_token,
         approval,
         tokens::{self, TokenWish},
     },
@@ -88,6 +89,10 @@ impl Fleet for FleetService {
             Ok(_) => return Err(Refusal::new(Code::Forbidden, "you may enroll gateways only").into()),
             Err(_) => return Err(Refusal::new(Code::Invalid, "no such kind of member").into()),
         };
+        if kind != MemberKind::Gateway {
+            // Its certificate would outlive the token, and its person's rights.
+            no_token(&info)?;
+        }
         let wish = TokenWish {
             kind,
             name: wanted.name,

@@ -257,7 +257,12 @@ impl People for PeopleService {
             return Err(Refusal::new(Code::Invalid, words).into());
         }
         let work = |shared: Arc<Shared>| async move {
-            shared.store.create_binding(&fresh(), &holder, &given, &by).await
+            let id = fresh();
+            let made = shared.store.create_binding(&id, &holder, &given, &by).await?;
+            if let (PersonRole::Owner, true, Holder::Person(person)) = (given.role, made.id == id, &holder) {
+                shared.lives.end_person(person);
+            }
+            Ok(made)
         };
         Ok(Response::new(pb::PeopleCreateBindingResponse { binding: Some(self.change(work).await?) }))
     }

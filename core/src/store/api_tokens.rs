@@ -103,17 +103,19 @@ impl Store {
         Ok(message(row)?)
     }
 
-    /// The newest tokens of a person.
+    /// The tokens of a person: those that count, then the others, newest first.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn api_tokens(&self, person: &str) -> Result<Vec<pb::ApiToken>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT id, person, name, role, place, created_ms, expires_ms, used_ms, revoked_ms
-             FROM api_tokens WHERE person = $1 ORDER BY created_ms DESC, id LIMIT $2",
+             FROM api_tokens WHERE person = $1
+             ORDER BY (revoked_ms IS NOT NULL OR expires_ms <= $3), created_ms DESC, id LIMIT $2",
         )
         .bind(person)
         .bind(limits::API_TOKENS_OF_PERSON)
+        .bind(to_row(clock::unix_ms()))
         .fetch_all(&self.read)
         .await?;
         rows.into_iter().map(message).collect()

@@ -9,7 +9,7 @@ use chatcode_proto::{
 
 use super::{
     Store, StoreError, Tx, from_row,
-    people::{ChangeError, Changer, keep_an_owner, person, shown},
+    people::{ChangeError, Changer, keep_an_owner, person, shown, shut_out},
     teams, to_row,
 };
 use crate::{
@@ -126,6 +126,11 @@ impl Store {
         .bind(&by.act.principal)
         .fetch_one(&mut *tx)
         .await?;
+        if let (PersonRole::Owner, Some(person)) = (wanted.role, person) {
+            // Whoever holds a sign-in of before, by a link that somebody else made say,
+            // does not become owner with it.
+            shut_out(&mut tx, person).await?;
+        }
         by.note(&mut tx, format!("{} on {} to {whom}", role_text(wanted.role), wanted.place)).await?;
         tx.commit().await?;
         Ok(message(row)?)

@@ -276,7 +276,7 @@ pub(super) async fn keep_an_owner(tx: &mut Tx) -> Result<(), ChangeError> {
 }
 
 /// Ends all that lets a person in at a page.
-async fn shut_out(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+pub(super) async fn shut_out(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM tickets WHERE person_session IN (SELECT hash FROM person_sessions WHERE person = $1)",
         "DELETE FROM person_sessions WHERE person = $1",

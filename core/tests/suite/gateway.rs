@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -51,6 +51,19 @@ pub(crate) struct Seen {
     pub(crate) grants: Mutex<Vec<Grant>>,
     pub(crate) sessions: Mutex<Vec<Session>>,
     pub(crate) is_silent: AtomicBool,
+    /// Pings that came over all attachments.
+    pub(crate) pings: AtomicUsize,
+    /// Attachments whose viewers may still send.
+    pub(crate) attached: AtomicUsize,
+}
+
+/// One attachment whose viewer may still send.
+struct Sending(Arc<Seen>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.attached.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The link of this identity, without a word said on it.
@@ -253,13 +266,22 @@ impl terminal_server::Terminal for Service {
         request: Request<Streaming<ClientFrame>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
         self.note(request.metadata());
-        let frames = request.into_inner().filter_map(|frame| async move {
-            match frame.ok()?.kind? {
-                pb::client_frame::Kind::Ping(ping) => {
-                    let pong = pb::Pong { stamp: ping.stamp };
-                    Some(Ok(ServerFrame { kind: Some(pb::server_frame::Kind::Pong(pong)) }))
+        let seen = Arc::clone(&self.0);
+        seen.attached.fetch_add(1, Ordering::SeqCst);
+        let sending = Sending(Arc::clone(&seen));
+        let frames = request.into_inner().take_while(|frame| std::future::ready(frame.is_ok()));
+        let frames = frames.filter_map(move |frame| {
+            let _ = &sending;
+            let seen = Arc::clone(&seen);
+            async move {
+                match frame.ok()?.kind? {
+                    pb::client_frame::Kind::Ping(ping) => {
+                        seen.pings.fetch_add(1, Ordering::SeqCst);
+                        let pong = pb::Pong { stamp: ping.stamp };
+                        Some(Ok(ServerFrame { kind: Some(pb::server_frame::Kind::Pong(pong)) }))
+                    }
+                    _ => None,
                 }
-                _ => None,
             }
         });
         Ok(Response::new(Box::pin(frames)))

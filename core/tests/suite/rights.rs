@@ -1,27 +1,30 @@
 //! People, roles, teams and API tokens: given, taken away, and what ends then.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use chatcode_proto::{
     id::{GatewayId, SessionId},
     label::Labels,
     limits,
     pb::{
-        AccountsCreateSignInRequest, AccountsEndSessionsRequest, AccountsListSessionsRequest,
-        AccountsWhoAmIRequest, Code, FleetCreateTokenRequest, FleetListRequest, FleetRevokeRequest,
-        FleetWatchRequest, FleetWatchResponse, Gateway, MemberKind, PeopleCreateApiTokenRequest,
-        PeopleCreateBindingRequest, PeopleCreateRequest, PeopleCreateTeamRequest, PeopleListApiTokensRequest,
-        PeopleListRequest, PeopleListTeamsRequest, PeopleRemoveBindingRequest, PeopleRemoveRequest,
-        PeopleRevokeApiTokenRequest, PeopleSetTeamMemberRequest, PeopleSuspendRequest, PeopleUpdateRequest,
-        Permission, PersonRole, Role, accounts_client::AccountsClient, accounts_end_sessions_request::Which,
+        self, AccountsCreateSignInRequest, AccountsEndSessionsRequest, AccountsListSessionsRequest,
+        AccountsWhoAmIRequest, ClientFrame, Code, FleetCreateTokenRequest, FleetListRequest,
+        FleetRevokeRequest, FleetWatchRequest, FleetWatchResponse, Gateway, MemberKind,
+        PeopleCreateApiTokenRequest, PeopleCreateBindingRequest, PeopleCreateRequest,
+        PeopleCreateTeamRequest, PeopleListApiTokensRequest, PeopleListRequest, PeopleListTeamsRequest,
+        PeopleRemoveBindingRequest, PeopleRemoveRequest, PeopleRevokeApiTokenRequest,
+        PeopleSetTeamMemberRequest, PeopleSuspendRequest, PeopleUpdateRequest, Permission, PersonRole, Role,
+        accounts_client::AccountsClient, accounts_end_sessions_request::Which, client_frame,
         fleet_watch_response::Event, people_create_binding_request::Holder, terminal_client::TerminalClient,
     },
 };
 use sqlx::Connection as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::{
-    common::{Page, TestCore, aim, code, fleet},
+    common::{Page, TestCore, aim, code, eventually, fleet},
     gateway::FakeGateway,
     people::{Town, everything, gateway, label},
 };
@@ -144,6 +147,68 @@ async fn a_terminal_ends_with_the_right_to_it_and_comes_back_as_a_viewer_when_on
 }
 
 #[tokio::test]
+async fn what_is_typed_after_the_right_is_gone_reaches_no_machine_though_nobody_reads_the_end() {
+    let core = TestCore::start().await;
+    let machine = core.enroll(MemberKind::Gateway, "machine").await;
+    let machine = FakeGateway::link(&core, &machine).await;
+    let town = Town::of(&core).await;
+    let (_, page, binding) = town.with_role("Ada", PersonRole::Operator, gateway(&machine.id)).await;
+    let (typed, keys) = mpsc::unbounded_channel();
+    let mut request = page.request(UnboundedReceiverStream::new(keys));
+    aim(&mut request, &machine.id, &SessionId::from_random([3; 16]).to_string());
+    let _unread = TerminalClient::new(page.edge.clone()).attach(request).await.unwrap();
+    let key = || ClientFrame { kind: Some(client_frame::Kind::Ping(pb::Ping { stamp: 1 })) };
+    let pings = || machine.seen.pings.load(Ordering::SeqCst);
+    typed.send(key()).unwrap();
+    eventually("the first key is there", async || (pings() == 1).then_some(())).await;
+
+    town.people().remove_binding(PeopleRemoveBindingRequest { id: binding.id }).await.unwrap();
+    let _ = typed.send(key());
+    let attached = || machine.seen.attached.load(Ordering::SeqCst);
+    eventually("the machine hears that nobody types any more", async || (attached() == 0).then_some(()))
+        .await;
+    assert_eq!(pings(), 1, "the key of one who may no more");
+}
+
+#[tokio::test]
+async fn who_becomes_owner_signs_in_anew_so_that_nobody_waits_in_their_name() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (ada, planted, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    town.give(&ada.id, PersonRole::Owner, everything()).await;
+    let refused = planted.fleet().list(planted.request(FleetListRequest::default())).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Unauthenticated);
+    let own = town.sign_in(&ada.id, None).await;
+    own.fleet().list(own.request(FleetListRequest::default())).await.unwrap();
+    town.give(&ada.id, PersonRole::Owner, everything()).await;
+    own.fleet().list(own.request(FleetListRequest::default())).await.expect("nothing was new");
+}
+
+#[tokio::test]
+async fn an_api_token_makes_no_member_whose_certificate_would_outlive_it() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (ada, _, _) = town.with_role("Ada", PersonRole::Owner, everything()).await;
+    let (program, id) = town.program(&ada.id, PersonRole::Owner).await;
+    let wanted = |kind: MemberKind| FleetCreateTokenRequest {
+        kind: kind.into(),
+        name: "later".to_owned(),
+        ..Default::default()
+    };
+    for kind in [MemberKind::Admin, MemberKind::Edge] {
+        let refused = program.fleet().create_token(program.request(wanted(kind))).await.unwrap_err();
+        assert_eq!(code(&refused), Code::Forbidden, "{kind:?}");
+    }
+    program.fleet().create_token(program.request(wanted(MemberKind::Gateway))).await.unwrap();
+    // Its own end it may make, also an owner's that is bound to less.
+    let (lesser, lesser_id) = town.program(&ada.id, PersonRole::Admin).await;
+    let revoke = |id: &str| PeopleRevokeApiTokenRequest { id: id.to_owned() };
+    let refused = lesser.people().revoke_api_token(lesser.request(revoke(&id))).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Forbidden);
+    lesser.people().revoke_api_token(lesser.request(revoke(&lesser_id))).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_team_gives_its_members_what_it_was_given_and_no_longer() {
     let core = TestCore::start().await;
     let attic = add_gateway(&core, 1, "attic");
@@ -193,7 +258,7 @@ async fn the_last_owner_can_neither_be_removed_suspended_nor_lowered() {
     let id = owner.id.clone();
     let suspend = |id: &str| PeopleSuspendRequest { id: id.to_owned(), suspended: true };
     let remove = |id: &str| PeopleRemoveRequest { id: id.to_owned() };
-    let bindings = people.list_bindings(chatcode_proto::pb::PeopleListBindingsRequest::default()).await;
+    let bindings = people.list_bindings(pb::PeopleListBindingsRequest::default()).await;
     let binding = bindings.unwrap().into_inner().bindings.remove(0);
     let lower = PeopleRemoveBindingRequest { id: binding.id };
     assert_eq!(code(&people.suspend(suspend(&id)).await.unwrap_err()), Code::LastOwner);
