@@ -45,6 +45,8 @@ afterEach(async () => {
 test("a shell runs what is typed, and the secret of the URL is gone from it", async () => {
   await signIn(page, (await installation.cli("login-url")).trim());
   assert.equal(new URL(page.url()).hash, "");
+  // A fresh sign-in ends the one before.
+  signedIn = await context.storageState();
   await newSession(page, { name: "hello" });
   await enter(page, "echo sum=$((40 + 2))");
   await shows(page, "sum=42");
@@ -481,6 +483,20 @@ test("while a part hangs the page names that part and no other, and goes on when
     await enter(page, `echo aft''er-${role}`);
     await shows(page, new RegExp(`^after-${role}$`, "m"));
   }
+});
+
+test("a fresh sign-in in another tab ends the one before, and the first tab goes on with it", async () => {
+  await newSession(page, { name: "renewed" });
+  await enter(page, "echo be''fore");
+  await shows(page, /^before$/m);
+  const second = await context.newPage();
+  await signIn(second, (await installation.cli("login-url")).trim());
+  await page.bringToFront();
+  await page.locator(`${id("pane")}[data-active="true"] ${id("screen")}[data-attached="true"]`).waitFor();
+  await enter(page, "echo aft''er");
+  await shows(page, /^after$/m);
+  assert.equal(await page.locator(id("sign-in-state")).getAttribute("data-state"), "signed-in");
+  signedIn = await context.storageState();
 });
 
 test("signing out says when it did not work, and works when it is tried again", async () => {

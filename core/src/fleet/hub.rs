@@ -2,7 +2,7 @@
 //! a watcher's first picture and its changes meet without a gap or a double.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -120,6 +120,15 @@ impl Hub {
         self.with(|state, _| {
             let enrolled = state.gateways.values().filter(|known| known.link_state() != LinkState::Revoked);
             enrolled.count() >= limits::GATEWAYS
+        })
+    }
+
+    /// The ids of the gateways that `sees` lets through.
+    #[must_use]
+    pub fn seen(&self, sees: impl Fn(GatewayId, &Labels) -> bool) -> BTreeSet<String> {
+        self.with(|state, _| {
+            let seen = state.gateways.iter().filter(|(id, gateway)| sees(**id, &gateway.labels));
+            seen.map(|(_, gateway)| gateway.id.clone()).collect()
         })
     }
 

@@ -105,6 +105,16 @@ impl<V: View> Watcher<V> {
         (self.gateways, self.sessions, self.pending) = (gateways, sessions, pending);
     }
 
+    /// Whether the view of now shows what the watcher was told of: others' rights
+    /// have changed, which is no news for this one.
+    fn is_as_told(&self) -> bool {
+        let pending = if self.view.sees_pending() { self.hub.all_pending() } else { Vec::new() };
+        let seen = self.hub.seen(|id, labels| self.view.sees(id, labels));
+        seen == self.gateways
+            && pending.len() == self.pending.len()
+            && pending.iter().all(|one| self.pending.contains(&one.id))
+    }
+
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.waiting.pop_front() {
@@ -112,7 +122,11 @@ impl<V: View> Watcher<V> {
             }
             tokio::select! {
                 biased;
-                () = changed(&mut self.changes) => self.begin(),
+                () = changed(&mut self.changes) => {
+                    if !self.is_as_told() {
+                        self.begin();
+                    }
+                }
                 news = self.news.recv() => match news {
                     Ok(event) => self.take(event),
                     Err(RecvError::Lagged(missed)) => {

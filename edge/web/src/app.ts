@@ -73,6 +73,9 @@ export class App {
   readonly failure = new Store<Failure | undefined>(undefined);
   readonly online = new Store(navigator.onLine);
 
+  /** All lines end with a sign-in; one look is enough. */
+  #renewing: Promise<void> | undefined;
+
   constructor(secret: Uint8Array) {
     this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut);
     window.addEventListener("online", () => this.online.set(true));
@@ -142,9 +145,20 @@ export class App {
 
   /** The core does not know this page any more. */
   readonly #signedOut = (): void => {
-    this.account.signedOut();
-    this.#leave();
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = undefined;
+    });
   };
+
+  /** Goes on with the sign-in of another tab, or leaves. */
+  async #renew(): Promise<void> {
+    if (!(await this.account.renewed())) {
+      this.#leave();
+      return;
+    }
+    this.fleet.line.start();
+    this.workspace.again();
+  }
 
   #leave(): void {
     this.overlay.set(undefined);

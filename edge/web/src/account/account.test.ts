@@ -28,3 +28,32 @@ describe("signing out", () => {
     expect(await signOut(() => Promise.reject(new TypeError("Failed to fetch")))).toEqual({ state: "signed-in", code: Code.UNSPECIFIED });
   });
 });
+
+describe("a sign-in that has ended", () => {
+  afterEach(() => vi.useRealTimers());
+
+  async function renewed(answers: (string | undefined)[]): Promise<{ renewed: boolean; state: string; asked: number }> {
+    vi.useFakeTimers();
+    let asked = 0;
+    const whoAmI = () => {
+      const principal = answers[asked];
+      asked += 1;
+      return principal === undefined ? Promise.reject(new Error("unauthenticated")) : Promise.resolve({ principal });
+    };
+    const keeper = new AccountKeeper({ accounts: { whoAmI } } as unknown as Rpc);
+    keeper.account.set({ state: "signed-in", principal: "person/1", displayName: "Ada", installation: "7c41e09a", version: "0" });
+    const looks = keeper.renewed();
+    await vi.runAllTimersAsync();
+    return { renewed: await looks, state: keeper.account.get().state, asked };
+  }
+
+  it("goes on with that of another tab, also when its cookie comes a moment later", async () => {
+    expect(await renewed(["person/1"])).toEqual({ renewed: true, state: "signed-in", asked: 1 });
+    expect(await renewed([undefined, "person/1"])).toEqual({ renewed: true, state: "signed-in", asked: 2 });
+  });
+
+  it("is over when there is none, or another person's", async () => {
+    expect(await renewed([])).toEqual({ renewed: false, state: "signed-out", asked: 3 });
+    expect(await renewed(["person/2"])).toEqual({ renewed: false, state: "signed-out", asked: 1 });
+  });
+});

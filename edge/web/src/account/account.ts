@@ -17,6 +17,9 @@ export type Account =
 
 const FRAGMENT = "login";
 
+/** Pauses before the looks whether there is a newer sign-in. */
+const RENEWED_MS = [0, 250, 1000] as const;
+
 export class AccountKeeper {
   readonly account = new Store<Account>({ state: "asking", since: Date.now() });
   readonly #backoff = new Backoff(RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS);
@@ -61,9 +64,22 @@ export class AccountKeeper {
     }
   };
 
-  /** The core does not know us any more. */
-  signedOut(): void {
-    if (this.account.get().state === "signed-in") this.account.set({ state: "signed-out", why: "This sign-in has ended." });
+  /**
+   * The core does not know this sign-in any more. Answers whether the same person
+   * has signed in anew in another tab, whose cookie is this page's too: then all
+   * goes on. The core ends the old sign-in a moment before the new cookie is here.
+   */
+  async renewed(): Promise<boolean> {
+    const before = this.account.get();
+    if (before.state !== "signed-in") return false;
+    for (const pause of RENEWED_MS) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      const me = await this.rpc.accounts.whoAmI({}).catch(() => undefined);
+      if (me?.principal === before.principal) return true;
+      if (me !== undefined) break;
+    }
+    this.account.set({ state: "signed-out", why: "This sign-in has ended." });
+    return false;
   }
 
   /** Ends the sign-in. Answers why that failed: then the cookie still opens everything. */

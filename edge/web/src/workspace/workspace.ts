@@ -133,6 +133,14 @@ export class Workspace {
     return active === undefined ? undefined : this.#attachments.get(active);
   }
 
+  /** Dials again those whose sign-in has ended. */
+  again(): void {
+    for (const attachment of this.#attachments.values()) {
+      const { phase, refusal } = attachment.line.state.get();
+      if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) attachment.again();
+    }
+  }
+
   closeAll(): void {
     for (const attachment of this.#attachments.values()) attachment.close();
     this.#attachments.clear();
