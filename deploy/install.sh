@@ -103,13 +103,14 @@ finish() {
     trap - EXIT
     trap '' HUP INT TERM
     [ -z "$echo_off" ] || stty "$echo_off" </dev/tty
-    if [ "$status" != 0 ] && [ -n "$undo" ]; then
+    # A dry run has done nothing that could be taken back.
+    if [ "$status" != 0 ] && [ -n "$undo" ] && [ -z "${dry:-}" ]; then
         say "install.sh: not done, at: $doing; taking back what was done"
         eval "$undo" >/dev/null 2>&1
     fi
     if [ -n "$work" ]; then
         rm -rf "$work"
-        if [ "$status" != 0 ]; then unmake "$versions" "$above"; fi
+        if [ "$status" != 0 ] && [ -z "${dry:-}" ]; then unmake "$versions" "$above"; fi
     fi
     exit "$status"
 }
