@@ -21,7 +21,8 @@ pub const LAST_INPUT: u64 = 3 << 51;
 /// Bytes of one input frame. More ends the attachment with `INVALID`.
 pub const INPUT_BYTES: usize = 32 * 1024;
 /// Bytes of input that a viewer keeps until they are confirmed: the largest
-/// paste. Beyond it the page refuses a paste whole, and the CLI stops reading.
+/// paste. Beyond it the page refuses a paste whole; the CLI says how many bytes
+/// it did not take.
 pub const INPUT_UNCONFIRMED_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of input that a viewer sends before they are confirmed, so that a
 /// paste into a program that does not read never fills the holder's queue, and

@@ -52,6 +52,21 @@ describe("a sign-in that has ended", () => {
     expect(await renewed([undefined, "person/1"])).toEqual({ renewed: true, state: "signed-in", asked: 2 });
   });
 
+  it("is not brought back after the person has signed out meanwhile", async () => {
+    vi.stubGlobal("fetch", () => Promise.resolve(Response.json({})));
+    let answer: (me: { principal: string }) => void = () => undefined;
+    const me = new Promise<{ principal: string }>((resolve) => {
+      answer = resolve;
+    });
+    const keeper = new AccountKeeper({ accounts: { whoAmI: () => me } } as unknown as Rpc);
+    keeper.account.set({ state: "signed-in", principal: "person/1", displayName: "Ada", installation: "7c41e09a", version: "0" });
+    const looks = keeper.renewed();
+    await keeper.signOut();
+    answer({ principal: "person/1" });
+    expect([await looks, keeper.account.get()]).toEqual([false, { state: "signed-out", why: undefined }]);
+    vi.unstubAllGlobals();
+  });
+
   it("is over when there is none, or another person's", async () => {
     expect(await renewed([])).toEqual({ renewed: false, state: "signed-out", asked: 3 });
     expect(await renewed(["person/2"])).toEqual({ renewed: false, state: "signed-out", asked: 1 });

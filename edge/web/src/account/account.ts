@@ -75,6 +75,8 @@ export class AccountKeeper {
     for (const pause of RENEWED_MS) {
       await new Promise((resolve) => setTimeout(resolve, pause));
       const me = await this.rpc.accounts.whoAmI({}).catch(() => undefined);
+      // The person has signed out meanwhile.
+      if (this.account.get() !== before) return false;
       if (me?.principal === before.principal) return true;
       if (me !== undefined) break;
     }
