@@ -100,6 +100,8 @@ export class Screen {
       fontWeight: 400,
       fontWeightBold: 650,
       lineHeight: 1.2,
+      // What a program prints is no fault of the page, and thousands of lines of it slow the console.
+      logLevel: "off",
       linkHandler: { ...link, allowNonHttpProtocols: false },
       macOptionClickForcesSelection: true,
       overviewRuler: { width: 10 },
