@@ -108,6 +108,17 @@ export async function shows(page, wanted) {
   }
 }
 
+/** Waits until the browser's clipboard holds this; `waitForFunction` would take the promise of an answer for a yes. */
+export async function clipboardHolds(page, wanted) {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    if (text === wanted) return;
+    if (Date.now() > deadline) throw new Error(`the clipboard never held ${JSON.stringify(wanted)}; it holds ${JSON.stringify(text)}`);
+    await page.waitForTimeout(20);
+  }
+}
+
 /** Opens the page by a one-time URL and waits until somebody is signed in. */
 export async function signIn(page, url) {
   await page.goto(url);
