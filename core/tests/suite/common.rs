@@ -17,7 +17,8 @@ use chatcode_proto::{
     metadata,
     pb::{
         AccountsCreateSignInRequest, AccountsSignInRequest, AuditRow, Code, MemberKind,
-        accounts_client::AccountsClient, admin_client::AdminClient, fleet_client::FleetClient,
+        accounts_client::AccountsClient, accounts_sign_in_request::Proof, admin_client::AdminClient,
+        fleet_client::FleetClient,
     },
 };
 use tempfile::TempDir;
@@ -96,7 +97,7 @@ impl TestCore {
             .into_inner()
             .secret;
         let answer = AccountsClient::new(edge.clone())
-            .sign_in(AccountsSignInRequest { secret, ..Default::default() })
+            .sign_in(AccountsSignInRequest { proof: Some(Proof::Secret(secret)), ..Default::default() })
             .await
             .unwrap()
             .into_inner();
