@@ -12,6 +12,7 @@ import { Waiting } from "./approval";
 import { useApp, useNow, useStore } from "./hooks";
 import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
 import { certificateText, isAlarmed, labelsText, machineWord } from "./machine-words";
+import { InsteadOf, PasskeyOffer } from "./offer";
 import { exitTone, isOver, restartText, sessionDetail } from "./session-words";
 import { UpdateOffer } from "./update";
 
@@ -54,10 +55,21 @@ export function MachineList(): ReactNode {
           </button>
         )}
       </div>
+      <InsteadOf />
+      <PasskeyOffer />
       <div className="list-foot">
-        <span className="person" title="Signed in as">
+        <button
+          type="button"
+          className="person"
+          title="Your account: passkeys, password, browsers"
+          data-testid="account-open"
+          onClick={() => {
+            app.listOpen.set(false);
+            app.overlay.set({ kind: "account" });
+          }}
+        >
           {who.state === "signed-in" ? displaySafe(who.displayName, 64) : ""}
-        </span>
+        </button>
         <button
           type="button"
           className="icon-button"
