@@ -50,6 +50,16 @@ describe("a passkey", () => {
     });
   });
 
+  it("that is asked for ends what waits in a field", async () => {
+    const waiting = (_: unknown, { signal }: { signal: AbortSignal }): Promise<never> =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("ended"))));
+    vi.stubGlobal("navigator", { credentials: { get: (options: { signal: AbortSignal }) => waiting(undefined, options) } });
+    const inField = provePasskey({ challenge: "" }, true);
+    const next = provePasskey({ challenge: "" }, false, AbortSignal.timeout(1));
+    await expect(inField).rejects.toThrow("ended");
+    await expect(next).rejects.toThrow("ended");
+  });
+
   it("that is not used is said in words, and what the page ended itself is not", async () => {
     const fails = (name: string): void => {
       const error = Object.assign(new Error("internal words"), { name });

@@ -14,10 +14,13 @@ export async function offersInFields(): Promise<boolean> {
   return await PublicKeyCredential.isConditionalMediationAvailable();
 }
 
+/** The browser asks one thing at a time: a newer one ends what waits in a field. */
+let asking: AbortController | undefined;
+
 /** Makes a passkey; answers JSON for the core. Throws a refusal in words. */
 export async function makePasskey(options: string): Promise<string> {
   const publicKey = creationOptions(JSON.parse(options) as Json);
-  const made = await asked(() => navigator.credentials.create({ publicKey }));
+  const made = await asked((signal) => navigator.credentials.create({ publicKey, signal }));
   const response = made.response as AuthenticatorAttestationResponse;
   return JSON.stringify({
     ...head(made),
@@ -35,10 +38,8 @@ export async function makePasskey(options: string): Promise<string> {
  */
 export async function provePasskey(options: object, inField = false, signal?: AbortSignal): Promise<object> {
   const publicKey = requestOptions(options as Json);
-  const request: CredentialRequestOptions = { publicKey };
-  if (inField) request.mediation = "conditional";
-  if (signal !== undefined) request.signal = signal;
-  const proof = await asked(() => navigator.credentials.get(request), signal);
+  const request: CredentialRequestOptions = inField ? { publicKey, mediation: "conditional" } : { publicKey };
+  const proof = await asked((own) => navigator.credentials.get({ ...request, signal: own }), signal);
   const response = proof.response as AuthenticatorAssertionResponse;
   return {
     ...head(proof),
@@ -85,13 +86,21 @@ export function text(buffer: ArrayBuffer): string {
   return btoa(plain).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-async function asked(ask: () => Promise<Credential | null>, signal?: AbortSignal): Promise<PublicKeyCredential> {
+async function asked(ask: (signal: AbortSignal) => Promise<Credential | null>, outer?: AbortSignal): Promise<PublicKeyCredential> {
+  asking?.abort();
+  const own = new AbortController();
+  asking = own;
+  const end = (): void => own.abort();
+  outer?.addEventListener("abort", end);
+  if (outer?.aborted === true) end();
   try {
-    const found = await ask();
+    const found = await ask(own.signal);
     if (found !== null) return found as PublicKeyCredential;
   } catch (error) {
-    if (signal?.aborted === true) throw error;
+    if (own.signal.aborted) throw error;
     throw refusal(error);
+  } finally {
+    outer?.removeEventListener("abort", end);
   }
   throw refusal(undefined);
 }

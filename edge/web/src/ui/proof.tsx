@@ -8,7 +8,7 @@ import { knowsPasskeys } from "../account/passkey";
 import { passwordProof, signInBy, signInByPasskey } from "../account/sign-in";
 import { IdentityKind } from "../gen/chatcode/v1/identities_pb";
 import { Command } from "./command";
-import { Dialog, useAct } from "./dialog";
+import { Dialog, focusLater, useAct } from "./dialog";
 import { useApp, useStore } from "./hooks";
 
 export function ProofQuestion(): ReactNode {
@@ -22,6 +22,7 @@ function Prove({ wanted }: { wanted: ProofWanted }): ReactNode {
   const [own, setOwn] = useState<Own>();
   const { busy, refused, refuse, run } = useAct();
   const [password, setPassword] = useState("");
+  const [before] = useState(() => document.activeElement);
   const has = (kind: IdentityKind): boolean => own?.identities.some((one) => one.kind === kind) === true;
   const passkey = has(IdentityKind.PASSKEY) && own?.methods.passkeys === true && knowsPasskeys();
   const byPassword = has(IdentityKind.PASSWORD) && own?.methods.passwords === true;
@@ -32,6 +33,12 @@ function Prove({ wanted }: { wanted: ProofWanted }): ReactNode {
     identities.ask().then(setOwn, (error: unknown) => refuse(error instanceof Error ? error.message : "it cannot be asked how"));
     // Once: `refuse` is another one each time.
   }, [identities]);
+  useEffect(
+    () => () => {
+      requestAnimationFrame(() => giveBack(before));
+    },
+    [before],
+  );
   const touch = (
     <button type="button" className="primary" disabled={busy} data-autofocus data-testid="prove-passkey" onClick={() => void prove(() => signInByPasskey(true))}>
       {busy ? "Waiting for your passkey…" : "Use a passkey"}
@@ -80,4 +87,11 @@ function Prove({ wanted }: { wanted: ProofWanted }): ReactNode {
       )}
     </Dialog>
   );
+}
+
+/** Gives the keyboard back to what had it, or to the dialog below. */
+function giveBack(before: Element | null): void {
+  if (document.activeElement !== document.body) return;
+  if (before instanceof HTMLElement && before.isConnected) before.focus();
+  if (document.activeElement === document.body) focusLater();
 }
