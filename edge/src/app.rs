@@ -44,6 +44,7 @@ impl App {
         installation: String,
         sockets: Sockets,
         releases: Releases,
+        sign_in_per_minute: u32,
     ) -> Self {
         Self {
             admission,
@@ -51,7 +52,7 @@ impl App {
             cookie: Cookie::new(&installation),
             challenge: Cookie::of_challenge(&installation),
             installation,
-            sign_ins: Tries::per_minute(limits::SIGN_IN_PER_ADDRESS_PER_MINUTE),
+            sign_ins: Tries::per_minute(sign_in_per_minute),
             challenges: Tries::per_minute(limits::CHALLENGES_PER_ADDRESS_PER_MINUTE),
             sockets,
             releases,

@@ -5,7 +5,8 @@
 //   npm run build && npm run mock       then open the address it prints
 //
 // Faults, to see how the page takes them: POST /dev/fault?hop=edge|core|machine&ms=8000, and what may stand in the list:
-// hop=trouble&kind=copy|certificate, hop=tokens, hop=pending; the latter two with none=1 to take it back.
+// hop=trouble&kind=copy|certificate, hop=tokens, hop=pending, hop=account (offer=1: without a passkey); the latter three with
+// none=1 to take it back.
 
 import { create, fromBinary, fromJsonString, toBinary, toJson, toJsonString, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { readFileSync } from "node:fs";
@@ -396,10 +397,12 @@ function fault(url: URL): void {
     for (const one of pending) tell({ event: { case: "pendingAdded", value: one } });
   }
   if (hop === "account") {
-    own = someIdentities();
-    browsers = someBrowsers();
-    old = true;
-    methods = { passkeys: true, passwords: true };
+    const none = url.searchParams.get("none") !== null;
+    const offer = url.searchParams.get("offer") !== null;
+    own = none || offer ? [] : someIdentities();
+    browsers = none ? [] : someBrowsers();
+    old = !none;
+    methods = { passkeys: !none, passwords: !none };
   }
   if (hop === "name") names.push(url.searchParams.get("name") ?? "alex");
   if (hop === "machine") {

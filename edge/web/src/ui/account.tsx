@@ -113,9 +113,11 @@ function Entry({ identity, act, gone }: { identity: Identity; act: Act; gone: ()
         ) : (
           <>
             <span className="token-name">{label}</span>
-            <button type="button" className="icon-button" aria-label={`Rename ${label}`} title="Rename" data-testid="identity-rename" onClick={() => setMode("renaming")}>
-              <PencilIcon />
-            </button>
+            {identity.kind !== IdentityKind.PASSWORD && (
+              <button type="button" className="icon-button" aria-label={`Rename ${label}`} title="Rename" data-testid="identity-rename" onClick={() => setMode("renaming")}>
+                <PencilIcon />
+              </button>
+            )}
           </>
         )}
         {mode === "shown" && (
