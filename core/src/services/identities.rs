@@ -89,7 +89,7 @@ impl IdentitiesService {
         let store = &self.shared.store;
         let challenge = store.take_challenge(&bound(&secret, session), ChallengeKind::PasskeyAdd).await?;
         let challenge =
-            challenge.filter(|found| found.person.as_deref() == Some(&person.id)).ok_or_else(bad)?;
+            challenge.filter(|found| found.person.as_deref() == Some(person.id.as_str())).ok_or_else(bad)?;
         let made = passkeys.finish_adding(&info.origin, &challenge.data, answer)?;
         let new = NewIdentity {
             id: &fresh(),

@@ -5,8 +5,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chatcode_proto::{code::Refusal, limits, pb::Code};
 use serde::{Serialize, de::DeserializeOwned};
 use webauthn_rs::prelude::{
-    CreationChallengeResponse, DiscoverableAuthentication, DiscoverableKey, Passkey, PasskeyRegistration,
-    PublicKeyCredential, RegisterPublicKeyCredential, Url, Uuid, Webauthn, WebauthnBuilder, WebauthnError,
+    CreationChallengeResponse, DiscoverableAuthentication, Passkey, PasskeyRegistration, PublicKeyCredential,
+    RegisterPublicKeyCredential, Url, Uuid, Webauthn, WebauthnBuilder, WebauthnError,
 };
 
 /// What authenticators show as the name of the page.
@@ -176,7 +176,7 @@ impl Passkeys {
         person: &str,
         data: &str,
     ) -> Result<String, Refusal> {
-        if person.parse() != Ok(answer.person) {
+        if person.parse::<Uuid>() != Ok(answer.person) {
             return Err(wrong());
         }
         let state: DiscoverableAuthentication =
@@ -184,11 +184,7 @@ impl Passkeys {
         let mut passkey: Passkey = serde_json::from_str(data).map_err(|_| broken("a passkey"))?;
         let result = self
             .at(origin)?
-            .finish_discoverable_authentication_v2(
-                &answer.credential,
-                state,
-                &DiscoverableKey::from(&passkey),
-            )
+            .finish_discoverable_authentication_v2(&answer.credential, state, &passkey)
             .map_err(|error| match error {
                 WebauthnError::CredentialPossibleCompromise => copied(),
                 error => {
