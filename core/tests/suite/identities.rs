@@ -14,7 +14,6 @@ use chatcode_proto::{
         identities_client::IdentitiesClient, identities_finish_add_request,
     },
 };
-use sqlx::Connection as _;
 use tonic::{Request, Status, metadata::MetadataValue, transport::Channel};
 
 use crate::{
@@ -99,18 +98,6 @@ async fn by_passkey(edge: &Channel, passkey: &Passkey) -> Result<Page, Status> {
 
 async fn principal(page: &Page) -> String {
     page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap().into_inner().principal
-}
-
-/// Makes the last proof of everybody too old for what is dangerous.
-async fn age_proofs(core: &TestCore) {
-    let file = core.folder.path().join("core/core.db").display().to_string();
-    let mut store = sqlx::SqliteConnection::connect(&file).await.unwrap();
-    let older = i64::try_from(limits::STEP_UP.as_millis()).unwrap() + 1000;
-    sqlx::query("UPDATE person_sessions SET proven_ms = proven_ms - $1")
-        .bind(older)
-        .execute(&mut store)
-        .await
-        .unwrap();
 }
 
 #[tokio::test]
@@ -362,7 +349,7 @@ async fn an_old_proof_adds_nothing_and_a_touch_renews_it() {
     let (_, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
     let mut passkey = Passkey::new();
     let added = page.add(&mut passkey).await.unwrap();
-    age_proofs(&core).await;
+    core.age_proofs().await;
     assert_eq!(code(&page.begin_add().await.unwrap_err()), Code::StepUpRequired);
     assert_eq!(code(&page.remove(&added.id).await.unwrap_err()), Code::StepUpRequired);
     assert_eq!(page.own().await.len(), 1, "to look needs none");
@@ -379,8 +366,7 @@ async fn there_are_so_many_ways_in_and_so_many_challenges() {
     let core = TestCore::start().await;
     let town = Town::of(&core).await;
     let (ada, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
-    let file = core.folder.path().join("core/core.db").display().to_string();
-    let mut store = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    let mut store = core.store().await;
     let count = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)";
     let identities = format!(
         "{count} INSERT INTO identities (id, person, kind, subject, data, label, created_ms)
@@ -450,8 +436,7 @@ async fn a_sign_in_that_cannot_be_written_down_is_none_and_spends_nothing() {
     let (_, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
     let mut passkey = Passkey { counter: 1, ..Passkey::new() };
     page.add(&mut passkey).await.unwrap();
-    let file = core.folder.path().join("core/core.db").display().to_string();
-    let mut store = sqlx::SqliteConnection::connect(&file).await.unwrap();
+    let mut store = core.store().await;
     let full = "CREATE TRIGGER full BEFORE INSERT ON audit WHEN new.action LIKE '%/SignIn'
                 BEGIN SELECT RAISE(ABORT, 'the disk is full'); END";
     sqlx::query(full).execute(&mut store).await.unwrap();

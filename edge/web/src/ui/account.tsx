@@ -8,6 +8,7 @@ import { IdentityKind, type Identity } from "../gen/chatcode/v1/identities_pb";
 import { NAME_CHARS, PASSWORD_CHARS_LEAST, PASSWORD_CHARS_MOST } from "../link/limits";
 import { displaySafe, spanText } from "../words";
 import { Dialog, useAct, type Act } from "./dialog";
+import { PasswordField, Rename } from "./fields";
 import { useApp, useNow, useStore } from "./hooks";
 import { PencilIcon } from "./icons";
 
@@ -109,7 +110,7 @@ function Entry({ identity, act, gone }: { identity: Identity; act: Act; gone: ()
     <li className="token" data-testid="identity" data-kind={KINDS[identity.kind]}>
       <div className="token-head">
         {mode === "renaming" ? (
-          <Rename label={label} done={(next) => void rename(next)} />
+          <Rename name={label} maxLength={NAME_CHARS} testId="identity-label" done={(next) => void rename(next)} />
         ) : (
           <>
             <span className="token-name">{label}</span>
@@ -146,31 +147,11 @@ function Entry({ identity, act, gone }: { identity: Identity; act: Act; gone: ()
   );
 }
 
-function Rename({ label, done }: { label: string; done: (next: string | undefined) => void }): ReactNode {
-  const field = useRef<HTMLInputElement>(null);
-  const [text, setText] = useState(label);
-  useEffect(() => field.current?.select(), []);
-  return (
-    <input
-      ref={field}
-      className="session-rename"
-      data-testid="identity-label"
-      aria-label={`New name of ${label}`}
-      value={text}
-      maxLength={NAME_CHARS}
-      onChange={(event) => setText(event.target.value)}
-      onBlur={() => done(text)}
-      onKeyDown={(event) => {
-        if (event.key === "Enter") done(text);
-        if (event.key !== "Escape") return;
-        // It is the name that is left, not the dialog.
-        event.preventDefault();
-        event.stopPropagation();
-        done(undefined);
-      }}
-    />
-  );
-}
+const BOUNDS = {
+  least: PASSWORD_CHARS_LEAST,
+  most: PASSWORD_CHARS_MOST,
+  words: `At least ${PASSWORD_CHARS_LEAST} characters; a few words are easy to keep.`,
+};
 
 function PasswordForm({ act, over }: { act: Act; over: () => void }): ReactNode {
   const { identities } = useApp();
@@ -190,21 +171,7 @@ function PasswordForm({ act, over }: { act: Act; over: () => void }): ReactNode 
     >
       {/* So that a password manager knows for whom it keeps the password. */}
       <input className="unseen" type="text" readOnly tabIndex={-1} aria-hidden="true" autoComplete="username" value={own?.email ?? ""} />
-      <label className="field">
-        <span>Password</span>
-        <input
-          type="password"
-          value={password}
-          required
-          minLength={PASSWORD_CHARS_LEAST}
-          maxLength={PASSWORD_CHARS_MOST}
-          autoComplete="new-password"
-          autoFocus
-          data-testid="password-field"
-          onChange={(event) => setPassword(event.target.value)}
-        />
-        <small>At least {PASSWORD_CHARS_LEAST} characters; a few words are easy to keep.</small>
-      </label>
+      <PasswordField value={password} set={setPassword} testId="password-field" complete="new-password" bounds={BOUNDS} />
       <div className="dialog-acts">
         <button type="button" className="quiet" onClick={over}>
           Cancel

@@ -9,6 +9,7 @@ import { passwordProof, signInBy, signInByPasskey } from "../account/sign-in";
 import { IdentityKind } from "../gen/chatcode/v1/identities_pb";
 import { Command } from "./command";
 import { Dialog, focusLater, useAct } from "./dialog";
+import { PasswordField } from "./fields";
 import { useApp, useStore } from "./hooks";
 
 export function ProofQuestion(): ReactNode {
@@ -65,20 +66,7 @@ function Prove({ wanted }: { wanted: ProofWanted }): ReactNode {
       form={{ submit: () => void (byPassword && prove(() => signInBy(passwordProof(own.email, password), true))) }}
     >
       <p>This needs a proof of who you are that is younger than five minutes. Then it goes on by itself.</p>
-      {byPassword && (
-        <label className="field">
-          <span>Password</span>
-          <input
-            type="password"
-            value={password}
-            required
-            autoComplete="current-password"
-            data-autofocus={passkey ? undefined : true}
-            data-testid="prove-password"
-            onChange={(event) => setPassword(event.target.value)}
-          />
-        </label>
-      )}
+      {byPassword && <PasswordField value={password} set={setPassword} testId="prove-password" complete="current-password" first={!passkey} />}
       {own !== undefined && !passkey && !byPassword && (
         <>
           <p className="prove-link">Your account has no passkey yet, so it takes a new one-time link, opened in this browser:</p>

@@ -9,6 +9,7 @@ import { accused } from "../link/health";
 import { displaySafe, spanText } from "../words";
 import { Command } from "./command";
 import { useAct, type Act } from "./dialog";
+import { PasswordField } from "./fields";
 import { useApp, useNow } from "./hooks";
 import { Mark } from "./icons";
 
@@ -90,17 +91,7 @@ function PasswordForm({ act: { busy, run }, passkeys }: { act: Act; passkeys: bo
         <span>E-mail</span>
         <input type="email" value={email} required autoComplete={passkeys ? "username webauthn" : "username"} data-testid="sign-in-email" onChange={(event) => setEmail(event.target.value)} />
       </label>
-      <label className="field">
-        <span>Password</span>
-        <input
-          type="password"
-          value={password}
-          required
-          autoComplete="current-password"
-          data-testid="sign-in-password"
-          onChange={(event) => setPassword(event.target.value)}
-        />
-      </label>
+      <PasswordField value={password} set={setPassword} testId="sign-in-password" complete="current-password" />
       <button type="submit" className={passkeys ? "small calm-wide" : "primary calm-wide"} disabled={busy} data-testid="sign-in-submit">
         Sign in with the password
       </button>
