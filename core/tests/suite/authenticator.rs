@@ -17,10 +17,10 @@ const ATTESTED: u8 = 0x40;
 
 /// One passkey and what its authenticator says.
 pub(crate) struct Passkey {
-    key: EcdsaKeyPair,
+    pub(crate) key: EcdsaKeyPair,
     pub(crate) id: Vec<u8>,
     /// The person that it was made for; the id's bytes.
-    user: String,
+    pub(crate) user: String,
     /// What the authenticator counted last; 0: it does not count.
     pub(crate) counter: u32,
     /// Whether it knows who uses it.

@@ -8,10 +8,10 @@ use chatcode_proto::{
         AccountsSignInRequest, AccountsSignInResponse, AccountsWhoAmIRequest, Code,
         IdentitiesBeginAddRequest, IdentitiesBeginAddResponse, IdentitiesFinishAddRequest,
         IdentitiesListRequest, IdentitiesRemoveRequest, IdentitiesRenameRequest, Identity, IdentityKind,
-        PasskeyProof, PeopleSuspendRequest, PersonRole, accounts_begin_sign_in_request::Method,
-        accounts_begin_sign_in_response::Options, accounts_client::AccountsClient,
-        accounts_sign_in_request::Proof, identities_begin_add_request, identities_begin_add_response,
-        identities_client::IdentitiesClient, identities_finish_add_request,
+        PasskeyProof, PeopleRemoveRequest, PeopleSuspendRequest, PersonRole,
+        accounts_begin_sign_in_request::Method, accounts_begin_sign_in_response::Options,
+        accounts_client::AccountsClient, accounts_sign_in_request::Proof, identities_begin_add_request,
+        identities_begin_add_response, identities_client::IdentitiesClient, identities_finish_add_request,
     },
 };
 use tonic::{Request, Status, metadata::MetadataValue, transport::Channel};
@@ -254,7 +254,7 @@ async fn what_is_wrong_about_a_passkey_is_refused() {
 }
 
 #[tokio::test]
-async fn a_suspended_person_has_no_use_for_a_passkey() {
+async fn a_person_who_is_suspended_or_gone_has_no_use_for_a_passkey() {
     let core = TestCore::start().await;
     let town = Town::of(&core).await;
     let (ada, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
@@ -269,6 +269,9 @@ async fn a_suspended_person_has_no_use_for_a_passkey() {
     assert_eq!(code(&refused), Code::BadToken);
     suspend(false).await;
     by_passkey(&town.edge, &passkey).await.unwrap();
+    town.people().remove(PeopleRemoveRequest { id: ada.id.clone() }).await.unwrap();
+    let refused = by_passkey(&town.edge, &passkey).await.map(drop).unwrap_err();
+    assert_eq!(code(&refused), Code::BadToken, "it went with her");
 }
 
 #[tokio::test]
