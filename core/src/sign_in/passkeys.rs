@@ -129,6 +129,10 @@ impl Passkeys {
         let answer: RegisterPublicKeyCredential = read(answer)?;
         let made = self.at(origin)?.finish_passkey_registration(&answer, &state).map_err(|error| {
             tracing::debug!(%error, "a new passkey is not taken");
+            if matches!(error, WebauthnError::CredentialAlreadyExists) {
+                let words = "you sign in by this passkey already; use another authenticator";
+                return Refusal::new(Code::Invalid, words);
+            }
             Refusal::new(
                 Code::BadToken,
                 "the new passkey was not accepted: it has to know who uses it (a PIN, finger or face); try again",
