@@ -129,7 +129,7 @@ impl Passkeys {
         let answer: RegisterPublicKeyCredential = read(answer)?;
         let made = self.at(origin)?.finish_passkey_registration(&answer, &state).map_err(|error| {
             tracing::debug!(%error, "a new passkey is not taken");
-            if matches!(error, WebauthnError::CredentialAlreadyExists) {
+            if matches!(error, WebauthnError::CredentialExcludedFromRequest) {
                 let words = "you sign in by this passkey already; use another authenticator";
                 return Refusal::new(Code::Invalid, words);
             }
