@@ -51,7 +51,7 @@ impl Accounts for AccountsService {
         &self,
         request: Request<AccountsSignInMethodsRequest>,
     ) -> Result<Response<AccountsSignInMethodsResponse>, Status> {
-        Ok(Response::new(sign_in::methods(&self.shared, &CallInfo::of(&request)?)))
+        Ok(Response::new(sign_in::methods(&self.shared, &CallInfo::of(&request)?)?))
     }
 
     async fn begin_sign_in(

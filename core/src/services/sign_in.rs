@@ -35,12 +35,15 @@ use crate::{
 const ACTION: &str = "/chatcode.v1.Accounts/SignIn";
 
 /// Which ways are open at the page that asks.
-#[must_use]
-pub fn methods(shared: &Shared, info: &CallInfo) -> AccountsSignInMethodsResponse {
-    AccountsSignInMethodsResponse {
+///
+/// # Errors
+/// `FORBIDDEN` past an edge.
+pub fn methods(shared: &Shared, info: &CallInfo) -> Result<AccountsSignInMethodsResponse, Refusal> {
+    through_edge(info)?;
+    Ok(AccountsSignInMethodsResponse {
         passkeys: shared.sign_in.has_passkeys(&info.origin),
         passwords: shared.sign_in.has_passwords(),
-    }
+    })
 }
 
 /// Makes a challenge.
