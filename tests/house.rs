@@ -37,6 +37,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("x509_parser::", &["certs"]),
     ("pty_process::", &["gateway/holder/src", "tests/bench"]),
     ("sqlx::", &["core/src/store", "core/tests"]),
+    ("webauthn_rs::", &["core/src/sign_in"]),
     ("protox::", &["build.rs"]),
 ];
 
@@ -48,7 +49,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "core/src",
         &[
             "clock config lock network people rate target",
-            "store room",
+            "store room sign_in",
             "backup caller fleet",
             "judge",
             "shared cut",

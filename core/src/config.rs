@@ -52,6 +52,29 @@ pub struct Config {
     /// credential `ca-passphrase`; without that they are kept as they are.
     #[serde(default)]
     pub ca_passphrase_file: Option<PathBuf>,
+    /// How people sign in.
+    #[serde(default)]
+    pub sign_in: SignInConfig,
+}
+
+/// How people sign in besides one-time URLs; the table `[sign_in]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignInConfig {
+    /// The origin of the page, as its edge has it (`https://code.example.org`).
+    /// Passkeys are bound to its host. Without it they are for pages at
+    /// `localhost`, whatever their port.
+    pub origin: Option<String>,
+    /// Whether people may sign in by passkeys.
+    pub passkeys: bool,
+    /// Whether people may sign in by passwords.
+    pub passwords: bool,
+}
+
+impl Default for SignInConfig {
+    fn default() -> Self {
+        Self { origin: None, passkeys: true, passwords: false }
+    }
 }
 
 impl Config {
@@ -89,6 +112,7 @@ impl Config {
             core_certificate_s: core_certificate_s(),
             intermediate_s: intermediate_s(),
             ca_passphrase_file: None,
+            sign_in: SignInConfig::default(),
         }
     }
 }

@@ -13,7 +13,8 @@
 //! - [`judge`]: whether a caller may do something to a machine.
 //! - [`backup`]: all that is kept, sealed in one file.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
-//! - [`store`]: all that is kept; [`room`]: places for those who are unknown.
+//! - [`store`]: all that is kept; [`room`]: places for those who are unknown;
+//!   [`sign_in`]: what proves who somebody is.
 //! - [`people`]: the rules of roles and places, and nothing else.
 //! - [`clock`], [`config`], [`network`], [`rate`], [`target`], `lock`: these use no other room.
 
@@ -35,6 +36,7 @@ pub mod rate;
 pub mod room;
 pub mod services;
 pub mod shared;
+pub mod sign_in;
 pub mod store;
 pub mod target;
 pub mod upkeep;
@@ -60,7 +62,8 @@ use chatcode_proto::{
     limits,
     pb::{
         CaPart, CaUse, accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
-        enrollment_server::EnrollmentServer, fleet_server::FleetServer, people_server::PeopleServer,
+        enrollment_server::EnrollmentServer, fleet_server::FleetServer, identities_server::IdentitiesServer,
+        people_server::PeopleServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -76,9 +79,11 @@ use crate::{
     lock::DataLock,
     services::{
         accounts::AccountsService, admin::AdminService, approval, audit::AuditService,
-        enrollment::EnrollmentService, fleet::FleetService, people::PeopleService,
+        enrollment::EnrollmentService, fleet::FleetService, identities::IdentitiesService,
+        people::PeopleService,
     },
     shared::Shared,
+    sign_in::{SignIn, passkeys::OriginError},
     store::{Store, StoreError},
 };
 
@@ -115,6 +120,9 @@ pub enum BuildError {
     /// The passphrase of the CA's keys cannot be had.
     #[error("the passphrase of the CA's keys cannot be used")]
     Passphrase(#[from] SealError),
+    /// The settings of signing in cannot be used.
+    #[error(transparent)]
+    SignIn(#[from] OriginError),
     /// No TLS can be made of the core's own certificate.
     #[error("the core's own certificate cannot be used")]
     Tls(#[from] tls::TlsError),
@@ -179,6 +187,7 @@ impl Core {
                 return Err(BuildError::CertificateLife { key, seconds, range });
             }
         }
+        let sign_in = SignIn::new(&config.sign_in)?;
         files::private_dir(&config.data_dir)?;
         let lock = take(&config.data_dir)?;
         let options = CaOptions {
@@ -193,7 +202,7 @@ impl Core {
         let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
         let hub = Hub::new(store.gateways().await?, store.sessions().await?);
         let directory = Directory::load(&store).await?;
-        let shared = Arc::new(Shared::new(&config, store, authority, own, hub, directory));
+        let shared = Arc::new(Shared::new(&config, store, authority, own, hub, directory, sign_in));
         for pending in shared.store.pending().await? {
             approval::show(&shared, pending);
         }
@@ -386,6 +395,8 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
     let fleet = FleetServer::new(FleetService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
 
+    let identities = IdentitiesServer::new(IdentitiesService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
     let people = PeopleServer::new(PeopleService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
 
@@ -398,6 +409,7 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
         .add_service(audit)
         .add_service(enrollment)
         .add_service(fleet)
+        .add_service(identities)
         .add_service(people)
         .add_service(health)
         .add_service(reflection().build_v1()?)

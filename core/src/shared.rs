@@ -24,6 +24,7 @@ use crate::{
     config::Config,
     fleet::{hub::Hub, registry::Registry},
     rate::PerMinute,
+    sign_in::SignIn,
     store::Store,
 };
 
@@ -53,6 +54,8 @@ pub struct Shared {
     pub lives: Lives,
     /// What everybody was given.
     pub directory: Arc<Directory>,
+    /// The ways to sign in that are open.
+    pub sign_in: SignIn,
     /// How often whom may try what.
     pub rates: Rates,
     /// Told when a person has decided on a machine that waits.
@@ -81,6 +84,10 @@ pub struct Rates {
     pub enroll_whole: PerMinute<()>,
     /// Wrong sign-ins, by edge.
     pub sign_in: PerMinute<MemberId>,
+    /// Passwords, by account and address.
+    pub passwords_from: PerMinute<(String, IpAddr)>,
+    /// Passwords, by account.
+    pub passwords: PerMinute<String>,
     /// Wrong API tokens, by address.
     pub api_tokens: PerMinute<IpAddr>,
     /// Tickets, by person.
@@ -148,6 +155,7 @@ impl Shared {
         own: Arc<IdentityCell>,
         hub: Hub,
         directory: Directory,
+        sign_in: SignIn,
     ) -> Self {
         Self {
             store,
@@ -160,6 +168,7 @@ impl Shared {
             links: Registry::default(),
             lives: Lives::default(),
             directory: Arc::new(directory),
+            sign_in,
             rates: Rates {
                 enroll_calls: PerMinute::new(
                     "calls from this address",
@@ -168,6 +177,14 @@ impl Shared {
                 enroll: PerMinute::new("enrollments from this address", config.enroll_per_minute),
                 enroll_whole: PerMinute::new("enrollments", config.enroll_whole_per_minute),
                 sign_in: PerMinute::new("wrong sign-ins through this edge", limits::SIGN_IN_PER_MINUTE),
+                passwords_from: PerMinute::new(
+                    "passwords for this account from this address",
+                    limits::PASSWORD_PER_ADDRESS_PER_MINUTE,
+                ),
+                passwords: PerMinute::new(
+                    "passwords for this account",
+                    limits::PASSWORD_PER_ACCOUNT_PER_MINUTE,
+                ),
                 api_tokens: PerMinute::new(
                     "wrong API tokens from this address",
                     limits::API_TOKENS_WRONG_PER_MINUTE,

@@ -6,7 +6,7 @@ use chatcode_proto::limits;
 use tokio::sync::Semaphore;
 
 use crate::{
-    admit::Admission, cookie::Cookie, release::Releases, sockets::Sockets, tries::SignIns, upstream::Upstream,
+    admit::Admission, cookie::Cookie, release::Releases, sockets::Sockets, tries::Tries, upstream::Upstream,
 };
 
 /// The state of one edge.
@@ -20,8 +20,12 @@ pub(crate) struct App {
     pub(crate) installation: String,
     /// The cookie that holds a person's session token.
     pub(crate) cookie: Cookie,
+    /// The cookie that holds the challenge of a sign-in that has begun.
+    pub(crate) challenge: Cookie,
     /// Who tried to sign in lately.
-    pub(crate) sign_ins: SignIns,
+    pub(crate) sign_ins: Tries,
+    /// Who began to lately.
+    pub(crate) challenges: Tries,
     /// The WebSockets.
     pub(crate) sockets: Sockets,
     /// What new machines install.
@@ -40,13 +44,16 @@ impl App {
         installation: String,
         sockets: Sockets,
         releases: Releases,
+        sign_in_per_minute: u32,
     ) -> Self {
         Self {
             admission,
             upstream,
             cookie: Cookie::new(&installation),
+            challenge: Cookie::of_challenge(&installation),
             installation,
-            sign_ins: SignIns::new(),
+            sign_ins: Tries::per_minute(sign_in_per_minute),
+            challenges: Tries::per_minute(limits::CHALLENGES_PER_ADDRESS_PER_MINUTE),
             sockets,
             releases,
             requests: Semaphore::new(limits::HTTP_REQUESTS),

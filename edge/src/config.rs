@@ -6,6 +6,7 @@ use std::{
     path::PathBuf,
 };
 
+use chatcode_proto::limits;
 use serde::{Deserialize, Serialize};
 
 use crate::admit::{Origin, OriginError};
@@ -47,6 +48,14 @@ pub struct Config {
     /// `origin` with the port of `core`.
     #[serde(default)]
     pub core_for_gateways: Option<String>,
+    /// Sign-ins in a minute from one address; 0: one. More for many people behind
+    /// one address.
+    #[serde(default = "sign_in_per_minute")]
+    pub sign_in_per_minute: u32,
+}
+
+const fn sign_in_per_minute() -> u32 {
+    limits::SIGN_IN_PER_ADDRESS_PER_MINUTE
 }
 
 fn default_data_dir() -> PathBuf {
@@ -119,6 +128,7 @@ mod tests {
             release_dir: None,
             public_certificate: false,
             core_for_gateways: None,
+            sign_in_per_minute: sign_in_per_minute(),
         }
     }
 

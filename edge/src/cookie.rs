@@ -1,5 +1,5 @@
-//! The cookie that keeps a person's session token where no script can read it,
-//! and secrets as credentials of calls.
+//! The cookies that keep a person's session token, and the challenge of a sign-in,
+//! where no script can read them; and secrets as credentials of calls.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// Characters of a secret, session token or ticket: 32 bytes as base64url.
 const SECRET_CHARS: usize = 43;
 
-/// The cookie of one installation. Cookies ignore ports, so the name tells
+/// A cookie of one installation. Cookies ignore ports, so the name tells
 /// installations on one machine apart; `__Host-` keeps siblings from setting it.
 #[derive(Debug)]
 pub(crate) struct Cookie {
@@ -21,6 +21,11 @@ impl Cookie {
     /// The cookie of this installation.
     pub(crate) fn new(installation: &str) -> Self {
         Self { name: format!("__Host-chatcode-{installation}") }
+    }
+
+    /// The one that binds a sign-in that has begun to its browser.
+    pub(crate) fn of_challenge(installation: &str) -> Self {
+        Self { name: format!("__Host-chatcode-{installation}-challenge") }
     }
 
     /// The value of the cookie as the credential of a call.
@@ -52,7 +57,7 @@ impl Cookie {
             lasts.as_secs()
         ));
         let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| Refusal::new(Code::Internal, "the core's session token is not text"))?;
+            .map_err(|_| Refusal::new(Code::Internal, "the core's secret is not text"))?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -91,6 +96,7 @@ mod tests {
             "",
             "a=b",
             &format!("__Host-chatcode-00000000={token}"),
+            &format!("__Host-chatcode-0a1b2c3d-challenge={token}"),
             &format!("chatcode-0a1b2c3d={token}"),
             "__Host-chatcode-0a1b2c3d=short",
             &format!("__Host-chatcode-0a1b2c3d={token}x"),

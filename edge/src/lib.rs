@@ -136,7 +136,14 @@ impl Edge {
         let credentials = Credentials::new(cell, machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
-        let app = Arc::new(App::new(admission, upstream, installation, sockets, releases));
+        let app = Arc::new(App::new(
+            admission,
+            upstream,
+            installation,
+            sockets,
+            releases,
+            config.sign_in_per_minute,
+        ));
         Ok(Self { listener, address, tls, app, credentials, drain })
     }
 

@@ -27,6 +27,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/cleanup.sh", get(release_file))
         .route("/release/{*path}", get(release_file))
         .route("/api/sign-in", post(account::sign_in))
+        .route("/api/sign-in/methods", get(account::methods))
+        .route("/api/sign-in/begin", post(account::begin))
         .route("/api/sign-out", post(account::sign_out))
         .route("/api/ws", get(socket::open))
         .fallback(everything_else)

@@ -1,5 +1,5 @@
-//! How often one address may try to sign in, so that nobody uses up the tries
-//! that the core grants to all pages of this edge.
+//! How often one address may try to sign in, or begin to, so that nobody uses up
+//! what the core grants to all pages of this edge.
 
 use std::{net::IpAddr, num::NonZeroU32};
 
@@ -11,16 +11,17 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Client(pub(crate) IpAddr);
 
-/// The sign-ins that were tried lately, by address.
+/// What was tried lately, by address.
 #[derive(Debug)]
-pub(crate) struct SignIns {
+pub(crate) struct Tries {
     /// `None`: all addresses beyond [`limits::SIGN_IN_ADDRESSES`].
     tries: DefaultKeyedRateLimiter<Option<IpAddr>>,
 }
 
-impl SignIns {
-    pub(crate) fn new() -> Self {
-        let tries = NonZeroU32::new(limits::SIGN_IN_PER_ADDRESS_PER_MINUTE).unwrap_or(NonZeroU32::MIN);
+impl Tries {
+    /// So many in a minute for each address; at least one.
+    pub(crate) fn per_minute(tries: u32) -> Self {
+        let tries = NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN);
         Self { tries: DefaultKeyedRateLimiter::keyed(Quota::per_minute(tries)) }
     }
 
@@ -51,7 +52,7 @@ mod tests {
         Client(text.parse().expect("is an address"))
     }
 
-    fn exhaust(tries: &SignIns, client: Client) {
+    fn exhaust(tries: &Tries, client: Client) {
         for _ in 0..limits::SIGN_IN_PER_ADDRESS_PER_MINUTE {
             tries.check(client).expect("has tries left");
         }
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn one_address_runs_dry_and_the_others_do_not_notice() {
-        let tries = SignIns::new();
+        let tries = Tries::per_minute(limits::SIGN_IN_PER_ADDRESS_PER_MINUTE);
         exhaust(&tries, client("192.0.2.1"));
         tries.check(client("192.0.2.2")).expect("is another");
         assert!(tries.check(client("::ffff:192.0.2.1")).is_err(), "is the same");
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn addresses_beyond_the_limit_share_their_tries() {
-        let tries = SignIns::new();
+        let tries = Tries::per_minute(limits::SIGN_IN_PER_ADDRESS_PER_MINUTE);
         let number = |n: usize| Client(Ipv6Addr::from_bits((n as u128) << 64).into());
         for n in 0..limits::SIGN_IN_ADDRESSES {
             tries.check(number(n)).expect("is new");

@@ -47,6 +47,8 @@ const _: () = assert!(HTTP2_STREAM_WINDOW <= LINK_STREAM_WINDOW);
 const _: () = assert!(UNARY_BYTES < HTTP2_STREAM_WINDOW as usize);
 const _: () = assert!(LINK_UNARY_WINDOW / HTTP2_STREAM_WINDOW == HTTP2_STREAMS);
 const _: () = assert!(LINK_SEND_WINDOW <= LINK_CONNECTION_WINDOW as u64);
+// A passkey's answer, in JSON within JSON, is one request of a page.
+const _: () = assert!(2 * PASSKEY_JSON_BYTES <= HTTP_BODY_BYTES);
 const _: () = assert!(VIEWER_SILENCE.as_secs() > 2 * PING.as_secs());
 const _: () = assert!(WEBSOCKET_SILENCE.as_secs() >= 3 * WEBSOCKET_PING.as_secs());
 const _: () = assert!(WEBSOCKET_CLOSE.as_secs() < SHUTDOWN.as_secs());

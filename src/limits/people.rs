@@ -14,6 +14,38 @@ pub const SIGN_IN_PER_ADDRESS_PER_MINUTE: u32 = 10;
 /// Addresses whose sign-ins one edge counts apart (an IPv6 /64 is one); those
 /// beyond share the tries of one.
 pub const SIGN_IN_ADDRESSES: usize = 4096;
+/// Challenges in a minute for one address at one edge: a sign-in page that is
+/// opened asks for one; more is `RATE_LIMITED`.
+pub const CHALLENGES_PER_ADDRESS_PER_MINUTE: u32 = 30;
+/// How long a challenge waits for its answer: as long as browsers give a person to
+/// find a key; then `BAD_TOKEN`.
+pub const CHALLENGE: Duration = Duration::from_secs(5 * 60);
+/// Challenges of one kind that wait; one more is not made (`LIMIT`).
+pub const CHALLENGES: u32 = 4096;
+/// Ways to sign in of one person; one more is `LIMIT`.
+pub const IDENTITIES_OF_PERSON: u32 = 32;
+/// Bytes of what a passkey is asked or answers, as JSON: attestations are the
+/// largest; more is `TOO_LARGE`.
+pub const PASSKEY_JSON_BYTES: usize = 16 * 1024;
+/// Characters of a password (NIST SP 800-63B asks for at least 8, and 64 to be
+/// taken); others are `INVALID`.
+pub const PASSWORD_CHARS: std::ops::RangeInclusive<usize> = 12..=128;
+/// Memory of one hash of a password, KiB, and its passes: what OWASP gives for
+/// argon2id with one lane.
+pub const PASSWORD_HASH_KIB: u32 = 19 * 1024;
+/// See [`PASSWORD_HASH_KIB`].
+pub const PASSWORD_HASH_PASSES: u32 = 2;
+/// Passwords that are hashed at once, so that guesses take no processor from
+/// terminals; more wait.
+pub const PASSWORD_HASHES: usize = 2;
+/// Passwords that wait to be hashed; one more is `RATE_LIMITED`.
+pub const PASSWORD_QUEUE: usize = 64;
+/// Tries of a password in a minute for one account from one address, right ones
+/// too; more is `RATE_LIMITED`, and so is an account that there is not.
+pub const PASSWORD_PER_ADDRESS_PER_MINUTE: u32 = 10;
+/// The same for one account from everywhere: guesses from many addresses come to
+/// nothing, and its owner has room beside them.
+pub const PASSWORD_PER_ACCOUNT_PER_MINUTE: u32 = 60;
 /// Life of a ticket.
 pub const TICKET: Duration = Duration::from_secs(15);
 /// Tickets in a minute for one person; more is `RATE_LIMITED`.

@@ -77,6 +77,9 @@ for (const [look, options] of Object.entries(LOOKS)) {
     await page.locator(id("add-machine-make")).click();
     await face("token made", id("add-machine-token"));
     await escape(id("add-machine"));
+    await command("account", id("account"));
+    await face("account", id("browser"));
+    await escape(id("account"));
     await command("machine", id("machine-details"));
     await face("machine", id("machine-facts"));
     await escape(id("machine-details"));

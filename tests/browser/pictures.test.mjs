@@ -16,6 +16,7 @@ before(async () => {
   [installation, chromium] = await Promise.all([start(readableHome()), browser()]);
   const page = await open("dark", { width: 1280, height: 800 });
   await signIn(page, (await installation.cli("login-url")).trim());
+  await page.locator(id("passkey-offer-not")).click();
   signedIn = await page.context().storageState();
   await page.context().close();
 });

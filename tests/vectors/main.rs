@@ -54,6 +54,8 @@ fn the_limits_of_the_page_are_the_contracts() {
         ("RECONNECT_FIRST_MS", millis(limits::RECONNECT.0)),
         ("RECONNECT_LONGEST_MS", millis(limits::RECONNECT.1)),
         ("NAME_CHARS", number(limits::NAME_CHARS)),
+        ("PASSWORD_CHARS_LEAST", number(*limits::PASSWORD_CHARS.start())),
+        ("PASSWORD_CHARS_MOST", number(*limits::PASSWORD_CHARS.end())),
         ("SESSION_NAME_CHARS", number(limits::SESSION_NAME_CHARS)),
         ("UNARY_DEADLINE_MS", millis(limits::UNARY_DEADLINE)),
         ("VIEWER_PING_MS", millis(limits::PING)),

@@ -269,7 +269,7 @@ fn step_up(caller: &Caller) -> Result<(), Refusal> {
         Caller::Person { proven_ms, .. }
             if clock::unix_ms().saturating_sub(*proven_ms) > clock::millis(limits::STEP_UP) =>
         {
-            let words = "this needs a sign-in that is younger than five minutes; make a one-time URL (chatcode login-url), open it in this browser, then repeat it";
+            let words = "this needs a sign-in that is younger than five minutes; sign in anew in this browser, by a passkey or a one-time URL (chatcode login-url), then repeat it";
             Err(Refusal::new(Code::StepUpRequired, words))
         }
         _ => Ok(()),

@@ -2,31 +2,32 @@
 
 use std::sync::Arc;
 
-use chatcode_certs::{MemberName, secret::Secret};
+use chatcode_certs::secret::Secret;
 use chatcode_proto::{
     code::Refusal,
     id::{GatewayId, SessionId},
     limits, metadata,
-    name::display_safe,
     pb::{
-        AccountsCreateSignInRequest, AccountsCreateSignInResponse, AccountsCreateTicketRequest,
-        AccountsCreateTicketResponse, AccountsEndSessionsRequest, AccountsEndSessionsResponse,
-        AccountsListSessionsRequest, AccountsListSessionsResponse, AccountsSignInRequest,
-        AccountsSignInResponse, AccountsSignOutRequest, AccountsSignOutResponse, AccountsWhoAmIRequest,
-        AccountsWhoAmIResponse, Code, Scope, accounts_end_sessions_request::Which, accounts_server::Accounts,
+        AccountsBeginSignInRequest, AccountsBeginSignInResponse, AccountsCreateSignInRequest,
+        AccountsCreateSignInResponse, AccountsCreateTicketRequest, AccountsCreateTicketResponse,
+        AccountsEndSessionsRequest, AccountsEndSessionsResponse, AccountsListSessionsRequest,
+        AccountsListSessionsResponse, AccountsSignInMethodsRequest, AccountsSignInMethodsResponse,
+        AccountsSignInRequest, AccountsSignInResponse, AccountsSignOutRequest, AccountsSignOutResponse,
+        AccountsWhoAmIRequest, AccountsWhoAmIResponse, Code, Scope, accounts_end_sessions_request::Which,
+        accounts_server::Accounts,
     },
     rules::Rule,
 };
 use tonic::{Request, Response, Status};
 
 use crate::{
-    caller::{CallInfo, Caller, Standing},
+    caller::{CallInfo, Caller},
     clock,
-    services::{api_tokens::no_token, device, people::fresh},
+    services::{api_tokens::no_token, people::fresh, sign_in},
     shared::{Shared, VERSION},
     store::{
-        audit::Entry,
-        sign_ins::{Browser, SecretHash, TicketBinding},
+        people::Person,
+        sign_ins::{SecretHash, TicketBinding},
     },
 };
 
@@ -42,72 +43,31 @@ impl AccountsService {
     pub const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
-
-    /// Trades a one-time secret for a session and writes which.
-    async fn trade(
-        &self,
-        info: &CallInfo,
-        wanted: &AccountsSignInRequest,
-    ) -> Result<AccountsSignInResponse, Refusal> {
-        let bad =
-            || Refusal::new(Code::BadToken, "the sign-in link is unknown, used or expired; make a new one");
-        let token = Secret::generate();
-        let replaces = Secret::from_text(&wanted.replaces).ok().map(|before| before.hash());
-        let browser = Browser {
-            device: device::shown(&wanted.device),
-            address: display_safe(&wanted.address, limits::NAME_CHARS),
-            replaces,
-        };
-        let session = match Secret::from_text(&wanted.secret) {
-            Ok(secret) => self.shared.store.sign_in(&secret.hash(), &token.hash(), &browser).await?,
-            Err(_) => None,
-        };
-        let row = |principal: String, result| Entry {
-            result,
-            request_id: info.request_id.clone(),
-            peer: info.peer.address.to_string(),
-            ..Entry::new(principal, "/chatcode.v1.Accounts/SignIn")
-        };
-        let Some(session) = session else {
-            // Only wrong ones count: nobody can lock the owner out, and of 256
-            // bits nobody guesses the right one.
-            if let Standing::Member(name, _) = &info.peer.who {
-                self.shared.rates.sign_in.check(&name.id())?;
-            }
-            self.shared.store.audit(&row(info.caller.principal(), Code::BadToken)).await?;
-            return Err(bad());
-        };
-        if let Err(error) =
-            self.shared.store.audit(&row(format!("person/{}", session.person.id), Code::Done)).await
-        {
-            // What is not written down does not happen.
-            self.shared.store.end_person_session(&token.hash()).await?;
-            return Err(error.into());
-        }
-        if let Some(before) = replaces
-            && self.shared.store.person_session(&before).await?.is_none()
-        {
-            self.shared.lives.end(&before);
-        }
-        Ok(AccountsSignInResponse {
-            session_token: token.expose().to_string(),
-            expires_unix_ms: session.expires_ms,
-            display_name: session.person.display_name,
-        })
-    }
 }
 
 #[tonic::async_trait]
 impl Accounts for AccountsService {
+    async fn sign_in_methods(
+        &self,
+        request: Request<AccountsSignInMethodsRequest>,
+    ) -> Result<Response<AccountsSignInMethodsResponse>, Status> {
+        Ok(Response::new(sign_in::methods(&self.shared, &CallInfo::of(&request)?)?))
+    }
+
+    async fn begin_sign_in(
+        &self,
+        request: Request<AccountsBeginSignInRequest>,
+    ) -> Result<Response<AccountsBeginSignInResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        Ok(Response::new(sign_in::begin(&self.shared, &info, request.get_ref()).await?))
+    }
+
     async fn sign_in(
         &self,
         request: Request<AccountsSignInRequest>,
     ) -> Result<Response<AccountsSignInResponse>, Status> {
         let info = CallInfo::of(&request)?;
-        let Standing::Member(MemberName::Edge(_), _) = &info.peer.who else {
-            return Err(Refusal::new(Code::Forbidden, "people sign in through an edge; open the page").into());
-        };
-        Ok(Response::new(self.trade(&info, request.get_ref()).await?))
+        Ok(Response::new(sign_in::trade(&self.shared, &info, request.into_inner()).await?))
     }
 
     async fn sign_out(
@@ -146,7 +106,7 @@ impl Accounts for AccountsService {
     ) -> Result<Response<AccountsListSessionsResponse>, Status> {
         let info = CallInfo::of(&request)?;
         let (person, current) = at_page(&info)?;
-        let sessions = self.shared.store.sessions_of(person, current).await.map_err(Refusal::from)?;
+        let sessions = self.shared.store.sessions_of(&person.id, current).await.map_err(Refusal::from)?;
         Ok(Response::new(AccountsListSessionsResponse { sessions }))
     }
 
@@ -163,7 +123,8 @@ impl Accounts for AccountsService {
                 return Err(Refusal::new(Code::Invalid, "name a session, or all others").into());
             }
         };
-        let ended = self.shared.store.end_sessions(person, id, current, &info.act("sessions.ended")).await;
+        let ended =
+            self.shared.store.end_sessions(&person.id, id, current, &info.act("sessions.ended")).await;
         let ended = ended.map_err(Refusal::from)?;
         ended.iter().for_each(|hash| self.shared.lives.end(hash));
         let ended = u32::try_from(ended.len()).unwrap_or(u32::MAX);
@@ -219,10 +180,13 @@ impl Accounts for AccountsService {
 }
 
 /// The person at a page, and the hash of their session's token.
-fn at_page(info: &CallInfo) -> Result<(&str, &SecretHash), Refusal> {
+///
+/// # Errors
+/// `FORBIDDEN` for programs.
+pub(super) fn at_page(info: &CallInfo) -> Result<(&Person, &SecretHash), Refusal> {
     match &info.caller {
-        Caller::Person { person, life, .. } => Ok((&person.id, life.hash())),
-        _ => Err(Refusal::new(Code::Forbidden, "sessions are those of people at pages; sign in to one")),
+        Caller::Person { person, life, .. } => Ok((person, life.hash())),
+        _ => Err(Refusal::new(Code::Forbidden, "this is for people at pages; sign in to one")),
     }
 }
 

@@ -9,7 +9,9 @@ pub mod api_tokens;
 pub mod audit;
 pub mod bindings;
 pub mod certificates;
+pub mod challenges;
 pub mod fleet;
+pub mod identities;
 pub mod members;
 pub mod pending;
 pub mod people;
@@ -40,6 +42,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "tokens", include_str!("../../migrations/0003_tokens.sql")),
     (4, "certificates", include_str!("../../migrations/0004_certificates.sql")),
     (5, "people", include_str!("../../migrations/0005_people.sql")),
+    (6, "identities", include_str!("../../migrations/0006_identities.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as

@@ -42,6 +42,17 @@ pub enum ChangeError {
     /// Only an owner may.
     #[error("this concerns an owner, and only owners may do it; ask one")]
     OwnersOnly,
+    /// It lets another person in.
+    #[error(
+        "somebody else signs in by this; nothing was changed. Use another one, or sign in by it and remove it there"
+    )]
+    Elsewhere,
+    /// An owner would have no way in.
+    #[error("this is the only way in of an owner; add another one first, then remove this")]
+    LastIdentity,
+    /// Too many have begun something and not ended it.
+    #[error("too many sign-ins are under way here; wait a few minutes and try again")]
+    Busy,
     /// Nobody would be left.
     #[error("nobody would own the installation any more; make somebody else an owner first")]
     LastOwner,
@@ -57,8 +68,11 @@ impl From<ChangeError> for Refusal {
     fn from(error: ChangeError) -> Self {
         let code = match error {
             ChangeError::Store(error) => return error.into(),
-            ChangeError::Unknown(_) | ChangeError::Taken(_) => Code::Invalid,
-            ChangeError::Full { .. } => Code::Limit,
+            ChangeError::Unknown(_)
+            | ChangeError::Taken(_)
+            | ChangeError::Elsewhere
+            | ChangeError::LastIdentity => Code::Invalid,
+            ChangeError::Full { .. } | ChangeError::Busy => Code::Limit,
             ChangeError::OwnersOnly => Code::Forbidden,
             ChangeError::LastOwner => Code::LastOwner,
         };

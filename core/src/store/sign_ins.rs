@@ -1,4 +1,5 @@
-//! What lets people in: one-time secrets, sessions, tickets. Only
+//! What lets people in: one-time secrets, sessions, tickets; and how what was
+//! proven is traded for a session. Only
 //! hashes are kept; every single-use secret is spent by the statement that
 //! reads it.
 
@@ -42,6 +43,66 @@ pub struct Browser {
     pub address: String,
     /// The session that it had before, which ends when it is the same person's.
     pub replaces: Option<SecretHash>,
+    /// Only the person of that session is meant.
+    pub same_person: bool,
+}
+
+/// What was proven and is traded for a session.
+#[derive(Clone, Debug)]
+pub enum Proven {
+    /// A one-time secret is known; the trade spends it.
+    Secret(SecretHash),
+    /// The proof for an identity was right.
+    Identity {
+        /// Its id.
+        id: String,
+        /// Its data, by which the proof was judged.
+        before: String,
+        /// Its data from now on.
+        now: String,
+    },
+}
+
+/// A session that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The session.
+    pub session: PersonSession,
+    /// What became of the session that the browser had before.
+    pub replaced: Replaced,
+}
+
+/// What became of the session that a browser had before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// It had none.
+    Nothing,
+    /// It was the same person's, and has ended.
+    Own(SecretHash),
+    /// It is the one of another person, of this name, and goes on without the
+    /// browser.
+    Other(String),
+}
+
+/// Why nobody is signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was shown is unknown, spent, expired or changed; or its person is
+    /// suspended.
+    #[error("the proof is of no use")]
+    Bad,
+    /// Another person is meant.
+    #[error("the proof is of another person")]
+    OtherPerson,
+}
+
+impl From<sqlx::Error> for SignInError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 /// What a ticket is bound to.
@@ -94,28 +155,34 @@ impl Store {
         Ok(expires)
     }
 
-    /// Spends a one-time secret and begins a session under `session`. `None`:
-    /// the secret is unknown, spent or expired.
+    /// Trades what was proven for a session under `session`, and writes it down:
+    /// one transaction, and `act` is a row of the audit only when it is done.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`SignInError`]; then nothing is changed and nothing is spent.
     pub async fn sign_in(
         &self,
-        secret: &SecretHash,
+        proven: &Proven,
         session: &SecretHash,
         browser: &Browser,
-    ) -> Result<Option<PersonSession>, StoreError> {
+        act: &Entry,
+    ) -> Result<SignedIn, SignInError> {
         let now = clock::unix_ms();
         let mut tx = self.begin().await?;
-        let spent: Option<(String, i64)> =
-            sqlx::query_as("DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms")
-                .bind(&secret[..])
+        let (id, by) = spend(&mut tx, proven, now).await?;
+        let display_name: Option<String> =
+            sqlx::query_scalar("SELECT display_name FROM people WHERE id = $1 AND suspended_ms IS NULL")
+                .bind(&id)
                 .fetch_optional(&mut *tx)
                 .await?;
-        let Some((id, _)) = spent.filter(|(_, expires)| from_row(*expires) > now) else {
-            tx.commit().await?;
-            return Ok(None);
+        let display_name = display_name.ok_or(SignInError::Bad)?;
+        let replaced = match &browser.replaces {
+            Some(before) => replace(&mut tx, &id, before, now).await?,
+            None => Replaced::Nothing,
         };
+        if browser.same_person && !matches!(replaced, Replaced::Own(_)) {
+            return Err(SignInError::OtherPerson);
+        }
         let expires_ms = now + millis(limits::PERSON_SESSION);
         sqlx::query("DELETE FROM person_sessions WHERE expires_ms <= $1 OR used_ms <= $2")
             .bind(to_row(now))
@@ -134,13 +201,14 @@ impl Store {
         .bind(&browser.address)
         .execute(&mut *tx)
         .await?;
-        forget_sessions(&mut tx, &id, browser.replaces.as_ref()).await?;
-        let display_name: String = sqlx::query_scalar("SELECT display_name FROM people WHERE id = $1")
-            .bind(&id)
-            .fetch_one(&mut *tx)
-            .await?;
+        forget_oldest(&mut tx, &id).await?;
+        let row = Entry { principal: format!("person/{id}"), detail: by, ..act.clone() };
+        audit::append(&mut tx, &row).await?;
         tx.commit().await?;
-        Ok(Some(PersonSession { person: Person { id, display_name }, expires_ms, proven_ms: now }))
+        Ok(SignedIn {
+            session: PersonSession { person: Person { id, display_name }, expires_ms, proven_ms: now },
+            replaced,
+        })
     }
 
     /// The session with this hash, when it is neither idle for too long nor at
@@ -326,20 +394,63 @@ async fn forget_session(tx: &mut Tx, hash: &SecretHash) -> Result<(), StoreError
     Ok(())
 }
 
-/// Forgets the session that a new one replaces, and those of the person beyond
-/// [`limits::SESSIONS_OF_PERSON`].
-async fn forget_sessions(tx: &mut Tx, person: &str, replaced: Option<&SecretHash>) -> Result<(), StoreError> {
-    if let Some(hash) = replaced {
-        let theirs: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM person_sessions WHERE hash = $1 AND person = $2")
-                .bind(&hash[..])
-                .bind(person)
-                .fetch_optional(&mut **tx)
-                .await?;
-        if theirs.is_some() {
-            forget_session(tx, hash).await?;
+/// Takes what was proven, once; says whose it is, and by what, for the audit.
+async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<(String, String), SignInError> {
+    match proven {
+        Proven::Secret(hash) => {
+            let spent: Option<(String, i64)> =
+                sqlx::query_as("DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms")
+                    .bind(&hash[..])
+                    .fetch_optional(&mut **tx)
+                    .await?;
+            let (person, _) =
+                spent.filter(|(_, expires)| from_row(*expires) > now).ok_or(SignInError::Bad)?;
+            Ok((person, "one-time URL".to_owned()))
+        }
+        Proven::Identity { id, before, now: data } => {
+            // Only if it is as it was judged: a counter goes up once, and who
+            // changes a password meanwhile is not overtaken.
+            let used: Option<(String, String, String)> = sqlx::query_as(
+                "UPDATE identities SET used_ms = $3, data = $4 WHERE id = $1 AND data = $2
+                 RETURNING person, kind, label",
+            )
+            .bind(id)
+            .bind(before)
+            .bind(to_row(now))
+            .bind(data)
+            .fetch_optional(&mut **tx)
+            .await?;
+            let (person, kind, label) = used.ok_or(SignInError::Bad)?;
+            Ok((person, format!("{kind} {label}")))
         }
     }
+}
+
+/// Forgets the session that a new one of this person replaces; another person's
+/// stays.
+async fn replace(tx: &mut Tx, person: &str, before: &SecretHash, now: u64) -> Result<Replaced, StoreError> {
+    let theirs: Option<(String, String)> = sqlx::query_as(
+        "SELECT people.id, people.display_name
+         FROM person_sessions JOIN people ON people.id = person_sessions.person
+         WHERE hash = $1 AND expires_ms > $2 AND used_ms > $3",
+    )
+    .bind(&before[..])
+    .bind(to_row(now))
+    .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(match theirs {
+        None => Replaced::Nothing,
+        Some((id, _)) if id == person => {
+            forget_session(tx, before).await?;
+            Replaced::Own(*before)
+        }
+        Some((_, display_name)) => Replaced::Other(display_name),
+    })
+}
+
+/// Forgets sessions of the person beyond [`limits::SESSIONS_OF_PERSON`].
+async fn forget_oldest(tx: &mut Tx, person: &str) -> Result<(), StoreError> {
     sqlx::query(
         "DELETE FROM person_sessions WHERE person = $1 AND hash NOT IN
            (SELECT hash FROM person_sessions WHERE person = $1 ORDER BY used_ms DESC, created_ms DESC LIMIT $2)",

@@ -14,12 +14,14 @@ use chatcode_core::{
 use chatcode_link::{enroll, tcp};
 use chatcode_proto::{
     code::Refusal,
-    metadata,
+    limits, metadata,
     pb::{
         AccountsCreateSignInRequest, AccountsSignInRequest, AuditRow, Code, MemberKind,
-        accounts_client::AccountsClient, admin_client::AdminClient, fleet_client::FleetClient,
+        accounts_client::AccountsClient, accounts_sign_in_request::Proof, admin_client::AdminClient,
+        fleet_client::FleetClient,
     },
 };
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -96,7 +98,7 @@ impl TestCore {
             .into_inner()
             .secret;
         let answer = AccountsClient::new(edge.clone())
-            .sign_in(AccountsSignInRequest { secret, ..Default::default() })
+            .sign_in(AccountsSignInRequest { proof: Some(Proof::Secret(secret)), ..Default::default() })
             .await
             .unwrap()
             .into_inner();
@@ -106,6 +108,19 @@ impl TestCore {
     /// The newest rows of the audit, newest first.
     pub(crate) async fn audit(&self) -> Vec<AuditRow> {
         self.shared.store.audit_rows(0, 1000).await.unwrap()
+    }
+
+    /// A connection of its own to the store.
+    pub(crate) async fn store(&self) -> SqliteConnection {
+        let file = self.folder.path().join("core/core.db");
+        SqliteConnection::connect(file.to_str().unwrap()).await.unwrap()
+    }
+
+    /// Makes the last proof of everybody who they are too old for dangerous acts.
+    pub(crate) async fn age_proofs(&self) {
+        let older = i64::try_from(limits::STEP_UP.as_millis()).unwrap() + 1000;
+        let age = sqlx::query("UPDATE person_sessions SET proven_ms = proven_ms - $1").bind(older);
+        age.execute(&mut self.store().await).await.unwrap();
     }
 
     /// Waits for a row of the audit.

@@ -4,12 +4,15 @@
 
 mod admission;
 mod api_tokens;
+mod authenticator;
 mod common;
 mod enrollment;
 mod gateway;
+mod identities;
 mod keeping;
 mod linking;
 mod passing;
+mod passwords;
 mod people;
 mod permitting;
 mod redeeming;

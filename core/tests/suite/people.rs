@@ -3,8 +3,8 @@
 use chatcode_proto::pb::{
     AccountsCreateSignInRequest, AccountsSignInRequest, Binding, MemberKind, PeopleCreateApiTokenRequest,
     PeopleCreateBindingRequest, PeopleCreateRequest, Person, PersonRole, Place, PlaceLabel,
-    accounts_client::AccountsClient, fleet_client::FleetClient, people_client::PeopleClient,
-    people_create_binding_request::Holder, place,
+    accounts_client::AccountsClient, accounts_sign_in_request::Proof, fleet_client::FleetClient,
+    people_client::PeopleClient, people_create_binding_request::Holder, place,
 };
 use tonic::{Request, transport::Channel};
 
@@ -57,10 +57,11 @@ impl<'a> Town<'a> {
         let request = AccountsCreateSignInRequest { person: person.to_owned() };
         let made = AccountsClient::new(self.admin.clone()).create_sign_in(request).await.unwrap();
         let request = AccountsSignInRequest {
-            secret: made.into_inner().secret,
+            proof: Some(Proof::Secret(made.into_inner().secret)),
             device: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
             address: "192.0.2.7".to_owned(),
             replaces: before.map(|page| page.token.clone()).unwrap_or_default(),
+            same_person: false,
         };
         let answer = AccountsClient::new(self.edge.clone()).sign_in(request).await.unwrap().into_inner();
         Page { edge: self.edge.clone(), token: answer.session_token }

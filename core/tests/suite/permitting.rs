@@ -65,6 +65,8 @@ const TABLE: &[(&str, &str)] = &[
 /// lets the caller in stand last.
 const METHODS: &[(&str, &str)] = &[
     ("Accounts/SignIn", "public"),
+    ("Accounts/SignInMethods", "public"),
+    ("Accounts/BeginSignIn", "public"),
     ("Enrollment/Enroll", "public"),
     ("Enrollment/Revive", "public"),
     ("Enrollment/Leave", "public"),
@@ -102,6 +104,12 @@ const METHODS: &[(&str, &str)] = &[
     ("Admin/CaRotate", "ca"),
     ("Admin/CaRequest", "ca"),
     ("Admin/CaImport", "ca"),
+    ("Identities/List", "authenticated"),
+    ("Identities/BeginAdd", "authenticated"),
+    ("Identities/FinishAdd", "authenticated"),
+    ("Identities/Rename", "authenticated"),
+    ("Identities/Remove", "authenticated"),
+    ("Identities/SetPassword", "authenticated"),
     ("People/List", "people"),
     ("People/Create", "people"),
     ("People/Update", "people"),

@@ -5,7 +5,6 @@ use std::{sync::atomic::Ordering, time::Duration};
 use chatcode_proto::{
     id::{GatewayId, SessionId},
     label::Labels,
-    limits,
     pb::{
         self, AccountsCreateSignInRequest, AccountsEndSessionsRequest, AccountsListSessionsRequest,
         AccountsWhoAmIRequest, ClientFrame, Code, FleetCreateTokenRequest, FleetListRequest,
@@ -18,7 +17,6 @@ use chatcode_proto::{
         terminal_client::TerminalClient,
     },
 };
-use sqlx::Connection as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Status, Streaming};
@@ -351,14 +349,7 @@ async fn a_dangerous_act_at_a_page_needs_a_fresh_proof_and_gets_another_token_by
     let core = TestCore::start().await;
     let town = Town::of(&core).await;
     let (ada, page, _) = town.with_role("Ada", PersonRole::Owner, everything()).await;
-    let file = format!("sqlite://{}", core.folder.path().join("core/core.db").display());
-    let mut store = sqlx::SqliteConnection::connect(&file).await.unwrap();
-    let older = i64::try_from(limits::STEP_UP.as_millis()).unwrap() + 1000;
-    sqlx::query("UPDATE person_sessions SET proven_ms = proven_ms - $1")
-        .bind(older)
-        .execute(&mut store)
-        .await
-        .unwrap();
+    core.age_proofs().await;
     let make =
         async |page: &Page| page.fleet().create_token(page.request(FleetCreateTokenRequest::default())).await;
     assert_eq!(code(&make(&page).await.unwrap_err()), Code::StepUpRequired);

@@ -7,7 +7,7 @@ use chatcode_proto::{
     pb::{
         AccountsCreateSignInRequest, AccountsCreateTicketRequest, AccountsSignInRequest,
         AccountsSignOutRequest, AccountsWhoAmIRequest, Code, FleetWatchRequest, MemberKind,
-        accounts_client::AccountsClient, fleet_watch_response::Event,
+        accounts_client::AccountsClient, accounts_sign_in_request::Proof, fleet_watch_response::Event,
     },
 };
 use tonic::{Request, Status};
@@ -53,7 +53,8 @@ async fn a_sign_in_secret_works_once_and_only_through_an_edge() {
         AccountsClient::new(admin.clone()).create_sign_in(AccountsCreateSignInRequest::default()).await;
     let secret = made.unwrap().into_inner().secret;
     let sign_in = |channel, secret: &str| {
-        let request = AccountsSignInRequest { secret: secret.to_owned(), ..Default::default() };
+        let request =
+            AccountsSignInRequest { proof: Some(Proof::Secret(secret.to_owned())), ..Default::default() };
         async move { AccountsClient::new(channel).sign_in(request).await.map(|_| ()) }
     };
     assert_eq!(code(&sign_in(core.anonymous(), &secret).await.unwrap_err()), Code::Forbidden);
@@ -73,7 +74,8 @@ async fn many_wrong_sign_ins_are_refused_and_the_right_one_passes() {
     let mut edge = AccountsClient::new(core.channel(&core.enroll(MemberKind::Edge, "edge").await));
     let made = AccountsClient::new(admin).create_sign_in(AccountsCreateSignInRequest::default()).await;
     let secret = made.unwrap().into_inner().secret;
-    let wrong = || AccountsSignInRequest { secret: "nonsense".to_owned(), ..Default::default() };
+    let wrong =
+        || AccountsSignInRequest { proof: Some(Proof::Secret("nonsense".to_owned())), ..Default::default() };
     for _ in 0..limits::SIGN_IN_PER_MINUTE {
         assert_eq!(code(&edge.sign_in(wrong()).await.unwrap_err()), Code::BadToken);
     }
@@ -83,7 +85,9 @@ async fn many_wrong_sign_ins_are_refused_and_the_right_one_passes() {
         (code(&refused) == Code::RateLimited).then_some(())
     };
     eventually("wrong ones are limited", limited).await;
-    edge.sign_in(AccountsSignInRequest { secret, ..Default::default() }).await.unwrap();
+    edge.sign_in(AccountsSignInRequest { proof: Some(Proof::Secret(secret)), ..Default::default() })
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

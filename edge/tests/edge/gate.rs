@@ -21,6 +21,8 @@ const LIST: &str = "/chatcode.v1.Fleet/List";
 /// What the page may call as gRPC-Web, and nothing more.
 const OPEN: &[&str] = &[
     "/chatcode.v1.Accounts/CreateTicket",
+    "/chatcode.v1.Accounts/EndSessions",
+    "/chatcode.v1.Accounts/ListSessions",
     "/chatcode.v1.Accounts/WhoAmI",
     "/chatcode.v1.Audit/List",
     "/chatcode.v1.Fleet/AcknowledgeDuplicate",
@@ -33,6 +35,12 @@ const OPEN: &[&str] = &[
     "/chatcode.v1.Fleet/RevokeToken",
     "/chatcode.v1.Host/Update",
     "/chatcode.v1.Host/UpdateStatus",
+    "/chatcode.v1.Identities/BeginAdd",
+    "/chatcode.v1.Identities/FinishAdd",
+    "/chatcode.v1.Identities/List",
+    "/chatcode.v1.Identities/Remove",
+    "/chatcode.v1.Identities/Rename",
+    "/chatcode.v1.Identities/SetPassword",
     "/chatcode.v1.Sessions/Create",
     "/chatcode.v1.Sessions/End",
     "/chatcode.v1.Sessions/Get",

@@ -66,7 +66,7 @@ async fn sockets_of_other_pages_are_not_opened() {
 #[tokio::test]
 async fn sign_in_and_out_are_for_our_page_only() {
     let house = House::new().await;
-    for path in ["/api/sign-in", "/api/sign-out"] {
+    for path in ["/api/sign-in", "/api/sign-in/begin", "/api/sign-out"] {
         for origin in strangers(&house) {
             let headers = [
                 ("host", house.edge.authority.as_str()),

@@ -5,7 +5,10 @@ use std::net::Ipv4Addr;
 use ::http::Method;
 use chatcode_proto::{
     limits,
-    pb::{AccountsWhoAmIRequest, AccountsWhoAmIResponse},
+    pb::{
+        AccountsWhoAmIRequest, AccountsWhoAmIResponse, PasskeyProof, PasswordProof,
+        accounts_sign_in_request::Proof,
+    },
 };
 use prost::Message as _;
 use serde_json::json;
@@ -123,6 +126,9 @@ async fn a_wrong_secret_gives_no_cookie() {
         ("application/json", "nonsense", "invalid"),
         ("application/json", "{\"secret\":1}", "invalid"),
         ("application/json", "{\"secret\":\"x\",\"more\":1}", "invalid"),
+        ("application/json", "{}", "invalid"),
+        ("application/json", "{\"secret\":\"x\",\"passkey\":{}}", "invalid"),
+        ("application/json", "{\"password\":{\"email\":\"x\"}}", "invalid"),
     ] {
         let answer = post(&house, "/api/sign-in", kind, "", body.to_owned()).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, code), "{kind} {body}");
@@ -130,6 +136,85 @@ async fn a_wrong_secret_gives_no_cookie() {
     let large = "x".repeat(limits::HTTP_BODY_BYTES + 1);
     let answer = post(&house, "/api/sign-in", "application/json", "", large).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
+}
+
+/// The cookies that an answer sets, each up to its first attribute.
+fn cookies(answer: &Answer) -> Vec<&str> {
+    let lines = answer.headers.get_all("set-cookie").iter();
+    lines.filter_map(|line| line.to_str().ok()?.split(';').next()).collect()
+}
+
+async fn begin(house: &House, body: &str) -> Answer {
+    post(house, "/api/sign-in/begin", "application/json", "", body.to_owned()).await
+}
+
+#[tokio::test]
+async fn a_challenge_stays_in_a_cookie_of_its_browser() {
+    let house = House::new().await;
+    let seen = &house.core.seen;
+    let answer = begin(&house, "{\"method\":\"passkey\"}").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json(), json!({ "passkey": { "challenge": "AQID" } }));
+    assert!(!String::from_utf8_lossy(&answer.body).contains(&seen.challenge));
+    let challenge = format!("{}-challenge={}", house.cookie_name(), seen.challenge);
+    let cookie = answer.headers["set-cookie"].to_str().expect("is text");
+    assert!(cookie.starts_with(&format!("{challenge}; ")), "{cookie}");
+    for flag in ["Path=/", "Secure", "HttpOnly", "SameSite=Strict", "Max-Age=300"] {
+        assert!(cookie.split("; ").any(|part| part == flag), "{flag} in {cookie}");
+    }
+    let calls = seen.calls("/chatcode.v1.Accounts/BeginSignIn");
+    assert!(calls[0].contains(&format!("origin: {}", house.edge.origin)), "{calls:?}");
+
+    let proof = || json!({ "passkey": { "id": "AQID" }, "same_person": true }).to_string();
+    let other = post(&house, "/api/sign-in", "application/json", "", proof()).await;
+    assert_eq!((other.status, other.code().as_str()), (401, "bad_token"), "another browser");
+    assert!(seen.calls("/chatcode.v1.Accounts/SignIn").is_empty(), "the core is not asked");
+    let answer = post(&house, "/api/sign-in", "application/json", &challenge, proof()).await;
+    assert_eq!(answer.status, 200);
+    let gone = format!("{}-challenge=", house.cookie_name());
+    assert_eq!(cookies(&answer), [house.cookie().as_str(), gone.as_str()], "it is spent");
+    let told = seen.signed_in.lock().expect("no test panicked").clone();
+    let passkey =
+        PasskeyProof { challenge: seen.challenge.clone(), credential: "{\"id\":\"AQID\"}".to_owned() };
+    assert_eq!((told.proof, told.same_person), (Some(Proof::Passkey(passkey)), true));
+}
+
+#[tokio::test]
+async fn only_known_ways_begin_and_an_address_begins_so_often() {
+    let house = House::new().await;
+    for body in ["{}", "nonsense", "{\"method\":\"magic\"}", "{\"method\":\"passkey\",\"more\":1}"] {
+        let answer = begin(&house, body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "invalid"), "{body}");
+    }
+    for _ in 0..limits::CHALLENGES_PER_ADDRESS_PER_MINUTE {
+        assert_eq!(begin(&house, "{\"method\":\"passkey\"}").await.status, 200);
+    }
+    let mut tries = 0..5;
+    while begin(&house, "{\"method\":\"passkey\"}").await.status != 429 {
+        tries.next().expect("is limited before long");
+    }
+}
+
+#[tokio::test]
+async fn a_password_goes_to_the_core_and_no_further() {
+    let house = House::new().await;
+    let seen = &house.core.seen;
+    let body = json!({ "password": { "email": "ada@example.org", "password": seen.secret } }).to_string();
+    let answer = post(&house, "/api/sign-in", "application/json", "", body).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(cookies(&answer), [house.cookie().as_str()]);
+    assert!(!String::from_utf8_lossy(&answer.body).contains(&seen.secret));
+    let told = seen.signed_in.lock().expect("no test panicked").clone();
+    let password = PasswordProof { email: "ada@example.org".to_owned(), password: seen.secret.clone() };
+    assert_eq!(told.proof, Some(Proof::Password(password)));
+}
+
+#[tokio::test]
+async fn the_page_learns_which_ways_are_open() {
+    let house = House::new().await;
+    let answer = get(&house.edge, "/api/sign-in/methods").await;
+    assert_eq!(answer.json(), json!({ "passkeys": true, "passwords": false }));
+    assert_eq!(answer.headers["cache-control"], "no-store");
 }
 
 /// On Linux all of 127.0.0.0/8 is this machine.

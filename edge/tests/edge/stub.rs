@@ -16,7 +16,10 @@ use chatcode_proto::{
     code::Refusal,
     limits,
     metadata::ATTACH,
-    pb::{self, Code, accounts_server, fleet_server},
+    pb::{
+        self, Code, accounts_begin_sign_in_response::Options, accounts_server,
+        accounts_sign_in_request::Proof, fleet_server,
+    },
 };
 use futures_util::{Stream, StreamExt as _, stream};
 use hyper_util::{
@@ -38,6 +41,8 @@ pub(crate) struct Seen {
     pub(crate) secret: String,
     /// The session token that it gives.
     pub(crate) token: String,
+    /// The challenge that it gives.
+    pub(crate) challenge: String,
     /// Headers of every call but those that the edge makes by itself: path, then
     /// "name: value".
     calls: Mutex<Vec<(String, Vec<String>)>>,
@@ -100,6 +105,7 @@ impl Core {
         let seen = Arc::new(Seen {
             secret: "s3cret".repeat(8)[..43].to_owned(),
             token: "t0ken_".repeat(8)[..43].to_owned(),
+            challenge: "chall_".repeat(8)[..43].to_owned(),
             calls: Mutex::default(),
             flooded: AtomicUsize::new(0),
             attached: watch::Sender::new(0),
@@ -205,16 +211,45 @@ impl accounts_server::Accounts for Seen {
         request: tonic::Request<pb::AccountsSignInRequest>,
     ) -> Answer<pb::AccountsSignInResponse> {
         let request = request.into_inner();
-        if request.secret != self.secret {
+        let is_known = match &request.proof {
+            Some(Proof::Secret(secret)) => *secret == self.secret,
+            Some(Proof::Passkey(proof)) => proof.challenge == self.challenge,
+            Some(Proof::Password(proof)) => proof.password == self.secret,
+            None => false,
+        };
+        if !is_known {
             return Err(Refusal::new(Code::BadToken, "this sign-in link is used or old").into());
         }
         self.sign_ins.fetch_add(1, Ordering::Relaxed);
-        let noted = pb::AccountsSignInRequest { secret: String::new(), ..request };
+        let noted = match request.proof {
+            Some(Proof::Secret(_)) => pb::AccountsSignInRequest { proof: None, ..request },
+            _ => request,
+        };
         *self.signed_in.lock().expect("no test panicked") = noted;
         Ok(Response::new(pb::AccountsSignInResponse {
             session_token: self.token.clone(),
             expires_unix_ms: u64::MAX,
             display_name: "Ada".to_owned(),
+            instead_of: String::new(),
+        }))
+    }
+
+    async fn sign_in_methods(
+        &self,
+        _: tonic::Request<pb::AccountsSignInMethodsRequest>,
+    ) -> Answer<pb::AccountsSignInMethodsResponse> {
+        Ok(Response::new(pb::AccountsSignInMethodsResponse { passkeys: true, passwords: false }))
+    }
+
+    async fn begin_sign_in(
+        &self,
+        _: tonic::Request<pb::AccountsBeginSignInRequest>,
+    ) -> Answer<pb::AccountsBeginSignInResponse> {
+        let options = Some(Options::Passkey("{\"challenge\":\"AQID\"}".to_owned()));
+        Ok(Response::new(pb::AccountsBeginSignInResponse {
+            challenge: self.challenge.clone(),
+            expires_unix_ms: u64::MAX,
+            options,
         }))
     }
 

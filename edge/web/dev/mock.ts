@@ -5,7 +5,8 @@
 //   npm run build && npm run mock       then open the address it prints
 //
 // Faults, to see how the page takes them: POST /dev/fault?hop=edge|core|machine&ms=8000, and what may stand in the list:
-// hop=trouble&kind=copy|certificate, hop=tokens, hop=pending; the latter two with none=1 to take it back.
+// hop=trouble&kind=copy|certificate, hop=tokens, hop=pending, hop=account (offer=1: without a passkey); the latter three with
+// none=1 to take it back.
 
 import { create, fromBinary, fromJsonString, toBinary, toJson, toJsonString, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { readFileSync } from "node:fs";
@@ -18,6 +19,7 @@ import { Code } from "../src/gen/chatcode/v1/code_pb";
 import { CoreHealthSchema, EdgePingSchema, EdgePongSchema, OpenSchema } from "../src/gen/chatcode/v1/edge_pb";
 import { MemberKind } from "../src/gen/chatcode/v1/enrollment_pb";
 import * as fleet from "../src/gen/chatcode/v1/fleet_pb";
+import * as identities from "../src/gen/chatcode/v1/identities_pb";
 import * as host from "../src/gen/chatcode/v1/host_pb";
 import { Role } from "../src/gen/chatcode/v1/grant_pb";
 import * as sessions from "../src/gen/chatcode/v1/sessions_pb";
@@ -50,6 +52,11 @@ let pending: fleet.PendingGateway[] = [];
 const all = new Map<string, { gateway: string; session: MockSession }>();
 const watchers = new Set<WebSocket>();
 const sockets = new Set<WebSocket>();
+let own: identities.Identity[] = [];
+let browsers: accounts.PersonSession[] = [];
+/** The proof of who the person is. */
+let old = false;
+let methods = { passkeys: false, passwords: false };
 let coreDownUntil = 0;
 let edgeDownUntil = 0;
 let empty = process.env["EMPTY"] === "1";
@@ -129,6 +136,22 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
     installation: "7c41e09a",
     coreVersion: "0.1.0",
   })),
+  "Accounts/ListSessions": call(accounts.AccountsListSessionsRequestSchema, accounts.AccountsListSessionsResponseSchema, () => ({ sessions: browsers })),
+  "Accounts/EndSessions": call(accounts.AccountsEndSessionsRequestSchema, accounts.AccountsEndSessionsResponseSchema, ({ which }) => {
+    const before = browsers.length;
+    browsers = browsers.filter(({ id, current }) => current || (which.case === "id" && id !== which.value));
+    return { ended: before - browsers.length };
+  }),
+  "Identities/List": call(identities.IdentitiesListRequestSchema, identities.IdentitiesListResponseSchema, () => ({ identities: own, email: "owner@example.org" })),
+  "Identities/Rename": call(identities.IdentitiesRenameRequestSchema, identities.IdentitiesRenameResponseSchema, ({ id, label }) => {
+    for (const one of own) if (one.id === id) one.label = label;
+    return {};
+  }),
+  "Identities/Remove": call(identities.IdentitiesRemoveRequestSchema, identities.IdentitiesRemoveResponseSchema, ({ id }) => {
+    if (old) throw new Refused(Code.STEP_UP_REQUIRED, 7, "this needs a sign-in that is younger than five minutes");
+    own = own.filter((one) => one.id !== id);
+    return {};
+  }),
   "Accounts/CreateTicket": call(accounts.AccountsCreateTicketRequestSchema, accounts.AccountsCreateTicketResponseSchema, () => ({
     ticket: "mock",
   })),
@@ -309,6 +332,24 @@ function someTokens(): fleet.TokenInfo[] {
   ];
 }
 
+function someIdentities(): identities.Identity[] {
+  const days = (count: number): bigint => BigInt(Date.now() - count * 86400e3);
+  const { IdentityKind: kind, IdentitySchema: schema } = identities;
+  return [
+    create(schema, { id: "i1", kind: kind.PASSKEY, label: "Chrome on Linux", createdUnixMs: days(40), usedUnixMs: days(0.1) }),
+    create(schema, { id: "i2", kind: kind.PASSKEY, label: "The key on my keyring", createdUnixMs: days(39) }),
+    create(schema, { id: "i3", kind: kind.PASSWORD, label: "Password", createdUnixMs: days(3), usedUnixMs: days(2) }),
+  ];
+}
+
+function someBrowsers(): accounts.PersonSession[] {
+  const hours = (count: number): bigint => BigInt(Date.now() - count * 3600e3);
+  return [
+    create(accounts.PersonSessionSchema, { id: "b1", device: "Chrome on Linux", address: "192.0.2.7", createdUnixMs: hours(5), usedUnixMs: hours(0), current: true }),
+    create(accounts.PersonSessionSchema, { id: "b2", device: "Safari on iPhone", address: "198.51.100.23", createdUnixMs: hours(50), usedUnixMs: hours(3) }),
+  ];
+}
+
 function somePending(): fleet.PendingGateway[] {
   const one = create(fleet.PendingGatewaySchema, {
     id: "p1",
@@ -355,6 +396,14 @@ function fault(url: URL): void {
     pending = url.searchParams.get("none") === null ? somePending() : [];
     for (const one of pending) tell({ event: { case: "pendingAdded", value: one } });
   }
+  if (hop === "account") {
+    const none = url.searchParams.get("none") !== null;
+    const offer = url.searchParams.get("offer") !== null;
+    own = none || offer ? [] : someIdentities();
+    browsers = none ? [] : someBrowsers();
+    old = !none;
+    methods = { passkeys: !none, passwords: !none };
+  }
   if (hop === "name") names.push(url.searchParams.get("name") ?? "alex");
   if (hop === "machine") {
     for (const one of gateways.slice(0, 2)) {
@@ -396,6 +445,11 @@ const server = createServer((request, response) => {
     const line = "curl -fsS https://code.example.org/install.sh | sh -s -- --from https://code.example.org/release/stable --core code.example.org:7421";
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify({ line, core: "code.example.org:7421" }));
+    return;
+  }
+  if (url.pathname === "/api/sign-in/methods") {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(methods));
     return;
   }
   if (url.pathname === "/api/sign-out") {

@@ -157,7 +157,53 @@ async function offerClipboard(page, shot) {
   await shot();
 }
 
+/** The faces of signing in and of the account. */
+async function account(page, shot) {
+  await fault("hop=account");
+  await page.goto(origin);
+  await page.locator(id("sign-in-passkey")).waitFor();
+  await page.locator(id("sign-in-email")).fill("ada@example.org");
+  await shot("sign-in");
+  await page.locator(id("sign-in-password")).fill("correct horse battery");
+  await page.locator(id("sign-in-submit")).click();
+  await page.waitForSelector(id("sign-in-refused"));
+  await shot("refused");
+  await signIn(page);
+  await openList(page);
+  await visible(page, "account-open").click();
+  await page.locator(id("browser")).nth(1).waitFor();
+  await shot();
+  await page.locator(id("identity-rename")).nth(1).click();
+  await page.locator(id("identity-label")).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator(id("password-open")).click();
+  await page.locator(id("password-form")).scrollIntoViewIfNeeded();
+  await shot("password");
+  await page.locator(`${id("password-form")} .quiet`).click();
+  await page.locator(id("identity-remove")).nth(1).click();
+  await shot("question");
+  await page.locator(id("identity-confirm")).click();
+  await page.locator(id("prove-passkey")).waitFor();
+  await shot("prove");
+  await fault("hop=account&none=1");
+}
+
+/** What is offered once to somebody who came by a link. */
+async function offer(page, shot) {
+  await fault("hop=account&none=1");
+  await fault("hop=account&offer=1");
+  await signIn(page);
+  await openList(page);
+  await visible(page, "passkey-offer").waitFor();
+  await shot();
+  await fault("hop=account&none=1");
+}
+
 const states = {
+  account,
+  accountPhone: account,
+  offer,
+  offerPhone: offer,
   async signedOut(page, shot) {
     await page.goto(origin);
     await page.waitForSelector(`${id("sign-in-state")}[data-state="signed-out"]`);

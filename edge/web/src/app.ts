@@ -1,6 +1,7 @@
 // Everything that lives as long as the page, wired once.
 
 import { AccountKeeper } from "./account/account";
+import { Identities } from "./account/identities";
 import { Fleet } from "./fleet/fleet";
 import { Updates } from "./fleet/updates";
 import { Code } from "./gen/chatcode/v1/code_pb";
@@ -31,6 +32,7 @@ export type Overlay =
   | { kind: "approval"; pending: PendingGateway }
   | { kind: "update"; gateway: string; name: string }
   | { kind: "end-session"; tab: Tab; name: string }
+  | { kind: "account" }
   | { kind: "palette" }
   | { kind: "keys" };
 
@@ -57,15 +59,24 @@ export interface AddMachine {
   core: string;
 }
 
+/** A person is asked to prove anew who they are. */
+export interface ProofWanted {
+  /** Whether they did. */
+  done: (proven: boolean) => void;
+}
+
 export class App {
-  readonly rpc: Rpc = createRpc(location.origin);
+  readonly rpc: Rpc = createRpc(location.origin, () => this.#prove());
   readonly socketUrl = `${location.origin.replace(/^http/u, "ws")}/api/ws`;
   readonly account = new AccountKeeper(this.rpc);
+  readonly identities = new Identities(this.rpc);
   readonly look = new LookKeeper();
   readonly fleet = new Fleet(this.rpc, this.socketUrl);
   readonly updates = new Updates(this.rpc.host);
   readonly workspace: Workspace;
   readonly overlay = new Store<Overlay | undefined>(undefined);
+  /** Over all dialogs. */
+  readonly proof = new Store<ProofWanted | undefined>(undefined);
   /** The key of the tab of the session whose name is being changed. */
   readonly renaming = new Store<string | undefined>(undefined);
   readonly searching = new Store(false);
@@ -75,6 +86,7 @@ export class App {
 
   /** All lines end with a sign-in; one look is enough. */
   #renewing: Promise<void> | undefined;
+  #proving: Promise<boolean> | undefined;
 
   constructor(secret: Uint8Array) {
     this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut);
@@ -143,6 +155,17 @@ export class App {
   /** Says that something a person asked for was not done, and why. */
   readonly failed = (error: unknown): void => this.failure.set({ text: explain(error) });
 
+  /** Asks the person to prove anew who they are; all who wait for it wait for one answer. */
+  #prove(): Promise<boolean> {
+    this.#proving ??= new Promise<boolean>((resolve) => {
+      this.proof.set({ done: resolve });
+    }).finally(() => {
+      this.proof.set(undefined);
+      this.#proving = undefined;
+    });
+    return this.#proving;
+  }
+
   /** The core does not know this page any more. */
   readonly #signedOut = (): void => {
     this.#renewing ??= this.#renew().finally(() => {
@@ -162,6 +185,8 @@ export class App {
 
   #leave(): void {
     this.overlay.set(undefined);
+    this.proof.get()?.done(false);
+    this.identities.forget();
     this.fleet.stop();
     this.fleet.forget();
     this.updates.forget();

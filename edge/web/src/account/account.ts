@@ -3,10 +3,11 @@
 
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Backoff } from "../link/backoff";
-import { HANDSHAKE_MS, RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "../link/limits";
-import { codeFromName, fromError, isTransient, Refusal } from "../link/refusal";
+import { RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "../link/limits";
+import { fromError, isTransient, type Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
 import { Store } from "../store";
+import { ask, signInBy, type SignedIn } from "./sign-in";
 
 export type Account =
   | { state: "asking"; since: number }
@@ -22,6 +23,10 @@ const RENEWED_MS = [0, 250, 1000] as const;
 
 export class AccountKeeper {
   readonly account = new Store<Account>({ state: "asking", since: Date.now() });
+  /** The person came by a one-time URL, in this very page. */
+  readonly byUrl = new Store(false);
+  /** Who was signed in in this browser until somebody else did. */
+  readonly insteadOf = new Store<string | undefined>(undefined);
   readonly #backoff = new Backoff(RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS);
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #since = Date.now();
@@ -84,11 +89,20 @@ export class AccountKeeper {
     return false;
   }
 
+  /** Somebody has signed in by what the page asked for; answers as `signIn` did. */
+  async signedIn(signIn: Promise<SignedIn>): Promise<void> {
+    const { insteadOf } = await signIn;
+    this.insteadOf.set(insteadOf);
+    await this.ask();
+  }
+
   /** Ends the sign-in. Answers why that failed: then the cookie still opens everything. */
   async signOut(): Promise<Refusal | undefined> {
-    const refusal = await post("/api/sign-out", {});
+    const refusal = await refusalOf(ask("/api/sign-out", {}));
     // Whom the core does not know is signed out already.
     if (refusal !== undefined && refusal.code !== Code.UNAUTHENTICATED) return refusal;
+    this.byUrl.set(false);
+    this.insteadOf.set(undefined);
     this.account.set({ state: "signed-out", why: undefined });
     return undefined;
   }
@@ -96,9 +110,14 @@ export class AccountKeeper {
   /** Trades the secret, kept until somebody judged it. Answers why it was refused; throws when nobody answers. */
   async #signIn(): Promise<Refusal | undefined> {
     if (this.#secret === undefined) return undefined;
-    const refusal = await post("/api/sign-in", { secret: this.#secret });
+    const signIn = signInBy({ secret: this.#secret });
+    const refusal = await refusalOf(signIn);
     if (refusal !== undefined && refusal.code !== Code.BAD_TOKEN && isTransient(refusal.code)) throw refusal;
     this.#secret = undefined;
+    if (refusal === undefined) {
+      this.byUrl.set(true);
+      this.insteadOf.set((await signIn).insteadOf);
+    }
     return refusal;
   }
 
@@ -118,24 +137,13 @@ function takeSecret(): string | undefined {
   return secret;
 }
 
-/** Asks the edge to do this; answers why it refused. */
-async function post(path: string, body: object): Promise<Refusal | undefined> {
+/** Why something was refused; nothing when it was done. */
+async function refusalOf(done: Promise<unknown>): Promise<Refusal | undefined> {
   try {
-    const answer = await fetch(path, {
-      method: "POST",
-      credentials: "same-origin",
-      cache: "no-store",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(HANDSHAKE_MS),
-    });
-    if (answer.ok) return undefined;
-    const told = (await answer.json().catch(() => ({}))) as { code?: unknown; message?: unknown };
-    const code = typeof told.code === "string" ? codeFromName(told.code) : undefined;
-    const message = typeof told.message === "string" ? told.message : "The edge refused this.";
-    return new Refusal(code ?? Code.INTERNAL, message);
-  } catch {
-    return new Refusal(Code.UNSPECIFIED, "the edge does not answer");
+    await done;
+    return undefined;
+  } catch (error) {
+    return fromError(error);
   }
 }
 

@@ -26,6 +26,8 @@ export const UNARY_DEADLINE_MS = 20_000;
 export const HANDSHAKE_MS = 10_000;
 export const SESSION_NAME_CHARS = 128;
 export const NAME_CHARS = 64;
+export const PASSWORD_CHARS_LEAST = 12;
+export const PASSWORD_CHARS_MOST = 128;
 export const ARGUMENTS = 64;
 
 // The page's own.

@@ -5,7 +5,9 @@ import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { Accounts } from "../gen/chatcode/v1/accounts_pb";
 import { Fleet } from "../gen/chatcode/v1/fleet_pb";
+import { Code } from "../gen/chatcode/v1/code_pb";
 import { Host } from "../gen/chatcode/v1/host_pb";
+import { Identities } from "../gen/chatcode/v1/identities_pb";
 import { Sessions } from "../gen/chatcode/v1/sessions_pb";
 import { EdgeWatch } from "./edge-watch";
 import { UNARY_DEADLINE_MS } from "./limits";
@@ -23,10 +25,12 @@ export interface Rpc {
   accounts: Client<typeof Accounts>;
   fleet: Client<typeof Fleet>;
   host: Client<typeof Host>;
+  identities: Client<typeof Identities>;
   sessions: Client<typeof Sessions>;
 }
 
-export function createRpc(origin: string): Rpc {
+/** A page at this origin. `prove` asks the person to prove anew who they are; whether they did. */
+export function createRpc(origin: string, prove: () => Promise<boolean>): Rpc {
   const edge = new EdgeWatch(origin);
   const inner = createGrpcWebTransport({
     baseUrl: origin,
@@ -37,10 +41,19 @@ export function createRpc(origin: string): Rpc {
   const transport: Transport = {
     ...inner,
     async unary(method, ...rest) {
+      const call = async () => {
+        try {
+          return await inner.unary(method, ...rest);
+        } catch (error) {
+          throw await judgeLate(fromError(error), method.parent.typeName !== Sessions.typeName, () => edge.ask());
+        }
+      };
       try {
-        return await inner.unary(method, ...rest);
+        return await call();
       } catch (error) {
-        throw await judgeLate(fromError(error), method.parent.typeName !== Sessions.typeName, () => edge.ask());
+        // An old proof does not make the person begin again.
+        if (fromError(error).code !== Code.STEP_UP_REQUIRED || !(await prove())) throw error;
+        return await call();
       }
     },
   };
@@ -49,6 +62,7 @@ export function createRpc(origin: string): Rpc {
     accounts: createClient(Accounts, transport),
     fleet: createClient(Fleet, transport),
     host: createClient(Host, transport),
+    identities: createClient(Identities, transport),
     sessions: createClient(Sessions, transport),
   };
 }

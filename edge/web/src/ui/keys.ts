@@ -67,6 +67,7 @@ export const COMMANDS: readonly PageCommand[] = [
     isSet: (app: App) => app.look.look.get().clipboard === clipboard,
   })),
   { id: "keys", label: "Show all keys", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "keys" }) },
+  { id: "account", label: "Account: passkeys, password, browsers", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "account" }) },
   { id: "sign-out", label: "Sign out", keys: undefined, code: undefined, run: (app) => void app.signOut() },
 ];
 

@@ -1,6 +1,6 @@
 // Left: the machines and what runs on them.
 
-import { useEffect, useRef, useState, type ReactNode } from "react";
+import { type ReactNode } from "react";
 
 import type { Machine } from "../fleet/fleet";
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
@@ -9,9 +9,11 @@ import { SESSION_NAME_CHARS } from "../link/limits";
 import { displaySafe, latencyText, spanText } from "../words";
 import { keyOf } from "../workspace/workspace";
 import { Waiting } from "./approval";
+import { Rename } from "./fields";
 import { useApp, useNow, useStore } from "./hooks";
 import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
 import { certificateText, isAlarmed, labelsText, machineWord } from "./machine-words";
+import { InsteadOf, PasskeyOffer } from "./offer";
 import { exitTone, isOver, restartText, sessionDetail } from "./session-words";
 import { UpdateOffer } from "./update";
 
@@ -54,10 +56,21 @@ export function MachineList(): ReactNode {
           </button>
         )}
       </div>
+      <InsteadOf />
+      <PasskeyOffer />
       <div className="list-foot">
-        <span className="person" title="Signed in as">
+        <button
+          type="button"
+          className="person"
+          title="Your account: passkeys, password, browsers"
+          data-testid="account-open"
+          onClick={() => {
+            app.listOpen.set(false);
+            app.overlay.set({ kind: "account" });
+          }}
+        >
           {who.state === "signed-in" ? displaySafe(who.displayName, 64) : ""}
-        </span>
+        </button>
         <button
           type="button"
           className="icon-button"
@@ -169,7 +182,7 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
       data-open={open.some((each) => keyOf(each) === key)}
     >
       {renaming ? (
-        <Rename name={name} done={(next) => void rename(next)} />
+        <Rename name={name} maxLength={SESSION_NAME_CHARS} testId="rename-field" done={(next) => void rename(next)} />
       ) : (
         <button type="button" className="session-open" aria-current={current} onClick={show} onDoubleClick={() => app.renaming.set(key)}>
           <span className="session-glyph" aria-hidden="true" />
@@ -238,26 +251,4 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
       app.failed(error);
     }
   }
-}
-
-function Rename({ name, done }: { name: string; done: (name: string | undefined) => void }): ReactNode {
-  const field = useRef<HTMLInputElement>(null);
-  const [text, setText] = useState(name);
-  useEffect(() => field.current?.select(), []);
-  return (
-    <input
-      ref={field}
-      className="session-rename"
-      data-testid="rename-field"
-      aria-label={`New name of ${name}`}
-      value={text}
-      maxLength={SESSION_NAME_CHARS}
-      onChange={(event) => setText(event.target.value)}
-      onBlur={() => done(text)}
-      onKeyDown={(event) => {
-        if (event.key === "Enter") done(text);
-        if (event.key === "Escape") done(undefined);
-      }}
-    />
-  );
 }

@@ -3,6 +3,7 @@
 import { useEffect, type ReactNode } from "react";
 
 import type { Tab } from "../workspace/workspace";
+import { AccountDialog } from "./account";
 import { AddMachine } from "./add-machine";
 import { Approval } from "./approval";
 import { Dialog } from "./dialog";
@@ -41,6 +42,8 @@ export function Overlays(): ReactNode {
       return <UpdateMachine gateway={overlay.gateway} name={overlay.name} close={close} />;
     case "end-session":
       return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
+    case "account":
+      return <AccountDialog close={close} />;
     case "palette":
       return <Palette close={close} />;
     case "keys":

@@ -1,25 +1,37 @@
 // The calm faces: nobody is signed in, or nobody answers.
 
-import type { ReactNode } from "react";
+import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 
 import type { Account } from "../account/account";
+import { knowsPasskeys, offersInFields } from "../account/passkey";
+import { passwordProof, signInBy, signInByPasskey, signInMethods, type Methods } from "../account/sign-in";
 import { accused } from "../link/health";
 import { displaySafe, spanText } from "../words";
 import { Command } from "./command";
-import { useNow } from "./hooks";
+import { useAct, type Act } from "./dialog";
+import { PasswordField } from "./fields";
+import { useApp, useNow } from "./hooks";
 import { Mark } from "./icons";
 
 export function SignedOut({ why }: { why: string | undefined }): ReactNode {
+  const methods = useMethods();
+  const act = useAct();
+  const words = act.refused ?? (act.busy ? undefined : why);
+  const passkeys = methods?.passkeys === true && knowsPasskeys();
+  const passwords = methods?.passwords === true;
   return (
-    <main className="calm" data-testid="sign-in-state" data-state="signed-out">
+    <main className="calm" data-testid="sign-in-state" data-state="signed-out" data-methods={methods === undefined ? "asking" : "known"}>
       <section className="calm-card" aria-labelledby="calm-title">
         <Mark size={40} />
-        <h1 id="calm-title">Open the link that chatcode printed</h1>
-        {why !== undefined && (
+        <h1 id="calm-title">{passkeys || passwords ? "Sign in to chatcode" : "Open the link that chatcode printed"}</h1>
+        {words !== undefined && (
           <p className="calm-why" role="alert" data-testid="sign-in-refused">
-            {displaySafe(why)}
+            {displaySafe(words)}
           </p>
         )}
+        {passkeys && <PasskeyButton act={act} />}
+        {passwords && <PasswordForm act={act} passkeys={passkeys} />}
+        {passkeys || passwords ? <h2 className="calm-or">Or by a one-time link</h2> : undefined}
         <p>
           A sign-in link works once and for ten minutes. It was printed by <code>chatcode up</code>. For a new one, run this on
           the machine where it runs:
@@ -28,6 +40,62 @@ export function SignedOut({ why }: { why: string | undefined }): ReactNode {
         <p className="calm-small">Then open the address that it prints, here or in another browser.</p>
       </section>
     </main>
+  );
+}
+
+/** Which ways are open; the link always is, so nobody waits for the answer. */
+function useMethods(): Methods | undefined {
+  const [methods, setMethods] = useState<Methods>();
+  useEffect(() => {
+    let shown = true;
+    signInMethods().then(
+      (told) => shown && setMethods(told),
+      () => shown && setMethods({ passkeys: false, passwords: false }),
+    );
+    return () => {
+      shown = false;
+    };
+  }, []);
+  return methods;
+}
+
+function PasskeyButton({ act: { busy, run } }: { act: Act }): ReactNode {
+  const { account } = useApp();
+  return (
+    <button type="button" className="primary calm-wide" disabled={busy} data-testid="sign-in-passkey" onClick={() => void run(() => account.signedIn(signInByPasskey()))}>
+      {busy ? "Waiting for your passkey…" : "Sign in with a passkey"}
+    </button>
+  );
+}
+
+function PasswordForm({ act: { busy, run }, passkeys }: { act: Act; passkeys: boolean }): ReactNode {
+  const { account } = useApp();
+  const [email, setEmail] = useState("");
+  const [password, setPassword] = useState("");
+  useEffect(() => {
+    if (!passkeys) return undefined;
+    // A passkey may be chosen in the field of the address, too.
+    const ended = new AbortController();
+    offersInFields()
+      .then((offered) => (offered && !ended.signal.aborted ? account.signedIn(signInByPasskey(false, true, ended.signal)) : undefined))
+      .catch(() => undefined); // the button says what is wrong
+    return () => ended.abort();
+  }, [account, passkeys]);
+  const submit = (event: FormEvent): void => {
+    event.preventDefault();
+    void run(() => account.signedIn(signInBy(passwordProof(email, password))));
+  };
+  return (
+    <form className="calm-form" data-testid="sign-in-form" onSubmit={submit}>
+      <label className="field">
+        <span>E-mail</span>
+        <input type="email" value={email} required autoComplete={passkeys ? "username webauthn" : "username"} data-testid="sign-in-email" onChange={(event) => setEmail(event.target.value)} />
+      </label>
+      <PasswordField value={password} set={setPassword} testId="sign-in-password" complete="current-password" />
+      <button type="submit" className={passkeys ? "small calm-wide" : "primary calm-wide"} disabled={busy} data-testid="sign-in-submit">
+        Sign in with the password
+      </button>
+    </form>
   );
 }
 

@@ -12,6 +12,7 @@ import { MachineList } from "./machine-list";
 import { Overlays } from "./overlays";
 import { TerminalPane } from "./pane";
 import { People } from "./people";
+import { ProofQuestion } from "./proof";
 import { TabStrip } from "./tabs";
 import { Wire } from "./wire";
 
@@ -82,6 +83,7 @@ export function WorkspaceView(): ReactNode {
         <Wire />
       </main>
       <Overlays />
+      <ProofQuestion />
     </div>
   );
 }

@@ -1,0 +1,66 @@
+// Signing in at the edge: which ways are open, a challenge where one is needed, and a proof that becomes the cookie.
+
+import { Code } from "../gen/chatcode/v1/code_pb";
+import { HANDSHAKE_MS } from "../link/limits";
+import { codeFromName, Refusal } from "../link/refusal";
+import { provePasskey } from "./passkey";
+
+/** The ways to sign in, besides one-time URLs. */
+export interface Methods {
+  passkeys: boolean;
+  passwords: boolean;
+}
+
+/** What proves who somebody is; the edge knows these names. */
+export type Proof = { secret: string } | { passkey: object } | { password: { email: string; password: string } };
+
+export interface SignedIn {
+  displayName: string;
+  /** Who was signed in in this browser before, when it was somebody else. */
+  insteadOf: string | undefined;
+}
+
+/** Which ways are open. Throws a refusal. */
+export async function signInMethods(): Promise<Methods> {
+  const told = await ask("/api/sign-in/methods");
+  return { passkeys: told["passkeys"] === true, passwords: told["passwords"] === true };
+}
+
+/** Signs in; `samePerson`: who is signed in already, and nobody else. Throws a refusal. */
+export async function signInBy(proof: Proof, samePerson = false): Promise<SignedIn> {
+  const told = await ask("/api/sign-in", samePerson ? { ...proof, same_person: true } : proof);
+  const word = (name: string): string => (typeof told[name] === "string" ? told[name] : "");
+  return { displayName: word("display_name"), insteadOf: word("instead_of") || undefined };
+}
+
+/** Signs in by a passkey; `inField` and `signal` as for `provePasskey`. Throws a refusal. */
+export async function signInByPasskey(samePerson = false, inField = false, signal?: AbortSignal): Promise<SignedIn> {
+  const { passkey } = await ask("/api/sign-in/begin", { method: "passkey" });
+  if (typeof passkey !== "object" || passkey === null) throw new Refusal(Code.INTERNAL, "the edge's challenge is none");
+  return await signInBy({ passkey: await provePasskey(passkey, inField, signal) }, samePerson);
+}
+
+/** The same letters, however they were typed. */
+export function passwordProof(email: string, password: string): Proof {
+  return { password: { email: email.trim(), password: password.normalize("NFC") } };
+}
+
+/** Asks the edge; with a body it is told to do this. Throws why it refused. */
+export async function ask(path: string, body?: object): Promise<Record<string, unknown>> {
+  const doing = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+  let answer: Response;
+  try {
+    answer = await fetch(path, {
+      ...(body === undefined ? {} : doing),
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: AbortSignal.timeout(HANDSHAKE_MS),
+    });
+  } catch {
+    throw new Refusal(Code.UNSPECIFIED, "the edge does not answer");
+  }
+  const told = (await answer.json().catch(() => ({}))) as Record<string, unknown>;
+  if (answer.ok) return told;
+  const code = typeof told["code"] === "string" ? codeFromName(told["code"]) : undefined;
+  throw new Refusal(code ?? Code.INTERNAL, typeof told["message"] === "string" ? told["message"] : "The edge refused this.");
+}
