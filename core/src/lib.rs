@@ -48,8 +48,8 @@ use std::{
 };
 
 use chatcode_certs::{
-    Authority, AuthorityError, CaOptions, Identity, IdentityCell, IdentityError, MemberName, Passphrase,
-    SealError,
+    AuditKey, Authority, AuthorityError, CaOptions, Identity, IdentityCell, IdentityError, MemberName,
+    Passphrase, SealError,
     files::{self, FilesError},
     random, tls,
 };
@@ -112,6 +112,14 @@ pub enum BuildError {
         /// What it may say.
         range: std::ops::RangeInclusive<u64>,
     },
+    /// The setting `audit_keep_days` is out of bounds.
+    #[error("audit_keep_days is {days}, and may be {} to {}, or 0 for ever", range.start(), range.end())]
+    KeepDays {
+        /// What it says.
+        days: u32,
+        /// What it may say.
+        range: std::ops::RangeInclusive<u32>,
+    },
     /// The passphrase of the CA's keys cannot be had.
     #[error("the passphrase of the CA's keys cannot be used")]
     Passphrase(#[from] SealError),
@@ -124,8 +132,8 @@ pub enum BuildError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The core's own certificate cannot be kept.
-    #[error("the core's own certificate cannot be kept")]
+    /// A key or certificate of the core's own cannot be kept.
+    #[error("a key or certificate of the core's own cannot be used")]
     Identity(#[from] IdentityError),
     /// The keys of the links cannot be used.
     #[error("the keys of the links cannot be used")]
@@ -179,6 +187,10 @@ impl Core {
                 return Err(BuildError::CertificateLife { key, seconds, range });
             }
         }
+        if config.audit_keep_days != 0 && !limits::AUDIT_KEEP_DAYS.contains(&config.audit_keep_days) {
+            let (days, range) = (config.audit_keep_days, limits::AUDIT_KEEP_DAYS);
+            return Err(BuildError::KeepDays { days, range });
+        }
         files::private_dir(&config.data_dir)?;
         let lock = take(&config.data_dir)?;
         let options = CaOptions {
@@ -193,7 +205,8 @@ impl Core {
         let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
         let hub = Hub::new(store.gateways().await?, store.sessions().await?);
         let directory = Directory::load(&store).await?;
-        let shared = Arc::new(Shared::new(&config, store, authority, own, hub, directory));
+        let audit_key = audit_key(&store, &config.audit_folder()).await?;
+        let shared = Arc::new(Shared::new(&config, store, authority, own, hub, directory, audit_key));
         for pending in shared.store.pending().await? {
             approval::show(&shared, pending);
         }
@@ -247,6 +260,7 @@ impl Core {
             () = ending => {}
             () = Box::pin(shared.lives.judge(&shared.store, &shared.directory)) => {}
             () = upkeep::keep(&shared) => {}
+            () = upkeep::archive(&shared) => {}
         }
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;
@@ -308,6 +322,17 @@ pub fn passphrase(config: &Config) -> Result<Option<Passphrase>, SealError> {
 
 /// The name of the systemd credential.
 const PASSPHRASE_CREDENTIAL: &str = "ca-passphrase";
+
+/// The key that signs the audit's heads. That it is a new one is in the audit.
+async fn audit_key(store: &Store, folder: &Path) -> Result<AuditKey, BuildError> {
+    files::private_dir(folder)?;
+    let (key, _) = AuditKey::open_or_create(&folder.join(AUDIT_KEY))?;
+    store.note_audit_key(&key.public().pin()).await?;
+    Ok(key)
+}
+
+/// The key that signs the audit's heads, in its folder.
+pub const AUDIT_KEY: &str = "head.key";
 
 /// The core's own certificate: a new key at every start, the same name.
 fn own_identity(authority: &Authority, config: &Config) -> Result<Arc<IdentityCell>, BuildError> {

@@ -12,6 +12,7 @@ pub mod device;
 pub mod enrollment;
 pub mod fleet;
 pub mod leaving;
+pub mod members;
 pub mod people;
 pub mod renewal;
 pub mod revival;

@@ -42,6 +42,9 @@ pub enum ChangeError {
     /// Only an owner may.
     #[error("this concerns an owner, and only owners may do it; ask one")]
     OwnersOnly,
+    /// It is not done unless it is said to be meant.
+    #[error("{0}; say that you mean it (force)")]
+    Unsaid(&'static str),
     /// Nobody would be left.
     #[error("nobody would own the installation any more; make somebody else an owner first")]
     LastOwner,
@@ -57,7 +60,7 @@ impl From<ChangeError> for Refusal {
     fn from(error: ChangeError) -> Self {
         let code = match error {
             ChangeError::Store(error) => return error.into(),
-            ChangeError::Unknown(_) | ChangeError::Taken(_) => Code::Invalid,
+            ChangeError::Unknown(_) | ChangeError::Taken(_) | ChangeError::Unsaid(_) => Code::Invalid,
             ChangeError::Full { .. } => Code::Limit,
             ChangeError::OwnersOnly => Code::Forbidden,
             ChangeError::LastOwner => Code::LastOwner,

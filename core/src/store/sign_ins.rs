@@ -83,10 +83,11 @@ impl Store {
             .bind(to_row(now))
             .execute(&mut *tx)
             .await?;
-        sqlx::query("INSERT INTO sign_ins (hash, person, expires_ms) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO sign_ins (hash, person, expires_ms, created_by) VALUES ($1, $2, $3, $4)")
             .bind(&hash[..])
             .bind(&person.id)
             .bind(to_row(expires))
+            .bind(&by.act.principal)
             .execute(&mut *tx)
             .await?;
         by.note(&mut tx, shown(&person)).await?;
@@ -107,12 +108,12 @@ impl Store {
     ) -> Result<Option<PersonSession>, StoreError> {
         let now = clock::unix_ms();
         let mut tx = self.begin().await?;
-        let spent: Option<(String, i64)> =
-            sqlx::query_as("DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms")
+        let spent: Option<(String, i64, String)> =
+            sqlx::query_as("DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms, created_by")
                 .bind(&secret[..])
                 .fetch_optional(&mut *tx)
                 .await?;
-        let Some((id, _)) = spent.filter(|(_, expires)| from_row(*expires) > now) else {
+        let Some((id, _, created_by)) = spent.filter(|(_, expires, _)| from_row(*expires) > now) else {
             tx.commit().await?;
             return Ok(None);
         };
@@ -123,8 +124,9 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         sqlx::query(
-            "INSERT INTO person_sessions (hash, person, created_ms, used_ms, proven_ms, expires_ms, device, address)
-             VALUES ($1, $2, $3, $3, $3, $4, $5, $6)",
+            "INSERT INTO person_sessions (hash, person, created_ms, used_ms, proven_ms, expires_ms, device, address,
+                                          created_by)
+             VALUES ($1, $2, $3, $3, $3, $4, $5, $6, $7)",
         )
         .bind(&session[..])
         .bind(&id)
@@ -132,6 +134,7 @@ impl Store {
         .bind(to_row(expires_ms))
         .bind(&browser.device)
         .bind(&browser.address)
+        .bind(&created_by)
         .execute(&mut *tx)
         .await?;
         forget_sessions(&mut tx, &id, browser.replaces.as_ref()).await?;
@@ -163,11 +166,10 @@ impl Store {
         .await?;
         let Some((id, display_name, expires_ms, used_ms, proven_ms)) = found else { return Ok(None) };
         if now.saturating_sub(from_row(used_ms)) > USED_EVERY_MS {
-            sqlx::query("UPDATE person_sessions SET used_ms = $2 WHERE hash = $1")
+            let noted = sqlx::query("UPDATE person_sessions SET used_ms = $2 WHERE hash = $1")
                 .bind(&hash[..])
-                .bind(to_row(now))
-                .execute(&self.write)
-                .await?;
+                .bind(to_row(now));
+            not_needed(noted.execute(&self.write).await);
         }
         Ok(Some(PersonSession {
             person: Person { id, display_name },
@@ -187,8 +189,9 @@ impl Store {
         current: &SecretHash,
     ) -> Result<Vec<pb::PersonSession>, StoreError> {
         let now = clock::unix_ms();
-        let rows: Vec<(Vec<u8>, String, String, i64, i64, i64)> = sqlx::query_as(
-            "SELECT hash, device, address, created_ms, used_ms, expires_ms FROM person_sessions
+        type Row = (Vec<u8>, String, String, i64, i64, i64, String);
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT hash, device, address, created_ms, used_ms, expires_ms, created_by FROM person_sessions
              WHERE person = $1 AND expires_ms > $2 AND used_ms > $3 ORDER BY used_ms DESC, created_ms DESC LIMIT $4",
         )
         .bind(person)
@@ -197,16 +200,16 @@ impl Store {
         .bind(limits::SESSIONS_OF_PERSON)
         .fetch_all(&self.read)
         .await?;
-        let message =
-            |(hash, device, address, created, used, expires): (Vec<u8>, _, _, _, _, _)| pb::PersonSession {
-                id: session_id(&hash),
-                device,
-                address,
-                created_unix_ms: from_row(created),
-                used_unix_ms: from_row(used),
-                expires_unix_ms: from_row(expires),
-                current: hash == current[..],
-            };
+        let message = |(hash, device, address, created, used, expires, created_by): Row| pb::PersonSession {
+            id: session_id(&hash),
+            device,
+            address,
+            created_unix_ms: from_row(created),
+            used_unix_ms: from_row(used),
+            expires_unix_ms: from_row(expires),
+            current: hash == current[..],
+            created_by,
+        };
         Ok(rows.into_iter().map(message).collect())
     }
 
@@ -305,6 +308,13 @@ impl Store {
         let person_session =
             person_session.try_into().map_err(|_| StoreError::Corrupt("tickets.person_session"))?;
         Ok(Some(TicketBinding { person_session, origin, method, gateway, session }))
+    }
+}
+
+/// A note of a use that could not be made ends nobody's reading.
+pub(super) fn not_needed<T>(noted: Result<T, sqlx::Error>) {
+    if let Err(error) = noted {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a use is not noted");
     }
 }
 

@@ -4,11 +4,13 @@
 
 mod admission;
 mod api_tokens;
+mod auditing;
 mod common;
 mod enrollment;
 mod gateway;
 mod keeping;
 mod linking;
+mod members;
 mod passing;
 mod people;
 mod permitting;

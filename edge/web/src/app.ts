@@ -31,6 +31,8 @@ export type Overlay =
   | { kind: "approval"; pending: PendingGateway }
   | { kind: "update"; gateway: string; name: string }
   | { kind: "end-session"; tab: Tab; name: string }
+  /** `gateway`: what was done to this machine. */
+  | { kind: "audit"; gateway?: string }
   | { kind: "palette" }
   | { kind: "keys" };
 

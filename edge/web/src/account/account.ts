@@ -2,6 +2,7 @@
 // read; the page knows only whether it is welcome.
 
 import { Code } from "../gen/chatcode/v1/code_pb";
+import type { Permission } from "../gen/chatcode/v1/rule_pb";
 import { Backoff } from "../link/backoff";
 import { HANDSHAKE_MS, RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "../link/limits";
 import { codeFromName, fromError, isTransient, Refusal } from "../link/refusal";
@@ -22,6 +23,8 @@ const RENEWED_MS = [0, 250, 1000] as const;
 
 export class AccountKeeper {
   readonly account = new Store<Account>({ state: "asking", since: Date.now() });
+  /** What the person might do when the page last asked; the core decides each time. */
+  readonly permissions = new Store<ReadonlySet<Permission>>(new Set());
   readonly #backoff = new Backoff(RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS);
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #since = Date.now();
@@ -50,6 +53,7 @@ export class AccountKeeper {
       refused = await this.#signIn();
       const me = await this.rpc.accounts.whoAmI({});
       this.#backoff.reset();
+      this.permissions.set(new Set(me.permissions));
       this.account.set({
         state: "signed-in",
         principal: me.principal,

@@ -4,13 +4,14 @@ import { useEffect, useRef, useState, type ReactNode } from "react";
 
 import type { Machine } from "../fleet/fleet";
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
+import { Permission } from "../gen/chatcode/v1/rule_pb";
 import { SessionState, type Session } from "../gen/chatcode/v1/sessions_pb";
 import { SESSION_NAME_CHARS } from "../link/limits";
 import { displaySafe, latencyText, spanText } from "../words";
 import { keyOf } from "../workspace/workspace";
 import { Waiting } from "./approval";
 import { useApp, useNow, useStore } from "./hooks";
-import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
+import { AuditIcon, CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
 import { certificateText, isAlarmed, labelsText, machineWord } from "./machine-words";
 import { exitTone, isOver, restartText, sessionDetail } from "./session-words";
 import { UpdateOffer } from "./update";
@@ -20,6 +21,7 @@ export function MachineList(): ReactNode {
   const { machines, pending, synced } = useStore(app.fleet.state);
   const look = useStore(app.look.look);
   const who = useStore(app.account.account);
+  const mayAudit = useStore(app.account.permissions).has(Permission.AUDIT_READ);
   return (
     <nav className="list" aria-label="Machines and sessions" data-list>
       <div className="list-head">
@@ -58,6 +60,21 @@ export function MachineList(): ReactNode {
         <span className="person" title="Signed in as">
           {who.state === "signed-in" ? displaySafe(who.displayName, 64) : ""}
         </span>
+        {mayAudit && (
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Audit: who did what"
+            title="Audit: who did what"
+            data-testid="audit-open"
+            onClick={() => {
+              app.listOpen.set(false);
+              app.overlay.set({ kind: "audit" });
+            }}
+          >
+            <AuditIcon />
+          </button>
+        )}
         <button
           type="button"
           className="icon-button"
