@@ -29,7 +29,7 @@ use std::{
 
 use chatcode_proto::{code::Refusal, pb::Code};
 use sqlx::{
-    SqlSafeStr as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Connection as _, SqlSafeStr as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -206,7 +206,16 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
             .foreign_keys(true);
-        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            // A full disk makes SQLite take the transaction back by itself, of which the
+            // library learns nothing: such a connection takes no other one, and goes.
+            .before_acquire(|connection, _| {
+                let is_free = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_free) })
+            })
+            .connect_with(options.clone())
+            .await?;
         schema::bring_up_to_date(&write, &migrator(), path).await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
@@ -312,12 +321,16 @@ mod tests {
     use super::*;
     use crate::store::audit::Entry;
 
+    /// SQLite refuses then as it does on a full disk.
+    async fn fill_up(store: &Store) {
+        sqlx::query("PRAGMA max_page_count = 1").execute(&store.write).await.expect("is taken");
+    }
+
     #[tokio::test]
-    async fn a_store_that_may_not_grow_any_more_says_so_and_is_read_on() {
+    async fn a_store_that_may_not_grow_says_so_is_read_on_and_is_written_again_when_there_is_room() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("core.db")).await.expect("opens");
-        // SQLite refuses then as it does on a full disk.
-        sqlx::query("PRAGMA max_page_count = 1").execute(&store.write).await.expect("is taken");
+        fill_up(&store).await;
         let long = Entry { detail: "x".repeat(256), ..Entry::new("core", "filling") };
         let mut refused = None;
         for _ in 0..10_000 {
@@ -329,10 +342,16 @@ mod tests {
         let refused = refused.expect("it is full at last");
         assert!(matches!(refused, StoreError::NotAudited(_)), "{refused:?}");
         assert_eq!(Refusal::from(refused).code, Code::Unwritable);
-        let meta = store.set_meta("a name", &"x".repeat(100_000)).await.expect_err("is full");
-        assert!(meta.is_unwritable(), "{meta:?}");
         let (last, _) = store.audit_head().await.expect("is read");
         let rows = store.audit_rows(0, 1).await.expect("is read");
         assert_eq!(rows[0].number, last);
+        // The limit is that of the connection, and another one has none.
+        store.audit(&long).await.expect("there is room again");
+        fill_up(&store).await;
+        let meta = store.set_meta("a name", &"x".repeat(100_000)).await.expect_err("is full");
+        assert!(meta.is_unwritable(), "{meta:?}");
+        assert!(
+            matches!(store.verify_audit().await, Ok(audit::Verdict::Whole(number)) if number == last + 1)
+        );
     }
 }
