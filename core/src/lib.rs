@@ -260,7 +260,7 @@ impl Core {
             () = ending => {}
             () = Box::pin(shared.lives.judge(&shared.store, &shared.directory)) => {}
             () = upkeep::keep(&shared) => {}
-            () = upkeep::archive(&shared) => {}
+            () = Box::pin(upkeep::archive(&shared)) => {}
         }
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;

@@ -193,8 +193,6 @@ impl FileCheck {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use chatcode_certs::AuditKey;
     use chatcode_proto::pb::AuditRow;
 

@@ -51,8 +51,6 @@ pub fn signer(head: &AuditHead) -> Option<AuditPublicKey> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

@@ -234,8 +234,6 @@ pub fn action_word(action: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     fn row() -> AuditRow {
