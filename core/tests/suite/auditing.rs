@@ -1,10 +1,10 @@
-//! The audit: looked for, followed, exported, checked, archived, and what happens
-//! when it cannot be written.
+//! The audit: looked for, followed, exported, checked, and what happens when it
+//! cannot be written.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::atomic::Ordering};
+use std::{fs, path::Path, sync::atomic::Ordering};
 
 use chatcode_audit::{Begin, FileCheck, FileFault, Found, Line, hex};
-use chatcode_core::{store::audit::Entry, upkeep::archive_before};
+use chatcode_core::store::audit::Entry;
 use chatcode_proto::{
     id::{GatewayId, SessionId},
     limits,
@@ -29,7 +29,7 @@ use crate::{
     rights::{add_gateway, ended},
 };
 
-fn audit(channel: &Channel) -> AuditClient<Channel> {
+pub(crate) fn audit(channel: &Channel) -> AuditClient<Channel> {
     AuditClient::new(channel.clone())
 }
 
@@ -40,7 +40,7 @@ impl Page {
 }
 
 /// The store's file, as another process has it.
-async fn store_file(core: &TestCore) -> SqliteConnection {
+pub(crate) async fn store_file(core: &TestCore) -> SqliteConnection {
     opened(&core.folder.path().join("core/core.db")).await
 }
 
@@ -54,7 +54,7 @@ async fn execute(store: &mut SqliteConnection, sql: &'static str) {
 }
 
 /// Lets rows be changed, as whoever can write the file can.
-async fn tamper(path: &Path, sql: &'static str) {
+pub(crate) async fn tamper(path: &Path, sql: &'static str) {
     let mut store = opened(path).await;
     execute(&mut store, "DROP TRIGGER audit_rows_stay").await;
     execute(&mut store, "DROP TRIGGER audit_rows_stay_as_they_are").await;
@@ -80,16 +80,16 @@ async fn lines(mut parts: Streaming<pb::AuditExportResponse>) -> Vec<Line> {
     lines
 }
 
-async fn exported(channel: &Channel, from_number: u64) -> Vec<Line> {
+pub(crate) async fn exported(channel: &Channel, from_number: u64) -> Vec<Line> {
     let request = AuditExportRequest { from_number, filter: None };
     lines(audit(channel).export(request).await.unwrap().into_inner()).await
 }
 
-fn rows(lines: &[Line]) -> Vec<&AuditRow> {
+pub(crate) fn rows(lines: &[Line]) -> Vec<&AuditRow> {
     lines.iter().filter_map(|line| if let Line::Row(row) = line { Some(row) } else { None }).collect()
 }
 
-fn check(mut check: FileCheck, files: &[Vec<Line>]) -> Result<Found, FileFault> {
+pub(crate) fn check(mut check: FileCheck, files: &[Vec<Line>]) -> Result<Found, FileFault> {
     for file in files {
         file.iter().try_for_each(|line| check.line(&line.to_text().unwrap()))?;
         check.end_of_file()?;
@@ -359,63 +359,6 @@ async fn the_core_names_the_first_broken_row_and_a_kept_head_shows_that_the_end_
     let found = verify(&core.channel(&identity), vec![]).await.unwrap();
     assert_eq!(found.broken, 2);
     assert!(found.reason.contains("changed"), "{found:?}");
-}
-
-#[tokio::test]
-async fn old_rows_move_into_a_signed_file_and_the_chain_goes_on_behind_them() {
-    let core = TestCore::start().await;
-    let admin = core.admin().await;
-    let identity = core.enroll(MemberKind::Admin, "auditor").await;
-    let before = exported(&admin, 0).await;
-    let mut store = store_file(&core).await;
-    let refused = sqlx::query("DELETE FROM audit WHERE number = 1").execute(&mut store).await;
-    assert!(refused.is_err(), "a row that no archive has stays");
-
-    let all = chatcode_core::clock::unix_ms() + 1;
-    let file = archive_before(&core.shared, all).await.unwrap().expect("there are old rows");
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    let text = fs::read_to_string(&file).unwrap();
-    let archive: Vec<Line> = text.lines().map(|line| Line::of_text(line).unwrap()).collect();
-    let last = rows(&archive).last().unwrap().number;
-    let act = core.audited(|row| row.action == "audit.archived").await;
-    let name = file.file_name().unwrap().to_str().unwrap();
-    assert!(act.detail.contains(name) && act.detail.contains("SHA-256"), "{}", act.detail);
-    assert!(core.audit().await.iter().all(|row| row.number > last));
-    for sql in ["DELETE FROM audit WHERE number > 0", "UPDATE audit SET detail = ''"] {
-        assert!(sqlx::query(sql).execute(&mut store).await.is_err(), "{sql}");
-    }
-
-    let pin = || vec![core.shared.audit.key.public().pin()];
-    let after = exported(&admin, 0).await;
-    assert_eq!(rows(&after)[0].number, last + 1);
-    let found = check(FileCheck::new(pin()), &[archive.clone(), after.clone()]).unwrap();
-    assert_eq!(found.first, 1);
-    // What was exported before is the same as what is in the archive.
-    let count = rows(&archive).len();
-    assert_eq!(rows(&before)[..count], rows(&archive));
-    let gone = AuditExportRequest { from_number: 2, filter: None };
-    assert_eq!(code(&audit(&admin).export(gone).await.unwrap_err()), Code::Invalid);
-    let whole = audit(&admin).verify(AuditVerifyRequest::default()).await.unwrap().into_inner();
-    assert_eq!((whole.first, whole.broken), (last + 1, 0));
-
-    let core = TestCore::start_in(core.stop().await).await;
-    let admin = core.channel(&identity);
-    let whole = audit(&admin).verify(AuditVerifyRequest::default()).await.unwrap().into_inner();
-    assert_eq!((whole.first, whole.broken), (last + 1, 0));
-    let again = exported(&admin, 0).await;
-    let pin = vec![core.shared.audit.key.public().pin()];
-    check(FileCheck::new(pin), &[archive, again]).unwrap();
-}
-
-#[tokio::test]
-async fn a_broken_chain_is_not_archived() {
-    let core = TestCore::start().await;
-    core.admin().await;
-    let path = core.folder.path().join("core/core.db");
-    tamper(&path, "UPDATE audit SET detail = 'x' WHERE number = 2").await;
-    let refused = archive_before(&core.shared, chatcode_core::clock::unix_ms() + 1).await.unwrap_err();
-    assert!(refused.to_string().contains("row 2"), "{refused}");
-    assert!(core.audit().await.iter().any(|row| row.number == 1), "all rows are where they were");
 }
 
 #[tokio::test]

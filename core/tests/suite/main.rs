@@ -4,6 +4,7 @@
 
 mod admission;
 mod api_tokens;
+mod archiving;
 mod auditing;
 mod common;
 mod enrollment;
