@@ -55,6 +55,7 @@ pub const TABLE: &[Row] = &[
     (Code::DuplicateIdentity, "duplicate_identity", grpc::FAILED_PRECONDITION),
     (Code::StepUpRequired, "step_up_required", grpc::PERMISSION_DENIED),
     (Code::LastOwner, "last_owner", grpc::FAILED_PRECONDITION),
+    (Code::Unwritable, "unwritable", grpc::UNAVAILABLE),
 ];
 
 /// First WebSocket close code of ours; RFC 6455 section 7.4.2 leaves 4000 to
@@ -114,6 +115,7 @@ impl Code {
                 | Self::Timeout
                 | Self::Internal
                 | Self::Limit
+                | Self::Unwritable
         )
     }
 }

@@ -15,3 +15,5 @@ pub const CODE: &str = "chatcode-code";
 pub const ATTACH: &str = "/chatcode.v1.Terminal/Attach";
 /// The full path of the method that watches the fleet.
 pub const FLEET_WATCH: &str = "/chatcode.v1.Fleet/Watch";
+/// The method of an export of the audit.
+pub const AUDIT_EXPORT: &str = "/chatcode.v1.Audit/Export";

@@ -13,18 +13,27 @@ const ARROWS: &[(&str, &str, &[&str])] = &[
     ("chatcode-process", "cli/process", &["chatcode-proto"]),
     ("chatcode-certs", "certs", &["chatcode-proto"]),
     ("chatcode-link", "core/link", &["chatcode-proto", "chatcode-certs"]),
+    ("chatcode-audit", "core/audit", &["chatcode-proto", "chatcode-certs"]),
     ("chatcode-release", "deploy/release", &["chatcode-proto"]),
     ("chatcode-screen", "gateway/screen", &["chatcode-proto"]),
     ("chatcode-holder", "gateway/holder", &["chatcode-proto", "chatcode-screen"]),
     ("chatcode-spawner", "gateway/spawner", &["chatcode-proto"]),
-    ("chatcode-core", "core", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
+    (
+        "chatcode-core",
+        "core",
+        &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process", "chatcode-audit"],
+    ),
     ("chatcode-edge", "edge", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
     (
         "chatcode-gateway",
         "gateway",
         &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process", "chatcode-release"],
     ),
-    ("chatcode", "cli", &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process"]),
+    (
+        "chatcode",
+        "cli",
+        &["chatcode-proto", "chatcode-certs", "chatcode-link", "chatcode-process", "chatcode-audit"],
+    ),
 ];
 
 /// A foreign world, the only folders whose code may name it, and the word by

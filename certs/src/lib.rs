@@ -14,11 +14,13 @@
 //!   [`MachineKey`]: what brings it back when it has ended.
 //! - [`tls`]: all TLS configs; nobody else builds one.
 //! - [`JoinToken`], [`ApiToken`], [`secret`]: what is shown once and kept as a hash.
+//! - [`AuditKey`]: what vouches for the end of an audit.
 //! - [`files`]: private files and folders, refused when others may read them.
 //!
 //! Knows nothing of links, sessions or people.
 
 mod api_token;
+mod audit_key;
 mod authority;
 mod cell;
 pub mod csr;
@@ -39,6 +41,7 @@ mod token;
 mod trust;
 
 pub use api_token::{ApiToken, InvalidApiToken};
+pub use audit_key::{AuditKey, AuditPublicKey};
 pub use authority::{
     Authority, AuthorityError, CaCertificate, CaFile, CaOptions, CaView, Due, Issued, RotationError,
     change_passphrase, export_root, import_root, sign_intermediate, snapshot,

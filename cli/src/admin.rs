@@ -13,8 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     api_tokens::ApiTokens,
+    audit::verify::AuditOrder,
     ca::Ca,
     client::{Client, refused, unary},
+    members::Members,
     people::People,
     print::{self, say},
     roles::Roles,
@@ -62,6 +64,12 @@ pub(crate) enum Admin {
     /// API tokens: what programs show instead of a certificate.
     #[command(subcommand)]
     ApiTokens(ApiTokens),
+    /// Edges and administrators' programs: who there is, and throwing one out.
+    #[command(subcommand)]
+    Members(Members),
+    /// The audit of the core: whether it is whole, and how far it goes.
+    #[command(subcommand)]
+    Audit(AuditOrder),
     /// The CA: how it is, its rotation, and an offline root.
     #[command(subcommand)]
     Ca(Ca),
@@ -143,6 +151,8 @@ impl Admin {
             Self::Teams(order) => order.run(&Client::open(&dir)?).await,
             Self::Roles(order) => order.run(&Client::open(&dir)?).await,
             Self::ApiTokens(order) => order.run(&Client::open(&dir)?).await,
+            Self::Members(order) => order.run(&Client::open(&dir)?).await,
+            Self::Audit(order) => order.run(&Client::open(&dir)?).await,
             Self::Ca(order) => order.run(&dir).await,
             Self::Drain { retry_after } => {
                 let client = Client::open(&dir)?;

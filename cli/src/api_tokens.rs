@@ -66,6 +66,7 @@ struct Row<'a> {
     expires_unix_ms: u64,
     used_unix_ms: u64,
     revoked_unix_ms: u64,
+    created_by: &'a str,
 }
 
 impl ApiTokens {
@@ -113,7 +114,7 @@ async fn list(client: &Client, who: &str, json: bool) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let mut table = Table::new(&["ID", "NAME", "ROLE", "ON", "USED", "ENDS"]);
+    let mut table = Table::new(&["ID", "NAME", "ROLE", "ON", "MADE BY", "USED", "ENDS"]);
     for token in &tokens {
         let used = match token.used_unix_ms {
             0 => "never".to_owned(),
@@ -124,7 +125,7 @@ async fn list(client: &Client, who: &str, json: bool) -> anyhow::Result<()> {
             _ => "revoked".to_owned(),
         };
         let place = place_text(token.place.as_ref());
-        table.row([&token.id, &token.name, text(token.role()), &place, &used, &ends]);
+        table.row([&token.id, &token.name, text(token.role()), &place, &token.created_by, &used, &ends]);
     }
     print::answer(&table.render())?;
     if tokens.len() >= limits::API_TOKENS_OF_PERSON as usize {
@@ -144,5 +145,6 @@ fn row(token: &ApiToken) -> Row<'_> {
         expires_unix_ms: token.expires_unix_ms,
         used_unix_ms: token.used_unix_ms,
         revoked_unix_ms: token.revoked_unix_ms,
+        created_by: &token.created_by,
     }
 }

@@ -102,6 +102,11 @@ impl Client {
         AuditClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
     }
 
+    /// Who did what, for an export or a watch.
+    pub(crate) fn audit_stream(&self) -> AuditClient<Channel> {
+        AuditClient::new(self.streaming()).max_decoding_message_size(limits::UNARY_BYTES)
+    }
+
     /// Machines.
     pub(crate) fn fleet(&self) -> FleetClient<Channel> {
         FleetClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)

@@ -15,6 +15,8 @@ mod gateway;
 mod line;
 mod login_url;
 mod ls;
+mod members;
+mod moment;
 mod names;
 mod new;
 mod pending;
@@ -65,7 +67,12 @@ fn main() -> ExitCode {
     chatcode_process::init_logging("cli");
     chatcode_process::main_with("chatcode", chatcode_process::Threads::One, async move {
         // `up` does so when its core runs, `enroll` makes a new one.
-        if !matches!(command, Command::Up(_) | Command::Admin(admin::Admin::Enroll { .. })) {
+        let needs_none = match &command {
+            Command::Up(_) | Command::Admin(admin::Admin::Enroll { .. }) => true,
+            Command::Audit(command) => command.is_offline(),
+            _ => false,
+        };
+        if !needs_none {
             credentials::refresh(&data_dir.join("cli")).await;
         }
         match command {

@@ -33,6 +33,19 @@ pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     answer(&line)
 }
 
+/// Prints values as [`json`] does, all at once.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(crate) fn json_lines<T: Serialize>(values: impl IntoIterator<Item = T>) -> io::Result<()> {
+    let mut text = String::new();
+    for value in values {
+        text.push_str(&json_text(&value)?);
+        text.push('\n');
+    }
+    answer(&text)
+}
+
 /// Prints a word for people to standard error; nobody is told when that fails.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

@@ -48,6 +48,11 @@ pub struct Config {
     /// [`limits::INTERMEDIATE_RANGE`].
     #[serde(default = "intermediate_s")]
     pub intermediate_s: u64,
+    /// Rows of the audit that are older than so many days move into archive files in
+    /// the folder `audit`; within [`limits::AUDIT_KEEP_DAYS`], 0: they stay in the
+    /// store for ever.
+    #[serde(default)]
+    pub audit_keep_days: u32,
     /// The file with the passphrase of the CA's keys; without it the systemd
     /// credential `ca-passphrase`; without that they are kept as they are.
     #[serde(default)]
@@ -84,6 +89,12 @@ impl Config {
         self.data_dir.join("identity")
     }
 
+    /// The folder of the key that signs the audit's heads, and of its archives.
+    #[must_use]
+    pub fn audit_folder(&self) -> PathBuf {
+        self.data_dir.join("audit")
+    }
+
     /// Each life of a certificate by its key: what it is and what it may be,
     /// seconds.
     #[must_use]
@@ -111,6 +122,7 @@ impl Config {
             admin_certificate_s: admin_certificate_s(),
             core_certificate_s: core_certificate_s(),
             intermediate_s: intermediate_s(),
+            audit_keep_days: 0,
             ca_passphrase_file: None,
             sign_in: SignInConfig::default(),
         }

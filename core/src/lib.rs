@@ -50,8 +50,8 @@ use std::{
 };
 
 use chatcode_certs::{
-    Authority, AuthorityError, CaOptions, Identity, IdentityCell, IdentityError, MemberName, Passphrase,
-    SealError,
+    AuditKey, Authority, AuthorityError, CaOptions, Identity, IdentityCell, IdentityError, MemberName,
+    Passphrase, SealError,
     files::{self, FilesError},
     random, tls,
 };
@@ -82,7 +82,7 @@ use crate::{
         enrollment::EnrollmentService, fleet::FleetService, identities::IdentitiesService,
         people::PeopleService,
     },
-    shared::Shared,
+    shared::{Parts, Shared},
     sign_in::{SignIn, passkeys::OriginError},
     store::{Store, StoreError},
 };
@@ -117,6 +117,14 @@ pub enum BuildError {
         /// What it may say.
         range: std::ops::RangeInclusive<u64>,
     },
+    /// The setting `audit_keep_days` is out of bounds.
+    #[error("audit_keep_days is {days}, and may be {} to {}, or 0 for ever", range.start(), range.end())]
+    KeepDays {
+        /// What it says.
+        days: u32,
+        /// What it may say.
+        range: std::ops::RangeInclusive<u32>,
+    },
     /// The passphrase of the CA's keys cannot be had.
     #[error("the passphrase of the CA's keys cannot be used")]
     Passphrase(#[from] SealError),
@@ -132,8 +140,8 @@ pub enum BuildError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The core's own certificate cannot be kept.
-    #[error("the core's own certificate cannot be kept")]
+    /// A key or certificate of the core's own cannot be kept.
+    #[error("a key or certificate of the core's own cannot be used")]
     Identity(#[from] IdentityError),
     /// The keys of the links cannot be used.
     #[error("the keys of the links cannot be used")]
@@ -188,6 +196,10 @@ impl Core {
             }
         }
         let sign_in = SignIn::new(&config.sign_in)?;
+        if config.audit_keep_days != 0 && !limits::AUDIT_KEEP_DAYS.contains(&config.audit_keep_days) {
+            let (days, range) = (config.audit_keep_days, limits::AUDIT_KEEP_DAYS);
+            return Err(BuildError::KeepDays { days, range });
+        }
         files::private_dir(&config.data_dir)?;
         let lock = take(&config.data_dir)?;
         let options = CaOptions {
@@ -202,7 +214,9 @@ impl Core {
         let keys = LinkKeys::open_or_create(&config.data_dir.join("link.keys"))?;
         let hub = Hub::new(store.gateways().await?, store.sessions().await?);
         let directory = Directory::load(&store).await?;
-        let shared = Arc::new(Shared::new(&config, store, authority, own, hub, directory, sign_in));
+        let audit_key = audit_key(&store, &config.audit_folder()).await?;
+        let parts = Parts { store, authority, own, hub, directory, sign_in, audit_key };
+        let shared = Arc::new(Shared::new(&config, parts));
         for pending in shared.store.pending().await? {
             approval::show(&shared, pending);
         }
@@ -256,6 +270,7 @@ impl Core {
             () = ending => {}
             () = Box::pin(shared.lives.judge(&shared.store, &shared.directory)) => {}
             () = upkeep::keep(&shared) => {}
+            () = Box::pin(upkeep::archive(&shared)) => {}
         }
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;
@@ -317,6 +332,17 @@ pub fn passphrase(config: &Config) -> Result<Option<Passphrase>, SealError> {
 
 /// The name of the systemd credential.
 const PASSPHRASE_CREDENTIAL: &str = "ca-passphrase";
+
+/// The key that signs the audit's heads. That it is a new one is in the audit.
+async fn audit_key(store: &Store, folder: &Path) -> Result<AuditKey, BuildError> {
+    files::private_dir(folder)?;
+    let (key, _) = AuditKey::open_or_create(&folder.join(AUDIT_KEY))?;
+    store.note_audit_key(&key.public().pin()).await?;
+    Ok(key)
+}
+
+/// The key that signs the audit's heads, in its folder.
+pub const AUDIT_KEY: &str = "head.key";
 
 /// The core's own certificate: a new key at every start, the same name.
 fn own_identity(authority: &Authority, config: &Config) -> Result<Arc<IdentityCell>, BuildError> {

@@ -6,10 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -29,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use crate::{
-    caller::{PeerInfo, Standing},
+    caller::{PeerInfo, Standing, life::Vouched},
     gate::Gate,
     room::{Place, Room},
     shared::Shared,
@@ -167,27 +164,38 @@ impl Door {
     async fn welcome(&self, stream: TcpStream) -> io::Result<Connection> {
         let stream = tcp::accept(stream, Arc::clone(&self.tls)).await?;
         let address = stream.peer().address;
+        let mut lasting = Arc::default();
         let (who, certificate_ends_unix_s) = if stream.peer().chain.is_empty() {
             (Standing::Anonymous, 0)
         } else {
             let peer = Peer::from_chain(&stream.peer().chain).map_err(io::Error::other)?;
+            lasting = self.shared.connections.one_of(peer.name.id());
             let who = standing(&self.shared, &peer).await.map_err(io::Error::other)?;
             (who, peer.not_after_unix_s)
         };
-        let vouched = Arc::new(AtomicBool::new(false));
+        let vouched = Arc::new(Vouched::default());
         let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "there is no room for one more");
         let cut = self.cut.clone().cancelled_owned();
         let (taken, ended): (_, BoxFuture<'static, ()>) = if let Standing::Member(..) = who {
             let place = Arc::clone(&self.members).try_acquire_owned().map_err(|_| full())?;
-            (Taken::Member(place), Box::pin(cut))
+            let ended = async move {
+                tokio::select! {
+                    () = cut => {}
+                    () = lasting.over() => {}
+                }
+            };
+            (Taken::Member(place), Box::pin(ended))
         } else {
             let place = self.anonymous.take(address.ip()).ok_or_else(full)?;
             let vouched = Arc::clone(&vouched);
             let ended = async move {
-                let mut cut = std::pin::pin!(cut);
-                let early = tokio::time::timeout(limits::CORE_ANONYMOUS_LIFE, &mut cut).await;
-                if early.is_err() && vouched.load(Ordering::Relaxed) {
-                    cut.await;
+                let longest = async {
+                    tokio::time::sleep(limits::CORE_ANONYMOUS_LIFE).await;
+                    vouched.over().await;
+                };
+                tokio::select! {
+                    () = cut => {}
+                    () = longest => {}
                 }
             };
             (Taken::Anonymous(place), Box::pin(ended))

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chatcode_certs::Passphrase;
+use chatcode_certs::{AuditKey, Passphrase};
 use chatcode_core::{
     BuildError, Core,
     backup::{self, BackupError},
@@ -43,6 +43,13 @@ enum Command {
     Ca(Ca),
     /// Check the audit's chain from its first row to its last.
     VerifyAudit {
+        /// The folder of the core.
+        #[arg(long)]
+        data_dir: PathBuf,
+    },
+    /// The pin of the key that signs the audit's heads, for an auditor; also beside a
+    /// running core.
+    AuditKey {
         /// The folder of the core.
         #[arg(long)]
         data_dir: PathBuf,
@@ -145,6 +152,10 @@ struct Run {
     #[arg(long, value_name = "TIME", value_parser = chatcode_process::seconds)]
     #[serde(rename = "intermediate_s", skip_serializing_if = "Option::is_none")]
     intermediate: Option<u32>,
+    /// Days after which rows of the audit move into archive files; left out: never.
+    #[arg(long, value_name = "DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_keep_days: Option<u32>,
     /// The file with the passphrase of the CA's keys.
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,6 +207,7 @@ fn main() -> ExitCode {
             Command::Token(wish) => token(wish).await,
             Command::Ca(order) => move_root(order),
             Command::VerifyAudit { data_dir } => verify_audit(&data_dir).await,
+            Command::AuditKey { data_dir } => audit_key(&data_dir),
             Command::Backup(wish) => back_up(&wish).await,
             Command::Restore(wish) => restore(&wish).await,
         }
@@ -331,10 +343,15 @@ async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {
     store.close().await;
     match verdict {
         Verdict::Whole(rows) => Ok(writeln!(std::io::stdout(), "whole: {rows} rows")?),
-        Verdict::BrokenAt(number) => {
-            anyhow::bail!("the audit is not as it was written: row {number} is changed, missing or too many")
-        }
+        Verdict::Broken(fault) => anyhow::bail!("the audit is not as it was written: {fault}"),
     }
+}
+
+fn audit_key(data_dir: &Path) -> anyhow::Result<()> {
+    let file = data_dir.join("audit").join(chatcode_core::AUDIT_KEY);
+    let missing = || format!("there is no {}; a core makes it at its first start", file.display());
+    let key = AuditKey::open(&file).context(Exit(exit::CONFIG))?.with_context(missing)?;
+    Ok(writeln!(std::io::stdout(), "{}", chatcode_audit::hex(&key.public().pin()))?)
 }
 
 /// Files that others may read, or that are damaged, are a matter of setting up;

@@ -10,16 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chatcode_certs::{Authority, IdentityCell, MemberName};
+use chatcode_audit::head;
+use chatcode_certs::{AuditKey, Authority, IdentityCell, MemberName};
 use chatcode_proto::{
+    code::Refusal,
     id::{GatewayId, MemberId},
-    limits, pb,
+    limits,
+    pb::{self, Code},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    caller::{directory::Directory, life::Lives},
+    caller::{connections::Connections, directory::Directory, life::Lives},
     clock,
     config::Config,
     fleet::{hub::Hub, registry::Registry},
@@ -52,10 +55,14 @@ pub struct Shared {
     pub links: Registry,
     /// The sessions of people and API tokens that have calls running.
     pub lives: Lives,
+    /// The connections of members.
+    pub connections: Connections,
     /// What everybody was given.
     pub directory: Arc<Directory>,
     /// The ways to sign in that are open.
     pub sign_in: SignIn,
+    /// What the audit needs besides the store.
+    pub audit: AuditDesk,
     /// How often whom may try what.
     pub rates: Rates,
     /// Told when a person has decided on a machine that waits.
@@ -71,6 +78,35 @@ pub struct Shared {
     /// The same, for measuring.
     pub started: Instant,
     link_port: AtomicU16,
+}
+
+/// What the audit needs besides the store.
+#[derive(Debug)]
+pub struct AuditDesk {
+    /// Signs heads.
+    pub key: AuditKey,
+    /// The folder of the archives.
+    pub folder: PathBuf,
+    /// After how many days rows are archived; 0: never.
+    pub keep_days: u32,
+    /// A place for each export and watch.
+    pub streams: Arc<Semaphore>,
+    /// The place of the one check of the chain.
+    pub check: Semaphore,
+}
+
+impl AuditDesk {
+    /// The desk of a core with these settings.
+    #[must_use]
+    pub fn new(key: AuditKey, config: &Config) -> Self {
+        Self {
+            key,
+            folder: config.audit_folder(),
+            keep_days: config.audit_keep_days,
+            streams: Arc::new(Semaphore::new(limits::AUDIT_STREAMS)),
+            check: Semaphore::new(1),
+        }
+    }
 }
 
 /// The limits on tries, each with its key.
@@ -144,20 +180,33 @@ impl From<&Config> for Certificates {
     }
 }
 
+/// What a core opens at its start and shares from then on.
+#[derive(Debug)]
+pub struct Parts {
+    /// What is kept.
+    pub store: Store,
+    /// What is signed with.
+    pub authority: Authority,
+    /// The core's own certificate.
+    pub own: Arc<IdentityCell>,
+    /// What is known of gateways and sessions.
+    pub hub: Hub,
+    /// What everybody was given.
+    pub directory: Directory,
+    /// The ways to sign in that are open.
+    pub sign_in: SignIn,
+    /// What heads of the audit are signed with.
+    pub audit_key: AuditKey,
+}
+
 impl Shared {
-    /// Brings together what is kept, what is signed with, and the core's own
-    /// certificate.
+    /// Brings the parts together as the settings say.
     #[must_use]
-    pub fn new(
-        config: &Config,
-        store: Store,
-        authority: Authority,
-        own: Arc<IdentityCell>,
-        hub: Hub,
-        directory: Directory,
-        sign_in: SignIn,
-    ) -> Self {
+    pub fn new(config: &Config, parts: Parts) -> Self {
+        let Parts { store, authority, own, hub, directory, sign_in, audit_key } = parts;
         Self {
+            audit: AuditDesk::new(audit_key, config),
+            connections: Connections::default(),
             store,
             authority,
             own,
@@ -244,6 +293,15 @@ impl Shared {
             known.certificate = certificate;
             is_news
         });
+    }
+
+    /// The core's word that the audit goes as far as this row, as of now.
+    ///
+    /// # Errors
+    /// `INTERNAL` when the library cannot sign.
+    pub fn sign_head(&self, number: u64, hash: &[u8]) -> Result<pb::AuditHead, Refusal> {
+        head::sign(&self.audit.key, self.installation(), (number, hash), clock::unix_ms())
+            .map_err(|error| Refusal::new(Code::Internal, error.to_string()))
     }
 
     /// A grant of the core's own, for calls that it makes by itself.

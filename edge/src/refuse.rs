@@ -101,7 +101,8 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::CoreUnreachable
         | Code::HolderUnreachable
         | Code::Limit
-        | Code::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::Draining
+        | Code::Unwritable => StatusCode::SERVICE_UNAVAILABLE,
         Code::Unspecified | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -27,6 +27,10 @@ pub const PASSPHRASE_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
 /// Members that are named when a rotation waits for them, and certificates that
 /// `Admin.Status` lists.
 pub const MEMBERS_NAMED: usize = 256;
+/// Edges and administrators in one answer; the rest is on the next page.
+pub const MEMBERS_PAGE: u32 = 200;
+/// How long a program that revokes itself may still read the answer.
+pub const OWN_REVOCATION: Duration = Duration::from_millis(300);
 /// Certificates begin this long before they are made, for clocks that are
 /// behind.
 pub const BACKDATE: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 //! No limit stands anywhere else, and no library default counts as one.
 //! One room for each part of the way; all names stand here.
 
+mod audit;
 mod call;
 mod edge;
 mod enroll;
@@ -17,7 +18,7 @@ mod up;
 mod words;
 
 pub use self::{
-    call::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*, people::*,
+    audit::*, call::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*, people::*,
     release::*, session::*, up::*, words::*,
 };
 
@@ -164,8 +165,26 @@ mod tests {
             detail: "x".repeat(256),
             hash: vec![0; 32].into(),
         };
-        let rows = pb::AuditListResponse { rows: vec![row; 1000] };
+        let rows =
+            pb::AuditListResponse { rows: vec![row.clone(); AUDIT_ROWS_MOST as usize], next: u64::MAX };
         assert!(rows.encoded_len() <= UNARY_BYTES, "{}", rows.encoded_len());
+        let rows = pb::AuditRows { rows: vec![row; AUDIT_EXPORT_ROWS as usize] };
+        let part = pb::AuditExportResponse { part: Some(pb::audit_export_response::Part::Rows(rows)) };
+        assert!(part.encoded_len() <= UNARY_BYTES, "{}", part.encoded_len());
+        let member = pb::AdminMember {
+            id: "x".repeat(36),
+            kind: i32::MAX,
+            name: long(NAME_CHARS),
+            enrolled_unix_ms: u64::MAX,
+            created_by: "x".repeat(PRINCIPAL_BYTES),
+            not_after_unix_ms: u64::MAX,
+            revoked_unix_ms: u64::MAX,
+            own: true,
+            connections: u32::MAX,
+        };
+        let members = vec![member; MEMBERS_PAGE as usize];
+        let members = pb::AdminListMembersResponse { members, next: "x".repeat(36) };
+        assert!(members.encoded_len() <= UNARY_BYTES, "{}", members.encoded_len());
     }
 
     fn largest_place() -> Option<pb::Place> {
@@ -215,6 +234,7 @@ mod tests {
             expires_unix_ms: u64::MAX,
             used_unix_ms: u64::MAX,
             revoked_unix_ms: u64::MAX,
+            created_by: "x".repeat(PRINCIPAL_BYTES),
         };
         let tokens = pb::PeopleListApiTokensResponse { tokens: vec![token; API_TOKENS_OF_PERSON as usize] };
         assert!(tokens.encoded_len() <= UNARY_BYTES, "{}", tokens.encoded_len());

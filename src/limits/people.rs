@@ -76,6 +76,9 @@ pub const EXTERNAL_GROUP_CHARS: usize = 256;
 /// Bindings of an installation, all of them in the core's memory; one more is
 /// `LIMIT`.
 pub const BINDINGS: u32 = 4096;
+/// Bindings of one person or team; one more is `LIMIT`. A judgement looks at all
+/// of a person's.
+pub const BINDINGS_OF_HOLDER: u32 = 64;
 /// Bindings in one answer; the rest is on the next page.
 pub const BINDINGS_PAGE: u32 = 200;
 /// API tokens of one person that can be used; one more is `LIMIT`.

@@ -41,7 +41,7 @@ impl Exit {
             Code::CoreUnreachable | Code::GatewayOffline | Code::HolderUnreachable | Code::Timeout => {
                 UNAVAILABLE
             }
-            Code::Draining | Code::RateLimited | Code::Limit => TEMPFAIL,
+            Code::Draining | Code::RateLimited | Code::Limit | Code::Unwritable => TEMPFAIL,
             _ => FAILURE,
         })
     }

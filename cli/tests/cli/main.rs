@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod attach;
+mod auditing;
 mod pty;
 mod support;
 mod up;

@@ -26,7 +26,7 @@ const STORE: &str = "core.db";
 /// The CA.
 const CA: &str = "ca";
 /// The folders that are kept whole.
-const FOLDERS: &[&str] = &[CA, "identity", "link.keys"];
+const FOLDERS: &[&str] = &[CA, "identity", "link.keys", "audit"];
 /// How a file ends that is being written.
 const UNFINISHED: &str = "new";
 

@@ -1,7 +1,7 @@
 //! Finds out who makes a call: by the certificate, or by the credential that
 //! an edge passes on.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use chatcode_certs::{ApiToken, MemberName, secret::Secret};
 use chatcode_proto::{code::Refusal, pb::Code};
@@ -11,7 +11,7 @@ use crate::{
     caller::{
         Caller, PeerInfo, Standing,
         directory::Directory,
-        life::{Lives, Proof},
+        life::{Life, Lives, Proof},
         not_listed, revoked,
     },
     store::{
@@ -73,16 +73,16 @@ pub async fn identify(
             None => Ok(Caller::Unknown(None)),
             Some(value) => {
                 let token = value.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
-                let caller = by_api_token(books, token.unwrap_or_default()).await?;
-                peer.vouched.store(true, Ordering::Relaxed);
+                let (caller, life) = by_api_token(books, token.unwrap_or_default()).await?;
+                peer.vouched.by(&life);
                 Ok(caller)
             }
         },
     }
 }
 
-/// A program without a certificate, by its API token.
-async fn by_api_token(books: Books<'_>, token: &str) -> Result<Caller, Refusal> {
+/// A program without a certificate, by its API token; and that token's life.
+async fn by_api_token(books: Books<'_>, token: &str) -> Result<(Caller, Arc<Life>), Refusal> {
     let wrong = || {
         let words =
             "the API token is unknown, expired or revoked, or its person may not sign in; make another one";
@@ -90,15 +90,20 @@ async fn by_api_token(books: Books<'_>, token: &str) -> Result<Caller, Refusal> 
     };
     // The checksum spares the store those that were never tokens.
     let hash = ApiToken::from_text(token).map_err(|_| wrong())?.hash();
-    let found = books.store.api_token(&hash).await?.ok_or_else(wrong)?;
-    let life = books.lives.of(Proof::ApiToken(hash), &found.person.id, found.expires_ms);
-    Ok(Caller::ApiToken {
-        id: found.id,
-        person: found.person,
-        life,
-        bounds: found.bounds,
-        directory: Arc::clone(books.directory),
-    })
+    loop {
+        let since = books.lives.moment();
+        let found = books.store.api_token(&hash).await?.ok_or_else(wrong)?;
+        let life = books.lives.of(Proof::ApiToken(hash), &found.person.id, found.expires_ms, since);
+        let Some(life) = life else { continue };
+        let caller = Caller::ApiToken {
+            id: found.id,
+            person: found.person,
+            life: Arc::clone(&life),
+            bounds: found.bounds,
+            directory: Arc::clone(books.directory),
+        };
+        return Ok((caller, life));
+    }
 }
 
 async fn by_token(books: Books<'_>, token: &str) -> Result<Caller, Refusal> {
@@ -137,13 +142,18 @@ async fn by_ticket(
 }
 
 async fn person(books: Books<'_>, session: SecretHash) -> Result<Option<Caller>, Refusal> {
-    let found = books.store.person_session(&session).await?;
-    Ok(found.map(|found| Caller::Person {
-        life: books.lives.of(Proof::Session(session), &found.person.id, found.expires_ms),
-        person: found.person,
-        proven_ms: found.proven_ms,
-        directory: Arc::clone(books.directory),
-    }))
+    loop {
+        let since = books.lives.moment();
+        let Some(found) = books.store.person_session(&session).await? else { return Ok(None) };
+        let life = books.lives.of(Proof::Session(session), &found.person.id, found.expires_ms, since);
+        let Some(life) = life else { continue };
+        return Ok(Some(Caller::Person {
+            life,
+            person: found.person,
+            proven_ms: found.proven_ms,
+            directory: Arc::clone(books.directory),
+        }));
+    }
 }
 
 /// The page that a call comes from, as the edge reports it; empty: none.

@@ -1,23 +1,27 @@
 //! Who calls: what the connection proved, and what the call adds to it.
 
+pub mod connections;
 pub mod directory;
 pub mod identify;
 pub mod life;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, OnceLock},
 };
 
 use chatcode_certs::MemberName;
 use chatcode_proto::{
     code::Refusal,
-    id::MemberId,
+    id::{GatewayId, MemberId},
     pb::{Code, Permission, PersonRole},
 };
 
 use crate::{
-    caller::{directory::Directory, life::Life},
+    caller::{
+        directory::Directory,
+        life::{Life, Vouched},
+    },
     people::{Given, Machine, Rights, permissions},
     store::{
         audit::Entry,
@@ -34,9 +38,9 @@ pub struct PeerInfo {
     pub who: Standing,
     /// When the certificate that it showed ends, seconds since 1970; 0: none.
     pub certificate_ends_unix_s: u64,
-    /// Set once a call has shown a right API token: the connection may stay
-    /// longer than those that prove nothing.
-    pub vouched: Arc<AtomicBool>,
+    /// The API token that a call has shown: for as long as it counts, the connection
+    /// may stay longer than those that prove nothing.
+    pub vouched: Arc<Vouched>,
 }
 
 /// Who a connection is.
@@ -172,6 +176,12 @@ impl Caller {
         self.with_rights(matches!(self, Self::Admin { .. }), |rights| rights.may_on(permission, machine))
     }
 
+    /// Whether the caller has a permission for everything there is now.
+    #[must_use]
+    pub fn may_everywhere(&self, permission: Permission) -> bool {
+        self.with_rights(matches!(self, Self::Admin { .. }), |rights| rights.may_everywhere(permission))
+    }
+
     /// The highest role that the caller has anywhere; unspecified: none. A
     /// program with an administrator's certificate is as an owner.
     #[must_use]
@@ -226,6 +236,27 @@ pub struct CallInfo {
     pub peer: PeerInfo,
     /// The page that calls; empty: none.
     pub origin: String,
+    /// The gateway that the body names, once the service has read it.
+    pub about: About,
+}
+
+/// The gateway that a call of the core's own is about; the gate writes it to the
+/// row of a refusal.
+#[derive(Clone, Debug, Default)]
+pub struct About(Arc<OnceLock<GatewayId>>);
+
+impl About {
+    /// Says which it is; the first word counts.
+    pub fn is(&self, gateway: GatewayId) {
+        // Nothing is lost by a second word: there is one gateway in a body.
+        let _ = self.0.set(gateway);
+    }
+
+    /// Which it is; `None`: none, or nobody has read it.
+    #[must_use]
+    pub fn gateway(&self) -> Option<GatewayId> {
+        self.0.get().copied()
+    }
 }
 
 impl CallInfo {

@@ -189,6 +189,7 @@ impl Gate {
             request_id: trail.request_id().to_owned(),
             caller: verdict.caller().clone(),
             peer,
+            about: trail.about().clone(),
         };
         let cuts = Cuts::new(&self.shared.stop, verdict);
         request.extensions_mut().insert(info);

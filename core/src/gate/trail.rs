@@ -14,7 +14,12 @@ use chatcode_proto::{
     rules::Rule,
 };
 
-use crate::{caller::Caller, shared::Shared, store::audit::Entry, target::Target};
+use crate::{
+    caller::{About, Caller},
+    shared::Shared,
+    store::audit::Entry,
+    target::Target,
+};
 
 /// The row of one call as far as it is known.
 #[derive(Debug)]
@@ -26,17 +31,23 @@ pub(super) struct Trail {
     by_service: bool,
     known: bool,
     peer: SocketAddr,
+    about: About,
 }
 
 impl Trail {
     pub(super) fn new(path: &str, rule: &Rule, request_id: String, peer: SocketAddr) -> Self {
         let entry = Entry { request_id, peer: peer.to_string(), ..Entry::new("anonymous", path) };
         let by_service = rule.permission == Permission::Public;
-        Self { entry, policy: rule.audit, by_service, known: false, peer }
+        Self { entry, policy: rule.audit, by_service, known: false, peer, about: About::default() }
     }
 
     pub(super) fn request_id(&self) -> &str {
         &self.entry.request_id
+    }
+
+    /// Where the service says which gateway the body names.
+    pub(super) fn about(&self) -> &About {
+        &self.about
     }
 
     pub(super) fn by(&mut self, caller: &Caller) {
@@ -50,7 +61,7 @@ impl Trail {
     }
 
     /// # Errors
-    /// `INTERNAL` when the row must be written and cannot be.
+    /// `UNWRITABLE` when the row must be written and cannot be.
     pub(super) async fn admitted(&self, shared: &Shared) -> Result<(), Refusal> {
         if self.policy == AuditPolicy::Always && !self.by_service {
             let entry = Entry { result: Code::Unspecified, ..self.entry.clone() };
@@ -81,7 +92,10 @@ impl Trail {
     }
 
     async fn write(&self, shared: &Shared, refusal: &Refusal) {
-        let entry = Entry { result: refusal.code, ..self.entry.clone() };
+        let mut entry = Entry { result: refusal.code, ..self.entry.clone() };
+        if let Some(gateway) = self.about.gateway() {
+            entry.gateway = gateway.to_string();
+        }
         if let Err(error) = shared.store.audit(&entry).await {
             tracing::error!(error = &error as &dyn std::error::Error, "a refusal is not in the audit");
         }

@@ -56,6 +56,13 @@ impl Rights<'_> {
             && self.bounds.is_none_or(|bounds| bounds.gives(permission, machine))
     }
 
+    /// Whether they have a permission for everything there is.
+    #[must_use]
+    pub fn may_everywhere(&self, permission: Permission) -> bool {
+        let gives = |given: &Given| given.place == Place::Everything && given.reaches(permission);
+        self.given.iter().any(gives) && self.bounds.is_none_or(gives)
+    }
+
     /// The highest role that they have anywhere; unspecified: none.
     #[must_use]
     pub fn highest(&self) -> PersonRole {
@@ -84,7 +91,7 @@ mod tests {
         (Permission::GatewayRevoke, 2, true),
         (Permission::GatewayUpdate, 2, true),
         (Permission::GatewayEnroll, 2, false),
-        (Permission::AuditRead, 2, false),
+        (Permission::AuditRead, 2, true),
         (Permission::Admin, 2, false),
         (Permission::PeopleManage, 2, false),
         (Permission::CaManage, 3, false),
@@ -181,7 +188,14 @@ mod tests {
                     );
                     assert!(!may || rights.may(*permission), "round {round}: on one is somewhere");
                 }
+                if rights.may_everywhere(*permission) {
+                    let all = fleet.iter().enumerate().filter(|_| *of_machines);
+                    for (machine, _) in all {
+                        assert!(expected.contains(&(number, Some(machine))), "round {round}: {rights:?}");
+                    }
+                }
                 if !of_machines {
+                    assert_eq!(rights.may(*permission), rights.may_everywhere(*permission), "round {round}");
                     let wanted = expected.contains(&(number, None));
                     assert_eq!(rights.may(*permission), wanted, "round {round}: {permission:?}: {rights:?}");
                 }

@@ -42,14 +42,14 @@ pub const fn is_for_machines(permission: Permission) -> bool {
         | Permission::SessionWrite
         | Permission::SessionEnd
         | Permission::GatewayRevoke
-        | Permission::GatewayUpdate => true,
+        | Permission::GatewayUpdate
+        | Permission::AuditRead => true,
         Permission::Unspecified
         | Permission::Public
         | Permission::Authenticated
         | Permission::Link
         | Permission::Member
         | Permission::GatewayEnroll
-        | Permission::AuditRead
         | Permission::Admin
         | Permission::PeopleManage
         | Permission::CaManage

@@ -76,7 +76,7 @@ impl Accounts for AccountsService {
     ) -> Result<Response<AccountsSignOutResponse>, Status> {
         if let Caller::Person { life, .. } = CallInfo::of(&request)?.caller {
             self.shared.store.end_person_session(life.hash()).await.map_err(Refusal::from)?;
-            life.end();
+            self.shared.lives.end(life.hash());
         }
         Ok(Response::new(AccountsSignOutResponse {}))
     }

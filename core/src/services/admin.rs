@@ -9,8 +9,9 @@ use chatcode_proto::{
     pb::{
         AdminCaImportRequest, AdminCaImportResponse, AdminCaRequestRequest, AdminCaRequestResponse,
         AdminCaRotateRequest, AdminCaRotateResponse, AdminCaStatusRequest, AdminCaStatusResponse,
-        AdminCertificate, AdminDrainRequest, AdminDrainResponse, AdminStatusRequest, AdminStatusResponse,
-        Code, admin_server::Admin,
+        AdminCertificate, AdminDrainRequest, AdminDrainResponse, AdminListMembersRequest,
+        AdminListMembersResponse, AdminRevokeMemberRequest, AdminRevokeMemberResponse, AdminStatusRequest,
+        AdminStatusResponse, Code, admin_server::Admin,
     },
 };
 use tonic::{Request, Response, Status};
@@ -19,7 +20,7 @@ use crate::{
     caller::CallInfo,
     clock,
     fleet::registry::Order,
-    services::ca,
+    services::{ca, members},
     shared::{Shared, VERSION},
     upkeep,
 };
@@ -76,6 +77,23 @@ impl Admin for AdminService {
             live.order(Order::Drain { retry_after_ms });
         }
         Ok(Response::new(AdminDrainResponse { links: count(links.len()) }))
+    }
+
+    async fn list_members(
+        &self,
+        request: Request<AdminListMembersRequest>,
+    ) -> Result<Response<AdminListMembersResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        Ok(Response::new(members::list(&self.shared, &info, &request.get_ref().after).await?))
+    }
+
+    async fn revoke_member(
+        &self,
+        request: Request<AdminRevokeMemberRequest>,
+    ) -> Result<Response<AdminRevokeMemberResponse>, Status> {
+        let info = CallInfo::of(&request)?;
+        let member = members::revoke(&self.shared, &info, request.get_ref()).await?;
+        Ok(Response::new(AdminRevokeMemberResponse { member: Some(member) }))
     }
 
     async fn ca_status(

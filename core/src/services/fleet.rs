@@ -125,13 +125,10 @@ impl Fleet for FleetService {
         &self,
         request: Request<FleetRevokeTokenRequest>,
     ) -> Result<Response<FleetRevokeTokenResponse>, Status> {
-        let act = CallInfo::of(&request)?.act("token.revoked");
+        let mut by = CallInfo::of(&request)?.changer("token.revoked");
         let id = request.into_inner().id;
-        let act = Entry { detail: display_safe(&id, limits::NAME_CHARS), ..act };
-        let waiting = self.shared.store.revoke_token(&id, &act).await.map_err(Refusal::from)?;
-        let unknown =
-            || Refusal::new(Code::Invalid, "no such join token can be used; it may have ended by itself");
-        for id in waiting.ok_or_else(unknown)? {
+        by.act.detail = display_safe(&id, limits::NAME_CHARS);
+        for id in self.shared.store.revoke_token(&id, &by).await.map_err(Refusal::from)? {
             approval::gone(&self.shared, &id);
         }
         self.shared.hub.tokens_changed();
@@ -162,6 +159,7 @@ impl Fleet for FleetService {
         let info = CallInfo::of(&request)?;
         let wanted = request.get_ref();
         let id: GatewayId = wanted.gateway.parse().map_err(|_| unknown_gateway())?;
+        info.about.is(id);
         check(&info.caller, Permission::GatewayRevoke, Some(id), &self.shared.hub)?;
         let act = Entry { gateway: id.to_string(), ..info.act("duplicate.acknowledged") };
         let gateway = acknowledge(&self.shared, id, wanted.duplicate_unix_ms, act).await?;
@@ -174,6 +172,7 @@ impl Fleet for FleetService {
     ) -> Result<Response<FleetRevokeResponse>, Status> {
         let info = CallInfo::of(&request)?;
         let id: GatewayId = request.get_ref().gateway.parse().map_err(|_| unknown_gateway())?;
+        info.about.is(id);
         check(&info.caller, Permission::GatewayRevoke, Some(id), &self.shared.hub)?;
         let act = Entry { gateway: id.to_string(), ..info.act("gateway.revoked") };
         // Carried through also when the caller goes away half-way.
@@ -235,6 +234,7 @@ fn sees(caller: &Caller, id: GatewayId, labels: &Labels) -> bool {
 pub(crate) async fn revoke(shared: Arc<Shared>, id: GatewayId, act: Entry) -> Result<Gateway, Refusal> {
     let since = shared.store.revoke_gateway(id.into(), &act).await?.ok_or_else(unknown_gateway)?;
     shared.hub.revoke_gateway(id, since);
+    shared.connections.end(id.into());
     if let Some(live) = shared.links.get(id) {
         live.order(Order::Revoke);
     }

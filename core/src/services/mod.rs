@@ -13,6 +13,7 @@ pub mod enrollment;
 pub mod fleet;
 pub mod identities;
 pub mod leaving;
+pub mod members;
 pub mod people;
 pub mod renewal;
 pub mod revival;

@@ -7,7 +7,7 @@ use super::{
     bindings::given,
     from_row,
     people::{ChangeError, Changer, Person, reachable, shown},
-    sign_ins::{SecretHash, USED_EVERY_MS},
+    sign_ins::{SecretHash, USED_EVERY_MS, not_needed},
     to_row,
 };
 use crate::{
@@ -45,7 +45,7 @@ pub struct NewToken<'a> {
     pub expires_ms: u64,
 }
 
-type Row = (String, String, String, String, String, i64, i64, i64, Option<i64>);
+type Row = (String, String, String, String, String, i64, i64, i64, Option<i64>, String);
 
 impl Store {
     /// Keeps a token.
@@ -82,9 +82,9 @@ impl Store {
             });
         }
         let row: Row = sqlx::query_as(
-            "INSERT INTO api_tokens (id, hash, person, name, role, place, created_ms, expires_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             RETURNING id, person, name, role, place, created_ms, expires_ms, used_ms, revoked_ms",
+            "INSERT INTO api_tokens (id, hash, person, name, role, place, created_ms, expires_ms, created_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             RETURNING id, person, name, role, place, created_ms, expires_ms, used_ms, revoked_ms, created_by",
         )
         .bind(new.id)
         .bind(&new.hash[..])
@@ -94,6 +94,7 @@ impl Store {
         .bind(new.bounds.place.text())
         .bind(to_row(now))
         .bind(to_row(new.expires_ms))
+        .bind(&by.act.principal)
         .fetch_one(&mut *tx)
         .await?;
         let (role, place) = (role_text(new.bounds.role), &new.bounds.place);
@@ -109,7 +110,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn api_tokens(&self, person: &str) -> Result<Vec<pb::ApiToken>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT id, person, name, role, place, created_ms, expires_ms, used_ms, revoked_ms
+            "SELECT id, person, name, role, place, created_ms, expires_ms, used_ms, revoked_ms, created_by
              FROM api_tokens WHERE person = $1
              ORDER BY (revoked_ms IS NOT NULL OR expires_ms <= $3), created_ms DESC, id LIMIT $2",
         )
@@ -172,11 +173,9 @@ impl Store {
         .await?;
         let Some((id, person, display_name, role, place, expires, used)) = row else { return Ok(None) };
         if now.saturating_sub(from_row(used)) > USED_EVERY_MS {
-            sqlx::query("UPDATE api_tokens SET used_ms = $2 WHERE id = $1")
-                .bind(&id)
-                .bind(to_row(now))
-                .execute(&self.write)
-                .await?;
+            let noted =
+                sqlx::query("UPDATE api_tokens SET used_ms = $2 WHERE id = $1").bind(&id).bind(to_row(now));
+            not_needed(noted.execute(&self.write).await);
         }
         let person = Person { id: person, display_name };
         Ok(Some(FoundToken { id, person, bounds: given(&role, &place)?, expires_ms: from_row(expires) }))
@@ -184,7 +183,7 @@ impl Store {
 }
 
 fn message(row: Row) -> Result<pb::ApiToken, StoreError> {
-    let (id, person, name, role, place, created, expires, used, revoked) = row;
+    let (id, person, name, role, place, created, expires, used, revoked, created_by) = row;
     let Given { role, place } = given(&role, &place)?;
     Ok(pb::ApiToken {
         id,
@@ -196,5 +195,6 @@ fn message(row: Row) -> Result<pb::ApiToken, StoreError> {
         expires_unix_ms: from_row(expires),
         used_unix_ms: from_row(used),
         revoked_unix_ms: from_row(revoked.unwrap_or_default()),
+        created_by,
     })
 }

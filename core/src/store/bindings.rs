@@ -112,6 +112,16 @@ impl Store {
         if count >= i64::from(limits::BINDINGS) {
             return Err(ChangeError::Full { what: "bindings", most: limits::BINDINGS });
         }
+        let of_holder: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM bindings WHERE person = $1 OR team = $2")
+                .bind(person)
+                .bind(team)
+                .fetch_one(&mut *tx)
+                .await?;
+        if of_holder >= i64::from(limits::BINDINGS_OF_HOLDER) {
+            let what = "roles given to the same person or team";
+            return Err(ChangeError::Full { what, most: limits::BINDINGS_OF_HOLDER });
+        }
         let row: Row = sqlx::query_as(
             "INSERT INTO bindings (id, person, team, role, place, created_ms, created_by)
              VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -5,13 +5,15 @@ use chatcode_proto::{
     id::MemberId,
     label::{self, Labels},
     limits,
-    pb::MemberKind,
+    pb::{AdminMember, MemberKind},
 };
 
 use super::{
     Store, StoreError, Tx,
     audit::{self, Entry},
-    from_row, to_row,
+    from_row,
+    people::{ChangeError, Changer},
+    to_row,
 };
 use crate::clock;
 
@@ -92,6 +94,25 @@ pub(super) fn kind_of(text: &str) -> Result<MemberKind, StoreError> {
         "admin" => Ok(MemberKind::Admin),
         _ => Err(StoreError::Corrupt("members.kind")),
     }
+}
+
+/// A kind, an id, a name, when it was enrolled and by whose token, when it was
+/// revoked, when its newest certificate ends.
+type MemberRow = (String, String, String, i64, String, Option<i64>, Option<i64>);
+
+fn member_message(row: MemberRow) -> Result<AdminMember, StoreError> {
+    let (kind, id, name, enrolled, created_by, revoked, ends) = row;
+    Ok(AdminMember {
+        id,
+        kind: kind_of(&kind)?.into(),
+        name,
+        enrolled_unix_ms: from_row(enrolled),
+        created_by,
+        not_after_unix_ms: ends.map_or(0, from_row),
+        revoked_unix_ms: revoked.map_or(0, from_row),
+        own: false,
+        connections: 0,
+    })
 }
 
 impl Store {
@@ -194,6 +215,79 @@ impl Store {
         })
     }
 
+    /// The edges and administrators after one of them (empty: the first ones), those
+    /// that were enrolled last first, and whether there are more.
+    ///
+    /// # Errors
+    /// [`ChangeError::Unknown`] when that one is not known; the store's.
+    pub async fn members_page(&self, after: &str) -> Result<(Vec<AdminMember>, bool), ChangeError> {
+        let before = match after {
+            "" => i64::MAX,
+            id => {
+                let enrolled = sqlx::query_scalar("SELECT enrolled_ms FROM members WHERE id = $1").bind(id);
+                enrolled.fetch_optional(&self.read).await?.ok_or(ChangeError::Unknown("member"))?
+            }
+        };
+        let rows: Vec<MemberRow> = sqlx::query_as(
+            "SELECT kind, id, name, enrolled_ms, created_by, revoked_ms,
+                    (SELECT MAX(not_after_ms) FROM certificates
+                     WHERE member = members.id AND not_after_ms > $1 AND revoked_ms IS NULL)
+             FROM members WHERE kind IN ('edge', 'admin') AND (enrolled_ms < $2 OR (enrolled_ms = $2 AND id > $3))
+             ORDER BY enrolled_ms DESC, id LIMIT $4",
+        )
+        .bind(to_row(clock::unix_ms()))
+        .bind(before)
+        .bind(after)
+        .bind(i64::from(limits::MEMBERS_PAGE) + 1)
+        .fetch_all(&self.read)
+        .await?;
+        let more = rows.len() > limits::MEMBERS_PAGE as usize;
+        let page = rows.into_iter().take(limits::MEMBERS_PAGE as usize);
+        Ok((page.map(member_message).collect::<Result<_, _>>()?, more))
+    }
+
+    /// Revokes an edge or an administrator and all its certificates, and writes `by`
+    /// with it. `own`: the member that asks. A second call changes nothing.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: not known, an administrator by one who manages no owners, and
+    /// without `force` the caller's own or the last administrator.
+    pub async fn revoke_member(
+        &self,
+        id: MemberId,
+        own: Option<MemberId>,
+        force: bool,
+        by: &Changer,
+    ) -> Result<AdminMember, ChangeError> {
+        let now = to_row(clock::unix_ms());
+        let mut tx = self.begin().await?;
+        let sql = "SELECT kind, id, name, enrolled_ms, created_by, revoked_ms, NULL FROM members
+                   WHERE id = $1 AND kind IN ('edge', 'admin')";
+        let row: Option<MemberRow> =
+            sqlx::query_as(sql).bind(id.to_string()).fetch_optional(&mut *tx).await?;
+        let mut member = member_message(row.ok_or(ChangeError::Unknown("edge or administrator"))?)?;
+        let is_admin = member.kind() == MemberKind::Admin;
+        if is_admin && !by.manages_owners {
+            return Err(ChangeError::OwnersOnly);
+        }
+        if member.revoked_unix_ms != 0 {
+            return Ok(member);
+        }
+        if own == Some(id) && !force {
+            return Err(ChangeError::Unsaid("this is the certificate that you use just now"));
+        }
+        if is_admin && !force && is_last_admin(&mut tx, id, now).await? {
+            let words = "this is the last administrator; only `chatcode-core token` would let one in again";
+            return Err(ChangeError::Unsaid(words));
+        }
+        strike_off(&mut tx, id, now).await?;
+        let name = format!("{}/{id} {}", kind_text(member.kind()), member.name);
+        by.note(&mut tx, name).await?;
+        tx.commit().await?;
+        member.revoked_unix_ms = from_row(now);
+        Ok(member)
+    }
+
     /// Revokes a gateway and all its certificates, forgets its sessions, and
     /// writes `act` with it; says when it was revoked, `None` when there is no
     /// such gateway. A second call changes nothing.
@@ -203,20 +297,14 @@ impl Store {
     pub async fn revoke_gateway(&self, gateway: MemberId, act: &Entry) -> Result<Option<u64>, StoreError> {
         let now = to_row(clock::unix_ms());
         let mut tx = self.begin().await?;
-        let revoked: Option<i64> = sqlx::query_scalar(
-            "UPDATE members SET revoked_ms = COALESCE(revoked_ms, $2)
-             WHERE id = $1 AND kind = 'gateway' RETURNING revoked_ms",
-        )
-        .bind(gateway.to_string())
-        .bind(now)
-        .fetch_optional(&mut *tx)
-        .await?;
-        sqlx::query("UPDATE certificates SET revoked_ms = COALESCE(revoked_ms, $2) WHERE member = $1")
-            .bind(gateway.to_string())
-            .bind(now)
-            .execute(&mut *tx)
-            .await?;
+        let known: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT revoked_ms FROM members WHERE id = $1 AND kind = 'gateway'")
+                .bind(gateway.to_string())
+                .fetch_optional(&mut *tx)
+                .await?;
+        let revoked = known.map(|before| before.unwrap_or(now));
         if revoked.is_some() {
+            strike_off(&mut tx, gateway, now).await?;
             sqlx::query("DELETE FROM sessions WHERE gateway = $1")
                 .bind(gateway.to_string())
                 .execute(&mut *tx)
@@ -228,25 +316,54 @@ impl Store {
     }
 }
 
-/// Adds a member with its first certificate.
+/// Whether this is the only administrator that is not revoked and has a
+/// certificate that counts.
+async fn is_last_admin(tx: &mut Tx, id: MemberId, now: i64) -> Result<bool, StoreError> {
+    let other: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM members JOIN certificates ON certificates.member = members.id
+         WHERE members.kind = 'admin' AND members.id <> $1 AND members.revoked_ms IS NULL
+           AND certificates.revoked_ms IS NULL AND certificates.not_after_ms > $2 LIMIT 1",
+    )
+    .bind(id.to_string())
+    .bind(now)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(other.is_none())
+}
+
+/// Revokes a member and all its certificates.
+async fn strike_off(tx: &mut Tx, id: MemberId, now: i64) -> Result<(), StoreError> {
+    for statement in [
+        "UPDATE members SET revoked_ms = COALESCE(revoked_ms, $2) WHERE id = $1",
+        "UPDATE certificates SET revoked_ms = COALESCE(revoked_ms, $2) WHERE member = $1",
+    ] {
+        sqlx::query(statement).bind(id.to_string()).bind(now).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// Adds a member with its first certificate; who made its join token is kept with
+/// it.
 pub(super) async fn add_member(
     tx: &mut Tx,
-    kind: MemberKind,
-    labels: &Labels,
+    (kind, labels): (MemberKind, &Labels),
     member: &NewMember,
+    token: &str,
     now: u64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO members (id, kind, name, enrolled_ms, machine_key, labels) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO members (id, kind, name, enrolled_ms, machine_key, labels, created_by)
+         VALUES ($1, $2, $3, $4, $5, $6, COALESCE((SELECT created_by FROM join_tokens WHERE id = $7), ''))",
     )
-        .bind(member.certificate.member.to_string())
-        .bind(kind_text(kind))
-        .bind(&member.name)
-        .bind(to_row(now))
-        .bind(member.machine_key.as_ref().map(MachinePublicKey::as_bytes))
-        .bind(label::to_text(labels))
-        .execute(&mut **tx)
-        .await?;
+    .bind(member.certificate.member.to_string())
+    .bind(kind_text(kind))
+    .bind(&member.name)
+    .bind(to_row(now))
+    .bind(member.machine_key.as_ref().map(MachinePublicKey::as_bytes))
+    .bind(label::to_text(labels))
+    .bind(token)
+    .execute(&mut **tx)
+    .await?;
     put_certificate(tx, &member.certificate).await
 }
 

@@ -23,6 +23,7 @@ pub mod tokens;
 use std::{
     fs::{self, OpenOptions},
     io,
+    ops::{Deref, DerefMut},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
@@ -30,10 +31,11 @@ use std::{
 
 use chatcode_proto::{code::Refusal, pb::Code};
 use sqlx::{
-    SqlSafeStr as _, Sqlite, SqlitePool, Transaction,
+    Connection as _, SqlSafeStr as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tokio::sync::watch;
 
 /// Every migration, oldest first; one that was released is never changed.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -43,6 +45,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "certificates", include_str!("../../migrations/0004_certificates.sql")),
     (5, "people", include_str!("../../migrations/0005_people.sql")),
     (6, "identities", include_str!("../../migrations/0006_identities.sql")),
+    (7, "audit", include_str!("../../migrations/0007_audit.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as
@@ -99,6 +102,9 @@ pub enum StoreError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A row of the audit could not be written.
+    #[error("an act could not be written to the audit")]
+    NotAudited(#[source] sqlx::Error),
     /// A row holds what this program never writes.
     #[error("the store holds something that this program does not understand: {0}")]
     Corrupt(&'static str),
@@ -113,21 +119,80 @@ pub enum StoreError {
 }
 
 impl From<StoreError> for Refusal {
-    /// A fault of ours: the log says what, the caller learns only that.
+    /// The log says what failed, the caller learns only that, and whether nothing at
+    /// all can be written.
     fn from(error: StoreError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "the store failed");
+        if error.is_unwritable() {
+            let words =
+                "the core cannot write it down, so it was not done; is its disk full? its log says why";
+            return Self::new(Code::Unwritable, words);
+        }
         Self::new(Code::Internal, "the core's store failed; its log says why")
     }
 }
 
-/// A transaction that writes.
-pub(crate) type Tx = Transaction<'static, Sqlite>;
+impl StoreError {
+    /// Whether what has to be kept cannot be written: the disk is full, read-only or
+    /// broken (<https://www.sqlite.org/rescode.html>), or the audit takes no row.
+    #[must_use]
+    pub fn is_unwritable(&self) -> bool {
+        const READ_ONLY: u32 = 8;
+        const IO: u32 = 10;
+        const FULL: u32 = 13;
+        match self {
+            Self::NotAudited(_) => true,
+            Self::Database(error) => {
+                let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+                // The lowest byte is the cause, the others say more of it.
+                code.is_some_and(|code| matches!(code & 0xff, READ_ONLY | IO | FULL))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A transaction that writes. Dropped without a commit it leaves nothing behind.
+pub(crate) struct Tx {
+    inner: Transaction<'static, Sqlite>,
+    /// The number of the last row of the audit that it appended.
+    appended: Option<u64>,
+    newest: watch::Sender<u64>,
+}
+
+impl Tx {
+    /// Everything counts, and is on the disk; then those who wait for rows of the
+    /// audit are told.
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        self.inner.commit().await?;
+        if let Some(number) = self.appended {
+            self.newest.send_replace(number);
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Tx {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+}
 
 /// The store. Clones share the same connections.
 #[derive(Clone, Debug)]
 pub struct Store {
     read: SqlitePool,
     write: SqlitePool,
+    /// The number of the last row of the audit that this process has written.
+    newest: watch::Sender<u64>,
 }
 
 impl Store {
@@ -144,11 +209,20 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
             .foreign_keys(true);
-        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            // A full disk makes SQLite take the transaction back by itself, of which the
+            // library learns nothing: such a connection takes no other one, and goes.
+            .before_acquire(|connection, _| {
+                let is_free = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_free) })
+            })
+            .connect_with(options.clone())
+            .await?;
         schema::bring_up_to_date(&write, &migrator(), path).await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { read, write })
+        Ok(Self { read, write, newest: watch::Sender::new(0) })
     }
 
     /// Closes the connections; the file is whole when it returns.
@@ -193,12 +267,12 @@ impl Store {
         }
     }
 
-    /// Begins a transaction that may write. Dropped without a commit it leaves
-    /// nothing behind.
+    /// Begins a transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         // At once, not at the first write: a transaction that reads first
         // would be refused when another process wrote in between.
-        Ok(self.write.begin_with("BEGIN IMMEDIATE".into_sql_str()).await?)
+        let inner = self.write.begin_with("BEGIN IMMEDIATE".into_sql_str()).await?;
+        Ok(Tx { inner, appended: None, newest: self.newest.clone() })
     }
 }
 
@@ -243,4 +317,44 @@ pub(crate) fn to_row(number: u64) -> i64 {
 /// A time or a count from the database.
 pub(crate) fn from_row(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::audit::Entry;
+
+    /// SQLite refuses then as it does on a full disk.
+    async fn fill_up(store: &Store) {
+        sqlx::query("PRAGMA max_page_count = 1").execute(&store.write).await.expect("is taken");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_may_not_grow_says_so_is_read_on_and_is_written_again_when_there_is_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("core.db")).await.expect("opens");
+        fill_up(&store).await;
+        let long = Entry { detail: "x".repeat(256), ..Entry::new("core", "filling") };
+        let mut refused = None;
+        for _ in 0..10_000 {
+            if let Err(error) = store.audit(&long).await {
+                refused = Some(error);
+                break;
+            }
+        }
+        let refused = refused.expect("it is full at last");
+        assert!(matches!(refused, StoreError::NotAudited(_)), "{refused:?}");
+        assert_eq!(Refusal::from(refused).code, Code::Unwritable);
+        let (last, _) = store.audit_head().await.expect("is read");
+        let rows = store.audit_rows(0, 1).await.expect("is read");
+        assert_eq!(rows[0].number, last);
+        // The limit is that of the connection, and another one has none.
+        store.audit(&long).await.expect("there is room again");
+        fill_up(&store).await;
+        let meta = store.set_meta("a name", &"x".repeat(100_000)).await.expect_err("is full");
+        assert!(meta.is_unwritable(), "{meta:?}");
+        assert!(
+            matches!(store.verify_audit().await, Ok(audit::Verdict::Whole(number)) if number == last + 1)
+        );
+    }
 }

@@ -53,6 +53,9 @@ pub enum ChangeError {
     /// Too many have begun something and not ended it.
     #[error("too many sign-ins are under way here; wait a few minutes and try again")]
     Busy,
+    /// It is not done unless it is said to be meant.
+    #[error("{0}; say that you mean it (force)")]
+    Unsaid(&'static str),
     /// Nobody would be left.
     #[error("nobody would own the installation any more; make somebody else an owner first")]
     LastOwner,
@@ -71,7 +74,8 @@ impl From<ChangeError> for Refusal {
             ChangeError::Unknown(_)
             | ChangeError::Taken(_)
             | ChangeError::Elsewhere
-            | ChangeError::LastIdentity => Code::Invalid,
+            | ChangeError::LastIdentity
+            | ChangeError::Unsaid(_) => Code::Invalid,
             ChangeError::Full { .. } | ChangeError::Busy => Code::Limit,
             ChangeError::OwnersOnly => Code::Forbidden,
             ChangeError::LastOwner => Code::LastOwner,

@@ -144,10 +144,11 @@ impl Store {
             .bind(to_row(now))
             .execute(&mut *tx)
             .await?;
-        sqlx::query("INSERT INTO sign_ins (hash, person, expires_ms) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO sign_ins (hash, person, expires_ms, created_by) VALUES ($1, $2, $3, $4)")
             .bind(&hash[..])
             .bind(&person.id)
             .bind(to_row(expires))
+            .bind(&by.act.principal)
             .execute(&mut *tx)
             .await?;
         by.note(&mut tx, shown(&person)).await?;
@@ -169,7 +170,7 @@ impl Store {
     ) -> Result<SignedIn, SignInError> {
         let now = clock::unix_ms();
         let mut tx = self.begin().await?;
-        let (id, by) = spend(&mut tx, proven, now).await?;
+        let Spent { person: id, by, created_by } = spend(&mut tx, proven, now).await?;
         let display_name: Option<String> =
             sqlx::query_scalar("SELECT display_name FROM people WHERE id = $1 AND suspended_ms IS NULL")
                 .bind(&id)
@@ -190,8 +191,9 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         sqlx::query(
-            "INSERT INTO person_sessions (hash, person, created_ms, used_ms, proven_ms, expires_ms, device, address)
-             VALUES ($1, $2, $3, $3, $3, $4, $5, $6)",
+            "INSERT INTO person_sessions (hash, person, created_ms, used_ms, proven_ms, expires_ms, device, address,
+                                          created_by)
+             VALUES ($1, $2, $3, $3, $3, $4, $5, $6, $7)",
         )
         .bind(&session[..])
         .bind(&id)
@@ -199,6 +201,7 @@ impl Store {
         .bind(to_row(expires_ms))
         .bind(&browser.device)
         .bind(&browser.address)
+        .bind(&created_by)
         .execute(&mut *tx)
         .await?;
         forget_oldest(&mut tx, &id).await?;
@@ -231,11 +234,10 @@ impl Store {
         .await?;
         let Some((id, display_name, expires_ms, used_ms, proven_ms)) = found else { return Ok(None) };
         if now.saturating_sub(from_row(used_ms)) > USED_EVERY_MS {
-            sqlx::query("UPDATE person_sessions SET used_ms = $2 WHERE hash = $1")
+            let noted = sqlx::query("UPDATE person_sessions SET used_ms = $2 WHERE hash = $1")
                 .bind(&hash[..])
-                .bind(to_row(now))
-                .execute(&self.write)
-                .await?;
+                .bind(to_row(now));
+            not_needed(noted.execute(&self.write).await);
         }
         Ok(Some(PersonSession {
             person: Person { id, display_name },
@@ -255,8 +257,9 @@ impl Store {
         current: &SecretHash,
     ) -> Result<Vec<pb::PersonSession>, StoreError> {
         let now = clock::unix_ms();
-        let rows: Vec<(Vec<u8>, String, String, i64, i64, i64)> = sqlx::query_as(
-            "SELECT hash, device, address, created_ms, used_ms, expires_ms FROM person_sessions
+        type Row = (Vec<u8>, String, String, i64, i64, i64, String);
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT hash, device, address, created_ms, used_ms, expires_ms, created_by FROM person_sessions
              WHERE person = $1 AND expires_ms > $2 AND used_ms > $3 ORDER BY used_ms DESC, created_ms DESC LIMIT $4",
         )
         .bind(person)
@@ -265,16 +268,16 @@ impl Store {
         .bind(limits::SESSIONS_OF_PERSON)
         .fetch_all(&self.read)
         .await?;
-        let message =
-            |(hash, device, address, created, used, expires): (Vec<u8>, _, _, _, _, _)| pb::PersonSession {
-                id: session_id(&hash),
-                device,
-                address,
-                created_unix_ms: from_row(created),
-                used_unix_ms: from_row(used),
-                expires_unix_ms: from_row(expires),
-                current: hash == current[..],
-            };
+        let message = |(hash, device, address, created, used, expires, created_by): Row| pb::PersonSession {
+            id: session_id(&hash),
+            device,
+            address,
+            created_unix_ms: from_row(created),
+            used_unix_ms: from_row(used),
+            expires_unix_ms: from_row(expires),
+            current: hash == current[..],
+            created_by,
+        };
         Ok(rows.into_iter().map(message).collect())
     }
 
@@ -376,6 +379,13 @@ impl Store {
     }
 }
 
+/// A note of a use that could not be made ends nobody's reading.
+pub(super) fn not_needed<T>(noted: Result<T, sqlx::Error>) {
+    if let Err(error) = noted {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a use is not noted");
+    }
+}
+
 /// The public id of a session: half of its hash, which says nothing of the token.
 fn session_id(hash: &[u8]) -> String {
     let mut id = String::new();
@@ -394,18 +404,29 @@ async fn forget_session(tx: &mut Tx, hash: &SecretHash) -> Result<(), StoreError
     Ok(())
 }
 
-/// Takes what was proven, once; says whose it is, and by what, for the audit.
-async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<(String, String), SignInError> {
+/// A proof that was spent.
+struct Spent {
+    /// Whose it is.
+    person: String,
+    /// By what, for the audit.
+    by: String,
+    /// Who made the one-time URL; empty: it was none.
+    created_by: String,
+}
+
+/// Takes what was proven, once.
+async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<Spent, SignInError> {
     match proven {
         Proven::Secret(hash) => {
-            let spent: Option<(String, i64)> =
-                sqlx::query_as("DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms")
-                    .bind(&hash[..])
-                    .fetch_optional(&mut **tx)
-                    .await?;
-            let (person, _) =
-                spent.filter(|(_, expires)| from_row(*expires) > now).ok_or(SignInError::Bad)?;
-            Ok((person, "one-time URL".to_owned()))
+            let spent: Option<(String, i64, String)> = sqlx::query_as(
+                "DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms, created_by",
+            )
+            .bind(&hash[..])
+            .fetch_optional(&mut **tx)
+            .await?;
+            let alive = spent.filter(|(_, expires, _)| from_row(*expires) > now);
+            let (person, _, created_by) = alive.ok_or(SignInError::Bad)?;
+            Ok(Spent { person, by: "one-time URL".to_owned(), created_by })
         }
         Proven::Identity { id, before, now: data } => {
             // Only if it is as it was judged: a counter goes up once, and who
@@ -421,7 +442,7 @@ async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<(String, String
             .fetch_optional(&mut **tx)
             .await?;
             let (person, kind, label) = used.ok_or(SignInError::Bad)?;
-            Ok((person, format!("{kind} {label}")))
+            Ok(Spent { person, by: format!("{kind} {label}"), created_by: String::new() })
         }
     }
 }

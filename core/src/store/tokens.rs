@@ -16,6 +16,7 @@ use super::{
     from_row,
     members::{NewMember, add_member, kind_of, kind_text},
     pending::{self, Decision},
+    people::{ChangeError, Changer},
     to_row,
 };
 use crate::{
@@ -196,30 +197,32 @@ impl Store {
     }
 
     /// Takes a join token back and refuses the machines that wait by it, and
-    /// writes `act` with it; the ids under which they waited, `None` when no such
-    /// token can be used.
+    /// writes `by` with it; the ids under which they waited.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn revoke_token(&self, id: &str, act: &Entry) -> Result<Option<Vec<String>>, StoreError> {
+    /// [`ChangeError::Unknown`] when no such token can be used,
+    /// [`ChangeError::OwnersOnly`] for one of an administrator, who may do all that
+    /// an owner may; the store's.
+    pub async fn revoke_token(&self, id: &str, by: &Changer) -> Result<Vec<String>, ChangeError> {
         let now = to_row(clock::unix_ms());
         let mut tx = self.begin().await?;
         let waiting = pending::refuse_all_of(&mut tx, id, now).await?;
-        let revoked: Option<i64> = sqlx::query_scalar(
+        let revoked: Option<String> = sqlx::query_scalar(
             "UPDATE join_tokens SET revoked_ms = $2
-             WHERE id = $1 AND revoked_ms IS NULL AND (expires_ms > $2 AND used < uses OR $3) RETURNING 1",
+             WHERE id = $1 AND revoked_ms IS NULL AND (expires_ms > $2 AND used < uses OR $3) RETURNING kind",
         )
         .bind(id)
         .bind(now)
         .bind(!waiting.is_empty())
         .fetch_optional(&mut *tx)
         .await?;
-        if revoked.is_none() {
-            return Ok(None);
+        let kind = kind_of(&revoked.ok_or(ChangeError::Unknown("join token that can be used"))?)?;
+        if kind == MemberKind::Admin && !by.manages_owners {
+            return Err(ChangeError::OwnersOnly);
         }
-        audit::append(&mut tx, act).await?;
+        audit::append(&mut tx, &by.act).await?;
         tx.commit().await?;
-        Ok(Some(waiting))
+        Ok(waiting)
     }
 
     /// Whether this key has taken a use of this token already.
@@ -281,7 +284,7 @@ impl Store {
             Claim::Fresh(terms) | Claim::Approved(terms) => {
                 let member = make(&terms)?;
                 let id = member.certificate.member;
-                add_member(&mut tx, terms.kind, &terms.labels, &member, now).await?;
+                add_member(&mut tx, (terms.kind, &terms.labels), &member, token.id, now).await?;
                 keep_answer(&mut tx, token, &member, now).await?;
                 let who = format!("{}/{id}", kind_text(terms.kind));
                 let detail = format!("token {}", token.id);

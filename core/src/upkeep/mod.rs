@@ -1,6 +1,8 @@
 //! What keeps the CA and the core's own certificate young: the steps of a
-//! rotation with what follows from each, and those that the core makes by itself.
+//! rotation with what follows from each, and those that the core makes by itself;
+//! and what moves old rows of the audit into archives.
 
+mod archive;
 mod keep;
 
 use std::sync::Arc;
@@ -11,7 +13,10 @@ use chatcode_proto::{
     pb::{CaMember, CaPart, CaStep, Code},
 };
 
-pub use self::keep::keep;
+pub use self::{
+    archive::{ArchiveError, archive, archive_before},
+    keep::keep,
+};
 use crate::{
     clock,
     fleet::registry::Order,

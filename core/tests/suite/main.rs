@@ -4,6 +4,8 @@
 
 mod admission;
 mod api_tokens;
+mod archiving;
+mod auditing;
 mod authenticator;
 mod common;
 mod enrollment;
@@ -11,6 +13,7 @@ mod gateway;
 mod identities;
 mod keeping;
 mod linking;
+mod members;
 mod passing;
 mod passwords;
 mod people;

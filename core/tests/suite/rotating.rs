@@ -9,7 +9,7 @@ use chatcode_core::{
     Core,
     config::Config,
     services::tokens::{TokenWish, create_token},
-    store::audit::Entry,
+    store::{audit::Entry, people::Changer},
 };
 use chatcode_link::{enroll, renew};
 use chatcode_proto::{
@@ -114,7 +114,8 @@ async fn a_token_holds_a_root_up_as_long_as_it_may_be_shown() {
     let (waits, _) = create_token(store, authority, &of(true), &act).await.unwrap();
     let hour = u64::try_from(limits::APPROVAL.as_millis()).unwrap();
     assert!(store.tokens_until().await.unwrap() >= plain + hour);
-    store.revoke_token(waits.id(), &act).await.unwrap().expect("it was there");
+    let by = Changer { act, manages_owners: true };
+    store.revoke_token(waits.id(), &by).await.expect("it was there");
     assert_eq!(store.tokens_until().await.unwrap(), plain);
 }
 

@@ -4,7 +4,7 @@ use chatcode_proto::{
     code::Refusal,
     id::{GatewayId, SessionId},
     limits,
-    metadata::{ATTACH, FLEET_WATCH, GATEWAY, SESSION},
+    metadata::{ATTACH, AUDIT_EXPORT, FLEET_WATCH, GATEWAY, SESSION},
     negotiate,
     pb::{Code, Open, Scope},
     rules::Rule,
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The streaming methods that a page may call.
-const METHODS: &[&str] = &[ATTACH, FLEET_WATCH];
+const METHODS: &[&str] = &[ATTACH, AUDIT_EXPORT, FLEET_WATCH];
 
 /// A first message that makes sense. Whether the ticket does is the core's to
 /// say.
@@ -136,11 +136,15 @@ mod tests {
         assert_eq!(code(|open| open.gateway = "../x".to_owned()), Code::UnknownGateway);
         assert_eq!(code(|open| open.session = "x\r\nauthorization: y".to_owned()), Code::UnknownSession);
         assert_eq!(code(|open| open.ticket.push('x')), Code::BadToken);
-        assert_eq!(
-            code(|open| open.method = FLEET_WATCH.to_owned()),
-            Code::Invalid,
-            "the fleet has no target"
-        );
+        for method in [FLEET_WATCH, AUDIT_EXPORT] {
+            assert_eq!(code(|open| open.method = method.to_owned()), Code::Invalid, "{method} has no target");
+            let aimless = |open: &mut Open| {
+                open.method = method.to_owned();
+                open.gateway.clear();
+                open.session.clear();
+            };
+            assert_eq!(code(aimless), Code::Done, "{method}");
+        }
     }
 
     #[test]

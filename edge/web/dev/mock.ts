@@ -15,6 +15,7 @@ import { extname, join, normalize } from "node:path";
 import { WebSocketServer, type WebSocket } from "ws";
 
 import * as accounts from "../src/gen/chatcode/v1/accounts_pb";
+import * as audit from "../src/gen/chatcode/v1/audit_pb";
 import { Code } from "../src/gen/chatcode/v1/code_pb";
 import { CoreHealthSchema, EdgePingSchema, EdgePongSchema, OpenSchema } from "../src/gen/chatcode/v1/edge_pb";
 import { MemberKind } from "../src/gen/chatcode/v1/enrollment_pb";
@@ -22,7 +23,9 @@ import * as fleet from "../src/gen/chatcode/v1/fleet_pb";
 import * as identities from "../src/gen/chatcode/v1/identities_pb";
 import * as host from "../src/gen/chatcode/v1/host_pb";
 import { Role } from "../src/gen/chatcode/v1/grant_pb";
+import { Permission } from "../src/gen/chatcode/v1/rule_pb";
 import * as sessions from "../src/gen/chatcode/v1/sessions_pb";
+import { auditRows, listAudit } from "./audit";
 import { MockSession, type Peer } from "./session";
 
 const PORT = Number(process.env["PORT"] ?? 4310);
@@ -135,6 +138,7 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
     displayName: "owner",
     installation: "7c41e09a",
     coreVersion: "0.1.0",
+    permissions: [Permission.AUDIT_READ],
   })),
   "Accounts/ListSessions": call(accounts.AccountsListSessionsRequestSchema, accounts.AccountsListSessionsResponseSchema, () => ({ sessions: browsers })),
   "Accounts/EndSessions": call(accounts.AccountsEndSessionsRequestSchema, accounts.AccountsEndSessionsResponseSchema, ({ which }) => {
@@ -152,6 +156,7 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
     own = own.filter((one) => one.id !== id);
     return {};
   }),
+  "Audit/List": call(audit.AuditListRequestSchema, audit.AuditListResponseSchema, listAudit),
   "Accounts/CreateTicket": call(accounts.AccountsCreateTicketRequestSchema, accounts.AccountsCreateTicketResponseSchema, () => ({
     ticket: "mock",
   })),
@@ -273,6 +278,10 @@ function stream(socket: WebSocket): void {
       gone = () => watchers.delete(socket);
       return;
     }
+    if (open.method === "/chatcode.v1.Audit/Export") {
+      serve = () => exportAudit(socket);
+      return;
+    }
     const home = gateways.find(({ id }) => id === open.gateway);
     if (home?.linkState !== LinkState.ONLINE) return end(socket, Code.GATEWAY_OFFLINE, "the machine has no link now");
     const session = all.get(open.session)?.session;
@@ -286,6 +295,16 @@ function stream(socket: WebSocket): void {
     sockets.delete(socket);
     gone();
   });
+}
+
+/** All rows; nobody has signed for them. */
+function exportAudit(socket: WebSocket): void {
+  const send = (part: MessageInitShape<typeof audit.AuditExportResponseSchema>["part"]): void =>
+    socket.send(toBinary(audit.AuditExportResponseSchema, create(audit.AuditExportResponseSchema, { part: part ?? { case: undefined } })));
+  send({ case: "begin", value: { installation: "7c41e09a", first: 1n } });
+  send({ case: "rows", value: { rows: [...auditRows].reverse() } });
+  send({ case: "head", value: { installation: "7c41e09a", number: BigInt(auditRows.length) } });
+  socket.close(1000, "");
 }
 
 const names: string[] = [];

@@ -2,7 +2,7 @@
 // mock: `node dev/shots.mjs [name...]`, after `npm run build`. Into shots/. Each state has to be accessible too.
 
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -141,6 +141,38 @@ async function copied(page, shot) {
   await shot("acknowledged");
 }
 
+async function audit(page, shot) {
+  await signIn(page);
+  await openList(page);
+  await visible(page, "audit-open").click();
+  await page.locator(id("audit-row")).nth(50).waitFor();
+  await shot();
+  await page.locator(id("audit-row")).nth(2).locator("button").first().click();
+  await page.locator(id("audit-details")).waitFor();
+  await shot("details");
+  await page.locator(id("audit-details")).getByText("Only by this").click();
+  await page.locator(id("audit-only")).waitFor();
+  await page.locator(id("audit-result")).selectOption("refused");
+  await page.waitForTimeout(500);
+  await shot("chosen");
+  await page.locator(id("audit-text")).fill("nowhere");
+  await page.locator(id("audit-none")).waitFor();
+  await shot("none");
+  await page.locator(id("audit-text")).fill("");
+  await page.locator(id("audit-only")).click();
+  await page.locator(id("audit-result")).selectOption("");
+  // The end comes into view again and again, until all rows are there.
+  await page.waitForFunction((rows) => {
+    const list = document.querySelector('[data-testid="audit-rows"]');
+    list.scrollTop = list.scrollHeight;
+    return document.querySelectorAll('[data-testid="audit-row"]').length === rows;
+  }, 640);
+  const saved = page.waitForEvent("download");
+  await page.locator(id("audit-export")).click();
+  const text = readFileSync(await (await saved).path(), "utf8");
+  if (text.trimEnd().split("\n").length !== 642) throw new Error(`the export has other lines: ${text.slice(0, 400)}`);
+}
+
 async function offerClipboard(page, shot) {
   await signIn(page);
   await openList(page);
@@ -234,6 +266,8 @@ const states = {
   machinePhone: machine,
   copied,
   copiedPhone: copied,
+  audit,
+  auditPhone: audit,
   async newSession(page, shot) {
     await signIn(page);
     await enter(page, "shell");

@@ -33,6 +33,8 @@ export type Overlay =
   | { kind: "update"; gateway: string; name: string }
   | { kind: "end-session"; tab: Tab; name: string }
   | { kind: "account" }
+  /** `gateway`: what was done to this machine. */
+  | { kind: "audit"; gateway?: string }
   | { kind: "palette" }
   | { kind: "keys" };
 

@@ -11,6 +11,7 @@ import "./ui/styles/calm.css";
 import "./ui/styles/list.css";
 import "./ui/styles/terminal.css";
 import "./ui/styles/overlay.css";
+import "./ui/styles/audit.css";
 
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

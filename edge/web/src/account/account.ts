@@ -2,6 +2,7 @@
 // read; the page knows only whether it is welcome.
 
 import { Code } from "../gen/chatcode/v1/code_pb";
+import type { Permission } from "../gen/chatcode/v1/rule_pb";
 import { Backoff } from "../link/backoff";
 import { RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "../link/limits";
 import { fromError, isTransient, type Refusal } from "../link/refusal";
@@ -27,6 +28,8 @@ export class AccountKeeper {
   readonly byUrl = new Store(false);
   /** Who was signed in in this browser until somebody else did. */
   readonly insteadOf = new Store<string | undefined>(undefined);
+  /** What the person might do when the page last asked; the core decides each time. */
+  readonly permissions = new Store<ReadonlySet<Permission>>(new Set());
   readonly #backoff = new Backoff(RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS);
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #since = Date.now();
@@ -55,6 +58,7 @@ export class AccountKeeper {
       refused = await this.#signIn();
       const me = await this.rpc.accounts.whoAmI({});
       this.#backoff.reset();
+      this.permissions.set(new Set(me.permissions));
       this.account.set({
         state: "signed-in",
         principal: me.principal,

@@ -35,6 +35,15 @@ export const ARGUMENTS = 64;
 /** What a program writes to the clipboard at once; more is ignored. */
 export const CLIPBOARD_BYTES = 256 * 1024;
 
+/** Rows of the audit that the page asks for at once. */
+export const AUDIT_PAGE_ROWS = 100;
+/** Rows of the audit that stand in the page; older ones by a filter. */
+export const AUDIT_SHOWN_ROWS = 5_000;
+/** Pages without a row after which a search waits for a word of the person: each has looked at 100,000 rows. */
+export const AUDIT_EMPTY_PAGES = 10;
+/** Characters of an export that the page takes into memory; larger ones are for the command line. */
+export const AUDIT_EXPORT_CHARS = 256 * 1024 * 1024;
+
 /** A watch that is silent for three of its signs of life is dead. */
 export const WATCH_SILENCE_MS = 35_000;
 /** The page asks the edge this often how far it is. */

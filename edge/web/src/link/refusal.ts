@@ -89,6 +89,7 @@ export function isTransient(code: Code): boolean {
     case Code.TIMEOUT:
     case Code.INTERNAL:
     case Code.LIMIT:
+    case Code.UNWRITABLE:
       return true;
     default:
       return false;

@@ -4,6 +4,7 @@ import { createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { Accounts } from "../gen/chatcode/v1/accounts_pb";
+import { Audit } from "../gen/chatcode/v1/audit_pb";
 import { Fleet } from "../gen/chatcode/v1/fleet_pb";
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Host } from "../gen/chatcode/v1/host_pb";
@@ -23,6 +24,7 @@ export interface Call {
 export interface Rpc {
   edge: EdgeWatch;
   accounts: Client<typeof Accounts>;
+  audit: Client<typeof Audit>;
   fleet: Client<typeof Fleet>;
   host: Client<typeof Host>;
   identities: Client<typeof Identities>;
@@ -60,6 +62,7 @@ export function createRpc(origin: string, prove: () => Promise<boolean>): Rpc {
   return {
     edge,
     accounts: createClient(Accounts, transport),
+    audit: createClient(Audit, transport),
     fleet: createClient(Fleet, transport),
     host: createClient(Host, transport),
     identities: createClient(Identities, transport),

@@ -5,7 +5,16 @@ import { describe, expect, it } from "vitest";
 import * as limits from "../link/limits";
 import { files, FOLDER, Player, type Step } from "./vectors";
 
-const OWN = ["CLIPBOARD_BYTES", "PING_MS", "SILENCE_MS", "WATCH_SILENCE_MS"];
+const OWN = [
+  "AUDIT_EMPTY_PAGES",
+  "AUDIT_EXPORT_CHARS",
+  "AUDIT_PAGE_ROWS",
+  "AUDIT_SHOWN_ROWS",
+  "CLIPBOARD_BYTES",
+  "PING_MS",
+  "SILENCE_MS",
+  "WATCH_SILENCE_MS",
+];
 
 /** A step without what is done in it. */
 function expected({ tells, fails, takes, sends, unconfirmed, timeout, writer }: Step): Step {

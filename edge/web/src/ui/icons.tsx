@@ -57,6 +57,13 @@ export const EyeIcon = (): ReactNode => (
     <circle cx="8" cy="8" r="1.8" />
   </Icon>
 );
+export const AuditIcon = (): ReactNode => (
+  <Icon>
+    <path d="M3 3.5h7M3 6.5h5M3 9.5h3.5M3 12.5h3" />
+    <circle cx="10.6" cy="10.1" r="2.6" />
+    <path d="M12.5 12l1.9 1.9" />
+  </Icon>
+);
 export const SchemeIcon = ({ choice }: { choice: "auto" | "dark" | "light" }): ReactNode => (
   <Icon>
     {choice === "light" && (

@@ -2,6 +2,7 @@
 // Shift), which no program in a terminal gets to see anyway.
 
 import type { App } from "../app";
+import { Permission } from "../gen/chatcode/v1/rule_pb";
 import { isMac } from "../platform";
 import type { Attachment } from "../session/attachment";
 import { CLIPBOARD_POLICIES } from "../terminal/clipboard";
@@ -16,6 +17,8 @@ export interface PageCommand {
   run: (app: App) => void;
   /** Whether it is a choice, and the one in force. */
   isSet?: (app: App) => boolean;
+  /** Whether it is there for this person; missing: for all. */
+  isThere?: (app: App) => boolean;
 }
 
 const zoom = (app: App, by: number): void => app.look.set({ fontSize: app.look.look.get().fontSize + by });
@@ -30,6 +33,14 @@ export const COMMANDS: readonly PageCommand[] = [
   },
   { id: "add-machine", label: "Add a machine", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "add-machine" }) },
   { id: "tokens", label: "Join tokens that are out", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "add-machine", tokens: true }) },
+  {
+    id: "audit",
+    label: "Audit: who did what",
+    keys: undefined,
+    code: undefined,
+    run: (app) => app.overlay.set({ kind: "audit" }),
+    isThere: (app) => app.account.permissions.get().has(Permission.AUDIT_READ),
+  },
   { id: "palette", label: "Commands and sessions", keys: "P", code: "KeyP", run: (app) => app.overlay.set({ kind: "palette" }) },
   { id: "next", label: "Next tab", keys: "→", code: "ArrowRight", run: (app) => app.workspace.step(1) },
   { id: "previous", label: "Previous tab", keys: "←", code: "ArrowLeft", run: (app) => app.workspace.step(-1) },

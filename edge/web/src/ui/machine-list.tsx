@@ -4,6 +4,7 @@ import { type ReactNode } from "react";
 
 import type { Machine } from "../fleet/fleet";
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
+import { Permission } from "../gen/chatcode/v1/rule_pb";
 import { SessionState, type Session } from "../gen/chatcode/v1/sessions_pb";
 import { SESSION_NAME_CHARS } from "../link/limits";
 import { displaySafe, latencyText, spanText } from "../words";
@@ -11,7 +12,7 @@ import { keyOf } from "../workspace/workspace";
 import { Waiting } from "./approval";
 import { Rename } from "./fields";
 import { useApp, useNow, useStore } from "./hooks";
-import { CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
+import { AuditIcon, CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
 import { certificateText, isAlarmed, labelsText, machineWord } from "./machine-words";
 import { InsteadOf, PasskeyOffer } from "./offer";
 import { exitTone, isOver, restartText, sessionDetail } from "./session-words";
@@ -22,6 +23,7 @@ export function MachineList(): ReactNode {
   const { machines, pending, synced } = useStore(app.fleet.state);
   const look = useStore(app.look.look);
   const who = useStore(app.account.account);
+  const mayAudit = useStore(app.account.permissions).has(Permission.AUDIT_READ);
   return (
     <nav className="list" aria-label="Machines and sessions" data-list>
       <div className="list-head">
@@ -71,6 +73,21 @@ export function MachineList(): ReactNode {
         >
           {who.state === "signed-in" ? displaySafe(who.displayName, 64) : ""}
         </button>
+        {mayAudit && (
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Audit: who did what"
+            title="Audit: who did what"
+            data-testid="audit-open"
+            onClick={() => {
+              app.listOpen.set(false);
+              app.overlay.set({ kind: "audit" });
+            }}
+          >
+            <AuditIcon />
+          </button>
+        )}
         <button
           type="button"
           className="icon-button"

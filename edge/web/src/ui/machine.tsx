@@ -4,6 +4,7 @@ import { useEffect, type ReactNode } from "react";
 
 import { LinkState, type Gateway } from "../gen/chatcode/v1/fleet_pb";
 import { UpdatePolicy, type UpdateStatus } from "../gen/chatcode/v1/host_pb";
+import { Permission } from "../gen/chatcode/v1/rule_pb";
 import { dateText, displaySafe, latencyText } from "../words";
 import { Command } from "./command";
 import { Dialog, focusLater, Refused, useAct } from "./dialog";
@@ -27,6 +28,7 @@ export function MachineDetails({ id, close }: Props): ReactNode {
   const app = useApp();
   const now = useNow(true);
   const update = useStore(app.updates.state).get(id);
+  const mayAudit = useStore(app.account.permissions).has(Permission.AUDIT_READ);
   const online = gateway?.linkState === LinkState.ONLINE;
   useEffect(() => {
     if (online) void app.updates.look(id);
@@ -43,6 +45,7 @@ export function MachineDetails({ id, close }: Props): ReactNode {
     ["Labels", labelsText(gateway.labels)],
     ["Joined", gateway.enrolledUnixMs === 0n ? "" : dateText(Number(gateway.enrolledUnixMs))],
     ["Id", <code key="id">{gateway.id}</code>],
+    ["Audit", mayAudit ? <Done key="audit" gateway={id} /> : ""],
   ];
   return (
     <Dialog
@@ -93,6 +96,16 @@ function Link({ gateway, now }: { gateway: Gateway; now: number }): ReactNode {
         {online && linkRttUs > 0n && `, ${latencyText(Number(linkRttUs) / 1000)} there and back`}
       </small>
     </>
+  );
+}
+
+/** The way to what was done to a machine. */
+function Done({ gateway }: { gateway: string }): ReactNode {
+  const app = useApp();
+  return (
+    <button type="button" className="small" data-testid="machine-audit" onClick={() => app.overlay.set({ kind: "audit", gateway })}>
+      What was done to it
+    </button>
   );
 }
 

@@ -6,6 +6,7 @@ import type { Tab } from "../workspace/workspace";
 import { AccountDialog } from "./account";
 import { AddMachine } from "./add-machine";
 import { Approval } from "./approval";
+import { AuditDialog } from "./audit";
 import { Dialog } from "./dialog";
 import { useApp, useStore } from "./hooks";
 import { COMMANDS, keysText } from "./keys";
@@ -40,6 +41,8 @@ export function Overlays(): ReactNode {
       return <Approval pending={overlay.pending} close={close} />;
     case "update":
       return <UpdateMachine gateway={overlay.gateway} name={overlay.name} close={close} />;
+    case "audit":
+      return <AuditDialog gateway={overlay.gateway ?? ""} close={close} />;
     case "end-session":
       return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
     case "account":

@@ -40,7 +40,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
     command: false,
     run: () => app.overlay.set({ kind: "machine", gateway: gateway.id }),
   }));
-  const commands: Item[] = COMMANDS.filter(({ id }) => id !== "palette").map((command) => ({
+  const commands: Item[] = COMMANDS.filter(({ id, isThere }) => id !== "palette" && isThere?.(app) !== false).map((command) => ({
     id: command.id,
     label: command.isSet?.(app) === true ? `${command.label} (as it is)` : command.label,
     detail: command.keys === undefined ? "" : keysText(command.keys),

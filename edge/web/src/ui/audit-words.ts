@@ -1,0 +1,45 @@
+// What is said of a row of the audit.
+
+import { resultWord } from "../audit/lines";
+import { Code } from "../gen/chatcode/v1/code_pb";
+import { displaySafe } from "../words";
+
+/** "you", "person 4f1c2c6e", "person 4f1c2c6e by an API token", "core". */
+export function whoText(principal: string, me: string): string {
+  if (principal === me) return "you";
+  const token = principal.startsWith(`${me}/api-token/`) ? "your API token" : "";
+  if (token !== "" && me !== "") return token;
+  const [kind = "", id = "", how] = principal.split("/");
+  const name = id === "" ? kind : `${kind} ${id.slice(0, 8)}`;
+  return displaySafe(how === "api-token" ? `${name} by an API token` : name, 96);
+}
+
+/** A method without its package: "Fleet/Revoke". */
+export function actionText(action: string): string {
+  return displaySafe(action.replace(/^\/chatcode\.v1\./u, ""), 96);
+}
+
+/** "done", "let in", "forbidden". */
+export function resultText(code: Code): string {
+  return resultWord(code).replaceAll("_", " ");
+}
+
+/** How it went, for the eye. */
+export function resultTone(code: Code): "good" | "quiet" | "bad" {
+  if (code === Code.DONE) return "good";
+  return code === Code.UNSPECIFIED ? "quiet" : "bad";
+}
+
+/** "27 Nov, 09:30:15"; the year where it is another one. */
+export function momentText(unixMs: number, now: number): string {
+  const year = new Date(unixMs).getFullYear() === new Date(now).getFullYear() ? {} : ({ year: "numeric" } as const);
+  return new Intl.DateTimeFormat(undefined, {
+    day: "numeric",
+    month: "short",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+    ...year,
+  }).format(unixMs);
+}
