@@ -82,7 +82,24 @@ fn it_makes_join_tokens_beside_a_running_core_and_keeps_one_audit() {
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
     let verified = program().args(["verify-audit", "--data-dir"]).arg(&folder).output().unwrap();
-    assert_eq!(String::from_utf8(verified.stdout).unwrap(), "whole: 5 rows\n");
+    // With the row of the key that signs the audit's heads.
+    assert_eq!(String::from_utf8(verified.stdout).unwrap(), "whole: 6 rows\n");
+    let shown = program().args(["audit-key", "--data-dir"]).arg(&folder).output().unwrap();
+    let pin = String::from_utf8(shown.stdout).unwrap();
+    assert!(pin.len() == 65 && pin.trim_end().bytes().all(|byte| byte.is_ascii_hexdigit()), "{pin}");
+}
+
+#[test]
+fn rows_are_not_kept_for_a_time_that_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = program()
+        .args(["run", "--audit-keep-days", "40000", "--data-dir"])
+        .arg(folder.path().join("core"))
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert!(words.contains("audit_keep_days is 40000"), "{words}");
 }
 
 #[test]
