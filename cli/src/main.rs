@@ -6,6 +6,7 @@ mod admin;
 mod api_tokens;
 mod attach;
 mod audit;
+mod backup;
 mod ca;
 mod client;
 mod credentials;
@@ -31,6 +32,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+use crate::admin::Admin;
+
 /// Open a terminal on any machine you own, and never lose it again.
 #[derive(Debug, Parser)]
 #[command(name = "chatcode", version)]
@@ -54,7 +57,7 @@ enum Command {
     #[command(subcommand)]
     Gateway(gateway::Gateway),
     #[command(subcommand)]
-    Admin(admin::Admin),
+    Admin(Admin),
     Audit(audit::Audit),
 }
 
@@ -64,8 +67,12 @@ fn main() -> ExitCode {
     chatcode_certs::tls::install_provider();
     chatcode_process::init_logging("cli");
     chatcode_process::main_with("chatcode", chatcode_process::Threads::One, async move {
-        // `up` does so when its core runs, `enroll` makes a new one.
-        if !matches!(command, Command::Up(_) | Command::Admin(admin::Admin::Enroll { .. })) {
+        // `up` does so when its core runs, `enroll` makes a new one; a backup asks no core.
+        let is_without =
+            |admin: &Admin| matches!(admin, Admin::Enroll { .. } | Admin::Backup(_) | Admin::Restore(_));
+        if !matches!(&command, Command::Up(_))
+            && !matches!(&command, Command::Admin(admin) if is_without(admin))
+        {
             credentials::refresh(&data_dir.join("cli")).await;
         }
         match command {
