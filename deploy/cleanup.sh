@@ -191,7 +191,14 @@ folders_with_ours() {
         if [ -n "$(each_of "$kind" "$folder" '' tell_ours)" ]; then printf '%s\n' "$folder"; fi
     done
 }
-foreign() { folders | while read -r kind folder; do each_of "$kind" "$folder" '' tell_foreign; done; }
+foreign() {
+    folders | while read -r kind folder; do each_of "$kind" "$folder" '' tell_foreign; done
+    # What somebody added to our units.
+    for each in "$units"/chatcode-*.d/*; do
+        case $each in */chatcode-edge.service.d/tls.conf | */chatcode-edge.service.d/port.conf) continue ;; esac
+        if [ -e "$each" ]; then tell_foreign foreign "$each"; fi
+    done
+}
 
 # Files of ours that are there, a line each. Links only if they lead to our programs.
 ours() {
@@ -200,7 +207,7 @@ ours() {
     done
     for each in "$units"/chatcode-gateway.service "$units"/chatcode-spawner.socket "$units"/chatcode-spawner@.service \
         "$units"/chatcode-core.service "$units"/chatcode-edge.service "$units"/chatcode-edge.service.d/tls.conf \
-        "$units"/chatcode-edge.service.d/port.conf "$units"/chatcode-update* "$etc"/gateway.toml "$etc"/spawner "$etc"/core.toml \
+        "$units"/chatcode-edge.service.d/port.conf "$units"/chatcode-updater.socket "$units"/chatcode-updater@.service "$etc"/gateway.toml "$etc"/spawner "$etc"/core.toml \
         "$etc"/edge.toml "$installed" "$state"/gateway.log; do
         if [ -e "$each" ]; then printf '%s\n' "$each"; fi
     done

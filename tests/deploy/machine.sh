@@ -139,7 +139,14 @@ an_update_leaves_sessions_alone_and_a_broken_one_goes_back_by_itself() {
     counts_on "after the way back"
     m systemctl restart chatcode-gateway
     counts_on "after a start by systemd"
-    rm -rf "$work/root/srv/release" "$work/root/usr/local/lib/chatcode/key"
+    # Of this test, not of the installation, which would leave them.
+    m chatcode-gateway uninstall --dry-run >"$work/said" 2>&1 || fail "no list of what goes"
+    sed -n '/^Not ours/,$p' "$work/said" >"$work/foreign"
+    for each in /usr/local/lib/chatcode/key '/etc/systemd/system/chatcode-updater@.service.d/key.conf'; do
+        grep -q "^  $each\$" "$work/foreign" || fail "it is not said that $each stays"
+    done
+    rm -rf "$work/root/srv/release" "$work/root/usr/local/lib/chatcode/key" "$work/root/etc/systemd/system/chatcode-updater@.service.d"
+    m systemctl daemon-reload
     ok "updates as root and over the core leave sessions alone, a broken one goes back by itself, and there is a way back"
 }
 

@@ -71,8 +71,10 @@ async fn a_lost_core_is_restored_and_all_machines_come_back_by_themselves() -> a
     let second_machine = second(&mesh).await?;
     both_online(&mesh).await?;
     let page = mesh.page().await?;
-    let mut terminals =
-        [counting(&page, &mesh.gateway_id()?).await?, counting(&page, &second_machine.word("gateway")?).await?];
+    let mut terminals = [
+        counting(&page, &mesh.gateway_id()?).await?,
+        counting(&page, &second_machine.word("gateway")?).await?,
+    ];
 
     let core = mesh.data_dir("core");
     let data = core.to_string_lossy().into_owned();
