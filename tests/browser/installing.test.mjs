@@ -4,13 +4,14 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { arch, platform, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { browser, enter, id, PROGRAM, ROOT, shows, signIn, start } from "./installation.mjs";
 
+const PROGRAMS = dirname(PROGRAM);
 const folder = mkdtempSync(join(tmpdir(), "cci"));
 /** A home with a short path, since the names of sockets are below it. */
 const home = mkdtempSync("/tmp/cch");
@@ -19,12 +20,36 @@ const NOBODY = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
 let installation;
 let chromium;
 
+/** The programs that were built as a release, signed by a key of its own that its scripts know. */
+function publish(release) {
+  const tool = join(PROGRAMS, "chatcode-release");
+  const [system, machine] = [{ linux: "linux", darwin: "macos" }[platform()], { x64: "amd64", arm64: "arm64" }[arch()]];
+  const stripped = join(folder, "programs");
+  for (const path of [release, stripped]) mkdirSync(path);
+  const programs = ["chatcode-gateway", "chatcode-holder", "chatcode-spawner", "chatcode"].map((name) => {
+    const program = join(stripped, name);
+    try {
+      execFileSync("strip", ["-o", program, join(PROGRAMS, name)], { stdio: "ignore" });
+    } catch {
+      copyFileSync(join(PROGRAMS, name), program);
+    }
+    return program;
+  });
+  const key = join(folder, "key.pem");
+  const half = execFileSync(tool, ["key", key], { encoding: "utf8" }).trim().split("\n").at(-1);
+  for (const name of ["install.sh", "cleanup.sh"]) {
+    const text = readFileSync(join(ROOT, "deploy", name), "utf8");
+    writeFileSync(join(release, name), text.replace(/^MCowBQYDK2VwAyEA.*$/mu, `MCowBQYDK2VwAyEA${half}`));
+  }
+  const archive = join(release, `chatcode-0.1.0-gateway-${system}-${machine}.tar.gz`);
+  const unit = "systemd/user/chatcode-gateway.service";
+  execFileSync(tool, ["pack", "--time", "0", "--out", archive, ...programs, `${unit}=${join(ROOT, "deploy", unit)}`, join(ROOT, "deploy/cleanup.sh")]);
+  execFileSync(tool, ["sign", "--key", key, "--release", "0.1.0", "--oldest", "0.1.0", "--time", "0", release]);
+}
+
 before(async () => {
   const release = join(folder, "release");
-  execFileSync(join(ROOT, "tests/deploy/release.sh"), [release, "0.1.0"], {
-    env: { ...process.env, CHATCODE_TEST_PROGRAMS: dirname(PROGRAM) },
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  publish(release);
   if (NOBODY.uid !== undefined) chownSync(home, NOBODY.uid, NOBODY.gid);
   installation = await start(folder, { env: { CHATCODE_EDGE_RELEASE_DIR: release } });
   chromium = await browser();
