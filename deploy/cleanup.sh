@@ -1,7 +1,8 @@
 #!/bin/sh
 # Takes chatcode off this machine (docs/remove.md): lists what goes, asks, tells
 # the core, ends every process of ours, removes what install.sh put in place.
-# Homes, workspaces and files of others stay. `chatcode-gateway uninstall` is this.
+# Homes, workspaces and files of others stay, in our folders too. `chatcode-gateway
+# uninstall` is this.
 set -eu
 
 usage() {
@@ -74,28 +75,148 @@ places() {
 made_user() { sed -n 's/^user \([A-Za-z0-9_][A-Za-z0-9_.-]*\)$/\1/p' "$installed" 2>/dev/null | head -n 1; }
 service_users() { sed -n 's/^service-user \(chatcode[a-z-]*\)$/\1/p' "$installed" 2>/dev/null; }
 
-# What is ours and there, a line each. Links only if they lead to our programs.
+# Where the command line of a server keeps its identity, if install.sh enrolled it.
+server_cli() { sed -n 's/^cli \(\/.*\)$/\1/p' "$installed" 2>/dev/null | head -n 1; }
+
+# Our folders that are there: what each holds, and where it is. Files of ours that
+# lie elsewhere are in `ours`.
+folders() {
+    set -- lib "$lib" gateway "$state/gateway" sessions "$state/sessions"
+    if [ "$mode" = system ]; then set -- "$@" run /run/chatcode; else set -- "$@" sessions "$HOME/.chatcode/sessions"; fi
+    if [ -n "$purge_server" ]; then
+        set -- "$@" core /var/lib/chatcode-core edge /var/lib/chatcode-edge
+        cli=$(server_cli)
+        if [ -n "$cli" ]; then set -- "$@" cli "$cli"; fi
+    fi
+    while [ $# -gt 0 ]; do
+        if [ -d "$2" ]; then printf '%s %s\n' "$1" "$2"; fi
+        shift 2
+    done
+}
+
+# mine KIND NAME: whether a folder of this kind has this of ours; NAME begins there.
+mine() {
+    case $2 in
+        # Being written when the machine lost its power.
+        *.*.new) mine "$1" "${2%.*.new}" && return ;;
+    esac
+    case $1 in
+        lib) mine_of_versions "${2#server/}" ;;
+        gateway)
+            case $2 in
+                identity.new | identity.old | update | sessions | enrolling.pem | lock | state.json | state.lock | update.pb) ;;
+                update/manifest | update/manifest.sig | update/archive) ;;
+                identity.*/*) mine identity "${2#*/}" ;;
+                sessions/*) mine sessions "${2#*/}" ;;
+                *) mine edge "$2" ;;
+            esac
+            ;;
+        edge) case $2 in identity) ;; identity/*) mine identity "${2#*/}" ;; *) return 1 ;; esac ;;
+        identity | cli) case $2 in identity.pem | roots.pem | machine.key | core.json) ;; *) return 1 ;; esac ;;
+        sessions)
+            case $2 in
+                ????????-????-????-????-????????????) ;;
+                ????????-????-????-????-????????????/*)
+                    case ${2#*/} in holder.sock | holder.log | record.pb | spec.pb | screen.pb) ;; *) return 1 ;; esac
+                    ;;
+                *) return 1 ;;
+            esac
+            ;;
+        core)
+            case $2 in
+                core.db | core.db-wal | core.db-shm | core.db-journal | core.db.schema-* | .backup-*.db | lock | ca | link.keys | .*.restoring | .*.restoring/*) ;;
+                ca/*/*) return 1 ;;
+                ca/*.key | ca/*.pem | ca/installation | ca/state.pb | link.keys/reset.key | link.keys/connection-id.key) ;;
+                *) mine edge "$2" ;;
+            esac
+            ;;
+        run) case $2 in spawner.sock | updater.sock) ;; *) return 1 ;; esac ;;
+        *) return 1 ;;
+    esac
+}
+
+mine_of_versions() {
+    case $1 in
+        server | current | previous | next | current.new | previous.new | .lock | release | .staging | .incoming | .staged.*) ;;
+        # What an installation or an update was putting together.
+        .staging/* | .incoming/*) ;;
+        release/*)
+            case ${1#release/} in manifest | manifest.sig | manifest.sshsig | install.sh | cleanup.sh | SHA256SUMS | chatcode-*.tar.gz | chatcode-*.json) ;; *) return 1 ;; esac
+            ;;
+        [0-9]*.[0-9]*.[0-9]*/*)
+            case ${1#*/} in
+                .archive | cleanup.sh | chatcode | chatcode-core | chatcode-edge | chatcode-gateway | chatcode-holder | chatcode-spawner) ;;
+                systemd | systemd/system | systemd/user | launchd | parts) ;;
+                systemd/*/chatcode*.service | systemd/*/chatcode*.socket | systemd/*/chatcode.sysusers | launchd/dev.chatcode.*.plist | parts/chatcode*.json) ;;
+                *) return 1 ;;
+            esac
+            ;;
+        [0-9]*.[0-9]*.[0-9]*) ;;
+        *) return 1 ;;
+    esac
+}
+
+# each_of KIND FOLDER BELOW DO: for what a folder of ours holds, folders after what is
+# in them: `DO ours|foreign PATH`. Into folders of others, and by links, it goes nowhere.
+each_of() (
+    for each in "$2"/* "$2"/.[!.]* "$2"/..?*; do
+        if [ ! -e "$each" ] && [ ! -L "$each" ]; then continue; fi
+        if ! mine "$1" "$3${each##*/}"; then
+            "$4" foreign "$each"
+            continue
+        fi
+        if [ -d "$each" ] && [ ! -L "$each" ]; then each_of "$1" "$each" "$3${each##*/}/" "$4"; fi
+        "$4" ours "$each"
+    done
+)
+
+# A name may hold what steers a terminal.
+# shellcheck disable=SC2317 # called by its name
+tell_foreign() {
+    if [ "$1" = foreign ]; then
+        printf '%s' "$2" | tr '[:cntrl:]' '?'
+        echo
+    fi
+}
+# shellcheck disable=SC2317 # called by its name
+take_away() {
+    [ "$1" = ours ] || return 0
+    if [ -d "$2" ] && [ ! -L "$2" ]; then rmdir "$2" 2>/dev/null || true; else rm -f "$2"; fi
+}
+# shellcheck disable=SC2317 # called by its name
+tell_ours() { if [ "$1" = ours ]; then echo ours; fi; }
+# Others may have left something in one before.
+folders_with_ours() {
+    folders | while read -r kind folder; do
+        if [ -n "$(each_of "$kind" "$folder" '' tell_ours)" ]; then printf '%s\n' "$folder"; fi
+    done
+}
+foreign() {
+    folders | while read -r kind folder; do each_of "$kind" "$folder" '' tell_foreign; done
+    # What somebody added to our units.
+    for each in "$units"/chatcode-*.d/*; do
+        case $each in */chatcode-edge.service.d/tls.conf | */chatcode-edge.service.d/port.conf) continue ;; esac
+        if [ -e "$each" ]; then tell_foreign foreign "$each"; fi
+    done
+}
+
+# Files of ours that are there, a line each. Links only if they lead to our programs.
 ours() {
     for each in chatcode-gateway chatcode-holder chatcode-spawner chatcode chatcode-core chatcode-edge; do
         case $(readlink "$bin/$each" 2>/dev/null || true) in "$lib"/*) printf '%s\n' "$bin/$each" ;; esac
     done
     for each in "$units"/chatcode-gateway.service "$units"/chatcode-spawner.socket "$units"/chatcode-spawner@.service \
         "$units"/chatcode-core.service "$units"/chatcode-edge.service "$units"/chatcode-edge.service.d/tls.conf \
-        "$units"/chatcode-edge.service.d/port.conf "$units"/chatcode-update* "$etc"/gateway.toml "$etc"/spawner "$etc"/core.toml \
-        "$etc"/edge.toml "$installed" "$lib" "$state"/gateway "$state"/gateway.log; do
+        "$units"/chatcode-edge.service.d/port.conf "$units"/chatcode-updater.socket "$units"/chatcode-updater@.service "$etc"/gateway.toml "$etc"/spawner "$etc"/core.toml \
+        "$etc"/edge.toml "$installed" "$state"/gateway.log; do
         if [ -e "$each" ]; then printf '%s\n' "$each"; fi
     done
     if [ "$mode" = system ]; then
-        for each in "$state"/sessions /run/chatcode /etc/sudoers.d/chatcode /var/log/chatcode-sudo.log; do
+        for each in /etc/sudoers.d/chatcode /var/log/chatcode-sudo.log; do
             if [ -e "$each" ]; then printf '%s\n' "$each"; fi
         done
     else
-        for each in "$agent" "$logs" "$HOME/.chatcode/sessions"; do
-            if [ -e "$each" ]; then printf '%s\n' "$each"; fi
-        done
-    fi
-    if [ -n "$purge_server" ]; then
-        for each in /var/lib/chatcode-core /var/lib/chatcode-edge; do
+        for each in "$agent" "$logs"; do
             if [ -e "$each" ]; then printf '%s\n' "$each"; fi
         done
     fi
@@ -117,7 +238,7 @@ processes() {
 }
 
 list() {
-    found=$(ours)
+    found=$(ours && folders_with_ours)
     if [ -z "$found" ]; then
         say "chatcode is not installed here ($mode install)"
         return 1
@@ -134,6 +255,11 @@ list() {
         say "  THE USER $made WITH ALL FILES OF ITS HOME $(home_of "$made")"
     else
         say "Homes, workspaces and all other files stay${made:+, also of the user $made}."
+    fi
+    others=$(foreign)
+    if [ -n "$others" ]; then
+        say "Not ours, and stays with the folders that it is in:"
+        say "$(printf '%s\n' "$others" | sed 's/^/  /')"
     fi
     if [ -z "$purge_server" ] && [ -e /var/lib/chatcode-core ] && [ "$mode" = system ]; then
         say "The core's data in /var/lib/chatcode-core stays; --purge-server removes it."
@@ -187,12 +313,22 @@ tell() {
 remove() {
     users=$(service_users)
     made=$(made_user)
+    cli=$(server_cli)
+    left=$(foreign)
+    ours_folders=$(folders)
     while IFS= read -r each; do
-        rm -rf "$each"
+        rm -f "$each"
     done <<END
 $(ours)
 END
+    while read -r kind folder; do
+        each_of "$kind" "$folder" '' take_away
+        rmdir "$folder" 2>/dev/null || true
+    done <<END
+$ours_folders
+END
     for each in "$units/chatcode-edge.service.d" "$etc" "$state" "${logs%/*}" "${HOME:-}/.chatcode"; do rmdir "$each" 2>/dev/null || true; done
+    if [ -n "$purge_server" ] && [ -n "$cli" ]; then rmdir "$(dirname "$cli")" 2>/dev/null || true; fi
     if $control show-environment >/dev/null 2>&1; then
         $control daemon-reload
         $control reset-failed 'chatcode-*' 2>/dev/null || true
@@ -221,9 +357,11 @@ main() {
     tell
     say "removing"
     remove
-    left=
-    for each in "$etc" "$state"; do if [ -e "$each" ]; then left="$left $each"; fi; done
-    [ -z "$left" ] || say "Files of others stay in:$left"
+    if [ -n "$left" ]; then say "Files of others stay: $(printf '%s' "$left" | tr '\n' ' ')"; fi
+    for each in "$etc" "$state"; do
+        case $left in *"$each/"*) continue ;; esac
+        if [ -e "$each" ]; then say "Files of others stay in $each"; fi
+    done
     say "chatcode is gone from this machine"
 }
 

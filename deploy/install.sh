@@ -103,10 +103,18 @@ finish() {
     trap - EXIT
     trap '' HUP INT TERM
     [ -z "$echo_off" ] || stty "$echo_off" </dev/tty
+    # A store of a newer schema that was used is none that may be thrown away.
+    if [ "$status" != 0 ] && [ -n "$core_started" ] && [ -n "$(store_before)" ] && has_served; then
+        undo=
+        say "install.sh: not done, at: $doing; the core has brought its store up to date and served, so version $new stays: mend what was said and run this again"
+    fi
     # A dry run has done nothing that could be taken back.
     if [ "$status" != 0 ] && [ -n "$undo" ] && [ -z "${dry:-}" ]; then
         say "install.sh: not done, at: $doing; taking back what was done"
         eval "$undo" >/dev/null 2>&1
+        if [ -n "$core_started" ]; then
+            systemctl is-active --quiet chatcode-core.service chatcode-edge.service || say "install.sh: version $installed does not run either; journalctl -u chatcode-core -u chatcode-edge says why"
+        fi
     fi
     if [ -n "$work" ]; then
         rm -rf "$work"
@@ -136,7 +144,7 @@ unmake() {
 arguments() {
     source='' version='' channel='' core='' name='' token_from=tty token_file='' reenroll='' mode='' user='' sudo_level=none
     pin='' proxy='' proxy_file='' via='' wait_s=30 start=1 dry='' server='' origin='' tls_cert='' tls_key='' echo_off=''
-    listen='' core_listen=0.0.0.0:7421 link_listen=0.0.0.0:7422
+    listen='' core_listen='' link_listen='' core_started='' core_served=''
     while [ $# -gt 0 ]; do
         case $1 in
             --help | -h) usage; exit 0 ;;
@@ -926,14 +934,29 @@ check_server() {
     if [ -n "$tls_cert$tls_key" ]; then
         case $tls_cert:$tls_key in /*:/*) ;; *) usage_error "--tls-cert and --tls-key belong together, as whole paths" ;; esac
         for each in "$tls_cert" "$tls_key"; do [ -r "$each" ] || die 1 "$each is not there"; done
-        [ -n "$origin" ] || usage_error "--origin is missing: the URL under which browsers open the page"
+        [ -n "$origin" ] || [ -e "$etc/edge.toml" ] || usage_error "--origin is missing: the URL under which browsers open the page"
     fi
+    kept core.toml listen --core-listen "$core_listen"
+    core_listen=${is:-${core_listen:-0.0.0.0:7421}}
+    kept core.toml link --link-listen "$link_listen"
+    link_listen=${is:-${link_listen:-0.0.0.0:7422}}
+    kept core.toml data_dir '' ''
+    core_data=${is:-/var/lib/chatcode-core}
+    kept edge.toml origin --origin "$origin"
+    origin=${is:-$origin}
+    kept edge.toml listen --listen "$listen"
+    listen=${is:-$listen}
+    kept edge.toml tls_cert '' ''
+    if [ -e "$etc/edge.toml" ] && [ -n "$tls_cert" ] && [ -z "$is" ]; then
+        die 78 "$etc/edge.toml is there and without TLS; move it away, and run this again with --origin to have it made anew"
+    fi
+    has_tls=$tls_cert$is
     if [ -z "$listen" ]; then
         listen=127.0.0.1:7420
         if [ -n "$tls_cert" ]; then listen=0.0.0.0:443; fi
     fi
     origin=${origin:-http://localhost:${listen##*:}}
-    case $listen:$tls_cert in
+    case $listen:$has_tls in
         127.*:* | "[::1]":*) ;;
         *:) usage_error "a page on $listen needs --tls-cert and --tls-key; without them it listens on 127.0.0.1" ;;
     esac
@@ -941,7 +964,16 @@ check_server() {
         case $each in *:*[!0-9]* | *: | [!0-9[]* | *\"*) usage_error "$each is not IP:PORT" ;; *:*) ;; *) usage_error "$each is not IP:PORT" ;; esac
     done
     case $origin in *[\"\\]*) usage_error "$origin is no URL" ;; esac
-    local_core=127.0.0.1:${core_listen##*:}
+    case $core_listen in 0.0.0.0:* | "[::]":*) local_core=127.0.0.1:${core_listen##*:} ;; *) local_core=$core_listen ;; esac
+}
+
+# kept FILE KEY OPTION WISH: sets `is` to what settings that are there say. They stay,
+# so another wish is refused, not passed over.
+kept() {
+    is=$(sed -n "s/^[[:space:]]*$2[[:space:]]*=[[:space:]]*\"\(.*\)\"[[:space:]]*\$/\1/p" "$etc/$1" 2>/dev/null | head -n 1)
+    if [ -n "$is" ] && [ -n "$4" ] && [ "$is" != "$4" ]; then
+        die 78 "$etc/$1 is there and says $2 = \"$is\"; change it there, then run this again without $3"
+    fi
 }
 
 server_files() {
@@ -952,44 +984,53 @@ server_files() {
         act install -d -m 700 -o "$each" -g "$each" "/var/lib/$each"
     done
     act chmod 755 "$etc"
-    setting core.toml <<END
+    if is_new core.toml; then
+        write 644 "$etc/core.toml" <<END
 data_dir = "/var/lib/chatcode-core"
 listen = "$core_listen"
 link = "$link_listen"
 END
-    {
-        printf '%s\n' 'data_dir = "/var/lib/chatcode-edge"' "listen = \"$listen\"" "origin = \"$origin\"" "release_dir = \"$lib/release\""
-        if [ -n "$tls_cert" ]; then
-            printf '%s\n' 'tls_cert = "/run/credentials/chatcode-edge.service/cert.pem"' 'tls_key = "/run/credentials/chatcode-edge.service/key.pem"'
-        fi
-    } | setting edge.toml
+    fi
+    if is_new edge.toml; then
+        {
+            printf '%s\n' 'data_dir = "/var/lib/chatcode-edge"' "listen = \"$listen\"" "origin = \"$origin\"" "release_dir = \"$lib/release\""
+            if [ -n "$tls_cert" ]; then
+                printf '%s\n' 'tls_cert = "/run/credentials/chatcode-edge.service/cert.pem"' 'tls_key = "/run/credentials/chatcode-edge.service/key.pem"'
+            fi
+        } | write 644 "$etc/edge.toml"
+    fi
     for each in chatcode-core.service chatcode-edge.service; do put 644 "systemd/system/$each" "$units/$each"; done
     extra=$units/chatcode-edge.service.d
     if [ -n "$tls_cert" ]; then
+        part_of_unit tls.conf
         # systemd reads the key as root; the edge sees its own copy.
-        printf '%s\n' '[Service]' "LoadCredential=cert.pem:$tls_cert" "LoadCredential=key.pem:$tls_key" | drop_in tls.conf
+        printf '%s\n' '[Service]' "LoadCredential=cert.pem:$tls_cert" "LoadCredential=key.pem:$tls_key" | write 644 "$extra/tls.conf"
     fi
     if [ "${listen##*:}" -lt 1024 ]; then
-        printf '%s\n' '[Service]' AmbientCapabilities=CAP_NET_BIND_SERVICE CapabilityBoundingSet=CAP_NET_BIND_SERVICE PrivateUsers=no | drop_in port.conf
+        part_of_unit port.conf
+        printf '%s\n' '[Service]' AmbientCapabilities=CAP_NET_BIND_SERVICE CapabilityBoundingSet=CAP_NET_BIND_SERVICE PrivateUsers=no | write 644 "$extra/port.conf"
     fi
 }
 
-# setting FILE: standard input becomes a new file of settings; one that is there stays.
-setting() {
+# is_new FILE: whether these settings are to be written; those that are there stay.
+# Never behind a pipe, where what takes it back would be forgotten.
+is_new() {
     if [ -e "$etc/$1" ]; then
         step "$etc/$1 stays as it is"
-        cat >/dev/null
-        return
+        return 1
     fi
     on_failure "rm -f $etc/$1"
-    write 644 "$etc/$1"
 }
 
-# drop_in FILE: standard input becomes a part of the edge's unit.
-drop_in() {
+# part_of_unit FILE: the edge's unit is to get it; what was there comes back on failure.
+part_of_unit() {
     folder "$extra"
-    [ -e "$extra/$1" ] || on_failure "rm -f $extra/$1"
-    write 644 "$extra/$1"
+    if [ ! -e "$extra/$1" ]; then
+        on_failure "rm -f $extra/$1"
+    elif [ -z "$dry" ]; then
+        cp -p "$extra/$1" "$work/$1.before"
+        on_failure "cp -p $work/$1.before $extra/$1"
+    fi
 }
 
 # Keeps the release for the page to give on: it shows the line that adds a machine.
@@ -1011,32 +1052,64 @@ mirror() {
     mv "$work/release" "$lib/release"
 }
 
-core_token() { as_user chatcode-core "$bin/chatcode-core" token --data-dir /var/lib/chatcode-core --kind "$1"; }
+core_token() { as_user chatcode-core "$bin/chatcode-core" token --data-dir "$core_data" --kind "$1"; }
+
+# The copy that the core kept of its store when it changed its schema just now.
+store_before() {
+    for each in "$core_data"/core.db.schema-*; do
+        if [ -n "$(find "$each" -newer "$work/core-started" 2>/dev/null)" ]; then printf '%s' "$each"; fi
+    done
+}
+
+# Whether the new core came as far as serving anybody.
+has_served() { [ -n "$core_served" ] || systemctl is-active --quiet chatcode-core.service; }
+
+# A store that the new core has changed is none for the one before. As long as nobody
+# was served, nothing is lost by the copy.
+store_back() {
+    systemctl stop chatcode-core.service
+    copy=$(store_before)
+    [ -n "$copy" ] || return 0
+    rm -f "$core_data/core.db-wal" "$core_data/core.db-shm"
+    cp -p "$copy" "$core_data/core.db.back" && mv -f "$core_data/core.db.back" "$core_data/core.db"
+}
+
+# does_not_start ROLE: with what it said.
+does_not_start() {
+    journalctl --quiet --no-pager --lines 4 --output cat -u "chatcode-$1.service" 2>/dev/null | sed 's/^/  /' >&2
+    die 69 "the $1 does not start; journalctl -u chatcode-$1 says why"
+}
 
 server_start() {
     step "starting chatcode-core and chatcode-edge"
     [ -n "$installed" ] || on_failure 'systemctl disable --now chatcode-edge.service chatcode-core.service'
     act systemctl daemon-reload
     act systemctl --quiet enable chatcode-core.service chatcode-edge.service
-    act systemctl restart chatcode-core.service
     if [ -n "$dry" ]; then
-        say "    enroll the edge and this command line, start chatcode-edge, print the first sign-in"
+        say "    start chatcode-core, enroll the edge and this command line, start chatcode-edge, print the first sign-in"
         return
     fi
-    tries=0
-    until core_token admin >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ "$tries" -lt "$wait_s" ] || die 69 "the core does not start; journalctl -u chatcode-core says why"
-        sleep 1
-    done
+    if [ -n "$installed" ]; then
+        on_failure store_back
+        : >"$work/core-started"
+        core_started=1
+    fi
+    # Done when it serves.
+    systemctl restart chatcode-core.service || does_not_start core
+    core_served=1
     if [ ! -e /var/lib/chatcode-edge/identity/identity.pem ]; then
         core_token edge | as_user chatcode-edge "$bin/chatcode-edge" enroll --data-dir /var/lib/chatcode-edge --core "$local_core" ||
             die 69 "the edge was not enrolled"
     fi
-    systemctl restart chatcode-edge.service
-    if [ ! -e "${XDG_DATA_HOME:-$HOME/.local/share}/chatcode/cli/identity.pem" ]; then
-        core_token admin | "$bin/chatcode" admin enroll --core "$local_core" --name "root@$(uname -n)"
+    systemctl restart chatcode-edge.service || does_not_start edge
+    cli=${XDG_DATA_HOME:-$HOME/.local/share}/chatcode/cli
+    if [ ! -e "$cli/identity.pem" ]; then
+        [ -e "$cli" ] || on_failure "rm -rf $(quote "$cli"); rmdir $(quote "$(dirname "$cli")")"
+        core_token admin | "$bin/chatcode" admin enroll --core "$local_core" --name "root@$(uname -n)" ||
+            die 69 "this command line was not enrolled"
+        record "cli $cli"
     fi
+    [ -z "$installed" ] || return 0
     say "The page: open this once, within ten minutes"
     "$bin/chatcode" login-url --origin "$origin"
 }
@@ -1045,8 +1118,8 @@ main() {
     arguments "$@"
     detect
     check_machine
-    [ -z "$server" ] || check_server
     places
+    [ -z "$server" ] || check_server
     check_places
     trap finish EXIT
     trap 'exit 129' HUP

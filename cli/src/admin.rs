@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     api_tokens::ApiTokens,
     audit::verify::AuditOrder,
+    backup::Backup,
     ca::Ca,
     client::{Client, refused, unary},
     members::Members,
@@ -73,6 +74,11 @@ pub(crate) enum Admin {
     /// The CA: how it is, its rotation, and an offline root.
     #[command(subcommand)]
     Ca(Ca),
+    /// Back up the core on this machine, store, CA and keys, into one file that a
+    /// passphrase opens.
+    Backup(Backup),
+    /// Put a backup into place on a machine that has no core yet.
+    Restore(Backup),
     /// Tell every gateway to come back later and close the links.
     Drain {
         /// When they shall come back, in seconds; at most 300.
@@ -154,6 +160,8 @@ impl Admin {
             Self::Members(order) => order.run(&Client::open(&dir)?).await,
             Self::Audit(order) => order.run(&Client::open(&dir)?).await,
             Self::Ca(order) => order.run(&dir).await,
+            Self::Backup(order) => order.back_up(data_dir),
+            Self::Restore(order) => order.restore(data_dir),
             Self::Drain { retry_after } => {
                 let client = Client::open(&dir)?;
                 let request = AdminDrainRequest { retry_after_ms: retry_after * 1000 };

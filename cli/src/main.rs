@@ -6,6 +6,7 @@ mod admin;
 mod api_tokens;
 mod attach;
 mod audit;
+mod backup;
 mod ca;
 mod client;
 mod credentials;
@@ -33,6 +34,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+use crate::admin::Admin;
+
 /// Open a terminal on any machine you own, and never lose it again.
 #[derive(Debug, Parser)]
 #[command(name = "chatcode", version)]
@@ -56,7 +59,7 @@ enum Command {
     #[command(subcommand)]
     Gateway(gateway::Gateway),
     #[command(subcommand)]
-    Admin(admin::Admin),
+    Admin(Admin),
     Audit(audit::Audit),
 }
 
@@ -66,9 +69,11 @@ fn main() -> ExitCode {
     chatcode_certs::tls::install_provider();
     chatcode_process::init_logging("cli");
     chatcode_process::main_with("chatcode", chatcode_process::Threads::One, async move {
-        // `up` does so when its core runs, `enroll` makes a new one.
+        // `up` does so when its core runs, `enroll` makes a new one; a backup asks no core.
         let needs_none = match &command {
-            Command::Up(_) | Command::Admin(admin::Admin::Enroll { .. }) => true,
+            Command::Up(_) | Command::Admin(Admin::Enroll { .. } | Admin::Backup(_) | Admin::Restore(_)) => {
+                true
+            }
             Command::Audit(command) => command.is_offline(),
             _ => false,
         };

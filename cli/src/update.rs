@@ -42,6 +42,7 @@ struct Row<'a> {
     installed: &'a str,
     available: &'a str,
     problem: &'a str,
+    pin: &'a str,
 }
 
 impl Update {
@@ -59,8 +60,8 @@ impl Update {
         let begun = call.into_inner().status.unwrap_or_default();
         let status = follow(client, &gateway.id, &begun).await?;
         if self.json {
-            let UpdateStatus { installed, available, problem, .. } = &status;
-            json(&Row { gateway: &gateway.id, installed, available, problem })?;
+            let UpdateStatus { installed, available, problem, pin, .. } = &status;
+            json(&Row { gateway: &gateway.id, installed, available, problem, pin })?;
         }
         self.judge(&begun, &status)
     }
@@ -82,7 +83,12 @@ impl Update {
                 )
             }
             None if status.available.is_empty() => {
-                format!("version {} is installed; there is none newer", shown(&status.installed))
+                let held = if status.pin.is_empty() {
+                    String::new()
+                } else {
+                    format!(" for a machine that is held at {}", shown(&status.pin))
+                };
+                format!("version {} is installed; there is none newer{held}", shown(&status.installed))
             }
             None => format!("version {} is available", shown(&status.available)),
         };

@@ -7,10 +7,10 @@ use std::{
 };
 
 use chatcode_proto::limits;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The configuration of a core.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The folder of all its files; made when it is missing, refused when
@@ -53,6 +53,9 @@ pub struct Config {
     /// store for ever.
     #[serde(default)]
     pub audit_keep_days: u32,
+    /// For tests alone: lives of seconds are taken.
+    #[serde(default)]
+    pub short_lives: bool,
     /// The file with the passphrase of the CA's keys; without it the systemd
     /// credential `ca-passphrase`; without that they are kept as they are.
     #[serde(default)]
@@ -63,7 +66,7 @@ pub struct Config {
 }
 
 /// How people sign in besides one-time URLs; the table `[sign_in]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignInConfig {
     /// The origin of the page, as its edge has it (`https://code.example.org`).
@@ -98,13 +101,17 @@ impl Config {
     /// Each life of a certificate by its key: what it is and what it may be,
     /// seconds.
     #[must_use]
-    pub const fn lives(&self) -> [(&'static str, u64, RangeInclusive<u64>); 5] {
+    pub fn lives(&self) -> [(&'static str, u64, RangeInclusive<u64>); 5] {
+        let from = |range: RangeInclusive<u64>| {
+            if self.short_lives { limits::SHORT_LIFE_S..=*range.end() } else { range }
+        };
+        let (member, long) = (limits::GATEWAY_CERTIFICATE_RANGE, limits::ADMIN_CERTIFICATE_RANGE);
         [
-            ("gateway_certificate_s", self.gateway_certificate_s, limits::GATEWAY_CERTIFICATE_RANGE),
-            ("edge_certificate_s", self.edge_certificate_s, limits::GATEWAY_CERTIFICATE_RANGE),
-            ("admin_certificate_s", self.admin_certificate_s, limits::ADMIN_CERTIFICATE_RANGE),
-            ("core_certificate_s", self.core_certificate_s, limits::ADMIN_CERTIFICATE_RANGE),
-            ("intermediate_s", self.intermediate_s, limits::INTERMEDIATE_RANGE),
+            ("gateway_certificate_s", self.gateway_certificate_s, from(member.clone())),
+            ("edge_certificate_s", self.edge_certificate_s, from(member)),
+            ("admin_certificate_s", self.admin_certificate_s, from(long.clone())),
+            ("core_certificate_s", self.core_certificate_s, from(long)),
+            ("intermediate_s", self.intermediate_s, from(limits::INTERMEDIATE_RANGE)),
         ]
     }
 
@@ -123,6 +130,7 @@ impl Config {
             core_certificate_s: core_certificate_s(),
             intermediate_s: intermediate_s(),
             audit_keep_days: 0,
+            short_lives: false,
             ca_passphrase_file: None,
             sign_in: SignInConfig::default(),
         }
@@ -159,4 +167,27 @@ const fn enroll_whole_per_minute() -> u32 {
 
 const fn enroll_per_minute() -> u32 {
     limits::ENROLL_PER_MINUTE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No flag.
+    #[derive(Serialize)]
+    struct None {}
+
+    #[test]
+    fn the_example_has_every_key_an_operator_sets_and_the_defaults() {
+        let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/core.toml"));
+        let example: Config = chatcode_process::load("core", Some(file), None {}).expect("can be read");
+        let text = std::fs::read_to_string(file).expect("is there");
+        let mut default = Config::new("/var/lib/chatcode-core");
+        (default.listen, default.link) = (example.listen, example.link);
+        let value = |config: &Config| serde_json::to_value(config).expect("is one");
+        assert_eq!(value(&example), value(&default));
+        for key in value(&default).as_object().expect("is one").keys().filter(|key| *key != "short_lives") {
+            assert!(text.contains(&format!("{key} = ")), "{key}");
+        }
+    }
 }

@@ -17,7 +17,10 @@ use chatcode_core::{
     services::tokens::{self, TokenWish},
     store::audit::{Entry, Verdict},
 };
-use chatcode_process::exit::{self, Exit};
+use chatcode_process::{
+    exit::{self, Exit},
+    secret,
+};
 use chatcode_proto::pb::MemberKind;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -63,7 +66,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Backup {
-    /// The file of the backup.
+    /// The file of the backup; `-` is standard output, or for a restore the rest of
+    /// standard input.
     file: PathBuf,
     /// The folder of the core.
     #[arg(long)]
@@ -72,6 +76,13 @@ struct Backup {
     /// from standard input.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+}
+
+impl Backup {
+    /// Whether the backup comes or goes by standard input and output.
+    fn is_streamed(&self) -> bool {
+        self.file.as_os_str() == "-"
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -290,13 +301,24 @@ async fn back_up(wish: &Backup) -> anyhow::Result<()> {
     let (store, _) = chatcode_core::open_existing(&wish.data_dir).await.map_err(unbuilt)?;
     store.audit(&Entry::new("local", "backup.begun")).await?;
     store.close().await;
+    if wish.is_streamed() {
+        let done = backup::back_up_into(&wish.data_dir, std::io::stdout(), &passphrase).await;
+        return done.map(drop).map_err(not_backed_up);
+    }
     backup::back_up(&wish.data_dir, &wish.file, &passphrase).await.map_err(not_backed_up)?;
     Ok(writeln!(std::io::stdout(), "backed up into {}", wish.file.display())?)
 }
 
 async fn restore(wish: &Backup) -> anyhow::Result<()> {
     let passphrase = passphrase(wish)?;
-    backup::restore(&wish.file, &wish.data_dir, &passphrase).map_err(not_backed_up)?;
+    let restored = if wish.is_streamed() {
+        backup::restore(std::io::stdin(), &wish.data_dir, &passphrase)
+    } else {
+        let file = std::fs::File::open(&wish.file)
+            .with_context(|| format!("{} cannot be read", wish.file.display()))?;
+        backup::restore(file, &wish.data_dir, &passphrase)
+    };
+    restored.map_err(not_backed_up)?;
     let (store, _) = chatcode_core::open_existing(&wish.data_dir).await.map_err(unbuilt)?;
     store.audit(&Entry::new("local", "backup.restored")).await?;
     store.close().await;
@@ -309,23 +331,9 @@ fn passphrase(wish: &Backup) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     if let Some(file) = &wish.passphrase_file {
         let bytes = chatcode_certs::files::read_private(file).context(Exit(exit::CONFIG))?;
         let bytes = bytes.with_context(|| format!("there is no {}", file.display()))?;
-        return backup::read_passphrase(bytes.as_slice()).context(Exit(exit::USAGE));
+        return secret::read_passphrase(bytes.as_slice()).context(Exit(exit::USAGE));
     }
-    let stdin = std::io::stdin();
-    let before = rustix::termios::tcgetattr(&stdin).ok();
-    if let Some(before) = &before {
-        // Nobody who does not see the question waits for an answer.
-        let _ = write!(std::io::stderr(), "passphrase of the backup: ");
-        let mut hidden = before.clone();
-        hidden.local_modes.remove(rustix::termios::LocalModes::ECHO);
-        rustix::termios::tcsetattr(&stdin, rustix::termios::OptionalActions::Flush, &hidden)?;
-    }
-    let line = backup::read_passphrase(stdin.lock());
-    if let Some(before) = before {
-        rustix::termios::tcsetattr(&stdin, rustix::termios::OptionalActions::Flush, &before)?;
-        let _ = writeln!(std::io::stderr());
-    }
-    line.context(Exit(exit::USAGE))
+    secret::ask_passphrase("passphrase of the backup").context(Exit(exit::USAGE))
 }
 
 fn not_backed_up(error: BackupError) -> anyhow::Error {

@@ -161,4 +161,18 @@ mod tests {
         let public = "0.0.0.0:443".parse().expect("an address");
         assert!(matches!(config("0.0.0.0:443").page_origin(public), Err(UnfitConfig::NoOrigin(_))));
     }
+
+    /// No flag.
+    #[derive(Serialize)]
+    struct None {}
+
+    #[test]
+    fn the_example_can_be_read_and_has_every_key() {
+        let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/edge.toml"));
+        let example: Config = chatcode_process::load("edge", Some(file), None {}).expect("can be read");
+        let text = std::fs::read_to_string(file).expect("is there");
+        for key in serde_json::to_value(&example).expect("is one").as_object().expect("is one").keys() {
+            assert!(text.contains(&format!("{key} = ")), "{key}");
+        }
+    }
 }

@@ -232,6 +232,23 @@ mod tests {
         assert!(matches!(without.places(), Err(ConfigError::NoHolder(_))));
     }
 
+    /// No flag.
+    #[derive(Serialize)]
+    struct None {}
+
+    #[test]
+    fn the_example_can_be_read_and_has_every_key() {
+        let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway.toml"));
+        let example: Config = chatcode_process::load("gateway", Some(file), None {}).expect("can be read");
+        let text = std::fs::read_to_string(file).expect("is there");
+        let update = serde_json::to_value(&example.update).expect("is one");
+        let whole = serde_json::to_value(&example).expect("is one");
+        let keys = [whole, update].into_iter().flat_map(|value| value.as_object().cloned().expect("is one"));
+        for (key, _) in keys {
+            assert!(text.contains(&format!("{key} = ")) || text.contains(&format!("[{key}]")), "{key}");
+        }
+    }
+
     #[test]
     fn all_paths_become_absolute_since_holders_live_in_the_root() {
         // The working folder may have a long name, so the sockets lie elsewhere.

@@ -127,6 +127,10 @@ struct RunArgs {
     /// Stop at the end of standard input.
     #[arg(long)]
     exit_with_stdin: bool,
+    /// For launchd, which can only tell 0 from the rest: end with 0 where a person
+    /// must act (77, 78), so that it does not start the daemon again.
+    #[arg(long)]
+    launchd: bool,
 }
 
 #[derive(Args)]
@@ -191,6 +195,7 @@ fn main() -> ExitCode {
     chatcode_process::main_with("chatcode-gateway", chatcode_process::Threads::One, async {
         match cli.command {
             Command::Enroll(args) => enroll_machine(args).await,
+            Command::Run(args) if args.launchd => run(args).await.map_err(for_launchd),
             Command::Run(args) => run(args).await,
             Command::Status(args) => status(args).await,
             Command::Leave(shared) => leave(shared).await,
@@ -261,6 +266,19 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
 }
 
+/// Success, in words of what it is, where another start would end the same way.
+fn for_launchd(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<Exit>() {
+        Some(Exit(exit::NOPERM | exit::CONFIG)) => error
+            .context(
+                "launchd does not start it again until a person acts (then: launchctl kickstart \
+                 gui/$UID/dev.chatcode.gateway, of a daemon system/dev.chatcode.gateway)",
+            )
+            .context(Exit(exit::SUCCESS)),
+        _ => error,
+    }
+}
+
 /// The arguments that this process was started with.
 fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).collect()
@@ -304,6 +322,7 @@ async fn status(args: StatusArgs) -> anyhow::Result<()> {
     let patience = Duration::from_secs(args.wait.into());
     let mut state = state::read(&config.data_dir, patience).await.context(Exit(exit::CONFIG))?;
     state.units = units_of_this_installation();
+    state.pin = config.update.pin.as_ref().map(ToString::to_string).unwrap_or_default();
     chatcode_process::ready(&state)?;
     let (code, words) = match state.link {
         LinkWord::Revoked => (exit::NOPERM, "this gateway was revoked".to_owned()),

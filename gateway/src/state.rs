@@ -57,6 +57,8 @@ pub struct State {
     pub code: String,
     /// The same in words.
     pub reason: String,
+    /// Where its settings hold it, which is not the daemon's to tell; empty: nowhere.
+    pub pin: String,
     /// Files of the service manager that are not those of the installed version;
     /// looked at by whoever asks.
     pub units: Vec<Unit>,

@@ -9,8 +9,8 @@ pub const ROOT_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// core's settings say otherwise; none of them outlives it. The core makes the
 /// next one long before.
 pub const INTERMEDIATE_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
-/// What the settings may say, seconds. Below a day is for tests.
-pub const INTERMEDIATE_RANGE: std::ops::RangeInclusive<u64> = 10..=5 * 365 * 24 * 3600;
+/// What the settings may say, seconds.
+pub const INTERMEDIATE_RANGE: std::ops::RangeInclusive<u64> = 24 * 3600..=5 * 365 * 24 * 3600;
 /// The next intermediate is made when this part of the life of the one in use is
 /// over: time enough to fetch an offline root.
 pub const INTERMEDIATE_PREPARE: f64 = 0.5;
@@ -39,9 +39,12 @@ pub const PRIVATE_FILE_BYTES: u64 = 64 * 1024;
 /// Life of a gateway's certificate, unless the core's settings say otherwise; it
 /// is renewed over the link long before.
 pub const GATEWAY_CERTIFICATE: Duration = Duration::from_secs(24 * 3600);
-/// What the settings may say, seconds. Below five minutes is for tests: a
-/// gateway that is away for so long needs its durable key to come back.
-pub const GATEWAY_CERTIFICATE_RANGE: std::ops::RangeInclusive<u64> = 5..=7 * 24 * 3600;
+/// What the settings may say, seconds. A gateway that is away for longer than a
+/// third of it needs its durable key to come back.
+pub const GATEWAY_CERTIFICATE_RANGE: std::ops::RangeInclusive<u64> = 5 * 60..=7 * 24 * 3600;
+/// The shortest life of any certificate where the setting `short_lives` says that
+/// the core is a test's, seconds.
+pub const SHORT_LIFE_S: u64 = 5;
 /// A gateway asks for a new certificate when this part of the old one's life is
 /// over, less up to [`RENEW_SPREAD`] of it by chance.
 pub const RENEW_AT: f64 = 2.0 / 3.0;
@@ -71,8 +74,8 @@ pub const EDGE_CERTIFICATE: Duration = Duration::from_secs(24 * 3600);
 /// otherwise; renewed when it is used. One that was not used for so long has to
 /// be enrolled anew.
 pub const ADMIN_CERTIFICATE: Duration = Duration::from_secs(30 * 24 * 3600);
-/// What the settings may say of it, seconds.
-pub const ADMIN_CERTIFICATE_RANGE: std::ops::RangeInclusive<u64> = 5..=90 * 24 * 3600;
+/// What the settings may say of it, and of the core's own, seconds.
+pub const ADMIN_CERTIFICATE_RANGE: std::ops::RangeInclusive<u64> = 5 * 60..=90 * 24 * 3600;
 /// Life of the core's own certificate, unless its settings say otherwise; it
 /// makes the next one by itself.
 pub const CORE_CERTIFICATE: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -50,7 +50,7 @@ inside_of() {
         run --isolation chroot "$part" -- $(tells "$part" Entrypoint) "$@"
 }
 
-[ "$(id -u)" = 0 ] || { skip "images are made by root"; exit 0; }
+[ "$(id -u)" = 0 ] || { skip image "they are made by root"; exit 0; }
 needs buildah buildah
 for each in chatcode-core chatcode-edge; do
     if readelf --program-headers --wide "$programs/$each" | grep -q INTERP; then fail "$each is not static"; fi

@@ -10,8 +10,12 @@ trap 'rm -rf "$work"' EXIT
 cd "$root_of_tree"
 tools=.tools/checks
 
+if ! [ -x $tools/bin/pip ] && [ "$(id -u)" = 0 ] && ! python3 -c 'import ensurepip' 2>/dev/null && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+fi
 if ! [ -x $tools/bin/pip ] && ! python3 -m venv $tools >"$work/said" 2>&1; then
-    skip "image, compose file and workflow: python3 with venv is not here"
+    skip lint "image, compose file and workflow: python3 with venv is not here"
     exit 0
 fi
 $tools/bin/pip install --quiet --disable-pip-version-check --requirement tests/deploy/requirements.txt >"$work/said" 2>&1 ||

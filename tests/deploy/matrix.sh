@@ -92,7 +92,7 @@ a_web_server_may_not_lie() {
 
 places_that_cannot_be_used_are_named() {
     if [ "$(id -u)" != 0 ]; then
-        skip "folders that cannot be written, and a full disk: they are mounted by root"
+        skip places "folders that cannot be written, and a full disk, are mounted by root"
         return
     fi
     mkdir "$work/small"
@@ -117,8 +117,8 @@ a_dry_run_changes_nothing() {
 
 # Detached: no init at all, tools and shell of busybox.
 busybox_without_an_init_is_enough() {
-    if ! command -v busybox >/dev/null; then
-        skip "busybox is not here"
+    if ! had busybox busybox; then
+        skip busybox "it is not here"
         return
     fi
     mkdir "$work/busybox"

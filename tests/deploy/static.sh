@@ -55,7 +55,7 @@ start_core() {
     until_true 60 test -s "$work/core.ready" || fail "the core does not start"
 }
 
-[ "$(id -u)" = 0 ] || { skip "an empty root folder is made by root"; exit 0; }
+[ "$(id -u)" = 0 ] || { skip static "an empty root folder is made by root"; exit 0; }
 mkdir -p "$root/bin" "$root/tmp"
 mkdir -m 0700 "$root/data"
 cp "$programs"/chatcode "$programs"/chatcode-core "$programs"/chatcode-edge "$programs"/chatcode-gateway \

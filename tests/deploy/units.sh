@@ -17,7 +17,7 @@ exposure() {
     [ "$score" -le "$2" ] || fail "$1 is exposed by ${score%?}.${score#"${score%?}"}, more than ${2%?}.${2#"${2%?}"}"
 }
 
-if command -v systemd-analyze >/dev/null && [ "$(systemd-analyze --version | sed -n 's/^systemd \([0-9]*\).*/\1/p')" -ge 250 ]; then
+if had systemd-analyze systemd && [ "$(systemd-analyze --version | sed -n 's/^systemd \([0-9]*\).*/\1/p')" -ge 250 ]; then
     exposure chatcode-core.service 15
     exposure chatcode-edge.service 15
     exposure chatcode-gateway.service 15
@@ -28,7 +28,7 @@ if command -v systemd-analyze >/dev/null && [ "$(systemd-analyze --version | sed
     [ "$loose" = loose ] || fail "a loose unit passes"
     ok "core, edge and gateway are exposed by 1.5 at most"
 else
-    skip "exposure of the units: systemd-analyze 250 is not here"
+    skip exposure "systemd-analyze 250 is not here"
 fi
 
 # Both readers know one key.
@@ -45,21 +45,21 @@ if [ "$(uname -s)" = Linux ]; then
     ok "only static programs become a release"
 fi
 
-if command -v shellcheck >/dev/null; then
+if had shellcheck shellcheck; then
     (cd "$root_of_tree" && shellcheck -x deploy/*.sh deploy/release/make deploy/release/rustc deploy/release/tools tests/deploy/*.sh) || fail "shellcheck complains"
     ok "the scripts are as shellcheck wants them"
 else
-    skip "shellcheck is not here"
+    skip shellcheck "it is not here"
 fi
 
 # plutil is Apple's; Python reads the same files.
-if command -v python3 >/dev/null; then
+if had python3 python3; then
     python3 - "$root_of_tree"/deploy/launchd/*.plist <<'END' >"$work/said" 2>&1 || fail "a plist is not as launchd wants it"
 import os, plistlib, sys
 
 KEYS = {
     "Label": str, "UserName": str, "ProgramArguments": list, "StandardOutPath": str, "StandardErrorPath": str,
-    "Umask": int, "RunAtLoad": bool, "KeepAlive": bool, "ThrottleInterval": int, "AbandonProcessGroup": bool, "ProcessType": str,
+    "Umask": int, "RunAtLoad": bool, "KeepAlive": dict, "ThrottleInterval": int, "AbandonProcessGroup": bool, "ProcessType": str,
 }
 
 def check(name, job):
@@ -69,13 +69,16 @@ def check(name, job):
     program, *rest = job["ProgramArguments"]
     assert all(type(word) is str for word in rest), f"{name}: an argument is no string"
     assert program.startswith("/"), f"{name}: launchd looks in no PATH for {program}"
-    assert job["Umask"] == 0o077 and job["RunAtLoad"] and job["KeepAlive"], f"{name}: not private, or not kept running"
+    assert job["Umask"] == 0o077 and job["RunAtLoad"], f"{name}: not private, or not started"
+    assert job["KeepAlive"] == {"SuccessfulExit": False}, f"{name}: not kept running, or started again where a person must act"
+    assert any("--launchd" in word.split() for word in rest), f"{name}: the daemon does not know that only 0 ends it for good"
     assert job["AbandonProcessGroup"], f"{name}: sessions would end with the daemon"
     assert job["ProcessType"] in ("Interactive", "Background", "Standard", "Adaptive"), f"{name}: no such ProcessType"
     for key in ("StandardOutPath", "StandardErrorPath"):
         assert job.get(key, "/").startswith("/"), f"{name}: {key} is no whole path"
     if "daemon" in name:
         assert job["UserName"] not in ("", "root"), f"{name}: shells are never root's"
+        assert program == f"/Users/{job['UserName']}/.local/bin/chatcode-gateway", f"{name}: another program than install.sh puts there"
         assert f"/Users/{job['UserName']}/.config/chatcode/gateway.toml" in rest, f"{name}: other settings than install.sh writes"
     else:
         assert "UserName" not in job, f"{name}: an agent is its user's own"
@@ -88,7 +91,7 @@ for name, job in read.items():
 
 # Such checks find what they look for.
 agent = read["dev.chatcode.gateway.agent.plist"]
-for wrong in ({"KeepAlife": True}, {"RunAtLoad": "yes"}, {"Umask": 18}, {"ProgramArguments": ["sh", "-c", "x"]}):
+for wrong in ({"KeepAlife": True}, {"KeepAlive": True}, {"KeepAlive": {"SuccessfulExit": True}}, {"RunAtLoad": "yes"}, {"Umask": 18}, {"ProgramArguments": ["sh", "-c", "x"]}):
     try:
         check("agent", {**agent, **wrong})
     except AssertionError:
@@ -97,5 +100,13 @@ for wrong in ({"KeepAlife": True}, {"RunAtLoad": "yes"}, {"Umask": 18}, {"Progra
 END
     ok "the plists have launchd's keys, of the right kinds, and our paths"
 else
-    skip "plists: python3 is not here"
+    skip plists "python3 is not here"
 fi
+
+# A test that is not run is no test that holds.
+skips() { (CI=$1 CHATCODE_MAY_SKIP=$2 && export CI && skip tea "the pot is empty") >"$work/skipped" 2>&1; }
+skips '' '' && grep -q '^skip  tea: the pot is empty$' "$work/skipped" || fail "a skip does not name itself and its reason"
+if skips true '' || skips true 'teapot'; then fail "a skip passes in CI"; fi
+skips true 'coffee tea' || fail "a skip that CI allows does not pass"
+sed -n 's/.*CHATCODE_MAY_SKIP=//p' "$root_of_tree/.ci/run" | grep -qx "''" || fail "CI allows skips"
+ok "in CI a skip is a failure, and none is allowed there"

@@ -88,7 +88,7 @@ without_curl_the_reason_is_told() {
     refused 78 'neither curl nor wget is here; install it with' "$work/home"
     path=
     if ! command -v busybox >/dev/null; then
-        skip "the wget of busybox: busybox is not here"
+        skip busybox "its wget is not here"
         return
     fi
     ln -s "$(command -v busybox)" "$work/none/wget"
@@ -209,7 +209,7 @@ every_shell_runs_it_alike() {
     first=
     for each in "$(command -v dash || command -v sh)" "bash --posix" "busybox sh" mksh yash; do
         if ! command -v "${each%% *}" >/dev/null; then
-            skip "${each%% *} is not here"
+            skip "${each%% *}" "this shell is not here"
             continue
         fi
         shell=$each

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chatcode_harness::{Mesh, Terminal, eventually, forward::Forwarder, proc, soon, terminal::numbers};
+use chatcode_harness::{
+    Mesh, Terminal, eventually, forward::Forwarder, proc, soon, terminal::numbers, within,
+};
 use chatcode_proto::pb;
 
 #[tokio::test]
@@ -94,6 +96,7 @@ async fn a_revoked_machine_shows_nothing_more_of_a_shell_that_goes_on_printing()
         at.as_millis(),
         begun.elapsed().as_millis()
     );
+    within("a revocation, to its last byte,", at, Duration::from_secs(1))?;
     let heard = last.get();
     terminal.rest(Duration::from_secs(1)).await?;
     assert_eq!((last.get(), terminal.attachments), (heard, 1));

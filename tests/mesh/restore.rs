@@ -16,6 +16,11 @@ const PASSPHRASE: &str = "correct horse battery staple\n";
 /// are in use when it is restored.
 const SECONDS: &[&str] = &["--gateway-certificate", "6s"];
 
+/// `chatcode admin` with the backup's passphrase on its standard input.
+async fn chatcode(arguments: &[&str]) -> anyhow::Result<String> {
+    proc::run("chatcode", &[&["admin"], arguments].concat(), PASSPHRASE).await
+}
+
 /// A second machine of the installation.
 async fn second(mesh: &Mesh) -> anyhow::Result<Proc> {
     let core = mesh.data_dir("core").to_string_lossy().into_owned();
@@ -63,19 +68,29 @@ async fn counting(page: &chatcode_harness::Page, gateway: &str) -> anyhow::Resul
 #[tokio::test]
 async fn a_lost_core_is_restored_and_all_machines_come_back_by_themselves() -> anyhow::Result<()> {
     let mut mesh = Mesh::start_with(SECONDS).await?;
-    let other = second(&mesh).await?;
+    let second_machine = second(&mesh).await?;
     both_online(&mesh).await?;
     let page = mesh.page().await?;
-    let mut terminals =
-        [counting(&page, &mesh.gateway_id()?).await?, counting(&page, &other.word("gateway")?).await?];
+    let mut terminals = [
+        counting(&page, &mesh.gateway_id()?).await?,
+        counting(&page, &second_machine.word("gateway")?).await?,
+    ];
 
     let core = mesh.data_dir("core");
     let data = core.to_string_lossy().into_owned();
     let file = mesh.folder().join("backup");
     let backup = file.to_string_lossy().into_owned();
-    proc::run("chatcode-core", &["backup", &backup, "--data-dir", &data], PASSPHRASE).await?;
+    chatcode(&["backup", &backup, "--core-dir", &data]).await?;
     assert_eq!(std::fs::metadata(&file)?.permissions().mode() & 0o777, 0o600);
-    let again = proc::run("chatcode-core", &["backup", &backup, "--data-dir", &data], PASSPHRASE).await;
+    let again = chatcode(&["backup", &backup, "--core-dir", &data]).await;
+    assert!(format!("{:?}", again.err()).contains("is not overwritten"));
+    let elsewhere = mesh.data_dir("nowhere").to_string_lossy().into_owned();
+    let none = chatcode(&["backup", &format!("{backup}.2"), "--core-dir", &elsewhere]).await;
+    assert!(format!("{:?}", none.err()).contains("on the core's own machine"));
+    // The core's own program makes the same, into a file as well.
+    let own = format!("{backup}.own");
+    proc::run("chatcode-core", &["backup", &own, "--data-dir", &data], PASSPHRASE).await?;
+    let again = proc::run("chatcode-core", &["backup", &own, "--data-dir", &data], PASSPHRASE).await;
     assert!(format!("{:?}", again.err()).contains("is not overwritten"));
     let known = mesh.gateway_identity()?;
     eventually("a certificate that the backup does not know", async || {
@@ -84,14 +99,25 @@ async fn a_lost_core_is_restored_and_all_machines_come_back_by_themselves() -> a
     .await?;
 
     mesh.core.kill().await?;
-    let early = proc::run("chatcode-core", &["restore", &backup, "--data-dir", &data], PASSPHRASE).await;
+    let early = chatcode(&["restore", &backup, "--core-dir", &data]).await;
     assert!(format!("{:?}", early.err()).contains("only restored where there is nothing"));
     std::fs::remove_dir_all(&core)?;
+    // The own program's file opens as well, and a folder that the installation made is no core yet.
+    let other_core = mesh.data_dir("other-core");
+    std::fs::create_dir(&other_core)?;
+    std::fs::set_permissions(&other_core, std::fs::Permissions::from_mode(0o700))?;
+    let other = other_core.to_string_lossy().into_owned();
+    let cut = format!("{backup}.cut");
+    std::fs::write(&cut, &std::fs::read(&file)?[..70_000])?;
+    assert!(chatcode(&["restore", &cut, "--core-dir", &other]).await.is_err(), "a file that was cut");
+    assert_eq!(std::fs::read_dir(&other_core)?.count(), 0, "the folder is as it was");
+    chatcode(&["restore", &own, "--core-dir", &other]).await?;
+    assert!(other_core.join("core.db").is_file() && other_core.join("ca").is_dir());
     let wrong =
         proc::run("chatcode-core", &["restore", &backup, "--data-dir", &data], "another passphrase\n").await;
     assert!(format!("{:?}", wrong.err()).contains("the passphrase is wrong"));
     assert!(!core.exists(), "nothing is left of what could not be opened");
-    let said = proc::run("chatcode-core", &["restore", &backup, "--data-dir", &data], PASSPHRASE).await?;
+    let said = chatcode(&["restore", &backup, "--core-dir", &data]).await?;
     assert!(said.starts_with("whole: "), "{said}");
     mesh.start_core_again().await?;
 
@@ -102,7 +128,7 @@ async fn a_lost_core_is_restored_and_all_machines_come_back_by_themselves() -> a
         let seen = numbers(&terminal.text());
         assert_eq!(seen, (1..=seen.len() as u64).collect::<Vec<_>>(), "every number once");
     }
-    for id in [mesh.gateway_id()?, other.word("gateway")?] {
+    for id in [mesh.gateway_id()?, second_machine.word("gateway")?] {
         end_all(&mesh, &id).await?;
     }
     let verified = proc::run("chatcode-core", &["verify-audit", "--data-dir", &data], "").await?;

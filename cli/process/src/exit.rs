@@ -6,6 +6,8 @@ use chatcode_proto::pb::Code;
 
 use crate::logging;
 
+/// All is done.
+pub const SUCCESS: u8 = 0;
 /// Something failed.
 pub const FAILURE: u8 = 1;
 /// The command line is wrong.

@@ -6,6 +6,8 @@ pub mod config;
 pub mod exit;
 pub mod files;
 pub mod logging;
+mod notify;
+pub mod secret;
 pub mod stop;
 pub mod time;
 
@@ -22,7 +24,7 @@ pub use stop::shutdown;
 pub use time::seconds;
 
 /// Prints one JSON line on standard output: the program is ready, at these
-/// addresses.
+/// addresses. A systemd that waits for that is told, too.
 ///
 /// # Errors
 /// When standard output is closed.
@@ -31,7 +33,9 @@ pub fn ready(line: &impl serde::Serialize) -> io::Result<()> {
     text.push(b'\n');
     let mut out = io::stdout().lock();
     out.write_all(&text)?;
-    out.flush()
+    out.flush()?;
+    notify::serving();
+    Ok(())
 }
 
 /// Says something to the person at standard error at once, past the log, which

@@ -79,14 +79,25 @@ pub async fn back_up(data: &Path, to: &Path, passphrase: &[u8]) -> Result<(), Ba
     if to.exists() {
         return Err(BackupError::FileExists(to.to_owned()));
     }
-    // Beside the store: as private as it is, and gone when this ends.
-    let copy = Leftover(data.join(format!(".backup-{}.db", chatcode_certs::random::text_id())));
-    schema::copy(&data.join(STORE), &copy.0).await?;
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
     let part = Leftover(PathBuf::from(part));
-    write(data, &copy.0, &part.0, passphrase)?;
-    fs::rename(&part.0, to).map_err(failed(to))
+    let mut new = OpenOptions::new();
+    let new = new.write(true).create(true).truncate(true).mode(0o600);
+    let out = new.open(&part.0).map_err(failed(to))?;
+    let out = back_up_into(data, out, passphrase).await?;
+    out.sync_all().and_then(|()| fs::rename(&part.0, to)).map_err(failed(to))
+}
+
+/// The same to where the caller says; what it was written to comes back.
+///
+/// # Errors
+/// [`BackupError`]; what was written is not whole then, and is never opened.
+pub async fn back_up_into<W: io::Write>(data: &Path, out: W, passphrase: &[u8]) -> Result<W, BackupError> {
+    // Beside the store: as private as it is, and gone when this ends.
+    let copy = Leftover(data.join(format!(".backup-{}.db", chatcode_certs::random::text_id())));
+    schema::copy(&data.join(STORE), &copy.0).await?;
+    write(data, &copy.0, out, passphrase)
 }
 
 /// A file that is not left behind.
@@ -99,9 +110,8 @@ impl Drop for Leftover {
     }
 }
 
-fn write(data: &Path, store: &Path, to: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
-    let io = failed(to);
-    let out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to).map_err(&io)?;
+fn write<W: io::Write>(data: &Path, store: &Path, out: W, passphrase: &[u8]) -> Result<W, BackupError> {
+    let io = failed(Path::new("the backup"));
     let mut tar = Builder::new(Sealer::new(passphrase, out).map_err(&io)?);
     append(&mut tar, store, Path::new(STORE))?;
     // After the store: it may lack a row of the last step, but names no certificate
@@ -115,8 +125,7 @@ fn write(data: &Path, store: &Path, to: &Path, passphrase: &[u8]) -> Result<(), 
             append(&mut tar, &file, &name)?;
         }
     }
-    let out = tar.into_inner().and_then(Sealer::finish).map_err(&io)?;
-    out.sync_all().map_err(io)
+    tar.into_inner().and_then(Sealer::finish).map_err(io)
 }
 
 fn append(tar: &mut Builder<impl io::Write>, file: &Path, name: &Path) -> Result<(), BackupError> {
@@ -164,21 +173,32 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>, BackupError> {
 ///
 /// # Errors
 /// [`BackupError`]; the folder is as it was then.
-pub fn restore(from: &Path, data: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
+pub fn restore(from: impl Read, data: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
     let io = failed(data);
-    let is_free = match fs::read_dir(data) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
-    if !is_free {
-        return Err(BackupError::FolderExists(data.to_owned()));
-    }
     let data = std::path::absolute(data).map_err(&io)?;
-    let mut aside = data.as_os_str().to_owned();
-    aside.push(format!(".{}.restoring", chatcode_certs::random::text_id()));
-    let aside = PathBuf::from(aside);
+    let is_there = match fs::read_dir(&data) {
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(BackupError::FolderExists(data));
+            }
+            true
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(_) => return Err(BackupError::FolderExists(data)),
+    };
+    let name = format!(".{}.restoring", chatcode_certs::random::text_id());
+    // Whose the folder is need not be whose the one around it is.
+    let aside = if is_there {
+        data.join(name)
+    } else {
+        let mut beside = data.as_os_str().to_owned();
+        beside.push(name);
+        PathBuf::from(beside)
+    };
     files::private_dir(&aside)?;
-    let restored = read(from, &aside, passphrase).and_then(|()| fs::rename(&aside, &data).map_err(io));
+    let restored = read(from, &aside, passphrase).and_then(|()| {
+        if is_there { move_up(&aside, &data) } else { fs::rename(&aside, &data).map_err(&io) }
+    });
     if restored.is_err() {
         // The error that counts is the first.
         let _ = fs::remove_dir_all(&aside);
@@ -186,9 +206,26 @@ pub fn restore(from: &Path, data: &Path, passphrase: &[u8]) -> Result<(), Backup
     restored
 }
 
-fn read(from: &Path, into: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
-    let io = failed(from);
-    let opened = Opener::new(passphrase, File::open(from).map_err(&io)?).map_err(&io)?;
+/// Moves all of a folder into the one around it, and what makes it a core's last.
+fn move_up(aside: &Path, data: &Path) -> Result<(), BackupError> {
+    let names = FOLDERS.iter().copied().chain([STORE]).filter(|name| aside.join(name).exists());
+    let mut moved = Vec::new();
+    for name in names {
+        if let Err(error) = fs::rename(aside.join(name), data.join(name)) {
+            for name in moved {
+                // The error that counts is the first.
+                let _ = fs::rename(data.join(name), aside.join(name));
+            }
+            return Err(failed(data)(error));
+        }
+        moved.push(name);
+    }
+    fs::remove_dir(aside).map_err(failed(aside))
+}
+
+fn read(from: impl Read, into: &Path, passphrase: &[u8]) -> Result<(), BackupError> {
+    let io = failed(Path::new("the backup"));
+    let opened = Opener::new(passphrase, from).map_err(&io)?;
     let mut tar = tar::Archive::new(opened);
     for entry in tar.entries().map_err(&io)? {
         let mut entry = entry.map_err(&io)?;
@@ -228,27 +265,6 @@ fn belongs(name: &Path) -> bool {
     is_plain && if is_file { first == STORE } else { FOLDERS.iter().any(|folder| first == *folder) }
 }
 
-/// Reads a passphrase: one line, without its end.
-///
-/// # Errors
-/// When it cannot be read, or has too few or too many bytes.
-pub fn read_passphrase(input: impl Read) -> io::Result<zeroize::Zeroizing<Vec<u8>>> {
-    let most = *chatcode_proto::limits::BACKUP_PASSPHRASE_RANGE.end();
-    let mut line = zeroize::Zeroizing::new(Vec::with_capacity(most + 2));
-    let mut byte = [0];
-    let mut input = input.take(most as u64 + 1);
-    while input.read(&mut byte)? == 1 && byte != *b"\n" {
-        line.push(byte[0]);
-    }
-    if line.last() == Some(&b'\r') {
-        line.pop();
-    }
-    if !chatcode_proto::limits::BACKUP_PASSPHRASE_RANGE.contains(&line.len()) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, SealError::Passphrase));
-    }
-    Ok(line)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,13 +280,5 @@ mod tests {
         {
             assert!(!belongs(Path::new(name)), "{name}");
         }
-    }
-
-    #[test]
-    fn a_passphrase_is_one_line_within_bounds() {
-        let read = |text: &str| read_passphrase(text.as_bytes()).ok().map(|line| line.to_vec());
-        assert_eq!(read("eight ch\nmore"), Some(b"eight ch".to_vec()));
-        assert_eq!(read("eight ch\r\n"), Some(b"eight ch".to_vec()));
-        assert_eq!((read("short\n"), read(""), read(&"x".repeat(1025))), (None, None, None));
     }
 }

@@ -148,6 +148,7 @@ pub(crate) fn config(folder: &Path) -> Config {
     Config {
         enroll_per_minute: 100_000,
         enroll_whole_per_minute: 100_000,
+        short_lives: true,
         ..Config::new(folder.join("core"))
     }
 }

@@ -139,6 +139,35 @@ async fn an_answer_that_was_lost_a_thousand_times_is_always_the_same() {
     assert_eq!(kept.len(), 1, "one member");
 }
 
+/// Makes all that was done by this token so much longer ago.
+async fn age(office: &Office, id: &str, by: Duration) {
+    let file = office._folder.path().join("core.db");
+    let mut store = sqlx::SqliteConnection::connect(file.to_str().unwrap()).await.unwrap();
+    let aged = sqlx::query("UPDATE token_uses SET used_ms = used_ms - $2 WHERE token = $1")
+        .bind(id)
+        .bind(i64::try_from(by.as_millis()).unwrap());
+    assert_eq!(aged.execute(&mut store).await.unwrap().rows_affected(), 1);
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_had_again_for_five_minutes_and_then_never_more() {
+    let office = office().await;
+    let secret_hash = keep(&office, "late", 1).await;
+    let Redeemed::New(answer, _) = redeem(&office, "late", secret_hash, 1).await else { panic!("not new") };
+    let seconds = Duration::from_secs;
+    age(&office, "late", seconds(4 * 60 + 30)).await;
+    assert_eq!(redeem(&office, "late", secret_hash, 1).await, Redeemed::Again(answer));
+    // Asking again makes it no younger.
+    age(&office, "late", seconds(31)).await;
+    let over = Redeemed::Refused(TokenFault::UsedUp);
+    assert_eq!(redeem(&office, "late", secret_hash, 1).await, over);
+    assert_eq!(redeem(&office, "late", secret_hash, 2).await, Redeemed::Refused(TokenFault::OtherKey));
+    age(&office, "late", seconds(24 * 3600)).await;
+    assert_eq!(redeem(&office, "late", secret_hash, 1).await, over);
+    assert_eq!(office.store.gateways().await.unwrap().len(), 1, "one member, whoever asked");
+}
+
 /// The schema before tokens had uses.
 fn earlier() -> Migrator {
     let one = |version, name: &'static str, sql: &'static str| {

@@ -208,9 +208,15 @@ async fn a_link_does_not_outlive_a_certificate_that_is_not_renewed() {
 #[tokio::test]
 async fn a_life_that_no_certificate_may_have_is_refused_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
-    for gateway_certificate_s in [0, 4, 7 * 24 * 3600 + 1] {
-        let config = chatcode_core::config::Config { gateway_certificate_s, ..config(folder.path()) };
-        let error = chatcode_core::Core::build(config).await.unwrap_err().to_string();
-        assert!(error.contains("gateway_certificate_s"), "{error}");
+    // An operator's from five minutes on; seconds only where the core is a test's.
+    for (short_lives, lives) in [(false, [0, 299, 7 * 24 * 3600 + 1]), (true, [0, 4, 7 * 24 * 3600 + 1])] {
+        for gateway_certificate_s in lives {
+            let config = config(folder.path());
+            let config = chatcode_core::config::Config { gateway_certificate_s, short_lives, ..config };
+            let error = chatcode_core::Core::build(config).await.unwrap_err().to_string();
+            assert!(error.contains("gateway_certificate_s"), "{error}");
+        }
     }
+    let least = chatcode_core::config::Config::new(folder.path()).lives();
+    assert_eq!(least.map(|(_, _, range)| *range.start()), [300, 300, 300, 300, 24 * 3600]);
 }

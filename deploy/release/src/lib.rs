@@ -19,7 +19,7 @@ pub use self::{
     key::{KeyError, PublicKey},
     manifest::{Manifest, ManifestError, Part},
     place::{Place, PlaceError},
-    rules::{Refused, Verdict, Wish},
+    rules::{Pin, Refused, Verdict, Wish},
 };
 
 /// The name of the list of a release's files.

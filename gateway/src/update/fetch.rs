@@ -108,16 +108,23 @@ impl Source {
     /// place that has no such folder may hold one release by itself: whether that
     /// is of the channel or version is signed in it.
     pub(super) async fn find(self, name: &str) -> Result<(Self, Vec<u8>), FetchError> {
-        let inner = self.folder(name);
-        match inner.read(MANIFEST, limits::RELEASE_MANIFEST_BYTES).await {
-            Ok(manifest) => Ok((inner, manifest)),
-            Err(missing) if missing.is_missing() => {
-                match self.read(MANIFEST, limits::RELEASE_MANIFEST_BYTES).await {
-                    Ok(manifest) => Ok((self, manifest)),
-                    Err(error) if error.is_missing() => Err(missing),
-                    Err(error) => Err(error),
-                }
+        self.find_first(&[name]).await
+    }
+
+    /// The same of the first of these folders that is there.
+    pub(super) async fn find_first(self, names: &[&str]) -> Result<(Self, Vec<u8>), FetchError> {
+        let mut told = None;
+        for name in names {
+            let inner = self.folder(name);
+            match inner.read(MANIFEST, limits::RELEASE_MANIFEST_BYTES).await {
+                Ok(manifest) => return Ok((inner, manifest)),
+                Err(missing) if missing.is_missing() => told = Some(missing),
+                Err(error) => return Err(error),
             }
+        }
+        match self.read(MANIFEST, limits::RELEASE_MANIFEST_BYTES).await {
+            Ok(manifest) => Ok((self, manifest)),
+            Err(missing) if missing.is_missing() => Err(told.unwrap_or(missing)),
             Err(error) => Err(error),
         }
     }

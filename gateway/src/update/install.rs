@@ -10,7 +10,8 @@ use std::{
 
 use chatcode_proto::{limits, name::display_safe, pb};
 use chatcode_release::{
-    MANIFEST, Manifest, OpenError, Part, Place, PlaceError, PublicKey, Refused, SIGNATURE, Verdict, Wish,
+    MANIFEST, Manifest, OpenError, Part, Pin, Place, PlaceError, PublicKey, Refused, SIGNATURE, Verdict,
+    Wish,
     manifest::{self, Archive},
     open, rules, this_arch, this_os,
 };
@@ -77,10 +78,11 @@ impl From<Refused> for InstallError {
 pub(super) fn choose<'a>(
     installed: &Version,
     wish: &Wish,
+    pin: Option<&Pin>,
     manifest: &'a Manifest,
 ) -> Result<&'a Archive, InstallError> {
     let version = manifest.version.clone();
-    match rules::judge(installed, wish, manifest)? {
+    match rules::judge(installed, wish, pin, manifest)? {
         Verdict::Current => Err(InstallError::Current(version)),
         Verdict::Newer => manifest
             .archive(Part::Gateway, this_os(), this_arch())
@@ -149,7 +151,8 @@ fn stage(place: &Place, key: &PublicKey, incoming: &Path) -> Result<Version, Ins
     let lock = place.lock()?;
     let not = || PlaceError::NotInstalled(place.root().to_owned());
     let installed = place.current().ok_or_else(not)?;
-    let archive = choose(&installed, &Wish::Any, &manifest)?;
+    // Where the machine is held is the owner's word to the daemon; here the key's counts.
+    let archive = choose(&installed, &Wish::Any, None, &manifest)?;
     place.stage(&lock, &manifest.version, archive, plain(&incoming.join(ARCHIVE))?)?;
     Ok(manifest.version)
 }

@@ -8,7 +8,7 @@ use chatcode_release::{PlaceError, Wish};
 use rustix::process::{Signal, kill_process};
 use semver::Version;
 
-use super::{InstallError, Machine, UpdateError, choose, last};
+use super::{InstallError, Machine, UpdateError, last};
 use crate::{
     config::Config,
     lock::{DataLock, LockError},
@@ -114,7 +114,7 @@ async fn made_ready(
         (None, None) => Wish::Channel(machine.settings.channel.clone()),
     };
     let found = machine.look(order.from.as_deref(), &wish).await?;
-    match choose(&machine.installed(), &wish, &found.manifest) {
+    match machine.judge(&wish, &found.manifest) {
         Err(InstallError::Current(version)) => return Ok(Err(Done::Current(version))),
         Err(error) => return Err(error.into()),
         Ok(_) if order.look_only => return Ok(Err(Done::Available(found.manifest.version))),

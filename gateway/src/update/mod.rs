@@ -31,7 +31,9 @@ use chatcode_proto::{
     name::display_safe,
     pb::{self, Code, UpdateState},
 };
-use chatcode_release::{MANIFEST, Manifest, Place, PlaceError, SIGNATURE, Wish, open};
+use chatcode_release::{
+    MANIFEST, Manifest, Place, PlaceError, Refused, SIGNATURE, Wish, manifest::Archive, open,
+};
 use semver::Version;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -139,16 +141,24 @@ impl Machine {
             }
             (None, None) => return Err(UpdateError::NoSource),
             (None, Some(base)) => {
-                let name = match wish {
-                    Wish::Version(version) => version.to_string(),
-                    _ => self.settings.channel.clone(),
-                };
-                Source::of(base)?.find(&name).await?
+                let base = Source::of(base)?;
+                match (wish, &self.settings.pin) {
+                    (Wish::Version(version), _) => base.find(&version.to_string()).await?,
+                    (_, None) => base.find(&self.settings.channel).await?,
+                    // The channel's newest may be one that the machine is held back from.
+                    (_, Some(pin)) => base.find_first(&[&pin.to_string(), &self.settings.channel]).await?,
+                }
             }
         };
         let signature = folder.read(SIGNATURE, 64).await?;
         let read = open(&key, &manifest, &signature).map_err(InstallError::from)?;
         Ok(Found { folder, manifest: read, bytes: (manifest, signature) })
+    }
+
+    /// The archive of a release for this machine, if the release may follow what is
+    /// installed.
+    fn judge<'a>(&self, wish: &Wish, manifest: &'a Manifest) -> Result<&'a Archive, InstallError> {
+        choose(&self.installed(), wish, self.settings.pin.as_ref(), manifest)
     }
 
     /// Fetches a release, makes it ready, and looks whether it runs at all.
@@ -160,7 +170,7 @@ impl Machine {
     ) -> Result<Version, UpdateError> {
         let place = self.place()?;
         let installer = Installer::choose(&place, &self.settings.helper, self.settings.key()?)?;
-        let file = &choose(&self.installed(), wish, &found.manifest)?.file;
+        let file = &self.judge(wish, &found.manifest)?.file;
         // Never files of another user in the daemon's folder.
         let incoming =
             if place.is_ours() { place.root().join(".incoming") } else { self.data.join("update") };
@@ -208,6 +218,7 @@ impl Updates {
         let mut status = pb::UpdateStatus {
             last: outcome::load(&data),
             policy: pb::UpdatePolicy::from(settings.policy).into(),
+            pin: settings.pin.as_ref().map(ToString::to_string).unwrap_or_default(),
             ..Default::default()
         };
         let machine = Machine { settings, data, program };
@@ -279,7 +290,13 @@ impl Updates {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, "no update");
+                if let UpdateError::Install(InstallError::Refused(refused)) = &error
+                    && matches!(**refused, Refused::Pinned { .. })
+                {
+                    tracing::info!("no update: {refused}");
+                } else {
+                    tracing::warn!(error = &error as &dyn Error, "no update");
+                }
                 status.problem = words(&error);
             }
         }
@@ -292,7 +309,7 @@ impl Updates {
             address: self.machine.settings.release_url.clone().unwrap_or_default(),
             why: "it took too long".to_owned(),
         })??;
-        let judged = choose(&self.machine.installed(), wish, &found.manifest);
+        let judged = self.machine.judge(wish, &found.manifest);
         self.lock().available = match &judged {
             Ok(_) => found.manifest.version.to_string(),
             Err(_) => String::new(),

@@ -3,7 +3,7 @@
 use std::{ops::Range, path::PathBuf, time::Duration};
 
 use chatcode_proto::{limits, pb};
-use chatcode_release::{KeyError, PublicKey, manifest};
+use chatcode_release::{KeyError, Pin, PublicKey, manifest};
 use serde::{Deserialize, Serialize};
 
 /// When the gateway updates by itself.
@@ -80,6 +80,9 @@ pub struct UpdateSettings {
     pub release_url: Option<String>,
     /// The channel.
     pub channel: String,
+    /// The version, or the beginning of one, that the machine is held at; none:
+    /// whatever is newer.
+    pub pin: Option<Pin>,
     /// A file with the key that releases must be signed by; else the one that the
     /// program was built with.
     pub release_key: Option<PathBuf>,
@@ -99,6 +102,7 @@ impl Default for UpdateSettings {
             window: Window(3 * 60..5 * 60),
             release_url: None,
             channel: "stable".to_owned(),
+            pin: None,
             release_key: None,
             look_s: limits::UPDATE_LOOK_S,
             trial_s: limits::UPDATE_TRIAL_S,

@@ -5,7 +5,8 @@ use chatcode_proto::pb::{self, UpdateState};
 use crate::{
     core::{LiveLink, eventually, now_ms},
     seat::Seat,
-    updating::{Installed, status, works},
+    updating::{Installed, at_rest, begin, status, works},
+    web::Web,
 };
 
 /// A window of two hours (UTC) that begins so many hours from now.
@@ -76,6 +77,40 @@ async fn only_tells(lines: &str, policy: pb::UpdatePolicy) {
     assert!(link.link().close_reason().is_none(), "the daemon never made room for another");
     drop(link);
     assert!(daemon.stop().await.success());
+}
+
+/// Both ask one web server, each below its own name, which notes who asks.
+#[tokio::test]
+async fn a_machine_that_does_not_look_asks_nobody_until_a_person_does() {
+    let (off, looks) = (Installed::new(), Installed::new());
+    let mut web = Web::of(vec![off.releases(), looks.releases()]).await;
+    for machine in [&off, &looks] {
+        machine.publish("stable", "0.2.0", &works("0.2.0"));
+    }
+    let start = |machine: &Installed, name: &str, how: &str| {
+        machine.start_on(&format!("{}/{name}", web.address), &policy(how, &window(-1)))
+    };
+    let (mut silent, mut other) = (start(&off, "0", "off"), start(&looks, "1", "notify"));
+    let (link, other_link) = (off.core.link().await, looks.core.link().await);
+    silent.line().await;
+    other.line().await;
+    // Three looks of the other one are as long as three pauses of this one.
+    web.is_asked_for("1/stable/manifest", 3).await;
+    assert_eq!(web.asked_for("0/"), 0, "nobody was asked");
+    let told = status(&link).await;
+    assert_eq!((told.policy(), &*told.available), (pb::UpdatePolicy::Unspecified, ""));
+
+    begin(&link, "", true).await;
+    assert_eq!(at_rest(&link).await.available, "0.2.0", "a person may");
+    let once = web.asked_for("0/");
+    web.is_asked_for("1/stable/manifest", 6).await;
+    assert_eq!(
+        (web.asked_for("0/"), off.current()),
+        (once, "0.1.0".to_owned()),
+        "and it looks no more by itself"
+    );
+    drop((link, other_link));
+    assert!(silent.stop().await.success() && other.stop().await.success());
 }
 
 #[tokio::test]

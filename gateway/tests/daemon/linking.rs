@@ -112,6 +112,25 @@ async fn a_revoked_gateway_stops_for_good_with_words_and_its_exit_code() {
     }
 }
 
+/// Zero is the only end after which launchd, as its plist says, starts nothing.
+#[tokio::test]
+async fn a_revoked_gateway_under_launchd_ends_so_that_it_is_not_started_again_and_says_why() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let mut command = machine.command();
+    command.arg("--launchd").stderr(std::process::Stdio::piped());
+    let daemon = crate::machine::Daemon::spawn(command);
+    core.accept().await.close(Code::Revoked, "the owner took it back");
+    let (code, said) = daemon.complaint().await;
+    assert_eq!(code, Some(0), "{said}");
+    let last = said.trim_end().lines().next_back().unwrap();
+    for words in
+        ["launchd does not start it again", "launchctl kickstart", "the owner took it back", "enroll"]
+    {
+        assert!(last.contains(words), "{words:?} in {last:?}");
+    }
+}
+
 fn check_revoked((code, said): (Option<i32>, String), how: &str) {
     assert_eq!(code, Some(77), "{how}: {said}");
     assert!(said.contains("revoked") && said.contains("the owner took it back"), "{how}: {said}");

@@ -24,6 +24,29 @@ async fn a_machine_that_is_not_enrolled_is_told_what_to_do() {
     assert!(words.contains("chatcode-gateway enroll"), "{words}");
 }
 
+/// What is set up wrongly is for a person; what may pass is tried again.
+#[tokio::test]
+async fn launchd_is_told_apart_what_a_person_must_do_and_what_may_pass() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let launchd = |machine: &Machine| {
+        let mut command = machine.command();
+        command.arg("--launchd");
+        command
+    };
+    let mut first = Daemon::spawn(launchd(&machine));
+    let _link = core.link().await;
+    first.line().await;
+    let (code, words) = complaint(launchd(&machine)).await;
+    assert_eq!(code, Some(75), "another daemon has the folder: {words}");
+    assert!(first.stop().await.success());
+
+    std::fs::remove_dir_all(machine.data().join("identity")).unwrap();
+    let (code, words) = complaint(launchd(&machine)).await;
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains("chatcode-gateway enroll"), "{words}");
+}
+
 #[tokio::test]
 async fn a_start_that_is_refused_makes_no_folder() {
     let core = TestCore::start();

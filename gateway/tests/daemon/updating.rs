@@ -18,16 +18,13 @@ use chatcode_release::{
 use semver::Version;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
-    process::Command,
-};
+use tokio::process::Command;
 
 use crate::{
     core::{LiveLink, TestCore, eventually, on_gateway, soon},
     machine::{Daemon, Machine},
     seat::Seat,
+    web::Web,
 };
 
 const REAL: &str = env!("CARGO_BIN_EXE_chatcode-gateway");
@@ -79,7 +76,7 @@ impl Installed {
         Self { core, machine, folder, key, place: Place::new(root) }
     }
 
-    fn releases(&self) -> PathBuf {
+    pub(crate) fn releases(&self) -> PathBuf {
         self.folder.path().join("release")
     }
 
@@ -139,7 +136,7 @@ impl Installed {
         self.start_on(self.releases().to_str().unwrap(), more)
     }
 
-    fn start_on(&self, releases: &str, more: &str) -> Daemon {
+    pub(crate) fn start_on(&self, releases: &str, more: &str) -> Daemon {
         let mut command = self.machine.command_of(&self.place.current_program("chatcode-gateway"));
         command.arg("--config").arg(self.settings(releases, more));
         Daemon::spawn(command)
@@ -151,8 +148,13 @@ impl Installed {
 
     /// `chatcode-gateway update` on the machine.
     async fn update(&self, arguments: &[&str]) -> Output {
+        self.update_as(arguments, "").await
+    }
+
+    /// The same with these lines more in its settings of updates.
+    pub(crate) async fn update_as(&self, arguments: &[&str], more: &str) -> Output {
         let mut command = Command::new(self.place.current_program("chatcode-gateway"));
-        let settings = self.settings(self.releases().to_str().unwrap(), "");
+        let settings = self.settings(self.releases().to_str().unwrap(), more);
         command.arg("update").arg("--config").arg(settings).args(arguments).kill_on_drop(true);
         soon("the end of the update", command.output()).await.unwrap()
     }
@@ -163,13 +165,13 @@ pub(crate) async fn status(link: &LiveLink) -> pb::UpdateStatus {
     HostClient::new(link.link().unary()).update_status(request).await.unwrap().into_inner().status.unwrap()
 }
 
-async fn begin(link: &LiveLink, version: &str, look_only: bool) {
+pub(crate) async fn begin(link: &LiveLink, version: &str, look_only: bool) {
     let request = pb::HostUpdateRequest { version: version.to_owned(), look_only };
     HostClient::new(link.link().unary()).update(on_gateway(request)).await.unwrap();
 }
 
 /// Waits until no update is under way.
-async fn at_rest(link: &LiveLink) -> pb::UpdateStatus {
+pub(crate) async fn at_rest(link: &LiveLink) -> pb::UpdateStatus {
     eventually("the end of the update", async || {
         Some(status(link).await).filter(|status| status.state() == UpdateState::Unspecified)
     })
@@ -409,45 +411,14 @@ async fn on_the_machine_itself_an_update_is_asked_for_and_goes_back_by_rollback(
     assert!(daemon.stop().await.success());
 }
 
-/// A web server of this machine that gives the files of a folder, or only ever
-/// another address for them; its own address.
-async fn web(folder: PathBuf, moved_to: Option<String>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(stream.read_u8().await.unwrap());
-            }
-            let head = String::from_utf8(head).unwrap();
-            let path = head.split(' ').nth(1).unwrap();
-            let (status, more, body) = match (&moved_to, fs::read(folder.join(path.trim_start_matches('/'))))
-            {
-                (Some(base), _) => ("302 Found", format!("Location: {base}{path}\r\n"), Vec::new()),
-                (None, Ok(body)) => ("200 OK", String::new(), body),
-                (None, Err(_)) => ("404 Not Found", String::new(), Vec::new()),
-            };
-            let answer = format!(
-                "HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
-            );
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            stream.write_all(&body).await.unwrap();
-        }
-    });
-    format!("http://{address}")
-}
-
 #[tokio::test]
 async fn a_release_is_downloaded_from_a_web_server_and_another_address_is_not_followed() {
     let machine = Installed::new();
     // Of the channel's folder, and by itself where the place has no such folder.
     let folder = machine.publish("stable", "0.2.0", &works("0.2.0"));
-    let server = web(machine.releases(), None).await;
-    let single = web(folder, None).await;
-    let elsewhere = web(machine.releases(), Some(server.clone())).await;
+    let server = Web::of(vec![machine.releases()]).await.address;
+    let single = Web::of(vec![folder]).await.address;
+    let elsewhere = Web::moved_to(server.clone()).await.address;
     let mut daemon = machine.start_with(&elsewhere);
     let link = machine.core.link().await;
     daemon.line().await;

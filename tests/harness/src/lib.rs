@@ -25,6 +25,29 @@ pub use terminal::Terminal;
 /// needed: it only ends a test that would hang.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whether bounds of time are those that are promised: on a machine that does nothing
+/// else, by `just bounds` and `just rotation`.
+#[must_use]
+pub fn bounds_are_exact() -> bool {
+    std::env::var("CHATCODE_BOUNDS").is_ok_and(|how| how == "exact")
+}
+
+/// What may take `most` at most, did: three times that where other tests and builds
+/// have a share in the machine.
+///
+/// # Errors
+/// When it took longer.
+pub fn within(what: &str, took: Duration, most: Duration) -> anyhow::Result<()> {
+    let most = if bounds_are_exact() { most } else { 3 * most };
+    anyhow::ensure!(
+        took <= most,
+        "{what} took {} ms, at most {} are allowed",
+        took.as_millis(),
+        most.as_millis()
+    );
+    Ok(())
+}
+
 /// Waits for `future`, at most [`PATIENCE`].
 ///
 /// # Errors

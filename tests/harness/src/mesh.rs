@@ -325,7 +325,8 @@ async fn start_core(folder: &TempDir, grpc: &str, link: &str, more: &[String]) -
     let (data, log) = (data_dir(folder, "core"), folder.path().join("core.log"));
     // All of a test's machines come from one address.
     let settings = folder.path().join("core.toml");
-    std::fs::write(&settings, "enroll_per_minute = 1000\nenroll_whole_per_minute = 1000\n")?;
+    let lines = "enroll_per_minute = 1000\nenroll_whole_per_minute = 1000\nshort_lives = true\n";
+    std::fs::write(&settings, lines)?;
     let settings = settings.to_string_lossy();
     let mut args = vec!["run", "--config", &settings, "--data-dir", &data, "--listen", grpc, "--link", link];
     args.push("--exit-with-stdin");

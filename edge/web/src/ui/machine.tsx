@@ -139,10 +139,16 @@ function Programs({ gateway, name, update }: { gateway: Gateway; name: string; u
           Update to {available}
         </button>
       )}
-      {update !== undefined && <small>{POLICIES[update.policy] ?? ""}</small>}
+      {update !== undefined && <small>{policyText(update)}</small>}
       {problem !== "" && <small>{sentence(problem)}</small>}
     </>
   );
+}
+
+/** When a machine updates by itself, and how far its settings let it. */
+export function policyText({ policy, pin }: UpdateStatus): string {
+  const held = displaySafe(pin, 64);
+  return (POLICIES[policy] ?? "") + (held === "" ? "" : `. Held at ${held} by its settings`);
 }
 
 /** Another machine has used this one's identity: what that means, and what to do. */

@@ -1,0 +1,52 @@
+//! A machine that its settings hold at a version: what it takes, and what it says of
+//! the rest.
+
+use crate::updating::{Installed, at_rest, begin, status, works};
+
+const PIN: &str = "pin = \"0.2\"\n";
+
+#[tokio::test]
+async fn a_machine_that_is_held_refuses_the_newest_and_takes_that_of_its_series() {
+    let machine = Installed::new();
+    machine.publish("stable", "0.3.0", &works("0.3.0"));
+    machine.publish("0.3.0", "0.3.0", &works("0.3.0"));
+    let mut daemon = machine.start_as(PIN);
+    let link = machine.core.link().await;
+    daemon.line().await;
+    // The newest of the channel, looked for and asked for, and by its name.
+    for (version, look_only) in [("", true), ("", false), ("0.3.0", false)] {
+        begin(&link, version, look_only).await;
+        let told = at_rest(&link).await;
+        assert!(told.problem.contains("version 0.3.0 is to be had"), "{told:?}");
+        assert!(told.problem.contains("held at 0.2;") && told.problem.contains("update.pin"), "{told:?}");
+        assert_eq!((&*told.pin, &*told.available, &told.last), ("0.2", "", &None));
+        assert_eq!((machine.current(), machine.place.next()), ("0.1.0".to_owned(), None));
+    }
+
+    machine.publish("0.2", "0.2.7", &works("0.2.7"));
+    begin(&link, "", true).await;
+    let told = at_rest(&link).await;
+    assert_eq!((&*told.available, &*told.problem), ("0.2.7", ""));
+    begin(&link, "", false).await;
+    drop(machine.core.link().await);
+    let link = machine.core.link().await;
+    assert!(status(&link).await.last.is_some_and(|last| last.done && last.to == "0.2.7"));
+    assert_eq!(machine.current(), "0.2.7");
+    drop(link);
+    assert!(daemon.stop().await.success());
+}
+
+#[tokio::test]
+async fn on_the_machine_itself_the_pin_counts_as_well_and_is_told() {
+    let machine = Installed::new();
+    let folder = machine.publish("stable", "0.3.0", &works("0.3.0"));
+    for arguments in [&["--check"][..], &[], &["--from", folder.to_str().unwrap()]] {
+        let output = machine.update_as(arguments, PIN).await;
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && complaint.contains("held at 0.2;"), "{arguments:?}: {complaint}");
+    }
+    let output = machine.update_as(&["--check"], "pin = \"^0.2\"\n").await;
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(78), "{complaint}");
+    assert!(complaint.contains("is no pin; write a version"), "{complaint}");
+}
