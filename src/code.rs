@@ -55,6 +55,8 @@ pub const TABLE: &[Row] = &[
     (Code::DuplicateIdentity, "duplicate_identity", grpc::FAILED_PRECONDITION),
     (Code::StepUpRequired, "step_up_required", grpc::PERMISSION_DENIED),
     (Code::LastOwner, "last_owner", grpc::FAILED_PRECONDITION),
+    (Code::OtherBrowser, "other_browser", grpc::FAILED_PRECONDITION),
+    (Code::ProviderUnreachable, "provider_unreachable", grpc::UNAVAILABLE),
 ];
 
 /// First WebSocket close code of ours; RFC 6455 section 7.4.2 leaves 4000 to
@@ -109,6 +111,7 @@ impl Code {
             Self::GatewayOffline
                 | Self::CoreUnreachable
                 | Self::HolderUnreachable
+                | Self::ProviderUnreachable
                 | Self::RateLimited
                 | Self::Draining
                 | Self::Timeout

@@ -1,5 +1,9 @@
 //! What an operator may choose. Everything has a default that works.
 
+pub mod mail;
+pub mod provider;
+pub mod secrets;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
@@ -69,11 +73,15 @@ pub struct SignInConfig {
     pub passkeys: bool,
     /// Whether people may sign in by passwords.
     pub passwords: bool,
+    /// The server that sends sign-in mails; without it nobody signs in by mail.
+    pub mail: Option<mail::MailConfig>,
+    /// Identity providers, in the order in which the page shows them.
+    pub providers: Vec<provider::ProviderConfig>,
 }
 
 impl Default for SignInConfig {
     fn default() -> Self {
-        Self { origin: None, passkeys: true, passwords: false }
+        Self { origin: None, passkeys: true, passwords: false, mail: None, providers: Vec::new() }
     }
 }
 

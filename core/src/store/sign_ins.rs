@@ -12,9 +12,12 @@ use super::{
     audit::{self, Entry},
     from_row,
     people::{ChangeError, Changer, Person, reachable, shown},
-    to_row,
+    to_row, vouched,
 };
-use crate::clock::{self, millis};
+use crate::{
+    clock::{self, millis},
+    people::vouched::Vouched,
+};
 
 /// SHA-256 of a secret of 256 bits.
 pub type SecretHash = [u8; 32];
@@ -61,6 +64,10 @@ pub enum Proven {
         /// Its data from now on.
         now: String,
     },
+    /// A provider vouches for somebody.
+    Vouched(Box<Vouched>),
+    /// Somebody reads the mail of this address.
+    Address(String),
 }
 
 /// A session that has begun.
@@ -97,6 +104,9 @@ pub enum SignInError {
     /// Another person is meant.
     #[error("the proof is of another person")]
     OtherPerson,
+    /// A provider vouches for somebody whom nobody has linked or added.
+    #[error("nobody here is linked with this")]
+    NoAccount,
 }
 
 impl From<sqlx::Error> for SignInError {
@@ -169,7 +179,7 @@ impl Store {
     ) -> Result<SignedIn, SignInError> {
         let now = clock::unix_ms();
         let mut tx = self.begin().await?;
-        let (id, by) = spend(&mut tx, proven, now).await?;
+        let (id, by) = spend(&mut tx, proven, now, act).await?;
         let display_name: Option<String> =
             sqlx::query_scalar("SELECT display_name FROM people WHERE id = $1 AND suspended_ms IS NULL")
                 .bind(&id)
@@ -395,7 +405,7 @@ async fn forget_session(tx: &mut Tx, hash: &SecretHash) -> Result<(), StoreError
 }
 
 /// Takes what was proven, once; says whose it is, and by what, for the audit.
-async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<(String, String), SignInError> {
+async fn spend(tx: &mut Tx, proven: &Proven, now: u64, act: &Entry) -> Result<(String, String), SignInError> {
     match proven {
         Proven::Secret(hash) => {
             let spent: Option<(String, i64)> =
@@ -423,6 +433,11 @@ async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<(String, String
             let (person, kind, label) = used.ok_or(SignInError::Bad)?;
             Ok((person, format!("{kind} {label}")))
         }
+        Proven::Vouched(vouched) => {
+            let person = vouched::find(tx, vouched, act).await?;
+            Ok((person, format!("provider {}", vouched.label)))
+        }
+        Proven::Address(address) => Ok((vouched::of_address(tx, address).await?, format!("mail {address}"))),
     }
 }
 

@@ -36,6 +36,7 @@ async function main(): Promise<void> {
       <Root app={app} />
     </StrictMode>,
   );
+  await app.elsewhere.start();
   await app.account.start();
 }
 
