@@ -256,7 +256,7 @@ impl Core {
             () = ending => {}
             () = Box::pin(shared.lives.judge(&shared.store, &shared.directory)) => {}
             () = upkeep::keep(&shared) => {}
-            () = shared.sign_in.send_mails() => {}
+            () = Box::pin(shared.sign_in.send_mails()) => {}
         }
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;

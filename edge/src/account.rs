@@ -64,7 +64,8 @@ struct Password {
 #[derive(Deserialize)]
 #[serde(tag = "method", rename_all = "lowercase", deny_unknown_fields)]
 enum Begin {
-    Passkey,
+    // With braces, so that unknown fields are refused here too.
+    Passkey {},
     Mail { address: String },
     Provider { id: String },
 }
@@ -101,10 +102,10 @@ async fn try_begin(app: &App, request: Request) -> Result<Response, Refusal> {
     let (client, device) = (client(&request)?, device(request.headers()));
     let wanted: Begin = read(request, "a way to begin, such as {\"method\": \"passkey\"}").await?;
     app.challenges.check(client)?;
-    let (method, cookie) = match wanted {
-        Begin::Passkey => (Method::Passkey(true), &app.challenge),
-        Begin::Mail { address } => (Method::Mail(address), &app.mail_challenge),
-        Begin::Provider { id } => (Method::Provider(id), &app.provider_challenge),
+    let (method, cookie, longest) = match wanted {
+        Begin::Passkey {} => (Method::Passkey(true), &app.challenge, limits::CHALLENGE),
+        Begin::Mail { address } => (Method::Mail(address), &app.mail_challenge, limits::MAIL),
+        Begin::Provider { id } => (Method::Provider(id), &app.provider_challenge, limits::PROVIDER_WAIT),
     };
     let address = client.0.to_canonical().to_string();
     let request = unary(app, AccountsBeginSignInRequest { method: Some(method), device, address })?;
@@ -123,7 +124,7 @@ async fn try_begin(app: &App, request: Request) -> Result<Response, Refusal> {
         None => return Err(broken()),
     };
     let left = Duration::from_millis(begun.expires_unix_ms.saturating_sub(unix_ms()));
-    let cookie = cookie.set(&challenge, left.min(limits::PROVIDER_WAIT.max(limits::CHALLENGE)))?;
+    let cookie = cookie.set(&challenge, left.min(longest))?;
     Ok(([(SET_COOKIE, cookie)], Json(options)).into_response())
 }
 

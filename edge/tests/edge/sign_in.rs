@@ -213,7 +213,11 @@ async fn a_password_goes_to_the_core_and_no_further() {
 async fn the_page_learns_which_ways_are_open() {
     let house = House::new().await;
     let answer = get(&house.edge, "/api/sign-in/methods").await;
-    assert_eq!(answer.json(), json!({ "passkeys": true, "passwords": false }));
+    let work = json!([{ "id": "work", "name": "Work" }]);
+    assert_eq!(
+        answer.json(),
+        json!({ "passkeys": true, "passwords": false, "mail": true, "providers": work })
+    );
     assert_eq!(answer.headers["cache-control"], "no-store");
 }
 
@@ -288,7 +292,7 @@ async fn mails_and_providers_have_challenge_cookies_of_their_own_that_no_script_
         (json!({ "method": "passkey" }), json!({ "passkey": { "challenge": "AQID" } })),
     ] {
         let begun = begin(body).await;
-        assert_eq!((begun.status.as_u16(), begun.json()), (200, answer));
+        assert_eq!((begun.status, begun.json()), (200, answer));
         let cookie = begun.headers["set-cookie"].to_str().expect("is text").to_owned();
         for flag in ["Path=/", "Secure", "HttpOnly", "SameSite=Strict"] {
             assert!(cookie.contains(flag), "{flag} in {cookie}");
@@ -299,7 +303,8 @@ async fn mails_and_providers_have_challenge_cookies_of_their_own_that_no_script_
     names.sort();
     names.dedup();
     assert_eq!(names.len(), 3, "{names:?}");
-    for wrong in [json!({ "method": "mail" }), json!({ "method": "telepathy" }), json!({})] {
+    let more = json!({ "method": "provider", "id": "work", "next": "https://attacker.test" });
+    for wrong in [json!({ "method": "mail" }), more, json!({})] {
         assert_eq!(begin(wrong.clone()).await.status, 400, "{wrong}");
     }
 }

@@ -207,7 +207,7 @@ impl Providers {
         let redirect = redirect(origin);
         let asking = async {
             match &provider.way {
-                Way::Oidc(oidc) => oidc.begin(&redirect, &ties).await,
+                Way::Oidc(oidc) => Box::pin(oidc.begin(&redirect, &ties)).await,
                 Way::Github(github) => github.begin(&redirect, &ties),
             }
         };
@@ -243,7 +243,7 @@ impl Providers {
             Returned { code: answer.code, issuer: answer.issuer, redirect: &redirect, ties: &ties };
         let asking = async {
             match &provider.way {
-                Way::Oidc(oidc) => oidc.finish(&returned).await,
+                Way::Oidc(oidc) => Box::pin(oidc.finish(&returned)).await,
                 Way::Github(github) => github.finish(&returned).await,
             }
         };
