@@ -68,12 +68,20 @@ web-test: web-deps
     cd edge/web && npm test
 
 # The tests in a real browser; the programs have to be built.
-browser *ARGS: test-tools
+browser *ARGS: test-tools browser-deps
     node --test --test-concurrency=1 "$@" tests/browser/*.test.mjs
 
 # Make the pictures of the documents anew; the programs have to be built.
 pictures: test-tools
     CHATCODE_PICTURES=docs/images node --test tests/browser/pictures.test.mjs
+
+# Install what stands in for an identity provider and a mail server, when the list has changed.
+[private]
+browser-deps:
+    #!/usr/bin/env sh
+    set -eu
+    cd tests/browser
+    [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --ignore-scripts >&2
 
 # Install a browser, tmux and the test runner, when they are missing.
 [private]

@@ -56,6 +56,8 @@ pub const TABLE: &[Row] = &[
     (Code::StepUpRequired, "step_up_required", grpc::PERMISSION_DENIED),
     (Code::LastOwner, "last_owner", grpc::FAILED_PRECONDITION),
     (Code::Unwritable, "unwritable", grpc::UNAVAILABLE),
+    (Code::OtherBrowser, "other_browser", grpc::FAILED_PRECONDITION),
+    (Code::ProviderUnreachable, "provider_unreachable", grpc::UNAVAILABLE),
 ];
 
 /// First WebSocket close code of ours; RFC 6455 section 7.4.2 leaves 4000 to
@@ -110,6 +112,7 @@ impl Code {
             Self::GatewayOffline
                 | Self::CoreUnreachable
                 | Self::HolderUnreachable
+                | Self::ProviderUnreachable
                 | Self::RateLimited
                 | Self::Draining
                 | Self::Timeout

@@ -47,6 +47,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("pty_process::", &["gateway/holder/src", "tests/bench"]),
     ("sqlx::", &["core/src/store", "core/tests"]),
     ("webauthn_rs::", &["core/src/sign_in"]),
+    ("openidconnect::", &["core/src/sign_in/providers"]),
+    ("lettre::", &["core/src/sign_in/mail"]),
     ("protox::", &["build.rs"]),
 ];
 

@@ -1,5 +1,9 @@
 //! What an operator may choose. Everything has a default that works.
 
+pub mod mail;
+pub mod provider;
+pub mod secrets;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
@@ -77,11 +81,15 @@ pub struct SignInConfig {
     pub passkeys: bool,
     /// Whether people may sign in by passwords.
     pub passwords: bool,
+    /// The server that sends sign-in mails; without it nobody signs in by mail.
+    pub mail: Option<mail::MailConfig>,
+    /// Identity providers, in the order in which the page shows them.
+    pub providers: Vec<provider::ProviderConfig>,
 }
 
 impl Default for SignInConfig {
     fn default() -> Self {
-        Self { origin: None, passkeys: true, passwords: false }
+        Self { origin: None, passkeys: true, passwords: false, mail: None, providers: Vec::new() }
     }
 }
 
@@ -184,10 +192,12 @@ mod tests {
         let text = std::fs::read_to_string(file).expect("is there");
         let mut default = Config::new("/var/lib/chatcode-core");
         (default.listen, default.link) = (example.listen, example.link);
+        default.sign_in.origin.clone_from(&example.sign_in.origin);
         let value = |config: &Config| serde_json::to_value(config).expect("is one");
         assert_eq!(value(&example), value(&default));
         for key in value(&default).as_object().expect("is one").keys().filter(|key| *key != "short_lives") {
-            assert!(text.contains(&format!("{key} = ")), "{key}");
+            let is_there = text.contains(&format!("{key} = ")) || text.contains(&format!("[{key}]"));
+            assert!(is_there, "{key}");
         }
     }
 }

@@ -83,7 +83,7 @@ use crate::{
         people::PeopleService,
     },
     shared::{Parts, Shared},
-    sign_in::{SignIn, passkeys::OriginError},
+    sign_in::{SetupError, SignIn},
     store::{Store, StoreError},
 };
 
@@ -130,7 +130,7 @@ pub enum BuildError {
     Passphrase(#[from] SealError),
     /// The settings of signing in cannot be used.
     #[error(transparent)]
-    SignIn(#[from] OriginError),
+    SignIn(#[from] SetupError),
     /// No TLS can be made of the core's own certificate.
     #[error("the core's own certificate cannot be used")]
     Tls(#[from] tls::TlsError),
@@ -271,6 +271,7 @@ impl Core {
             () = Box::pin(shared.lives.judge(&shared.store, &shared.directory)) => {}
             () = upkeep::keep(&shared) => {}
             () = Box::pin(upkeep::archive(&shared)) => {}
+            () = Box::pin(shared.sign_in.send_mails()) => {}
         }
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;

@@ -17,6 +17,7 @@ const PRUNE_EVERY: u32 = 256;
 #[derive(Debug)]
 pub struct PerMinute<K: Hash + Eq + Clone> {
     what: &'static str,
+    time: &'static str,
     limiter: DefaultKeyedRateLimiter<K>,
     checks: AtomicU32,
 }
@@ -25,8 +26,11 @@ impl<K: Hash + Eq + Clone> PerMinute<K> {
     /// At most `tries` a minute; at least one.
     #[must_use]
     pub fn new(what: &'static str, tries: u32) -> Self {
-        let quota = Quota::per_minute(NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN));
-        Self { what, limiter: DefaultKeyedRateLimiter::keyed(quota), checks: AtomicU32::new(0) }
+        Self::of(what, "a minute", Quota::per_minute(NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN)))
+    }
+
+    fn of(what: &'static str, time: &'static str, quota: Quota) -> Self {
+        Self { what, time, limiter: DefaultKeyedRateLimiter::keyed(quota), checks: AtomicU32::new(0) }
     }
 
     /// Counts one try of `key`.
@@ -39,8 +43,30 @@ impl<K: Hash + Eq + Clone> PerMinute<K> {
             self.limiter.shrink_to_fit();
         }
         self.limiter.check_key(key).map_err(|_| {
-            Refusal::new(Code::RateLimited, format!("too many {} in a minute; wait and try again", self.what))
+            let words = format!("too many {} in {}; wait and try again", self.what, self.time);
+            Refusal::new(Code::RateLimited, words)
         })
+    }
+}
+
+/// So many tries in an hour for each key, evenly refilled.
+#[derive(Debug)]
+pub struct PerHour<K: Hash + Eq + Clone>(PerMinute<K>);
+
+impl<K: Hash + Eq + Clone> PerHour<K> {
+    /// At most `tries` an hour; at least one.
+    #[must_use]
+    pub fn new(what: &'static str, tries: u32) -> Self {
+        let quota = Quota::per_hour(NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN));
+        Self(PerMinute::of(what, "an hour", quota))
+    }
+
+    /// Counts one try of `key`.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`; the try does not count.
+    pub fn check(&self, key: &K) -> Result<(), Refusal> {
+        self.0.check(key)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     clock,
     config::Config,
     fleet::{hub::Hub, registry::Registry},
-    rate::PerMinute,
+    rate::{PerHour, PerMinute},
     sign_in::SignIn,
     store::Store,
 };
@@ -124,6 +124,10 @@ pub struct Rates {
     pub passwords_from: PerMinute<(String, IpAddr)>,
     /// Passwords, by account.
     pub passwords: PerMinute<String>,
+    /// Sign-in mails, by the address of the network that asks.
+    pub mails_from: PerHour<IpAddr>,
+    /// Sign-in mails, by the address that they go to.
+    pub mails_to: PerHour<String>,
     /// Wrong API tokens, by address.
     pub api_tokens: PerMinute<IpAddr>,
     /// Tickets, by person.
@@ -234,6 +238,8 @@ impl Shared {
                     "passwords for this account",
                     limits::PASSWORD_PER_ACCOUNT_PER_MINUTE,
                 ),
+                mails_from: PerHour::new("sign-in mails from your address", limits::MAILS_PER_CLIENT),
+                mails_to: PerHour::new("sign-in mails to this address", limits::MAILS_PER_ADDRESS),
                 api_tokens: PerMinute::new(
                     "wrong API tokens from this address",
                     limits::API_TOKENS_WRONG_PER_MINUTE,

@@ -1,6 +1,8 @@
 //! Signing in and out: the core decides, the edge keeps the session token, and the
 //! challenge of a sign-in that has begun, in cookies.
 
+mod elsewhere;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -14,7 +16,7 @@ use chatcode_proto::{
     name::display_safe,
     pb::{
         AccountsBeginSignInRequest, AccountsSignInMethodsRequest, AccountsSignInRequest,
-        AccountsSignInResponse, AccountsSignOutRequest, Code, PasskeyProof, PasswordProof,
+        AccountsSignInResponse, AccountsSignOutRequest, Code, IdentityProvider, PasskeyProof, PasswordProof,
         accounts_begin_sign_in_request::Method, accounts_begin_sign_in_response::Options,
         accounts_client::AccountsClient, accounts_sign_in_request::Proof,
     },
@@ -28,7 +30,14 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::{app::App, body, cookie::is_secret, refuse, tries::Client, upstream::unix_ms};
+use crate::{
+    app::App,
+    body,
+    cookie::{Cookie, is_secret},
+    refuse,
+    tries::Client,
+    upstream::unix_ms,
+};
 
 /// A proof: exactly one.
 #[derive(Deserialize)]
@@ -38,6 +47,8 @@ struct SignIn {
     /// JSON of WebAuthn, for the core.
     passkey: Option<Value>,
     password: Option<Password>,
+    mail: Option<elsewhere::Mail>,
+    provider: Option<elsewhere::Provider>,
     /// Only the person who is signed in is meant.
     #[serde(default)]
     same_person: bool,
@@ -51,15 +62,12 @@ struct Password {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Begin {
-    method: BeginMethod,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum BeginMethod {
-    Passkey,
+#[serde(tag = "method", rename_all = "lowercase", deny_unknown_fields)]
+enum Begin {
+    // With braces, so that unknown fields are refused here too.
+    Passkey {},
+    Mail { address: String },
+    Provider { id: String },
 }
 
 /// `GET /api/sign-in/methods`: which ways to sign in the page shows.
@@ -69,7 +77,14 @@ pub(crate) async fn methods(State(app): State<Arc<App>>) -> Response {
         in_time(&app, AccountsClient::new(app.upstream.shared()).sign_in_methods(request)).await
     };
     match call.await {
-        Ok(open) => Json(json!({ "passkeys": open.passkeys, "passwords": open.passwords })).into_response(),
+        Ok(open) => {
+            let provider = |one: &IdentityProvider| json!({ "id": one.id, "name": one.name });
+            let providers: Vec<Value> = open.providers.iter().map(provider).collect();
+            Json(json!({
+                "passkeys": open.passkeys, "passwords": open.passwords, "mail": open.mail, "providers": providers,
+            }))
+            .into_response()
+        }
         Err(refusal) => refuse::http(&refusal),
     }
 }
@@ -84,13 +99,16 @@ pub(crate) async fn begin(State(app): State<Arc<App>>, request: Request) -> Resp
 }
 
 async fn try_begin(app: &App, request: Request) -> Result<Response, Refusal> {
-    let client = client(&request)?;
-    let Begin { method } = read(request, "{\"method\": \"passkey\"}").await?;
+    let (client, device) = (client(&request)?, device(request.headers()));
+    let wanted: Begin = read(request, "a way to begin, such as {\"method\": \"passkey\"}").await?;
     app.challenges.check(client)?;
-    let method = Some(match method {
-        BeginMethod::Passkey => Method::Passkey(true),
-    });
-    let request = unary(app, AccountsBeginSignInRequest { method })?;
+    let (method, cookie, longest) = match wanted {
+        Begin::Passkey {} => (Method::Passkey(true), &app.challenge, limits::CHALLENGE),
+        Begin::Mail { address } => (Method::Mail(address), &app.mail_challenge, limits::MAIL),
+        Begin::Provider { id } => (Method::Provider(id), &app.provider_challenge, limits::PROVIDER_WAIT),
+    };
+    let address = client.0.to_canonical().to_string();
+    let request = unary(app, AccountsBeginSignInRequest { method: Some(method), device, address })?;
     let begun = in_time(app, AccountsClient::new(app.upstream.shared()).begin_sign_in(request)).await?;
     let challenge = Zeroizing::new(begun.challenge);
     let broken = || Refusal::new(Code::Internal, "the core's challenge has another form");
@@ -101,10 +119,12 @@ async fn try_begin(app: &App, request: Request) -> Result<Response, Refusal> {
         Some(Options::Passkey(options)) => {
             json!({ "passkey": serde_json::from_str::<Value>(&options).map_err(|_| broken())? })
         }
+        Some(Options::Mail(_)) => json!({ "mail": true }),
+        Some(Options::Provider(url)) => json!({ "provider": url }),
         None => return Err(broken()),
     };
     let left = Duration::from_millis(begun.expires_unix_ms.saturating_sub(unix_ms()));
-    let cookie = app.challenge.set(&challenge, left.min(limits::CHALLENGE))?;
+    let cookie = cookie.set(&challenge, left.min(longest))?;
     Ok(([(SET_COOKIE, cookie)], Json(options)).into_response())
 }
 
@@ -123,16 +143,14 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Re
 }
 
 async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
-    let client = client(&request)?;
-    let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
-    let device = display_safe(agent.unwrap_or_default(), limits::USER_AGENT_CHARS);
+    let (client, device) = (client(&request)?, device(request.headers()));
     // A browser that proves itself anew gets another token, and the one before is
     // of no use any more.
     let replaces = Zeroizing::new(app.cookie.token(request.headers()).unwrap_or_default().to_owned());
-    let challenge = app.challenge.token(request.headers()).map(|text| Zeroizing::new(text.to_owned()));
+    let challenges = Challenges::of(app, request.headers());
     let wanted: SignIn = read(request, "one proof, such as {\"secret\": \"...\"}").await?;
     let same_person = wanted.same_person;
-    let proof = proof(wanted, challenge.as_ref().map(|text| text.as_str()))?;
+    let (proof, spent) = proof(app, wanted, &challenges)?;
     app.sign_ins.check(client)?;
     let request = AccountsSignInRequest {
         proof: Some(proof),
@@ -155,35 +173,72 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
     });
     tracing::info!(target: "chatcode", "a person signed in");
     let mut response = ([(SET_COOKIE, cookie)], Json(answer)).into_response();
-    if challenge.is_some() {
-        response.headers_mut().append(SET_COOKIE, app.challenge.set("", Duration::ZERO)?);
+    if let Some(cookie) = spent {
+        response.headers_mut().append(SET_COOKIE, cookie.set("", Duration::ZERO)?);
     }
     Ok(response)
 }
 
-/// The proof of a request, with the challenge of the browser that sends it.
-fn proof(wanted: SignIn, challenge: Option<&str>) -> Result<Proof, Refusal> {
-    match (wanted.secret, wanted.passkey, wanted.password) {
-        (Some(secret), None, None) if is_secret(&secret) => Ok(Proof::Secret(secret)),
-        (Some(_), None, None) => {
+/// The challenges that a browser has, one for each way that needs one.
+struct Challenges {
+    passkey: Option<Zeroizing<String>>,
+    mail: Option<Zeroizing<String>>,
+    provider: Option<Zeroizing<String>>,
+}
+
+impl Challenges {
+    fn of(app: &App, headers: &HeaderMap) -> Self {
+        let text = |cookie: &Cookie| cookie.token(headers).map(|text| Zeroizing::new(text.to_owned()));
+        Self {
+            passkey: text(&app.challenge),
+            mail: text(&app.mail_challenge),
+            provider: text(&app.provider_challenge),
+        }
+    }
+}
+
+/// The proof of a request, with the challenge of the browser that sends it, and the
+/// cookie of that challenge.
+fn proof<'a>(
+    app: &'a App,
+    wanted: SignIn,
+    challenges: &Challenges,
+) -> Result<(Proof, Option<&'a Cookie>), Refusal> {
+    let mine = |challenge: &Option<Zeroizing<String>>| {
+        challenge.as_ref().map(|text| text.to_string()).ok_or_else(|| {
+            let words = "this sign-in was begun in another browser, or too long ago; begin again";
+            Refusal::new(Code::BadToken, words)
+        })
+    };
+    let SignIn { secret, passkey, password, mail, provider, same_person: _ } = wanted;
+    match (secret, passkey, password, mail, provider) {
+        (Some(secret), None, None, None, None) if is_secret(&secret) => Ok((Proof::Secret(secret), None)),
+        (Some(_), None, None, None, None) => {
             Err(Refusal::new(Code::BadToken, "this sign-in link is not whole; make a new one"))
         }
-        (None, Some(credential), None) => {
-            let challenge = challenge.ok_or_else(|| {
-                let words =
-                    "this sign-in was begun in another browser, or more than five minutes ago; begin again";
-                Refusal::new(Code::BadToken, words)
-            })?;
-            Ok(Proof::Passkey(PasskeyProof {
-                challenge: challenge.to_owned(),
-                credential: credential.to_string(),
-            }))
+        (None, Some(credential), None, None, None) => {
+            let proof =
+                PasskeyProof { challenge: mine(&challenges.passkey)?, credential: credential.to_string() };
+            Ok((Proof::Passkey(proof), Some(&app.challenge)))
         }
-        (None, None, Some(Password { email, password })) => {
-            Ok(Proof::Password(PasswordProof { email, password }))
+        (None, None, Some(Password { email, password }), None, None) => {
+            Ok((Proof::Password(PasswordProof { email, password }), None))
+        }
+        (None, None, None, Some(mail), None) => {
+            let spent = challenges.mail.as_ref().map(|_| &app.mail_challenge);
+            Ok((mail.proof(challenges.mail.as_ref())?, spent))
+        }
+        (None, None, None, None, Some(provider)) => {
+            Ok((provider.proof(&mine(&challenges.provider)?), Some(&app.provider_challenge)))
         }
         _ => Err(Refusal::new(Code::Invalid, "the request must hold exactly one proof")),
     }
+}
+
+/// What a browser calls itself.
+fn device(headers: &HeaderMap) -> String {
+    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    display_safe(agent.unwrap_or_default(), limits::USER_AGENT_CHARS)
 }
 
 /// Where a request comes from.

@@ -22,6 +22,10 @@ pub(crate) struct App {
     pub(crate) cookie: Cookie,
     /// The cookie that holds the challenge of a sign-in that has begun.
     pub(crate) challenge: Cookie,
+    /// The same of one by mail.
+    pub(crate) mail_challenge: Cookie,
+    /// The same of one by an identity provider.
+    pub(crate) provider_challenge: Cookie,
     /// Who tried to sign in lately.
     pub(crate) sign_ins: Tries,
     /// Who began to lately.
@@ -50,7 +54,9 @@ impl App {
             admission,
             upstream,
             cookie: Cookie::new(&installation),
-            challenge: Cookie::of_challenge(&installation),
+            challenge: Cookie::of_challenge(&installation, "challenge"),
+            mail_challenge: Cookie::of_challenge(&installation, "mail"),
+            provider_challenge: Cookie::of_challenge(&installation, "provider"),
             installation,
             sign_ins: Tries::per_minute(sign_in_per_minute),
             challenges: Tries::per_minute(limits::CHALLENGES_PER_ADDRESS_PER_MINUTE),

@@ -23,9 +23,9 @@ impl Cookie {
         Self { name: format!("__Host-chatcode-{installation}") }
     }
 
-    /// The one that binds a sign-in that has begun to its browser.
-    pub(crate) fn of_challenge(installation: &str) -> Self {
-        Self { name: format!("__Host-chatcode-{installation}-challenge") }
+    /// The one that binds a sign-in that has begun in this way to its browser.
+    pub(crate) fn of_challenge(installation: &str, way: &str) -> Self {
+        Self { name: format!("__Host-chatcode-{installation}-{way}") }
     }
 
     /// The value of the cookie as the credential of a call.

@@ -59,10 +59,14 @@ pub(crate) fn protect(headers: &mut HeaderMap, https: bool) {
     }
 }
 
+/// Where identity providers send a browser back to: the page itself, which takes the
+/// answer out of the address and posts it from our own site.
+const CALLBACK: &str = "/auth/callback";
+
 /// The file that the path names; "/" is the index.
 pub(crate) fn answer(request: &Request) -> Response {
     let path = match request.uri().path() {
-        "/" => "/index.html",
+        "/" | CALLBACK => "/index.html",
         path => path,
     };
     let Ok(found) = ASSETS.binary_search_by(|asset| asset.path.cmp(path)) else {
@@ -117,6 +121,16 @@ mod tests {
         assert_eq!(index.status(), StatusCode::OK);
         assert_eq!(index.headers()[CACHE_CONTROL], "no-cache");
         assert_eq!(index.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+    }
+
+    #[test]
+    fn an_identity_provider_sends_a_browser_back_to_the_page_and_nowhere_else() {
+        let back = get("/auth/callback?code=c&state=in.s", None);
+        assert_eq!(back.status(), StatusCode::OK);
+        assert_eq!(back.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
+        for path in ["/auth/callback/", "/auth/callback/https://attacker.test", "/auth", "//auth/callback"] {
+            assert_eq!(get(path, None).status(), StatusCode::NOT_FOUND, "{path}");
+        }
     }
 
     #[test]

@@ -92,9 +92,13 @@ const fn status_of(code: Code) -> StatusCode {
             StatusCode::FORBIDDEN
         }
         Code::UnknownMethod | Code::UnknownGateway | Code::UnknownSession => StatusCode::NOT_FOUND,
-        Code::SessionEnded | Code::Fenced | Code::DuplicateIdentity | Code::SpawnFailed | Code::LastOwner => {
-            StatusCode::CONFLICT
-        }
+        Code::SessionEnded
+        | Code::Fenced
+        | Code::DuplicateIdentity
+        | Code::SpawnFailed
+        | Code::LastOwner
+        | Code::OtherBrowser => StatusCode::CONFLICT,
+        Code::ProviderUnreachable => StatusCode::BAD_GATEWAY,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
         Code::GatewayOffline

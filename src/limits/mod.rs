@@ -12,6 +12,7 @@ mod identity;
 mod link;
 mod machine;
 mod people;
+mod providers;
 mod release;
 mod session;
 mod up;
@@ -19,7 +20,7 @@ mod words;
 
 pub use self::{
     audit::*, call::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*, people::*,
-    release::*, session::*, up::*, words::*,
+    providers::*, release::*, session::*, up::*, words::*,
 };
 
 // How the bounds hang together; a change that breaks one does not compile.
@@ -41,6 +42,9 @@ const _: () = assert!(CORE_ANONYMOUS_PER_ADDRESS < CORE_ANONYMOUS);
 // in time.
 const _: () = assert!(PENDING_GATEWAYS < CORE_ANONYMOUS_PER_ADDRESS);
 const _: () = assert!(PENDING_CALL.as_secs() < UNARY_DEADLINE.as_secs());
+// A provider that is slow is told of before its caller gives up.
+const _: () = assert!(PROVIDER_SIGN_IN.as_secs() < UNARY_DEADLINE.as_secs());
+const _: () = assert!(PROVIDER_ANSWER.as_secs() < PROVIDER_SIGN_IN.as_secs());
 const _: () = assert!(CORE_HANDSHAKES_PER_ADDRESS < CORE_HANDSHAKES);
 // Nobody who stalls takes another's share of a window.
 const _: () = assert!(32 * LINK_STREAM_WINDOW <= LINK_CONNECTION_WINDOW);

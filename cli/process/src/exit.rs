@@ -40,9 +40,11 @@ impl Exit {
             | Code::NotWriter
             | Code::StepUpRequired
             | Code::LastOwner => NOPERM,
-            Code::CoreUnreachable | Code::GatewayOffline | Code::HolderUnreachable | Code::Timeout => {
-                UNAVAILABLE
-            }
+            Code::CoreUnreachable
+            | Code::GatewayOffline
+            | Code::HolderUnreachable
+            | Code::ProviderUnreachable
+            | Code::Timeout => UNAVAILABLE,
             Code::Draining | Code::RateLimited | Code::Limit | Code::Unwritable => TEMPFAIL,
             _ => FAILURE,
         })

@@ -4,6 +4,7 @@
 mod place;
 mod rights;
 mod role;
+pub mod vouched;
 
 pub use self::{
     place::{Machine, Place},

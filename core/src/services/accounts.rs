@@ -67,7 +67,7 @@ impl Accounts for AccountsService {
         request: Request<AccountsSignInRequest>,
     ) -> Result<Response<AccountsSignInResponse>, Status> {
         let info = CallInfo::of(&request)?;
-        Ok(Response::new(sign_in::trade(&self.shared, &info, request.into_inner()).await?))
+        Ok(Response::new(Box::pin(sign_in::trade(&self.shared, &info, request.into_inner())).await?))
     }
 
     async fn sign_out(

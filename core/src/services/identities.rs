@@ -21,7 +21,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     caller::CallInfo,
-    services::{accounts::at_page, people::fresh},
+    services::{
+        accounts::at_page,
+        people::fresh,
+        sign_in::{mail, provider},
+    },
     shared::Shared,
     sign_in::{passkeys::Named, passwords},
     store::{
@@ -121,9 +125,15 @@ impl Identities for IdentitiesService {
     ) -> Answer<IdentitiesBeginAddResponse> {
         let info = CallInfo::of(&request)?;
         let (person, session) = at_page(&info)?;
-        match request.get_ref().method {
+        match &request.get_ref().method {
             Some(Method::Passkey(true)) => {
                 Ok(Response::new(self.begin_passkey(&info.origin, person, session).await?))
+            }
+            Some(Method::Mail(address)) => {
+                Ok(Response::new(mail::begin_adding(&self.shared, &info, address).await?))
+            }
+            Some(Method::Provider(id)) => {
+                Ok(Response::new(provider::begin_adding(&self.shared, &info, id).await?))
             }
             Some(Method::Passkey(false)) | None => {
                 Err(Refusal::new(Code::Invalid, "name what is to be added").into())
@@ -140,6 +150,14 @@ impl Identities for IdentitiesService {
         match &wanted.proof {
             Some(Proof::Passkey(answer)) => {
                 Ok(Response::new(self.finish_passkey(&info, wanted, answer).await?))
+            }
+            Some(Proof::Mail(code)) => {
+                let added = mail::finish_adding(&self.shared, &info, &wanted.challenge, code).await?;
+                Ok(Response::new(added))
+            }
+            Some(Proof::Provider(proof)) => {
+                let added = provider::finish_adding(&self.shared, &info, &wanted.challenge, proof).await?;
+                Ok(Response::new(added))
             }
             None => Err(Refusal::new(Code::Invalid, "the answer is missing; send it").into()),
         }
@@ -161,6 +179,7 @@ impl Identities for IdentitiesService {
         let act = info.act("identity.removed");
         let removed = self.shared.store.remove_identity(&person.id, &request.get_ref().id, &act).await;
         removed.map_err(Refusal::from)?;
+        self.shared.directory.refresh(&self.shared.store).await.map_err(Refusal::from)?;
         Ok(Response::new(IdentitiesRemoveResponse {}))
     }
 
@@ -195,7 +214,7 @@ impl Identities for IdentitiesService {
 }
 
 /// The hash of a challenge that counts in one session only.
-fn bound(secret: &Secret, session: &SecretHash) -> SecretHash {
+pub(super) fn bound(secret: &Secret, session: &SecretHash) -> SecretHash {
     let both = Zeroizing::new([&secret.expose_bytes()[..], session].concat());
     secret::hash(&both)
 }

@@ -62,7 +62,7 @@ pub(super) fn fresh() -> String {
 }
 
 /// An e-mail address in lower case; empty: none.
-fn email(text: &str) -> Result<String, Refusal> {
+pub(super) fn email(text: &str) -> Result<String, Refusal> {
     if text.is_empty() {
         return Ok(String::new());
     }

@@ -2,6 +2,9 @@
 //! traded for a session. Each way has one arm in [`methods`], [`begin`] and
 //! [`prove`], and its own rules in [`crate::sign_in`].
 
+pub(super) mod mail;
+pub(super) mod provider;
+
 use std::net::IpAddr;
 
 use chatcode_certs::{MemberName, secret::Secret};
@@ -43,6 +46,8 @@ pub fn methods(shared: &Shared, info: &CallInfo) -> Result<AccountsSignInMethods
     Ok(AccountsSignInMethodsResponse {
         passkeys: shared.sign_in.has_passkeys(&info.origin),
         passwords: shared.sign_in.has_passwords(),
+        mail: shared.sign_in.has_mail(),
+        providers: provider::shown(shared),
     })
 }
 
@@ -57,12 +62,15 @@ pub async fn begin(
     wanted: &AccountsBeginSignInRequest,
 ) -> Result<AccountsBeginSignInResponse, Refusal> {
     through_edge(info)?;
-    match wanted.method {
+    match &wanted.method {
+        Some(Method::Mail(address)) => mail::begin(shared, info, wanted, address).await,
+        Some(Method::Provider(id)) => provider::begin(shared, info, id).await,
         Some(Method::Passkey(true)) => {
             let begun = shared.sign_in.passkeys()?.begin_sign_in(&info.origin)?;
             let challenge = Challenge { person: None, data: begun.state };
-            let (secret, expires_unix_ms) =
-                add_challenge(shared, ChallengeKind::PasskeySignIn, &challenge).await?;
+            let secret = Secret::generate();
+            let expires_unix_ms =
+                add_challenge(shared, &secret, ChallengeKind::PasskeySignIn, &challenge).await?;
             Ok(AccountsBeginSignInResponse {
                 challenge: secret.expose().to_string(),
                 expires_unix_ms,
@@ -75,15 +83,15 @@ pub async fn begin(
     }
 }
 
-/// Keeps a challenge for whoever has the secret.
+/// Keeps a challenge for whoever has the secret; says when it ends, milliseconds
+/// since 1970.
 async fn add_challenge(
     shared: &Shared,
+    secret: &Secret,
     kind: ChallengeKind,
     challenge: &Challenge,
-) -> Result<(Secret, u64), Refusal> {
-    let secret = Secret::generate();
-    let expires = shared.store.add_challenge(&secret.hash(), kind, challenge).await?;
-    Ok((secret, expires))
+) -> Result<u64, Refusal> {
+    Ok(shared.store.add_challenge(&secret.hash(), kind, challenge).await?)
 }
 
 /// Trades a proof for a session and writes which.
@@ -108,8 +116,11 @@ pub async fn trade(
         Some(Proof::Secret(_)) | None => "the sign-in link is unknown, used or expired; make a new one",
         Some(Proof::Passkey(_)) => "the passkey or the account was changed meanwhile; try again",
         Some(Proof::Password(_)) => WRONG_PASSWORD,
+        Some(Proof::Mail(_)) => "nobody has this address any more; ask an administrator",
+        Some(Proof::Provider(_)) => provider::NO_ACCOUNT,
     };
     let from = from(info, &browser.address);
+    let is_vouched = matches!(wanted.proof, Some(Proof::Provider(_)));
     let signed = match prove(shared, info, from, wanted.proof).await {
         Ok(proven) => shared.store.sign_in(&proven, &token.hash(), &browser, &act).await,
         Err(refusal) if refusal.code == Code::BadToken => {
@@ -118,8 +129,16 @@ pub async fn trade(
         Err(other) => return Err(other),
     };
     match signed {
-        Ok(signed) => Ok(begun(shared, &token, signed)),
-        Err(SignInError::Bad) => Err(wrong(shared, info, edge, Refusal::new(Code::BadToken, words)).await),
+        Ok(signed) => {
+            if is_vouched {
+                // Teams may have changed with the groups.
+                shared.directory.refresh(&shared.store).await?;
+            }
+            Ok(begun(shared, &token, signed))
+        }
+        Err(SignInError::Bad | SignInError::NoAccount) => {
+            Err(wrong(shared, info, edge, Refusal::new(Code::BadToken, words)).await)
+        }
         Err(SignInError::OtherPerson) => {
             let words = "this is of another account than the one that is signed in here; use one of its own, or sign out first";
             Err(Refusal::new(Code::Forbidden, words))
@@ -162,6 +181,8 @@ async fn prove(
         }
         Some(Proof::Passkey(proof)) => by_passkey(shared, info, &proof).await,
         Some(Proof::Password(proof)) => by_password(shared, from, proof).await,
+        Some(Proof::Mail(proof)) => mail::prove(shared, proof).await,
+        Some(Proof::Provider(proof)) => provider::prove(shared, info, &proof).await,
         None => Err(Refusal::new(Code::Invalid, "the proof is missing; send one")),
     }
 }

@@ -1,37 +1,106 @@
-//! What proves who somebody is: passkeys and passwords. Rules and cryptography;
-//! what is kept of them is the store's.
+//! What proves who somebody is: passkeys, passwords, mails, and the word of identity
+//! providers. Rules and cryptography; what is kept of them is the store's.
 
+pub mod mail;
 pub mod passkeys;
 pub mod passwords;
+pub mod providers;
 
 use chatcode_proto::{code::Refusal, pb::Code};
 
 use crate::{
     config::SignInConfig,
     sign_in::{
+        mail::{MailError, Mailer},
         passkeys::{OriginError, Passkeys},
         passwords::Passwords,
+        providers::{Providers, ProvidersError},
     },
 };
+
+/// The settings of signing in cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The origin is none.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The mail server cannot be used as it is written.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// The providers cannot.
+    #[error(transparent)]
+    Providers(#[from] ProvidersError),
+}
 
 /// The ways to sign in that are open.
 #[derive(Debug)]
 pub struct SignIn {
     passkeys: Option<Passkeys>,
     passwords: Option<Passwords>,
+    mailer: Option<Mailer>,
+    providers: Providers,
+    /// The only page that others may send people back to; `None`: any edge's.
+    origin: Option<String>,
 }
 
 impl SignIn {
     /// As the settings say.
     ///
     /// # Errors
-    /// When `origin` is none.
-    pub fn new(config: &SignInConfig) -> Result<Self, OriginError> {
+    /// [`SetupError`], with what to change.
+    pub fn new(config: &SignInConfig) -> Result<Self, SetupError> {
         let passkeys = Passkeys::new(config.origin.as_deref())?;
         Ok(Self {
             passkeys: config.passkeys.then_some(passkeys),
             passwords: config.passwords.then(Passwords::new),
+            mailer: config.mail.as_ref().map(Mailer::open).transpose()?,
+            providers: Providers::open(&config.providers)?,
+            origin: config.origin.clone(),
         })
+    }
+
+    /// The origin of the page to which a mail or a provider leads, which is that of
+    /// the page that asks.
+    ///
+    /// # Errors
+    /// `BAD_ORIGIN` when it is not the page of the settings, or not known.
+    pub fn page<'a>(&self, origin: &'a str) -> Result<&'a str, Refusal> {
+        if !origin.is_empty() && self.origin.as_ref().is_none_or(|ours| ours == origin) {
+            return Ok(origin);
+        }
+        let words = "this page is not the one that [sign_in] origin of the core names; open that one";
+        Err(Refusal::new(Code::BadOrigin, words))
+    }
+
+    /// Whether mails are sent.
+    #[must_use]
+    pub const fn has_mail(&self) -> bool {
+        self.mailer.is_some()
+    }
+
+    /// What sends mails.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` when none are sent.
+    pub fn mailer(&self) -> Result<&Mailer, Refusal> {
+        self.mailer.as_ref().ok_or_else(|| {
+            let words = "no mails are sent here; sign in in another way, or set [sign_in.mail] of the core";
+            Refusal::new(Code::Forbidden, words)
+        })
+    }
+
+    /// Sends the mails that wait, for ever.
+    pub async fn send_mails(&self) {
+        match &self.mailer {
+            Some(mailer) => mailer.work().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The identity providers.
+    #[must_use]
+    pub const fn providers(&self) -> &Providers {
+        &self.providers
     }
 
     /// Whether passkeys are open at the page with this origin.

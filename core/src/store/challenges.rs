@@ -1,6 +1,8 @@
 //! Challenges: what some ways of signing in answer. Each is answered once, by the
 //! browser that has its secret.
 
+use std::time::Duration;
+
 use chatcode_proto::limits;
 
 use super::{Store, StoreError, from_row, people::ChangeError, sign_ins::SecretHash, to_row};
@@ -13,6 +15,10 @@ pub enum ChallengeKind {
     PasskeySignIn,
     /// Adding a passkey.
     PasskeyAdd,
+    /// Signing in by an identity provider.
+    ProviderSignIn,
+    /// Adding an account at one.
+    ProviderAdd,
 }
 
 impl ChallengeKind {
@@ -20,6 +26,16 @@ impl ChallengeKind {
         match self {
             Self::PasskeySignIn => "passkey.sign_in",
             Self::PasskeyAdd => "passkey.add",
+            Self::ProviderSignIn => "provider.sign_in",
+            Self::ProviderAdd => "provider.add",
+        }
+    }
+
+    /// How long it waits for its answer.
+    const fn life(self) -> Duration {
+        match self {
+            Self::PasskeySignIn | Self::PasskeyAdd => limits::CHALLENGE,
+            Self::ProviderSignIn | Self::ProviderAdd => limits::PROVIDER_WAIT,
         }
     }
 }
@@ -34,7 +50,7 @@ pub struct Challenge {
 }
 
 impl Store {
-    /// Keeps a challenge for [`limits::CHALLENGE`]; says when it ends, milliseconds
+    /// Keeps a challenge as long as one of its kind waits; says when it ends, milliseconds
     /// since 1970.
     ///
     /// # Errors
@@ -47,7 +63,7 @@ impl Store {
         challenge: &Challenge,
     ) -> Result<u64, ChangeError> {
         let now = clock::unix_ms();
-        let expires = now + millis(limits::CHALLENGE);
+        let expires = now + millis(kind.life());
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM challenges WHERE expires_ms <= $1")
             .bind(to_row(now))

@@ -8,7 +8,7 @@ use super::{
     audit::{self, Entry},
     from_row,
     people::{ChangeError, Person},
-    to_row,
+    to_row, vouched,
 };
 use crate::clock;
 
@@ -226,7 +226,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes an identity of a person.
+    /// Removes an identity of a person; with an account at a provider goes what the
+    /// person was given by its word of their groups.
     ///
     /// # Errors
     /// [`ChangeError::Unknown`] when the person has none of this id,
@@ -234,13 +235,10 @@ impl Store {
     /// [`StoreError`].
     pub async fn remove_identity(&self, person: &str, id: &str, act: &Entry) -> Result<(), ChangeError> {
         let mut tx = self.begin().await?;
-        let gone: Option<(String, String)> =
-            sqlx::query_as("DELETE FROM identities WHERE id = $1 AND person = $2 RETURNING kind, label")
-                .bind(id)
-                .bind(person)
-                .fetch_optional(&mut *tx)
-                .await?;
-        let (kind, label) = gone.ok_or(ChangeError::Unknown(WAY))?;
+        let sql = "DELETE FROM identities WHERE id = $1 AND person = $2 RETURNING kind, label, data";
+        let gone: Option<(String, String, String)> =
+            sqlx::query_as(sql).bind(id).bind(person).fetch_optional(&mut *tx).await?;
+        let (kind, label, data) = gone.ok_or(ChangeError::Unknown(WAY))?;
         let is_locked_out: Option<i64> = sqlx::query_scalar(
             "SELECT 1 FROM bindings WHERE person = $1 AND role = 'owner'
                AND NOT EXISTS (SELECT 1 FROM identities WHERE person = $1) LIMIT 1",
@@ -252,6 +250,10 @@ impl Store {
             return Err(ChangeError::LastIdentity);
         }
         note(&mut tx, act, &kind, &label, person).await?;
+        if kind == text(IdentityKind::Provider) {
+            // Its word counts for no team any more.
+            vouched::set_teams(&mut tx, person, &data, &[], act).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -261,7 +263,7 @@ impl Store {
 const WAY: &str = "way to sign in";
 
 /// The kind as it is kept.
-const fn text(kind: IdentityKind) -> &'static str {
+pub(super) const fn text(kind: IdentityKind) -> &'static str {
     match kind {
         IdentityKind::Unspecified => "",
         IdentityKind::Passkey => "passkey",

@@ -12,6 +12,7 @@ pub mod certificates;
 pub mod challenges;
 pub mod fleet;
 pub mod identities;
+pub mod mail;
 pub mod members;
 pub mod pending;
 pub mod people;
@@ -19,6 +20,7 @@ pub mod schema;
 pub mod sign_ins;
 pub mod teams;
 pub mod tokens;
+pub mod vouched;
 
 use std::{
     fs::{self, OpenOptions},
@@ -46,6 +48,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "people", include_str!("../../migrations/0005_people.sql")),
     (6, "identities", include_str!("../../migrations/0006_identities.sql")),
     (7, "audit", include_str!("../../migrations/0007_audit.sql")),
+    (8, "mail and groups", include_str!("../../migrations/0008_mail_and_groups.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as

@@ -306,11 +306,14 @@ pub(super) async fn shut_out(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
 }
 
 async fn free(tx: &mut Tx, id: &str, email: &str) -> Result<(), ChangeError> {
-    let other: Option<i64> = sqlx::query_scalar("SELECT 1 FROM people WHERE email = $2 AND id <> $1")
-        .bind(id)
-        .bind(email)
-        .fetch_optional(&mut **tx)
-        .await?;
+    let other: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM people WHERE email = $2 AND id <> $1
+         UNION SELECT 1 FROM identities WHERE kind = 'mail' AND subject = $2 AND person <> $1 LIMIT 1",
+    )
+    .bind(id)
+    .bind(email)
+    .fetch_optional(&mut **tx)
+    .await?;
     if other.is_some() { Err(ChangeError::Taken("person")) } else { Ok(()) }
 }
 

@@ -12,9 +12,12 @@ use super::{
     audit::{self, Entry},
     from_row,
     people::{ChangeError, Changer, Person, reachable, shown},
-    to_row,
+    to_row, vouched,
 };
-use crate::clock::{self, millis};
+use crate::{
+    clock::{self, millis},
+    people::vouched::Vouched,
+};
 
 /// SHA-256 of a secret of 256 bits.
 pub type SecretHash = [u8; 32];
@@ -61,6 +64,10 @@ pub enum Proven {
         /// Its data from now on.
         now: String,
     },
+    /// A provider vouches for somebody.
+    Vouched(Box<Vouched>),
+    /// Somebody reads the mail of this address.
+    Address(String),
 }
 
 /// A session that has begun.
@@ -97,6 +104,9 @@ pub enum SignInError {
     /// Another person is meant.
     #[error("the proof is of another person")]
     OtherPerson,
+    /// A provider vouches for somebody whom nobody has linked or added.
+    #[error("nobody here is linked with this")]
+    NoAccount,
 }
 
 impl From<sqlx::Error> for SignInError {
@@ -170,7 +180,7 @@ impl Store {
     ) -> Result<SignedIn, SignInError> {
         let now = clock::unix_ms();
         let mut tx = self.begin().await?;
-        let Spent { person: id, by, created_by } = spend(&mut tx, proven, now).await?;
+        let Spent { person: id, by, created_by } = spend(&mut tx, proven, now, act).await?;
         let display_name: Option<String> =
             sqlx::query_scalar("SELECT display_name FROM people WHERE id = $1 AND suspended_ms IS NULL")
                 .bind(&id)
@@ -415,7 +425,7 @@ struct Spent {
 }
 
 /// Takes what was proven, once.
-async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<Spent, SignInError> {
+async fn spend(tx: &mut Tx, proven: &Proven, now: u64, act: &Entry) -> Result<Spent, SignInError> {
     match proven {
         Proven::Secret(hash) => {
             let spent: Option<(String, i64, String)> = sqlx::query_as(
@@ -443,6 +453,14 @@ async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<Spent, SignInEr
             .await?;
             let (person, kind, label) = used.ok_or(SignInError::Bad)?;
             Ok(Spent { person, by: format!("{kind} {label}"), created_by: String::new() })
+        }
+        Proven::Vouched(vouched) => {
+            let person = vouched::find(tx, vouched, act).await?;
+            Ok(Spent { person, by: format!("provider {}", vouched.label), created_by: String::new() })
+        }
+        Proven::Address(address) => {
+            let person = vouched::of_address(tx, address).await?;
+            Ok(Spent { person, by: format!("mail {address}"), created_by: String::new() })
         }
     }
 }

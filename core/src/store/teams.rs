@@ -116,7 +116,10 @@ impl Store {
         let name = name_of(&mut tx, team).await?;
         let who = person(&mut tx, member).await?;
         let (statement, word) = if is_member {
-            ("INSERT INTO team_members (team, person) VALUES ($1, $2) ON CONFLICT DO NOTHING", "into")
+            // By hand from now on, whatever a provider says of it later.
+            let sql = "INSERT INTO team_members (team, person) VALUES ($1, $2)
+                 ON CONFLICT (team, person) DO UPDATE SET provider = ''";
+            (sql, "into")
         } else {
             ("DELETE FROM team_members WHERE team = $1 AND person = $2", "out of")
         };

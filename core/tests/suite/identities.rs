@@ -68,7 +68,8 @@ pub(crate) fn from_page<T>(message: T) -> Request<T> {
 }
 
 async fn begin(edge: &Channel) -> (String, String) {
-    let request = from_page(AccountsBeginSignInRequest { method: Some(Method::Passkey(true)) });
+    let request =
+        from_page(AccountsBeginSignInRequest { method: Some(Method::Passkey(true)), ..Default::default() });
     let begun = AccountsClient::new(edge.clone()).begin_sign_in(request).await.unwrap().into_inner();
     let Some(Options::Passkey(options)) = begun.options else { panic!("no options: {begun:?}") };
     (begun.challenge, options)
@@ -389,7 +390,10 @@ async fn there_are_so_many_ways_in_and_so_many_challenges() {
     );
     sqlx::query(sqlx::AssertSqlSafe(challenges)).bind(limits::CHALLENGES).execute(&mut store).await.unwrap();
     let begin = async || {
-        let request = from_page(AccountsBeginSignInRequest { method: Some(Method::Passkey(true)) });
+        let request = from_page(AccountsBeginSignInRequest {
+            method: Some(Method::Passkey(true)),
+            ..Default::default()
+        });
         AccountsClient::new(town.edge.clone()).begin_sign_in(request).await
     };
     assert_eq!(code(&begin().await.unwrap_err()), Code::Limit);
@@ -407,8 +411,8 @@ async fn passkeys_are_open_where_the_settings_say_and_through_an_edge_only() {
     let mut edge = AccountsClient::new(town.edge.clone());
     let methods =
         edge.sign_in_methods(from_page(AccountsSignInMethodsRequest {})).await.unwrap().into_inner();
-    assert_eq!(methods, AccountsSignInMethodsResponse { passkeys: false, passwords: false });
-    let wish = || AccountsBeginSignInRequest { method: Some(Method::Passkey(true)) };
+    assert_eq!(methods, AccountsSignInMethodsResponse::default());
+    let wish = || AccountsBeginSignInRequest { method: Some(Method::Passkey(true)), ..Default::default() };
     let refused = edge.begin_sign_in(from_page(wish())).await.unwrap_err();
     assert_eq!(code(&refused), Code::BadOrigin);
     let mut there = from_page(wish());

@@ -91,6 +91,11 @@ impl House {
     pub(crate) fn cookie(&self) -> String {
         format!("{}={}", self.cookie_name(), self.core.seen.token)
     }
+
+    /// The cookie of a sign-in that has begun in this way.
+    pub(crate) fn challenge(&self, way: &str) -> String {
+        format!("{}-{way}={}", self.cookie_name(), self.core.seen.challenge)
+    }
 }
 
 /// Waits for what must come.

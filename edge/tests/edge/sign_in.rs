@@ -213,7 +213,11 @@ async fn a_password_goes_to_the_core_and_no_further() {
 async fn the_page_learns_which_ways_are_open() {
     let house = House::new().await;
     let answer = get(&house.edge, "/api/sign-in/methods").await;
-    assert_eq!(answer.json(), json!({ "passkeys": true, "passwords": false }));
+    let work = json!([{ "id": "work", "name": "Work" }]);
+    assert_eq!(
+        answer.json(),
+        json!({ "passkeys": true, "passwords": false, "mail": true, "providers": work })
+    );
     assert_eq!(answer.headers["cache-control"], "no-store");
 }
 
@@ -273,4 +277,59 @@ async fn the_page_is_told_which_installation_it_is_of() {
     let answer = get(&house.edge, "/api/installation").await.json();
     assert_eq!(answer["installation"], house.ground.edge.trust_domain().installation());
     assert_eq!(answer["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn mails_and_providers_have_challenge_cookies_of_their_own_that_no_script_reads() {
+    let house = House::new().await;
+    let begin = async |body: serde_json::Value| {
+        post(&house, "/api/sign-in/begin", "application/json", "", body.to_string()).await
+    };
+    let mut names = Vec::new();
+    for (body, answer) in [
+        (json!({ "method": "mail", "address": "ada@example.org" }), json!({ "mail": true })),
+        (json!({ "method": "provider", "id": "work" }), json!({ "provider": "https://id.example.org/work" })),
+        (json!({ "method": "passkey" }), json!({ "passkey": { "challenge": "AQID" } })),
+    ] {
+        let begun = begin(body).await;
+        assert_eq!((begun.status, begun.json()), (200, answer));
+        let cookie = begun.headers["set-cookie"].to_str().expect("is text").to_owned();
+        for flag in ["Path=/", "Secure", "HttpOnly", "SameSite=Strict"] {
+            assert!(cookie.contains(flag), "{flag} in {cookie}");
+        }
+        assert!(!String::from_utf8_lossy(&begun.body).contains(&house.core.seen.challenge));
+        names.push(cookie.split_once('=').expect("has a value").0.to_owned());
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 3, "{names:?}");
+    let more = json!({ "method": "provider", "id": "work", "next": "https://attacker.test" });
+    for wrong in [json!({ "method": "mail" }), more, json!({})] {
+        assert_eq!(begin(wrong.clone()).await.status, 400, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_a_provider_counts_only_with_its_own_challenge() {
+    let house = House::new().await;
+    let provider = json!({ "provider": { "code": "c", "state": "s" } }).to_string();
+    let asked = house.core.seen.count();
+    for cookie in ["", &house.challenge("challenge"), &house.challenge("mail")] {
+        let refused = post(&house, "/api/sign-in", "application/json", cookie, provider.clone()).await;
+        assert_eq!(refused.json()["code"], "bad_token", "{cookie:?}");
+    }
+    assert_eq!(house.core.seen.count(), asked, "the core was not asked");
+    let own = house.challenge("provider");
+    let signed = post(&house, "/api/sign-in", "application/json", &own, provider).await;
+    assert_eq!(signed.status, 200);
+    let set: Vec<_> = signed.headers.get_all("set-cookie").iter().collect();
+    assert_eq!(set.len(), 2, "the session begins and the challenge ends: {set:?}");
+    for both in [
+        json!({ "mail": { "link": "l", "code": "c" } }),
+        json!({ "mail": {} }),
+        json!({ "mail": { "code": "c" }, "secret": "s" }),
+    ] {
+        let refused = post(&house, "/api/sign-in", "application/json", "", both.to_string()).await;
+        assert_eq!(refused.json()["code"], "invalid", "{both}");
+    }
 }

@@ -17,8 +17,8 @@ use chatcode_proto::{
     limits,
     metadata::ATTACH,
     pb::{
-        self, Code, accounts_begin_sign_in_response::Options, accounts_server,
-        accounts_sign_in_request::Proof, fleet_server,
+        self, Code, accounts_begin_sign_in_request::Method, accounts_begin_sign_in_response::Options,
+        accounts_server, accounts_sign_in_request::Proof, fleet_server,
     },
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -215,7 +215,8 @@ impl accounts_server::Accounts for Seen {
             Some(Proof::Secret(secret)) => *secret == self.secret,
             Some(Proof::Passkey(proof)) => proof.challenge == self.challenge,
             Some(Proof::Password(proof)) => proof.password == self.secret,
-            None => false,
+            Some(Proof::Provider(proof)) => proof.challenge == self.challenge,
+            Some(Proof::Mail(_)) | None => false,
         };
         if !is_known {
             return Err(Refusal::new(Code::BadToken, "this sign-in link is used or old").into());
@@ -238,14 +239,24 @@ impl accounts_server::Accounts for Seen {
         &self,
         _: tonic::Request<pb::AccountsSignInMethodsRequest>,
     ) -> Answer<pb::AccountsSignInMethodsResponse> {
-        Ok(Response::new(pb::AccountsSignInMethodsResponse { passkeys: true, passwords: false }))
+        let work = pb::IdentityProvider { id: "work".to_owned(), name: "Work".to_owned() };
+        Ok(Response::new(pb::AccountsSignInMethodsResponse {
+            passkeys: true,
+            passwords: false,
+            mail: true,
+            providers: vec![work],
+        }))
     }
 
     async fn begin_sign_in(
         &self,
-        _: tonic::Request<pb::AccountsBeginSignInRequest>,
+        request: tonic::Request<pb::AccountsBeginSignInRequest>,
     ) -> Answer<pb::AccountsBeginSignInResponse> {
-        let options = Some(Options::Passkey("{\"challenge\":\"AQID\"}".to_owned()));
+        let options = Some(match &request.get_ref().method {
+            Some(Method::Mail(_)) => Options::Mail(true),
+            Some(Method::Provider(id)) => Options::Provider(format!("https://id.example.org/{id}")),
+            _ => Options::Passkey("{\"challenge\":\"AQID\"}".to_owned()),
+        });
         Ok(Response::new(pb::AccountsBeginSignInResponse {
             challenge: self.challenge.clone(),
             expires_unix_ms: u64::MAX,

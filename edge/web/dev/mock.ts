@@ -59,7 +59,7 @@ let own: identities.Identity[] = [];
 let browsers: accounts.PersonSession[] = [];
 /** The proof of who the person is. */
 let old = false;
-let methods = { passkeys: false, passwords: false };
+let methods = { passkeys: false, passwords: false, mail: false, providers: [] as { id: string; name: string }[] };
 let coreDownUntil = 0;
 let edgeDownUntil = 0;
 let empty = process.env["EMPTY"] === "1";
@@ -421,7 +421,11 @@ function fault(url: URL): void {
     own = none || offer ? [] : someIdentities();
     browsers = none ? [] : someBrowsers();
     old = !none;
-    methods = { passkeys: !none, passwords: !none };
+    const providers = [
+      { id: "google", name: "Google" },
+      { id: "work", name: "Example Works" },
+    ];
+    methods = { passkeys: !none, passwords: !none, mail: !none, providers: none ? [] : providers };
   }
   if (hop === "name") names.push(url.searchParams.get("name") ?? "alex");
   if (hop === "machine") {
@@ -471,6 +475,11 @@ const server = createServer((request, response) => {
     response.end(JSON.stringify(methods));
     return;
   }
+  if (url.pathname === "/api/sign-in/begin") {
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify({ mail: true }));
+    return;
+  }
   if (url.pathname === "/api/sign-out") {
     response.setHeader("set-cookie", `${COOKIE}; Max-Age=0; Path=/`);
     response.end();
@@ -481,7 +490,12 @@ const server = createServer((request, response) => {
     request.on("data", (chunk: Buffer) => (body += chunk.toString()));
     request.on("end", () => {
       response.setHeader("content-type", "application/json");
-      if ((JSON.parse(body) as { secret: string }).secret === "dev") {
+      const { secret, mail } = JSON.parse(body) as { secret?: string; mail?: { anywhere?: boolean } };
+      if (mail?.anywhere === false) {
+        const message = "this mail was asked for in another browser: Firefox on Linux, from 192.0.2.7. If that was you, go on: then you are signed in here, as ada@example.org. If it was not, close this page";
+        response.statusCode = 400;
+        response.end(JSON.stringify({ code: "other_browser", message }));
+      } else if (secret === "dev") {
         response.setHeader("set-cookie", `${COOKIE}; HttpOnly; SameSite=Strict; Path=/`);
         response.end(JSON.stringify({ display_name: "owner", expires_unix_ms: Date.now() + 86400e3 }));
       } else {
@@ -492,7 +506,7 @@ const server = createServer((request, response) => {
     return;
   }
   try {
-    const path = url.pathname === "/" ? "/index.html" : normalize(url.pathname);
+    const path = ["/", "/auth/callback"].includes(url.pathname) ? "/index.html" : normalize(url.pathname);
     const content = readFileSync(join(DIST, path));
     response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
     response.setHeader("content-security-policy", POLICY);

@@ -220,6 +220,30 @@ async function account(page, shot) {
   await fault("hop=account&none=1");
 }
 
+/** What somebody sees who came by a mail, or from an identity provider. */
+async function elsewhere(page, shot) {
+  await fault("hop=account");
+  await page.goto(origin);
+  await page.locator(id("mail-address")).fill("ada@example.org");
+  await page.locator(id("mail-send")).click();
+  await page.locator(id("mail-code")).waitFor();
+  await shot();
+  await page.goto(`${origin}/#mail=SECRET`);
+  await page.locator(id("arrival-sign-in")).click();
+  await page.locator(id("arrival-other")).waitFor();
+  await shot("other");
+  await page.goto(`${origin}/auth/callback?error=access_denied&state=in.x`);
+  await page.locator(id("arrival-refused")).waitFor();
+  await shot("refused");
+  await signIn(page);
+  await openList(page);
+  await visible(page, "account-open").click();
+  await page.locator(id("mail-add")).click();
+  await page.locator(id("mail-add-form")).scrollIntoViewIfNeeded();
+  await shot("add");
+  await fault("hop=account&none=1");
+}
+
 /** What is offered once to somebody who came by a link. */
 async function offer(page, shot) {
   await fault("hop=account&none=1");
@@ -234,6 +258,8 @@ async function offer(page, shot) {
 const states = {
   account,
   accountPhone: account,
+  elsewhere,
+  elsewherePhone: elsewhere,
   offer,
   offerPhone: offer,
   async signedOut(page, shot) {

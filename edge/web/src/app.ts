@@ -1,6 +1,7 @@
 // Everything that lives as long as the page, wired once.
 
 import { AccountKeeper } from "./account/account";
+import { Elsewhere } from "./account/elsewhere";
 import { Identities } from "./account/identities";
 import { Fleet } from "./fleet/fleet";
 import { Updates } from "./fleet/updates";
@@ -72,6 +73,7 @@ export class App {
   readonly socketUrl = `${location.origin.replace(/^http/u, "ws")}/api/ws`;
   readonly account = new AccountKeeper(this.rpc);
   readonly identities = new Identities(this.rpc);
+  readonly elsewhere = new Elsewhere(this.rpc, this.account);
   readonly look = new LookKeeper();
   readonly fleet = new Fleet(this.rpc, this.socketUrl);
   readonly updates = new Updates(this.rpc.host);

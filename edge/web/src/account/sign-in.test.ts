@@ -21,8 +21,8 @@ describe("signing in", () => {
   afterEach(() => vi.unstubAllGlobals());
 
   it("shows the ways that are open, and no other", async () => {
-    edge(() => Promise.resolve(Response.json({ passkeys: true, passwords: false, later: true })));
-    expect(await signInMethods()).toEqual({ passkeys: true, passwords: false });
+    edge(() => Promise.resolve(Response.json({ passkeys: true, passwords: false, providers: [{ id: "work", name: "Work" }, 7], later: true })));
+    expect(await signInMethods()).toEqual({ passkeys: true, passwords: false, mail: false, providers: [{ id: "work", name: "Work" }] });
   });
 
   it("says whose the browser is now, and whose it was", async () => {

@@ -1,7 +1,7 @@
 // Signing in at the edge: which ways are open, a challenge where one is needed, and a proof that becomes the cookie.
 
 import { Code } from "../gen/chatcode/v1/code_pb";
-import { HANDSHAKE_MS } from "../link/limits";
+import { HANDSHAKE_MS, UNARY_DEADLINE_MS } from "../link/limits";
 import { codeFromName, Refusal } from "../link/refusal";
 import { provePasskey } from "./passkey";
 
@@ -9,10 +9,24 @@ import { provePasskey } from "./passkey";
 export interface Methods {
   passkeys: boolean;
   passwords: boolean;
+  /** A link or code by mail. */
+  mail: boolean;
+  providers: readonly Provider[];
+}
+
+/** An identity provider. */
+export interface Provider {
+  id: string;
+  name: string;
 }
 
 /** What proves who somebody is; the edge knows these names. */
-export type Proof = { secret: string } | { passkey: object } | { password: { email: string; password: string } };
+export type Proof =
+  | { secret: string }
+  | { passkey: object }
+  | { password: { email: string; password: string } }
+  | { mail: { code: string } | { link: string; anywhere: boolean } }
+  | { provider: { code: string; state: string; issuer: string } };
 
 export interface SignedIn {
   displayName: string;
@@ -23,12 +37,14 @@ export interface SignedIn {
 /** Which ways are open. Throws a refusal. */
 export async function signInMethods(): Promise<Methods> {
   const told = await ask("/api/sign-in/methods");
-  return { passkeys: told["passkeys"] === true, passwords: told["passwords"] === true };
+  return { passkeys: told["passkeys"] === true, passwords: told["passwords"] === true, mail: told["mail"] === true, providers: providersOf(told["providers"]) };
 }
 
 /** Signs in; `samePerson`: who is signed in already, and nobody else. Throws a refusal. */
 export async function signInBy(proof: Proof, samePerson = false): Promise<SignedIn> {
-  const told = await ask("/api/sign-in", samePerson ? { ...proof, same_person: true } : proof);
+  // A provider may keep the core waiting.
+  const patience = "provider" in proof ? UNARY_DEADLINE_MS : HANDSHAKE_MS;
+  const told = await ask("/api/sign-in", samePerson ? { ...proof, same_person: true } : proof, patience);
   const word = (name: string): string => (typeof told[name] === "string" ? told[name] : "");
   return { displayName: word("display_name"), insteadOf: word("instead_of") || undefined };
 }
@@ -40,13 +56,19 @@ export async function signInByPasskey(samePerson = false, inField = false, signa
   return await signInBy({ passkey: await provePasskey(passkey, inField, signal) }, samePerson);
 }
 
+function providersOf(told: unknown): Provider[] {
+  const isOne = (one: unknown): one is Provider =>
+    typeof one === "object" && one !== null && "id" in one && "name" in one && typeof one.id === "string" && typeof one.name === "string";
+  return Array.isArray(told) ? told.filter(isOne) : [];
+}
+
 /** The same letters, however they were typed. */
 export function passwordProof(email: string, password: string): Proof {
   return { password: { email: email.trim(), password: password.normalize("NFC") } };
 }
 
 /** Asks the edge; with a body it is told to do this. Throws why it refused. */
-export async function ask(path: string, body?: object): Promise<Record<string, unknown>> {
+export async function ask(path: string, body?: object, patience: number = HANDSHAKE_MS): Promise<Record<string, unknown>> {
   const doing = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   let answer: Response;
   try {
@@ -54,7 +76,7 @@ export async function ask(path: string, body?: object): Promise<Record<string, u
       ...(body === undefined ? {} : doing),
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(HANDSHAKE_MS),
+      signal: AbortSignal.timeout(patience),
     });
   } catch {
     throw new Refusal(Code.UNSPECIFIED, "the edge does not answer");

@@ -84,6 +84,7 @@ export function isTransient(code: Code): boolean {
     case Code.GATEWAY_OFFLINE:
     case Code.CORE_UNREACHABLE:
     case Code.HOLDER_UNREACHABLE:
+    case Code.PROVIDER_UNREACHABLE:
     case Code.RATE_LIMITED:
     case Code.DRAINING:
     case Code.TIMEOUT:

@@ -7,6 +7,7 @@ import type { PersonSession } from "../gen/chatcode/v1/accounts_pb";
 import { IdentityKind, type Identity } from "../gen/chatcode/v1/identities_pb";
 import { NAME_CHARS, PASSWORD_CHARS_LEAST, PASSWORD_CHARS_MOST } from "../link/limits";
 import { displaySafe, spanText } from "../words";
+import { AddElsewhere } from "./account-elsewhere";
 import { Dialog, useAct, type Act } from "./dialog";
 import { PasswordField, Rename } from "./fields";
 import { useApp, useNow, useStore } from "./hooks";
@@ -75,6 +76,7 @@ function Identities({ act }: { act: Act }): ReactNode {
           </button>
         )}
       </div>
+      {own !== undefined && <AddElsewhere act={act} methods={own.methods} />}
       {own?.methods.passwords === true && own.email === "" && (
         <p className="tokens-none">A password needs an e-mail address: an administrator gives you one (chatcode admin people update).</p>
       )}

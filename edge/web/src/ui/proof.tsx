@@ -11,6 +11,7 @@ import { Command } from "./command";
 import { Dialog, focusLater, useAct } from "./dialog";
 import { PasswordField } from "./fields";
 import { useApp, useStore } from "./hooks";
+import { addressOf, ProveByMail } from "./prove-by-mail";
 
 export function ProofQuestion(): ReactNode {
   const app = useApp();
@@ -19,7 +20,7 @@ export function ProofQuestion(): ReactNode {
 }
 
 function Prove({ wanted }: { wanted: ProofWanted }): ReactNode {
-  const { identities } = useApp();
+  const { elsewhere, identities } = useApp();
   const [own, setOwn] = useState<Own>();
   const { busy, refused, refuse, run } = useAct();
   const [password, setPassword] = useState("");
@@ -27,6 +28,7 @@ function Prove({ wanted }: { wanted: ProofWanted }): ReactNode {
   const has = (kind: IdentityKind): boolean => own?.identities.some((one) => one.kind === kind) === true;
   const passkey = has(IdentityKind.PASSKEY) && own?.methods.passkeys === true && knowsPasskeys();
   const byPassword = has(IdentityKind.PASSWORD) && own?.methods.passwords === true;
+  const address = addressOf(own);
   const prove = async (proof: () => Promise<unknown>): Promise<void> => {
     if (await run(async () => void (await proof()))) wanted.done(true);
   };
@@ -67,7 +69,8 @@ function Prove({ wanted }: { wanted: ProofWanted }): ReactNode {
     >
       <p>This needs a proof of who you are that is younger than five minutes. Then it goes on by itself.</p>
       {byPassword && <PasswordField value={password} set={setPassword} testId="prove-password" complete="current-password" first={!passkey} />}
-      {own !== undefined && !passkey && !byPassword && (
+      {address !== "" && <ProveByMail address={address} busy={busy} run={run} prove={(code) => prove(() => elsewhere.signInByCode(code, true))} />}
+      {own !== undefined && !passkey && !byPassword && address === "" && (
         <>
           <p className="prove-link">Your account has no passkey yet, so it takes a new one-time link, opened in this browser:</p>
           <Command text="chatcode login-url" />

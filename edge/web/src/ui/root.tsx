@@ -3,6 +3,7 @@
 import { useEffect, type ReactNode } from "react";
 
 import type { App } from "../app";
+import { ArrivalFace } from "./arrival";
 import { AppContext, useApp, useStore } from "./hooks";
 import { SignedOut, Waiting } from "./sign-in";
 import { WorkspaceView } from "./workspace";
@@ -16,7 +17,8 @@ export function Root({ app }: { app: App }): ReactNode {
 }
 
 function Face(): ReactNode {
-  const { account, fleet } = useApp();
+  const { account, elsewhere, fleet } = useApp();
+  const arrival = useStore(elsewhere.arrival);
   const who = useStore(account.account);
   const signedIn = who.state === "signed-in";
   useEffect(() => {
@@ -24,6 +26,7 @@ function Face(): ReactNode {
     fleet.start();
     return () => fleet.stop();
   }, [signedIn, fleet]);
+  if (arrival !== undefined) return <ArrivalFace arrival={arrival} />;
   switch (who.state) {
     case "asking":
       return <div className="calm" data-testid="sign-in-state" data-state="asking" />;

@@ -12,6 +12,7 @@ import { useAct, type Act } from "./dialog";
 import { PasswordField } from "./fields";
 import { useApp, useNow } from "./hooks";
 import { Mark } from "./icons";
+import { MailForm, ProviderButtons } from "./sign-in-elsewhere";
 
 export function SignedOut({ why }: { why: string | undefined }): ReactNode {
   const methods = useMethods();
@@ -19,11 +20,14 @@ export function SignedOut({ why }: { why: string | undefined }): ReactNode {
   const words = act.refused ?? (act.busy ? undefined : why);
   const passkeys = methods?.passkeys === true && knowsPasskeys();
   const passwords = methods?.passwords === true;
+  const providers = methods?.providers ?? [];
+  const mail = methods?.mail === true;
+  const ways = passkeys || passwords || mail || providers.length > 0;
   return (
     <main className="calm" data-testid="sign-in-state" data-state="signed-out" data-methods={methods === undefined ? "asking" : "known"}>
       <section className="calm-card" aria-labelledby="calm-title">
         <Mark size={40} />
-        <h1 id="calm-title">{passkeys || passwords ? "Sign in to chatcode" : "Open the link that chatcode printed"}</h1>
+        <h1 id="calm-title">{ways ? "Sign in to chatcode" : "Open the link that chatcode printed"}</h1>
         {words !== undefined && (
           <p className="calm-why" role="alert" data-testid="sign-in-refused">
             {displaySafe(words)}
@@ -31,7 +35,9 @@ export function SignedOut({ why }: { why: string | undefined }): ReactNode {
         )}
         {passkeys && <PasskeyButton act={act} />}
         {passwords && <PasswordForm act={act} passkeys={passkeys} />}
-        {passkeys || passwords ? <h2 className="calm-or">Or by a one-time link</h2> : undefined}
+        <ProviderButtons act={act} providers={providers} />
+        {mail && <MailForm act={act} />}
+        {ways ? <h2 className="calm-or">Or by a one-time link</h2> : undefined}
         <p>
           A sign-in link works once and for ten minutes. It was printed by <code>chatcode up</code>. For a new one, run this on
           the machine where it runs:
@@ -50,7 +56,7 @@ function useMethods(): Methods | undefined {
     let shown = true;
     signInMethods().then(
       (told) => shown && setMethods(told),
-      () => shown && setMethods({ passkeys: false, passwords: false }),
+      () => shown && setMethods({ passkeys: false, passwords: false, mail: false, providers: [] }),
     );
     return () => {
       shown = false;

@@ -1,0 +1,52 @@
+//! Identity providers and mail: what others are asked when a person signs in.
+
+use std::time::Duration;
+
+/// Identity providers of one installation; more stop the core's start.
+pub const PROVIDERS: usize = 16;
+/// Domains that one provider may be held to; more stop the core's start.
+pub const PROVIDER_DOMAINS: usize = 64;
+/// Bytes of one answer of a provider, its keys or a token; a longer one counts as
+/// no answer.
+pub const PROVIDER_ANSWER_BYTES: usize = 256 * 1024;
+/// Time for one answer of a provider, from the connection to the last byte.
+pub const PROVIDER_ANSWER: Duration = Duration::from_secs(10);
+/// Time for all that a provider is asked for one sign-in, below the deadline of
+/// the call: token, keys, claims.
+pub const PROVIDER_SIGN_IN: Duration = Duration::from_secs(15);
+/// Sign-ins for which providers are asked at once; one more is `LIMIT`.
+pub const PROVIDER_CALLS: usize = 32;
+/// What a provider says of itself, its keys too, is asked for anew after this time.
+pub const PROVIDER_FACTS: Duration = Duration::from_secs(3600);
+/// A key that is not known makes the facts be asked for anew, as seldom as this.
+pub const PROVIDER_FACTS_AGAIN: Duration = Duration::from_secs(60);
+/// Keys of one provider; with more it counts as one without an answer.
+pub const PROVIDER_KEYS: usize = 64;
+/// Bytes of an identity token; a longer one is refused.
+pub const ID_TOKEN_BYTES: usize = 64 * 1024;
+/// Bytes of the code that a provider gives, and of what else it sends back with the
+/// browser; more is `INVALID`.
+pub const PROVIDER_CODE_BYTES: usize = 4096;
+/// Groups of one person that count; those beyond are not looked at.
+pub const PROVIDER_GROUPS: usize = 256;
+/// Life of a sign-in that waits for its provider.
+pub const PROVIDER_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// Life of a sign-in mail: of its link and of its code.
+pub const MAIL: Duration = Duration::from_secs(10 * 60);
+/// Sign-in mails in an hour to one address; more is `RATE_LIMITED`, whether
+/// anybody has the address or not.
+pub const MAILS_PER_ADDRESS: u32 = 5;
+/// Sign-in mails in an hour that one address of the network asks for (an IPv6 /64
+/// is one); more is `RATE_LIMITED`.
+pub const MAILS_PER_CLIENT: u32 = 20;
+/// Mails that wait to be sent; one more is `LIMIT` for whoever asks.
+pub const MAILS_WAITING: usize = 64;
+/// Time to hand one mail to the mail server; then it is tried once more.
+pub const MAIL_SEND: Duration = Duration::from_secs(20);
+/// Sign-ins by mail that wait to be proven; one more is `LIMIT`.
+pub const MAIL_SIGN_INS: u32 = 4096;
+/// Decimal digits of the code in a mail.
+pub const MAIL_CODE_DIGITS: usize = 8;
+/// Wrong codes for one mail; the last one takes link and code back.
+pub const MAIL_CODE_TRIES: u32 = 5;
