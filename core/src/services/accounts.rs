@@ -25,10 +25,7 @@ use crate::{
     clock,
     services::{api_tokens::no_token, people::fresh, sign_in},
     shared::{Shared, VERSION},
-    store::{
-        people::Person,
-        sign_ins::{SecretHash, TicketBinding},
-    },
+    store::{people::Person, sign_ins::SecretHash, tickets::TicketBinding},
 };
 
 /// `service Accounts`.

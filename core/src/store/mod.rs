@@ -18,6 +18,7 @@ pub mod people;
 pub mod schema;
 pub mod sign_ins;
 pub mod teams;
+pub mod tickets;
 pub mod tokens;
 
 use std::{
