@@ -305,6 +305,17 @@ pub(super) async fn shut_out(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Ends all that lets a person in, what they sign in by too, and all that may yet
+/// become such.
+pub(super) async fn begin_anew(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    shut_out(tx, id).await?;
+    for statement in ["DELETE FROM challenges WHERE person = $1", "DELETE FROM identities WHERE person = $1"]
+    {
+        sqlx::query(statement).bind(id).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
 async fn free(tx: &mut Tx, id: &str, email: &str) -> Result<(), ChangeError> {
     let other: Option<i64> = sqlx::query_scalar("SELECT 1 FROM people WHERE email = $2 AND id <> $1")
         .bind(id)

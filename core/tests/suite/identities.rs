@@ -32,7 +32,7 @@ impl Page {
         answer.unwrap().into_inner().identities
     }
 
-    async fn begin_add(&self) -> Result<(String, String), Status> {
+    pub(crate) async fn begin_add(&self) -> Result<(String, String), Status> {
         let method = Some(identities_begin_add_request::Method::Passkey(true));
         let begun = self.identities().begin_add(self.request(IdentitiesBeginAddRequest { method })).await?;
         let IdentitiesBeginAddResponse { challenge, options, .. } = begun.into_inner();
@@ -42,7 +42,7 @@ impl Page {
         Ok((challenge, options))
     }
 
-    async fn finish_add(&self, challenge: String, answer: String) -> Result<Identity, Status> {
+    pub(crate) async fn finish_add(&self, challenge: String, answer: String) -> Result<Identity, Status> {
         let proof = Some(identities_finish_add_request::Proof::Passkey(answer));
         let request = IdentitiesFinishAddRequest { challenge, label: "laptop".to_owned(), proof };
         let added = self.identities().finish_add(self.request(request)).await?;
@@ -54,7 +54,7 @@ impl Page {
         self.finish_add(challenge, passkey.made(&options)).await
     }
 
-    async fn remove(&self, id: &str) -> Result<(), Status> {
+    pub(crate) async fn remove(&self, id: &str) -> Result<(), Status> {
         let request = IdentitiesRemoveRequest { id: id.to_owned() };
         self.identities().remove(self.request(request)).await.map(drop)
     }
@@ -67,7 +67,7 @@ pub(crate) fn from_page<T>(message: T) -> Request<T> {
     request
 }
 
-async fn begin(edge: &Channel) -> (String, String) {
+pub(crate) async fn begin(edge: &Channel) -> (String, String) {
     let request = from_page(AccountsBeginSignInRequest { method: Some(Method::Passkey(true)) });
     let begun = AccountsClient::new(edge.clone()).begin_sign_in(request).await.unwrap().into_inner();
     let Some(Options::Passkey(options)) = begun.options else { panic!("no options: {begun:?}") };
@@ -89,14 +89,14 @@ pub(crate) async fn sign_in(
     Ok(AccountsClient::new(edge.clone()).sign_in(from_page(request)).await?.into_inner())
 }
 
-async fn by_passkey(edge: &Channel, passkey: &Passkey) -> Result<Page, Status> {
+pub(crate) async fn by_passkey(edge: &Channel, passkey: &Passkey) -> Result<Page, Status> {
     let (challenge, options) = begin(edge).await;
     let proof = Proof::Passkey(PasskeyProof { challenge, credential: passkey.proof(&options) });
     let token = sign_in(edge, proof, None, false).await?.session_token;
     Ok(Page { edge: edge.clone(), token })
 }
 
-async fn principal(page: &Page) -> String {
+pub(crate) async fn principal(page: &Page) -> String {
     page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap().into_inner().principal
 }
 
@@ -441,7 +441,7 @@ async fn a_sign_in_that_cannot_be_written_down_is_none_and_spends_nothing() {
     sqlx::query(full).execute(&mut store).await.unwrap();
     passkey.counter = 2;
     let refused = by_passkey(&town.edge, &passkey).await.map(drop).unwrap_err();
-    assert_eq!(code(&refused), Code::Internal);
+    assert_eq!(code(&refused), Code::Unwritable);
     let sessions: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM person_sessions").fetch_one(&mut store).await.unwrap();
     assert_eq!(sessions, 1, "only that of before");

@@ -25,4 +25,5 @@ mod rights;
 mod rotating;
 mod schema;
 mod signing_in;
+mod taking_over;
 mod tokens;

@@ -1,0 +1,82 @@
+//! Nobody takes an account over, or locks its person out: what was planted before,
+//! sessions of before, floods.
+
+use std::time::Duration;
+
+use chatcode_proto::{
+    limits,
+    pb::{
+        AccountsSignInRequest, AccountsWhoAmIRequest, Code, FleetWatchRequest, FleetWatchResponse,
+        PasskeyProof, PasswordProof, PersonRole, accounts_client::AccountsClient,
+        accounts_sign_in_request::Proof, fleet_watch_response::Event,
+    },
+};
+use tonic::{Status, Streaming, transport::Channel};
+
+use crate::{
+    authenticator::Passkey,
+    common::{Page, TestCore, code},
+    identities::{begin, by_passkey, from_page, sign_in},
+    passwords::{self, PASSWORD, ada, set},
+    people::{Town, everything},
+};
+
+/// A page's list of machines that runs.
+async fn watching(page: &Page) -> Streaming<FleetWatchResponse> {
+    let mut events = page.fleet().watch(page.request(FleetWatchRequest {})).await.unwrap().into_inner();
+    while events.message().await.unwrap().unwrap().event != Some(Event::Synced(true)) {}
+    events
+}
+
+/// Waits until what runs is cut; a second at most.
+async fn is_cut(mut events: Streaming<FleetWatchResponse>) {
+    let end = tokio::time::timeout(Duration::from_secs(1), async {
+        loop {
+            if let Err(status) = events.message().await {
+                return status;
+            }
+        }
+    });
+    assert_eq!(code(&end.await.expect("is cut within a second")), Code::Unauthenticated);
+}
+
+async fn is_known(page: &Page) -> bool {
+    let asked = page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await;
+    asked.map_err(|status| assert_eq!(code(&status), Code::Unauthenticated)).is_ok()
+}
+
+async fn count(core: &TestCore, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(&mut core.store().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_somebody_planted_in_an_account_does_not_sign_in_as_owner() {
+    let core = passwords::start().await;
+    let town = Town::of(&core).await;
+    let (ada, _) = ada(&town).await;
+    // Whoever made a one-time URL of hers can open it themselves.
+    let planter = town.sign_in(&ada.id, None).await;
+    let mut planted = Passkey::new();
+    planter.add(&mut planted).await.unwrap();
+    set(&planter, PASSWORD).await.unwrap();
+    let (challenge, options) = planter.begin_add().await.unwrap();
+    by_passkey(&town.edge, &planted).await.unwrap();
+
+    town.give(&ada.id, PersonRole::Owner, everything()).await;
+    assert_eq!(count(&core, "SELECT COUNT(*) FROM identities").await, 0);
+    assert_eq!(count(&core, "SELECT COUNT(*) FROM challenges WHERE person IS NOT NULL").await, 0);
+    let refused = by_passkey(&town.edge, &planted).await.map(drop).unwrap_err();
+    assert_eq!(code(&refused), Code::BadToken);
+    let proof = PasswordProof { email: "ada@example.org".to_owned(), password: PASSWORD.to_owned() };
+    let refused = sign_in(&town.edge, Proof::Password(proof), None, false).await.unwrap_err();
+    assert_eq!(code(&refused), Code::BadToken);
+    let refused = planter.finish_add(challenge, Passkey::new().made(&options)).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Unauthenticated);
+
+    let page = town.sign_in(&ada.id, None).await;
+    let mut hers = Passkey::new();
+    page.add(&mut hers).await.unwrap();
+    town.give(&ada.id, PersonRole::Owner, everything()).await;
+    by_passkey(&town.edge, &hers).await.expect("given again, it changes nothing");
+    assert!(is_known(&page).await);
+}
