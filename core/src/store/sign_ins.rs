@@ -278,20 +278,11 @@ impl Store {
         act: &Entry,
     ) -> Result<Vec<SecretHash>, ChangeError> {
         let mut tx = self.begin().await?;
-        let hashes: Vec<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM person_sessions WHERE person = $1")
-            .bind(person)
-            .fetch_all(&mut *tx)
-            .await?;
-        let is_meant = |hash: &Vec<u8>| match id {
+        let is_meant = |hash: &SecretHash| match id {
             Some(id) => session_id(hash) == id,
             None => hash != current,
         };
-        let mut ended = Vec::new();
-        for hash in hashes.into_iter().filter(is_meant) {
-            let hash = hash.try_into().map_err(|_| StoreError::Corrupt("person_sessions.hash"))?;
-            forget_session(&mut tx, &hash).await?;
-            ended.push(hash);
-        }
+        let ended = forget_sessions(&mut tx, person, is_meant).await?;
         if id.is_some() && ended.is_empty() {
             return Err(ChangeError::Unknown("session"));
         }
@@ -360,6 +351,43 @@ async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<Spent, SignInEr
             .await?;
             let alive = spent.filter(|(_, expires, _)| from_row(*expires) > now);
             let (person, _, created_by) = alive.ok_or(SignInError::Bad)?;
+/// Ends those sessions of a person; says their hashes.
+async fn forget_sessions(
+    tx: &mut Tx,
+    person: &str,
+    which: impl Fn(&SecretHash) -> bool,
+) -> Result<Vec<SecretHash>, StoreError> {
+    let sql = "SELECT hash FROM person_sessions WHERE person = $1 ORDER BY used_ms DESC, created_ms DESC";
+    let hashes: Vec<Vec<u8>> = sqlx::query_scalar(sql).bind(person).fetch_all(&mut **tx).await?;
+    let mut ended = Vec::new();
+    for hash in hashes {
+        let hash = hash.try_into().map_err(|_| StoreError::Corrupt("person_sessions.hash"))?;
+        if which(&hash) {
+            forget_session(tx, &hash).await?;
+            ended.push(hash);
+        }
+    }
+    Ok(ended)
+}
+
+/// Ends the sessions of a person but this one; says their hashes.
+pub(super) async fn forget_others(
+    tx: &mut Tx,
+    person: &str,
+    session: &SecretHash,
+) -> Result<Vec<SecretHash>, StoreError> {
+    forget_sessions(tx, person, |hash| hash != session).await
+}
+
+/// Whether a session has not been ended.
+pub(super) async fn is_alive(tx: &mut Tx, session: &SecretHash) -> Result<bool, StoreError> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM person_sessions WHERE hash = $1")
+        .bind(&session[..])
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(found.is_some())
+}
+
             Ok(Spent { person, by: "one-time URL".to_owned(), created_by })
         }
         Proven::Identity { id, before, now: data } => {

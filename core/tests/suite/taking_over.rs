@@ -80,3 +80,28 @@ async fn what_somebody_planted_in_an_account_does_not_sign_in_as_owner() {
     by_passkey(&town.edge, &hers).await.expect("given again, it changes nothing");
     assert!(is_known(&page).await);
 }
+
+#[tokio::test]
+async fn a_changed_password_or_a_way_in_that_is_removed_ends_the_other_sessions() {
+    let core = passwords::start().await;
+    let town = Town::of(&core).await;
+    let (ada, page) = ada(&town).await;
+    let (_, bob, _) = town.with_role("Bob", PersonRole::Viewer, everything()).await;
+
+    let elsewhere = town.sign_in(&ada.id, None).await;
+    let events = watching(&elsewhere).await;
+    set(&page, PASSWORD).await.unwrap();
+    assert!(is_known(&elsewhere).await, "the first password takes nothing away");
+    set(&page, "another horse battery").await.unwrap();
+    is_cut(events).await;
+    assert!(!is_known(&elsewhere).await);
+
+    let added = page.add(&mut Passkey::new()).await.unwrap();
+    let elsewhere = town.sign_in(&ada.id, None).await;
+    let events = watching(&elsewhere).await;
+    page.remove(&added.id).await.unwrap();
+    is_cut(events).await;
+    assert!(!is_known(&elsewhere).await);
+    assert!(is_known(&page).await, "the one that did it goes on");
+    assert!(is_known(&bob).await);
+}
