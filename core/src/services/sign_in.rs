@@ -130,12 +130,9 @@ pub async fn trade(
 
 /// What is answered when somebody has signed in.
 fn begun(shared: &Shared, token: &Secret, signed: SignedIn) -> AccountsSignInResponse {
+    shared.lives.end_each(&signed.ended);
     let instead_of = match signed.replaced {
-        Replaced::Nothing => String::new(),
-        Replaced::Own(before) => {
-            shared.lives.end(&before);
-            String::new()
-        }
+        Replaced::Nothing | Replaced::Own => String::new(),
         Replaced::Other(display_name) => display_name,
     };
     AccountsSignInResponse {

@@ -40,7 +40,7 @@ pub struct Browser {
     pub device: String,
     /// Where it comes from; empty: not known.
     pub address: String,
-    /// The session that it had before, which ends when it is the same person's.
+    /// The session that it had before, which ends.
     pub replaces: Option<SecretHash>,
     /// Only the person of that session is meant.
     pub same_person: bool,
@@ -67,19 +67,21 @@ pub enum Proven {
 pub struct SignedIn {
     /// The session.
     pub session: PersonSession,
-    /// What became of the session that the browser had before.
+    /// Whose the session was that the browser had before.
     pub replaced: Replaced,
+    /// The hashes of the sessions that ended with it: that one, and those beyond
+    /// [`limits::SESSIONS_OF_PERSON`].
+    pub ended: Vec<SecretHash>,
 }
 
-/// What became of the session that a browser had before.
+/// Whose the session was that a browser had before, and that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replaced {
     /// It had none.
     Nothing,
-    /// It was the same person's, and has ended.
-    Own(SecretHash),
-    /// It is the one of another person, of this name, and goes on without the
-    /// browser.
+    /// The same person's.
+    Own,
+    /// Another person's, of this name.
     Other(String),
 }
 
@@ -165,7 +167,7 @@ impl Store {
             Some(before) => replace(&mut tx, &id, before, now).await?,
             None => Replaced::Nothing,
         };
-        if browser.same_person && !matches!(replaced, Replaced::Own(_)) {
+        if browser.same_person && replaced != Replaced::Own {
             return Err(SignInError::OtherPerson);
         }
         let expires_ms = now + millis(limits::PERSON_SESSION);
@@ -188,13 +190,15 @@ impl Store {
         .bind(&created_by)
         .execute(&mut *tx)
         .await?;
-        forget_oldest(&mut tx, &id).await?;
+        let mut ended = forget_oldest(&mut tx, &id).await?;
+        ended.extend(browser.replaces.filter(|_| replaced != Replaced::Nothing));
         let row = Entry { principal: format!("person/{id}"), detail: by, ..act.clone() };
         audit::append(&mut tx, &row).await?;
         tx.commit().await?;
         Ok(SignedIn {
             session: PersonSession { person: Person { id, display_name }, expires_ms, proven_ms: now },
             replaced,
+            ended,
         })
     }
 
@@ -409,8 +413,7 @@ pub(super) async fn is_alive(tx: &mut Tx, session: &SecretHash) -> Result<bool, 
     }
 }
 
-/// Forgets the session that a new one of this person replaces; another person's
-/// stays.
+/// Forgets the session that a new one of this person replaces, whosever it was.
 async fn replace(tx: &mut Tx, person: &str, before: &SecretHash, now: u64) -> Result<Replaced, StoreError> {
     let theirs: Option<(String, String)> = sqlx::query_as(
         "SELECT people.id, people.display_name
@@ -422,25 +425,16 @@ async fn replace(tx: &mut Tx, person: &str, before: &SecretHash, now: u64) -> Re
     .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(match theirs {
-        None => Replaced::Nothing,
-        Some((id, _)) if id == person => {
-            forget_session(tx, before).await?;
-            Replaced::Own(*before)
-        }
-        Some((_, display_name)) => Replaced::Other(display_name),
-    })
+    let Some((id, display_name)) = theirs else { return Ok(Replaced::Nothing) };
+    forget_session(tx, before).await?;
+    Ok(if id == person { Replaced::Own } else { Replaced::Other(display_name) })
 }
 
-/// Forgets sessions of the person beyond [`limits::SESSIONS_OF_PERSON`].
-async fn forget_oldest(tx: &mut Tx, person: &str) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM person_sessions WHERE person = $1 AND hash NOT IN
-           (SELECT hash FROM person_sessions WHERE person = $1 ORDER BY used_ms DESC, created_ms DESC LIMIT $2)",
-    )
-    .bind(person)
-    .bind(limits::SESSIONS_OF_PERSON)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+/// Ends sessions of the person beyond [`limits::SESSIONS_OF_PERSON`]; says their hashes.
+async fn forget_oldest(tx: &mut Tx, person: &str) -> Result<Vec<SecretHash>, StoreError> {
+    let sql = "SELECT hash FROM person_sessions WHERE person = $1
+               ORDER BY used_ms DESC, created_ms DESC LIMIT -1 OFFSET $2";
+    let beyond: Vec<Vec<u8>> =
+        sqlx::query_scalar(sql).bind(person).bind(limits::SESSIONS_OF_PERSON).fetch_all(&mut **tx).await?;
+    forget_sessions(tx, person, |hash| beyond.iter().any(|old| old == hash)).await
 }

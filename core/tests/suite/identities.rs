@@ -295,7 +295,8 @@ async fn a_proof_of_another_person_does_not_change_who_uses_the_browser() {
     // Who does not mean the same person is told whose the browser was.
     let answer = sign_in(&town.edge, proof().await, Some(&his), false).await.unwrap();
     assert_eq!((answer.display_name.as_str(), answer.instead_of.as_str()), ("Ada", "Bob"));
-    principal(&his).await;
+    let after = his.accounts().who_am_i(his.request(AccountsWhoAmIRequest {})).await.unwrap_err();
+    assert_eq!(code(&after), Code::Unauthenticated, "what the browser had before is of no use");
     let page = Page { edge: town.edge.clone(), token: answer.session_token };
     assert_eq!(principal(&page).await, format!("person/{}", ada.id));
     let again = sign_in(&town.edge, proof().await, Some(&page), true).await.unwrap();

@@ -82,6 +82,19 @@ async fn what_somebody_planted_in_an_account_does_not_sign_in_as_owner() {
 }
 
 #[tokio::test]
+async fn who_signs_in_where_somebody_else_was_ends_what_ran_there() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (_, hers, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    let bob = town.person("Bob").await;
+    let events = watching(&hers).await;
+    let his = town.sign_in(&bob.id, Some(&hers)).await;
+    is_cut(events).await;
+    assert!(!is_known(&hers).await);
+    assert!(is_known(&his).await);
+}
+
+#[tokio::test]
 async fn a_changed_password_or_a_way_in_that_is_removed_ends_the_other_sessions() {
     let core = passwords::start().await;
     let town = Town::of(&core).await;
@@ -104,4 +117,16 @@ async fn a_changed_password_or_a_way_in_that_is_removed_ends_the_other_sessions(
     assert!(!is_known(&elsewhere).await);
     assert!(is_known(&page).await, "the one that did it goes on");
     assert!(is_known(&bob).await);
+}
+
+#[tokio::test]
+async fn a_session_that_gives_way_to_newer_ones_ends_with_what_ran_in_it() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (ada, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    let events = watching(&page).await;
+    for _ in 0..limits::SESSIONS_OF_PERSON {
+        town.sign_in(&ada.id, None).await;
+    }
+    is_cut(events).await;
 }
