@@ -20,7 +20,9 @@ pub const CHALLENGES_PER_ADDRESS_PER_MINUTE: u32 = 30;
 /// How long a challenge waits for its answer: as long as browsers give a person to
 /// find a key; then `BAD_TOKEN`.
 pub const CHALLENGE: Duration = Duration::from_secs(5 * 60);
-/// Challenges of one kind that wait; one more is not made (`LIMIT`).
+/// Challenges of one kind that wait, and one for each person who adds a way in; with
+/// one more the oldest goes (`BAD_TOKEN` when it is answered), so that no flood keeps
+/// anybody from beginning.
 pub const CHALLENGES: u32 = 4096;
 /// Ways to sign in of one person; one more is `LIMIT`.
 pub const IDENTITIES_OF_PERSON: u32 = 32;

@@ -130,3 +130,46 @@ async fn a_session_that_gives_way_to_newer_ones_ends_with_what_ran_in_it() {
     }
     is_cut(events).await;
 }
+
+#[tokio::test]
+async fn a_flood_of_challenges_pushes_the_oldest_out_and_locks_nobody_out() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (_, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    let mut passkey = Passkey::new();
+    page.add(&mut passkey).await.unwrap();
+    let mut store = core.store().await;
+    // They end sooner, so they are older.
+    let soon = "strftime('%s', 'now') * 1000 + 60000 + i";
+    let flood = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+         INSERT INTO challenges (hash, kind, data, expires_ms)
+         SELECT randomblob(32), 'passkey.sign_in', printf('%d', i), {soon} FROM n"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(flood)).bind(limits::CHALLENGES).execute(&mut store).await.unwrap();
+
+    let (challenge, options) = begin(&town.edge).await;
+    assert_eq!(count(&core, "SELECT COUNT(*) FROM challenges").await, i64::from(limits::CHALLENGES));
+    assert_eq!(
+        count(&core, "SELECT MIN(CAST(data AS INTEGER)) FROM challenges WHERE data NOT LIKE '{%'").await,
+        2
+    );
+    let proof = Proof::Passkey(PasskeyProof { challenge, credential: passkey.proof(&options) });
+    sign_in(&town.edge, proof, None, false).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_the_challenges_to_add_something_the_newest_of_a_person_waits() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (_, hers, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    let (_, his, _) = town.with_role("Bob", PersonRole::Viewer, everything()).await;
+    let (bobs, for_bob) = his.begin_add().await.unwrap();
+    let (before, options) = hers.begin_add().await.unwrap();
+    let (newest, for_ada) = hers.begin_add().await.unwrap();
+    assert_eq!(count(&core, "SELECT COUNT(*) FROM challenges").await, 2);
+    let refused = hers.finish_add(before, Passkey::new().made(&options)).await.unwrap_err();
+    assert_eq!(code(&refused), Code::BadToken);
+    hers.finish_add(newest, Passkey::new().made(&for_ada)).await.unwrap();
+    his.finish_add(bobs, Passkey::new().made(&for_bob)).await.unwrap();
+}
