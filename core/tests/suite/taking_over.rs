@@ -173,3 +173,14 @@ async fn of_the_challenges_to_add_something_the_newest_of_a_person_waits() {
     hers.finish_add(newest, Passkey::new().made(&for_ada)).await.unwrap();
     his.finish_add(bobs, Passkey::new().made(&for_bob)).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_answer_counts_although_the_proof_has_grown_old_since_its_challenge() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (_, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    let (challenge, options) = page.begin_add().await.unwrap();
+    core.age_proofs().await;
+    page.finish_add(challenge, Passkey::new().made(&options)).await.unwrap();
+    assert_eq!(code(&page.begin_add().await.unwrap_err()), Code::StepUpRequired);
+}
