@@ -46,7 +46,8 @@ pub const PASSWORD_QUEUE: usize = 64;
 /// too; more is `RATE_LIMITED`, and so is an account that there is not.
 pub const PASSWORD_PER_ADDRESS_PER_MINUTE: u32 = 10;
 /// The same for one account from everywhere: guesses from many addresses come to
-/// nothing, and its owner has room beside them.
+/// nothing. Tries from an address where its person is signed in are not among them,
+/// so that no flood locks them out.
 pub const PASSWORD_PER_ACCOUNT_PER_MINUTE: u32 = 60;
 /// Life of a ticket.
 pub const TICKET: Duration = Duration::from_secs(15);

@@ -234,6 +234,24 @@ impl Store {
         }))
     }
 
+    /// The addresses from which the sessions of a person that are alive came.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn addresses_of(&self, person: &str) -> Result<Vec<String>, StoreError> {
+        let now = clock::unix_ms();
+        let addresses = sqlx::query_scalar(
+            "SELECT address FROM person_sessions WHERE person = $1 AND expires_ms > $2 AND used_ms > $3 LIMIT $4",
+        )
+        .bind(person)
+        .bind(to_row(now))
+        .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
+        .bind(limits::SESSIONS_OF_PERSON)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(addresses)
+    }
+
     /// The sessions of a person that are alive, the one used last first; `current`
     /// is marked.
     ///
@@ -333,28 +351,6 @@ async fn forget_session(tx: &mut Tx, hash: &SecretHash) -> Result<(), StoreError
     Ok(())
 }
 
-/// A proof that was spent.
-struct Spent {
-    /// Whose it is.
-    person: String,
-    /// By what, for the audit.
-    by: String,
-    /// Who made the one-time URL; empty: it was none.
-    created_by: String,
-}
-
-/// Takes what was proven, once.
-async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<Spent, SignInError> {
-    match proven {
-        Proven::Secret(hash) => {
-            let spent: Option<(String, i64, String)> = sqlx::query_as(
-                "DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms, created_by",
-            )
-            .bind(&hash[..])
-            .fetch_optional(&mut **tx)
-            .await?;
-            let alive = spent.filter(|(_, expires, _)| from_row(*expires) > now);
-            let (person, _, created_by) = alive.ok_or(SignInError::Bad)?;
 /// Ends those sessions of a person; says their hashes.
 async fn forget_sessions(
     tx: &mut Tx,
@@ -392,6 +388,28 @@ pub(super) async fn is_alive(tx: &mut Tx, session: &SecretHash) -> Result<bool, 
     Ok(found.is_some())
 }
 
+/// A proof that was spent.
+struct Spent {
+    /// Whose it is.
+    person: String,
+    /// By what, for the audit.
+    by: String,
+    /// Who made the one-time URL; empty: it was none.
+    created_by: String,
+}
+
+/// Takes what was proven, once.
+async fn spend(tx: &mut Tx, proven: &Proven, now: u64) -> Result<Spent, SignInError> {
+    match proven {
+        Proven::Secret(hash) => {
+            let spent: Option<(String, i64, String)> = sqlx::query_as(
+                "DELETE FROM sign_ins WHERE hash = $1 RETURNING person, expires_ms, created_by",
+            )
+            .bind(&hash[..])
+            .fetch_optional(&mut **tx)
+            .await?;
+            let alive = spent.filter(|(_, expires, _)| from_row(*expires) > now);
+            let (person, _, created_by) = alive.ok_or(SignInError::Bad)?;
             Ok(Spent { person, by: "one-time URL".to_owned(), created_by })
         }
         Proven::Identity { id, before, now: data } => {

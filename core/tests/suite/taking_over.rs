@@ -184,3 +184,47 @@ async fn an_answer_counts_although_the_proof_has_grown_old_since_its_challenge()
     page.finish_add(challenge, Passkey::new().made(&options)).await.unwrap();
     assert_eq!(code(&page.begin_add().await.unwrap_err()), Code::StepUpRequired);
 }
+
+#[tokio::test]
+async fn guesses_from_everywhere_run_dry_and_do_not_lock_out_who_is_signed_in_there() {
+    let core = passwords::start().await;
+    let town = Town::of(&core).await;
+    let (ada, page) = ada(&town).await;
+    set(&page, PASSWORD).await.unwrap();
+    let bob = town.person("Bob").await;
+    let mut others = (1_u32..).map(|number| format!("2001:db8:{:x}:{:x}::1", number >> 8, number & 0xff));
+    run_dry(&town.edge, &mut others).await;
+    guess(&town.edge, PASSWORD, "192.0.2.7").await.expect("she is signed in there");
+    guess(&town.edge, PASSWORD, "::ffff:192.0.2.7").await.expect("the same address");
+
+    // Bob's session from there is of no use for hers.
+    let mut store = core.store().await;
+    let end = sqlx::query("DELETE FROM person_sessions WHERE person = $1").bind(&ada.id);
+    end.execute(&mut store).await.unwrap();
+    town.sign_in(&bob.id, None).await;
+    let at_home = &mut std::iter::repeat_n("192.0.2.7".to_owned(), 3);
+    run_dry(&town.edge, &mut others).await;
+    run_dry(&town.edge, at_home).await;
+}
+
+/// Guesses wrong until the account has no more tries; some are refilled meanwhile.
+async fn run_dry(edge: &Channel, addresses: &mut impl Iterator<Item = String>) {
+    for address in addresses.take(2 * limits::PASSWORD_PER_ACCOUNT_PER_MINUTE as usize) {
+        let refused = guess(edge, "wrong horse battery", &address).await.unwrap_err();
+        if refused.message().contains("for this account in a minute") {
+            assert_eq!(code(&refused), Code::RateLimited);
+            return;
+        }
+    }
+    panic!("guesses are never limited")
+}
+
+async fn guess(edge: &Channel, password: &str, address: &str) -> Result<(), Status> {
+    let proof = PasswordProof { email: "ada@example.org".to_owned(), password: password.to_owned() };
+    let request = AccountsSignInRequest {
+        proof: Some(Proof::Password(proof)),
+        address: address.to_owned(),
+        ..Default::default()
+    };
+    AccountsClient::new(edge.clone()).sign_in(from_page(request)).await.map(drop)
+}
