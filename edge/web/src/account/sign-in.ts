@@ -1,8 +1,8 @@
 // Signing in at the edge: which ways are open, a challenge where one is needed, and a proof that becomes the cookie.
 
 import { Code } from "../gen/chatcode/v1/code_pb";
-import { HANDSHAKE_MS } from "../link/limits";
-import { codeFromName, Refusal } from "../link/refusal";
+import { CHALLENGE_FRESH_MS, HANDSHAKE_MS } from "../link/limits";
+import { codeFromName, explain, Refusal } from "../link/refusal";
 import { provePasskey } from "./passkey";
 
 /** The ways to sign in, besides one-time URLs. */
@@ -38,6 +38,24 @@ export async function signInByPasskey(samePerson = false, inField = false, signa
   const { passkey } = await ask("/api/sign-in/begin", { method: "passkey" });
   if (typeof passkey !== "object" || passkey === null) throw new Refusal(Code.INTERNAL, "the edge's challenge is none");
   return await signInBy({ passkey: await provePasskey(passkey, inField, signal) }, samePerson);
+}
+
+/**
+ * Signs in by a passkey that is chosen in a field of the page, whenever that is: a challenge that has grown old gives way
+ * to a new one. `refused` is told why a passkey was no good; then the field offers again. Throws a refusal when nothing can
+ * be offered, or what `signal` was aborted with.
+ */
+export async function signInInField(signal: AbortSignal, refused: (words: string) => void): Promise<SignedIn> {
+  for (;;) {
+    const fresh = AbortSignal.timeout(CHALLENGE_FRESH_MS);
+    try {
+      return await signInByPasskey(false, true, AbortSignal.any([signal, fresh]));
+    } catch (error) {
+      const isWrong = error instanceof Refusal && error.code === Code.BAD_TOKEN;
+      if (signal.aborted || !(isWrong || fresh.aborted)) throw error;
+      if (isWrong) refused(explain(error));
+    }
+  }
 }
 
 /** The same letters, however they were typed. */
