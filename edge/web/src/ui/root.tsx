@@ -18,12 +18,12 @@ export function Root({ app }: { app: App }): ReactNode {
 function Face(): ReactNode {
   const { account, fleet } = useApp();
   const who = useStore(account.account);
-  const signedIn = who.state === "signed-in";
+  const principal = who.state === "signed-in" ? who.principal : undefined;
   useEffect(() => {
-    if (!signedIn) return undefined;
+    if (principal === undefined) return undefined;
     fleet.start();
     return () => fleet.stop();
-  }, [signedIn, fleet]);
+  }, [principal, fleet]);
   switch (who.state) {
     case "asking":
       return <div className="calm" data-testid="sign-in-state" data-state="asking" />;
@@ -32,6 +32,6 @@ function Face(): ReactNode {
     case "signed-out":
       return <SignedOut why={who.why} />;
     case "signed-in":
-      return <WorkspaceView />;
+      return <WorkspaceView key={who.principal} />;
   }
 }
