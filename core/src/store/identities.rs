@@ -8,7 +8,7 @@ use super::{
     audit::{self, Entry},
     from_row,
     people::{ChangeError, Person},
-    sign_ins::{SecretHash, forget_others, is_alive},
+    sign_ins::{SecretHash, forget_others, going_on},
     to_row,
 };
 use crate::clock;
@@ -127,7 +127,7 @@ impl Store {
     /// Adds an identity.
     ///
     /// # Errors
-    /// [`ChangeError::Unknown`] when the session has ended meanwhile,
+    /// [`ChangeError::Ended`] when the session has ended meanwhile,
     /// [`ChangeError::Elsewhere`] when another person signs in by it,
     /// [`ChangeError::Taken`] when this one does, [`ChangeError::Full`] beyond
     /// [`limits::IDENTITIES_OF_PERSON`]; [`StoreError`].
@@ -137,10 +137,7 @@ impl Store {
         act: &Entry,
     ) -> Result<pb::Identity, ChangeError> {
         let mut tx = self.begin().await?;
-        // Whoever is shut out while this is under way adds nothing any more.
-        if !is_alive(&mut tx, new.session).await? {
-            return Err(ChangeError::Unknown("session any more"));
-        }
+        going_on(&mut tx, new.session).await?;
         let theirs: Option<String> =
             sqlx::query_scalar("SELECT person FROM identities WHERE kind = $1 AND subject = $2")
                 .bind(text(new.kind))
@@ -190,9 +187,7 @@ impl Store {
         act: &Entry,
     ) -> Result<(pb::Identity, Vec<SecretHash>), ChangeError> {
         let mut tx = self.begin().await?;
-        if !is_alive(&mut tx, new.session).await? {
-            return Err(ChangeError::Unknown("session any more"));
-        }
+        going_on(&mut tx, new.session).await?;
         let changed: Option<Row> = sqlx::query_as(
             "UPDATE identities SET data = $3, created_ms = $4, used_ms = 0 WHERE kind = $1 AND subject = $2
              RETURNING id, kind, label, created_ms, used_ms",

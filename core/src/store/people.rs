@@ -47,6 +47,9 @@ pub enum ChangeError {
         "somebody else signs in by this; nothing was changed. Use another one, or sign in by it and remove it there"
     )]
     Elsewhere,
+    /// The session in which it was asked for has ended.
+    #[error("this sign-in has ended meanwhile, and nothing was changed; sign in again")]
+    Ended,
     /// An owner would have no way in.
     #[error("this is the only way in of an owner; add another one first, then remove this")]
     LastIdentity,
@@ -78,6 +81,7 @@ impl From<ChangeError> for Refusal {
             | ChangeError::Unsaid(_) => Code::Invalid,
             ChangeError::Full { .. } | ChangeError::Busy => Code::Limit,
             ChangeError::OwnersOnly => Code::Forbidden,
+            ChangeError::Ended => Code::Unauthenticated,
             ChangeError::LastOwner => Code::LastOwner,
         };
         Self::new(code, error.to_string())

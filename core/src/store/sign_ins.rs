@@ -379,13 +379,13 @@ pub(super) async fn forget_others(
     forget_sessions(tx, person, |hash| hash != session).await
 }
 
-/// Whether a session has not been ended.
-pub(super) async fn is_alive(tx: &mut Tx, session: &SecretHash) -> Result<bool, StoreError> {
+/// Refuses what somebody asked for who was shut out meanwhile.
+pub(super) async fn going_on(tx: &mut Tx, session: &SecretHash) -> Result<(), ChangeError> {
     let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM person_sessions WHERE hash = $1")
         .bind(&session[..])
         .fetch_optional(&mut **tx)
         .await?;
-    Ok(found.is_some())
+    found.map(|_| ()).ok_or(ChangeError::Ended)
 }
 
 /// A proof that was spent.

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use chatcode_certs::secret::Secret;
+use chatcode_core::store::{audit::Entry, identities::NewIdentity, people::ChangeError};
 use chatcode_proto::{
     limits,
     pb::{
         AccountsSignInRequest, AccountsWhoAmIRequest, Code, FleetWatchRequest, FleetWatchResponse,
-        PasskeyProof, PasswordProof, PersonRole, accounts_client::AccountsClient,
+        IdentityKind, PasskeyProof, PasswordProof, PersonRole, accounts_client::AccountsClient,
         accounts_sign_in_request::Proof, fleet_watch_response::Event,
     },
 };
@@ -79,6 +81,34 @@ async fn what_somebody_planted_in_an_account_does_not_sign_in_as_owner() {
     town.give(&ada.id, PersonRole::Owner, everything()).await;
     by_passkey(&town.edge, &hers).await.expect("given again, it changes nothing");
     assert!(is_known(&page).await);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_it_adds_a_way_in_adds_none() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (ada, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    let session = Secret::from_text(&page.token).unwrap().hash();
+    let (new, act) = (
+        |kind| NewIdentity {
+            id: "6f1c0a52-9d3e-4a37-8f0b-2f6f0d1c9b11",
+            person: &ada.id,
+            session: &session,
+            kind,
+            subject: &ada.id,
+            data: "{}",
+            label: "planted",
+        },
+        Entry::new("person/ada", "identity.added"),
+    );
+    let store = &core.shared.store;
+    // As in the middle of a call that was let in.
+    town.give(&ada.id, PersonRole::Owner, everything()).await;
+    let refused = store.add_identity(&new(IdentityKind::Passkey), &act).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::Ended), "{refused:?}");
+    let refused = store.set_password(&new(IdentityKind::Password), &act).await.unwrap_err();
+    assert!(matches!(refused, ChangeError::Ended), "{refused:?}");
+    assert_eq!(count(&core, "SELECT COUNT(*) FROM identities").await, 0);
 }
 
 #[tokio::test]
