@@ -65,7 +65,8 @@ pub(crate) enum Role {
     Operator,
     /// Also machines, people, the audit and the installation.
     Admin,
-    /// Also owners, administrators' programs and the CA.
+    /// Also owners, administrators' programs and the CA. Whoever becomes owner loses
+    /// every way in of before; invite them anew.
     Owner,
 }
 

@@ -20,7 +20,9 @@ pub const CHALLENGES_PER_ADDRESS_PER_MINUTE: u32 = 30;
 /// How long a challenge waits for its answer: as long as browsers give a person to
 /// find a key; then `BAD_TOKEN`.
 pub const CHALLENGE: Duration = Duration::from_secs(5 * 60);
-/// Challenges of one kind that wait; one more is not made (`LIMIT`).
+/// Challenges of one kind that wait, and one for each person who adds a way in; with
+/// one more the oldest goes (`BAD_TOKEN` when it is answered), so that no flood keeps
+/// anybody from beginning.
 pub const CHALLENGES: u32 = 4096;
 /// Ways to sign in of one person; one more is `LIMIT`.
 pub const IDENTITIES_OF_PERSON: u32 = 32;
@@ -44,7 +46,8 @@ pub const PASSWORD_QUEUE: usize = 64;
 /// too; more is `RATE_LIMITED`, and so is an account that there is not.
 pub const PASSWORD_PER_ADDRESS_PER_MINUTE: u32 = 10;
 /// The same for one account from everywhere: guesses from many addresses come to
-/// nothing, and its owner has room beside them.
+/// nothing. Tries from an address where its person is signed in are not among them,
+/// so that no flood locks them out.
 pub const PASSWORD_PER_ACCOUNT_PER_MINUTE: u32 = 60;
 /// Life of a ticket.
 pub const TICKET: Duration = Duration::from_secs(15);

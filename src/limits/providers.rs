@@ -44,7 +44,7 @@ pub const MAILS_PER_CLIENT: u32 = 20;
 pub const MAILS_WAITING: usize = 64;
 /// Time to hand one mail to the mail server; then it is tried once more.
 pub const MAIL_SEND: Duration = Duration::from_secs(20);
-/// Sign-ins by mail that wait to be proven; one more is `LIMIT`.
+/// Sign-ins by mail that wait to be proven; of more the oldest goes.
 pub const MAIL_SIGN_INS: u32 = 4096;
 /// Decimal digits of the code in a mail.
 pub const MAIL_CODE_DIGITS: usize = 8;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, afterEach, test } from "node:test";
 
-import { browser, id, signIn, start } from "./installation.mjs";
+import { browser, enter, id, newSession, shows, signIn, start } from "./installation.mjs";
 
 const PASSWORD = "correct horse battery";
 const AUTHENTICATOR = {
@@ -240,11 +240,53 @@ test("an answer counts only in the browser that was asked", async () => {
   await isSignedIn();
 });
 
-test("who signs in where somebody else is signed in is told whose the browser was", async () => {
+test("a link of somebody else changes nothing until that is said, and then nothing of before stays open", async () => {
   await installation.cli("admin", "people", "add", "Bob");
+  await installation.cli("admin", "roles", "give", "viewer", "--person", "Bob");
   await signIn(page, (await installation.cli("login-url")).trim());
-  await page.goto((await installation.cli("admin", "people", "invite", "Bob")).trim());
+  await newSession(page, { name: "the owner's" });
+  await enter(page, "echo sum=$((40 + 2))");
+  await shows(page, "sum=42");
+  const beside = await context.newPage();
+  await signIn(beside, installation.origin);
+  const link = (await installation.cli("admin", "people", "invite", "Bob")).trim();
+
+  await page.goto(link);
+  await page.locator(id("others-link")).filter({ hasText: "You are signed in as Owner" }).waitFor();
+  await page.locator(id("others-link")).locator("[data-dialog-later]").click();
+  await page.locator(id("others-link")).waitFor({ state: "detached" });
+  await page.locator(`${id("pane")}[data-active="true"] .xterm-helper-textarea`).focus();
+  await enter(page, "echo still=$((40 + 3))");
+  await shows(page, "still=43");
+  await isSignedIn(beside);
+
+  await page.goto(`${link}&again`);
+  await page.locator(id("others-link-take")).click();
   await page.locator(id("instead-of")).filter({ hasText: "Bob’s now. Owner was signed in here before" }).waitFor();
+  assert.equal(await page.locator(id("pane")).count(), 0, "the owner's terminal is closed");
+  assert.deepEqual(await page.evaluate(() => JSON.parse(sessionStorage.getItem("chatcode.tabs"))), { open: [] });
+  await page.locator(id("others-link")).waitFor({ state: "detached" });
+  await page.locator(id("machine")).waitFor();
+  await isSignedOut(beside);
+  await beside.locator(id("sign-in-refused")).filter({ hasText: "Somebody else signed in in this browser" }).waitFor();
+  await beside.reload();
+  await isSignedIn(beside);
+  await beside.locator(id("account-open")).filter({ hasText: "Bob" }).waitFor();
+});
+
+test("a page that heard of nothing leaves when its sign-in ends for somebody else's", async () => {
+  await installation.cli("admin", "people", "add", "Eve");
+  await signIn(page, (await installation.cli("login-url")).trim());
+  const link = (await installation.cli("admin", "people", "invite", "Eve")).trim();
+  const secret = new URLSearchParams(new URL(link).hash.slice(1)).get("login");
+  // By a call of its own, so that no tab tells the others.
+  const status = await page.evaluate(async (body) => {
+    const answer = await fetch("/api/sign-in", { method: "POST", headers: { "content-type": "application/json" }, body });
+    return answer.status;
+  }, JSON.stringify({ secret }));
+  assert.equal(status, 200);
+  await isSignedOut();
+  await refused("Somebody else signed in in this browser");
 });
 
 test("the account lists browsers and signs them out, and the last way in of an owner stays", async () => {

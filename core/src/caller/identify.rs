@@ -14,10 +14,7 @@ use crate::{
         life::{Life, Lives, Proof},
         not_listed, revoked,
     },
-    store::{
-        Store,
-        sign_ins::{SecretHash, TicketBinding},
-    },
+    store::{Store, sign_ins::SecretHash, tickets::TicketBinding},
 };
 
 /// Where callers are looked up.

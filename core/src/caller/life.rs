@@ -136,6 +136,13 @@ impl Lives {
         self.end_all(|life| life.hash() == hash);
     }
 
+    /// As [`Self::end`], for each of them.
+    pub fn end_each(&self, hashes: &[SecretHash]) {
+        if !hashes.is_empty() {
+            self.end_all(|life| hashes.contains(life.hash()));
+        }
+    }
+
     /// Ends all that lets this person in, and which the store has ended.
     pub fn end_person(&self, person: &str) {
         self.end_all(|life| life.person == person);

@@ -25,10 +25,7 @@ use crate::{
     clock,
     services::{api_tokens::no_token, people::fresh, sign_in},
     shared::{Shared, VERSION},
-    store::{
-        people::Person,
-        sign_ins::{SecretHash, TicketBinding},
-    },
+    store::{people::Person, sign_ins::SecretHash, tickets::TicketBinding},
 };
 
 /// `service Accounts`.
@@ -126,7 +123,7 @@ impl Accounts for AccountsService {
         let ended =
             self.shared.store.end_sessions(&person.id, id, current, &info.act("sessions.ended")).await;
         let ended = ended.map_err(Refusal::from)?;
-        ended.iter().for_each(|hash| self.shared.lives.end(hash));
+        self.shared.lives.end_each(&ended);
         let ended = u32::try_from(ended.len()).unwrap_or(u32::MAX);
         Ok(Response::new(AccountsEndSessionsResponse { ended }))
     }

@@ -98,6 +98,7 @@ impl IdentitiesService {
         let new = NewIdentity {
             id: &fresh(),
             person: &person.id,
+            session,
             kind: IdentityKind::Passkey,
             subject: &made.subject,
             data: &made.data,
@@ -175,10 +176,11 @@ impl Identities for IdentitiesService {
 
     async fn remove(&self, request: Request<IdentitiesRemoveRequest>) -> Answer<IdentitiesRemoveResponse> {
         let info = CallInfo::of(&request)?;
-        let (person, _) = at_page(&info)?;
+        let (person, session) = at_page(&info)?;
         let act = info.act("identity.removed");
-        let removed = self.shared.store.remove_identity(&person.id, &request.get_ref().id, &act).await;
-        removed.map_err(Refusal::from)?;
+        let removed =
+            self.shared.store.remove_identity(&person.id, &request.get_ref().id, session, &act).await;
+        self.shared.lives.end_each(&removed.map_err(Refusal::from)?);
         self.shared.directory.refresh(&self.shared.store).await.map_err(Refusal::from)?;
         Ok(Response::new(IdentitiesRemoveResponse {}))
     }
@@ -188,7 +190,7 @@ impl Identities for IdentitiesService {
         request: Request<IdentitiesSetPasswordRequest>,
     ) -> Answer<IdentitiesSetPasswordResponse> {
         let info = CallInfo::of(&request)?;
-        let (person, _) = at_page(&info)?;
+        let (person, session) = at_page(&info)?;
         let (store, hasher) = (&self.shared.store, self.shared.sign_in.passwords()?);
         let email = store.email_of(&person.id).await.map_err(Refusal::from)?;
         if email.is_empty() {
@@ -202,14 +204,16 @@ impl Identities for IdentitiesService {
         let new = NewIdentity {
             id: &fresh(),
             person: &person.id,
+            session,
             kind: IdentityKind::Password,
             subject: &person.id,
             data: &hash,
             label: "Password",
         };
         let act = info.act("password.set");
-        let identity = Some(store.set_password(&new, &act).await.map_err(Refusal::from)?);
-        Ok(Response::new(IdentitiesSetPasswordResponse { identity }))
+        let (identity, ended) = store.set_password(&new, &act).await.map_err(Refusal::from)?;
+        self.shared.lives.end_each(&ended);
+        Ok(Response::new(IdentitiesSetPasswordResponse { identity: Some(identity) }))
     }
 }
 

@@ -9,7 +9,7 @@ use chatcode_proto::{
 
 use super::{
     Store, StoreError, Tx, from_row,
-    people::{ChangeError, Changer, keep_an_owner, person, shown, shut_out},
+    people::{ChangeError, Changer, begin_anew, keep_an_owner, person, shown},
     teams, to_row,
 };
 use crate::{
@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// Gives a role, with the id `fresh`; one that is there already is answered
-    /// as it is.
+    /// as it is. Who becomes owner loses every way in of before.
     ///
     /// # Errors
     /// [`ChangeError`]: too many, nobody with this id, or owner by one who is
@@ -137,9 +137,9 @@ impl Store {
         .fetch_one(&mut *tx)
         .await?;
         if let (PersonRole::Owner, Some(person)) = (wanted.role, person) {
-            // Whoever holds a sign-in of before, by a link that somebody else made say,
-            // does not become owner with it.
-            shut_out(&mut tx, person).await?;
+            // Whoever made a one-time URL of theirs may have opened it, and added a
+            // passkey of their own: nothing of before becomes an owner's.
+            begin_anew(&mut tx, person).await?;
         }
         by.note(&mut tx, format!("{} on {} to {whom}", role_text(wanted.role), wanted.place)).await?;
         tx.commit().await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chatcode_proto::limits;
 
-use super::{Store, StoreError, from_row, people::ChangeError, sign_ins::SecretHash, to_row};
+use super::{Store, StoreError, from_row, sign_ins::SecretHash, to_row};
 use crate::clock::{self, millis};
 
 /// What a challenge is for.
@@ -51,17 +51,17 @@ pub struct Challenge {
 
 impl Store {
     /// Keeps a challenge as long as one of its kind waits; says when it ends, milliseconds
-    /// since 1970.
+    /// since 1970. Of one kind the newest [`limits::CHALLENGES`] wait, and the newest
+    /// one of a person.
     ///
     /// # Errors
-    /// [`ChangeError::Busy`] beyond [`limits::CHALLENGES`] of its kind;
     /// [`StoreError`].
     pub async fn add_challenge(
         &self,
         hash: &SecretHash,
         kind: ChallengeKind,
         challenge: &Challenge,
-    ) -> Result<u64, ChangeError> {
+    ) -> Result<u64, StoreError> {
         let now = clock::unix_ms();
         let expires = now + millis(kind.life());
         let mut tx = self.begin().await?;
@@ -69,13 +69,22 @@ impl Store {
             .bind(to_row(now))
             .execute(&mut *tx)
             .await?;
-        let waiting: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM challenges WHERE kind = $1")
-            .bind(kind.text())
-            .fetch_one(&mut *tx)
-            .await?;
-        if waiting >= i64::from(limits::CHALLENGES) {
-            return Err(ChangeError::Busy);
+        if let Some(person) = &challenge.person {
+            sqlx::query("DELETE FROM challenges WHERE kind = $1 AND person = $2")
+                .bind(kind.text())
+                .bind(person)
+                .execute(&mut *tx)
+                .await?;
         }
+        // Nobody can keep the others from beginning: a flood pushes out its own.
+        sqlx::query(
+            "DELETE FROM challenges WHERE hash IN
+               (SELECT hash FROM challenges WHERE kind = $1 ORDER BY expires_ms DESC LIMIT -1 OFFSET $2)",
+        )
+        .bind(kind.text())
+        .bind(limits::CHALLENGES - 1)
+        .execute(&mut *tx)
+        .await?;
         sqlx::query(
             "INSERT INTO challenges (hash, kind, person, data, expires_ms) VALUES ($1, $2, $3, $4, $5)",
         )

@@ -8,6 +8,7 @@ use super::{
     audit::{self, Entry},
     from_row,
     people::{ChangeError, Person},
+    sign_ins::{SecretHash, forget_others, going_on},
     to_row, vouched,
 };
 use crate::clock;
@@ -32,6 +33,8 @@ pub struct NewIdentity<'a> {
     pub id: &'a str,
     /// The id of the person.
     pub person: &'a str,
+    /// Their session in which it is added.
+    pub session: &'a SecretHash,
     /// What it is.
     pub kind: IdentityKind,
     /// Names it among those of its kind.
@@ -124,6 +127,7 @@ impl Store {
     /// Adds an identity.
     ///
     /// # Errors
+    /// [`ChangeError::Ended`] when the session has ended meanwhile,
     /// [`ChangeError::Elsewhere`] when another person signs in by it,
     /// [`ChangeError::Taken`] when this one does, [`ChangeError::Full`] beyond
     /// [`limits::IDENTITIES_OF_PERSON`]; [`StoreError`].
@@ -133,6 +137,7 @@ impl Store {
         act: &Entry,
     ) -> Result<pb::Identity, ChangeError> {
         let mut tx = self.begin().await?;
+        going_on(&mut tx, new.session).await?;
         let theirs: Option<String> =
             sqlx::query_scalar("SELECT person FROM identities WHERE kind = $1 AND subject = $2")
                 .bind(text(new.kind))
@@ -172,6 +177,7 @@ impl Store {
     }
 
     /// Sets the password of a person, or another one; `new.subject` is the person.
+    /// Another one ends their other sessions, whose hashes are answered.
     ///
     /// # Errors
     /// As [`Self::add_identity`].
@@ -179,8 +185,9 @@ impl Store {
         &self,
         new: &NewIdentity<'_>,
         act: &Entry,
-    ) -> Result<pb::Identity, ChangeError> {
+    ) -> Result<(pb::Identity, Vec<SecretHash>), ChangeError> {
         let mut tx = self.begin().await?;
+        going_on(&mut tx, new.session).await?;
         let changed: Option<Row> = sqlx::query_as(
             "UPDATE identities SET data = $3, created_ms = $4, used_ms = 0 WHERE kind = $1 AND subject = $2
              RETURNING id, kind, label, created_ms, used_ms",
@@ -193,11 +200,12 @@ impl Store {
         .await?;
         let Some(row) = changed else {
             drop(tx);
-            return self.add_identity(new, act).await;
+            return Ok((self.add_identity(new, act).await?, Vec::new()));
         };
+        let ended = forget_others(&mut tx, new.person, new.session).await?;
         note(&mut tx, act, text(new.kind), new.label, new.person).await?;
         tx.commit().await?;
-        Ok(message(row)?)
+        Ok((message(row)?, ended))
     }
 
     /// Gives an identity of a person another name.
@@ -226,14 +234,21 @@ impl Store {
         Ok(())
     }
 
-    /// Removes an identity of a person; with an account at a provider goes what the
-    /// person was given by its word of their groups.
+    /// Removes an identity of a person, and ends their sessions but this one: whoever
+    /// came in by it is out. With an account at a provider goes what the person was
+    /// given by its word of their groups. Says the hashes of those that have ended.
     ///
     /// # Errors
     /// [`ChangeError::Unknown`] when the person has none of this id,
     /// [`ChangeError::LastIdentity`] when it is the last one of an owner;
     /// [`StoreError`].
-    pub async fn remove_identity(&self, person: &str, id: &str, act: &Entry) -> Result<(), ChangeError> {
+    pub async fn remove_identity(
+        &self,
+        person: &str,
+        id: &str,
+        session: &SecretHash,
+        act: &Entry,
+    ) -> Result<Vec<SecretHash>, ChangeError> {
         let mut tx = self.begin().await?;
         let sql = "DELETE FROM identities WHERE id = $1 AND person = $2 RETURNING kind, label, data";
         let gone: Option<(String, String, String)> =
@@ -249,13 +264,14 @@ impl Store {
         if is_locked_out.is_some() {
             return Err(ChangeError::LastIdentity);
         }
+        let ended = forget_others(&mut tx, person, session).await?;
         note(&mut tx, act, &kind, &label, person).await?;
         if kind == text(IdentityKind::Provider) {
             // Its word counts for no team any more.
             vouched::set_teams(&mut tx, person, &data, &[], act).await?;
         }
         tx.commit().await?;
-        Ok(())
+        Ok(ended)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use chatcode_proto::{code::Refusal, limits, pb::Code};
 
-use super::{Store, StoreError, Tx, from_row, people::ChangeError, sign_ins::SecretHash, to_row};
+use super::{Store, StoreError, Tx, from_row, sign_ins::SecretHash, to_row};
 use crate::clock::{self, millis};
 
 /// What somebody asked for.
@@ -100,11 +100,12 @@ impl From<MailRefused> for Refusal {
 
 impl Store {
     /// Keeps what somebody asked for, for [`limits::MAIL`]; says when it ends,
-    /// milliseconds since 1970. The same work whether anybody has the address.
+    /// milliseconds since 1970. The same work whether anybody has the address. The
+    /// newest [`limits::MAIL_SIGN_INS`] wait.
     ///
     /// # Errors
-    /// [`ChangeError::Busy`] beyond [`limits::MAIL_SIGN_INS`]; [`StoreError`].
-    pub async fn ask_for_mail(&self, keys: &MailKeys, asked: &MailAsked) -> Result<u64, ChangeError> {
+    /// [`StoreError`].
+    pub async fn ask_for_mail(&self, keys: &MailKeys, asked: &MailAsked) -> Result<u64, StoreError> {
         let now = clock::unix_ms();
         let expires = now + millis(limits::MAIL);
         let mut tx = self.begin().await?;
@@ -112,11 +113,14 @@ impl Store {
             .bind(to_row(now))
             .execute(&mut *tx)
             .await?;
-        let waiting: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM mail_sign_ins").fetch_one(&mut *tx).await?;
-        if waiting >= i64::from(limits::MAIL_SIGN_INS) {
-            return Err(ChangeError::Busy);
-        }
+        // Nobody can keep the others from asking: a flood pushes out its own.
+        sqlx::query(
+            "DELETE FROM mail_sign_ins WHERE browser IN
+               (SELECT browser FROM mail_sign_ins ORDER BY expires_ms DESC LIMIT -1 OFFSET $1)",
+        )
+        .bind(limits::MAIL_SIGN_INS - 1)
+        .execute(&mut *tx)
+        .await?;
         sqlx::query(
             "INSERT INTO mail_sign_ins (browser, link, code, address, person, device, client, expires_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",

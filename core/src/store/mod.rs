@@ -19,6 +19,7 @@ pub mod people;
 pub mod schema;
 pub mod sign_ins;
 pub mod teams;
+pub mod tickets;
 pub mod tokens;
 pub mod vouched;
 

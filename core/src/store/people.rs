@@ -47,12 +47,12 @@ pub enum ChangeError {
         "somebody else signs in by this; nothing was changed. Use another one, or sign in by it and remove it there"
     )]
     Elsewhere,
+    /// The session in which it was asked for has ended.
+    #[error("this sign-in has ended meanwhile, and nothing was changed; sign in again")]
+    Ended,
     /// An owner would have no way in.
     #[error("this is the only way in of an owner; add another one first, then remove this")]
     LastIdentity,
-    /// Too many have begun something and not ended it.
-    #[error("too many sign-ins are under way here; wait a few minutes and try again")]
-    Busy,
     /// It is not done unless it is said to be meant.
     #[error("{0}; say that you mean it (force)")]
     Unsaid(&'static str),
@@ -76,8 +76,9 @@ impl From<ChangeError> for Refusal {
             | ChangeError::Elsewhere
             | ChangeError::LastIdentity
             | ChangeError::Unsaid(_) => Code::Invalid,
-            ChangeError::Full { .. } | ChangeError::Busy => Code::Limit,
+            ChangeError::Full { .. } => Code::Limit,
             ChangeError::OwnersOnly => Code::Forbidden,
+            ChangeError::Ended => Code::Unauthenticated,
             ChangeError::LastOwner => Code::LastOwner,
         };
         Self::new(code, error.to_string())
@@ -299,6 +300,20 @@ pub(super) async fn shut_out(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
         "DELETE FROM tickets WHERE person_session IN (SELECT hash FROM person_sessions WHERE person = $1)",
         "DELETE FROM person_sessions WHERE person = $1",
         "DELETE FROM sign_ins WHERE person = $1",
+    ] {
+        sqlx::query(statement).bind(id).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// Ends all that lets a person in, what they sign in by too, and all that may yet
+/// become such.
+pub(super) async fn begin_anew(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
+    shut_out(tx, id).await?;
+    for statement in [
+        "DELETE FROM challenges WHERE person = $1",
+        "DELETE FROM mail_sign_ins WHERE person = $1",
+        "DELETE FROM identities WHERE person = $1",
     ] {
         sqlx::query(statement).bind(id).execute(&mut **tx).await?;
     }

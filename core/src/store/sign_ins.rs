@@ -1,7 +1,6 @@
-//! What lets people in: one-time secrets, sessions, tickets; and how what was
-//! proven is traded for a session. Only
-//! hashes are kept; every single-use secret is spent by the statement that
-//! reads it.
+//! What lets people in: one-time secrets and sessions; and how what was proven is
+//! traded for a session. Only hashes are kept; every single-use secret is spent by
+//! the statement that reads it.
 
 use std::fmt::Write as _;
 
@@ -44,7 +43,7 @@ pub struct Browser {
     pub device: String,
     /// Where it comes from; empty: not known.
     pub address: String,
-    /// The session that it had before, which ends when it is the same person's.
+    /// The session that it had before, which ends.
     pub replaces: Option<SecretHash>,
     /// Only the person of that session is meant.
     pub same_person: bool,
@@ -75,19 +74,21 @@ pub enum Proven {
 pub struct SignedIn {
     /// The session.
     pub session: PersonSession,
-    /// What became of the session that the browser had before.
+    /// Whose the session was that the browser had before.
     pub replaced: Replaced,
+    /// The hashes of the sessions that ended with it: that one, and those beyond
+    /// [`limits::SESSIONS_OF_PERSON`].
+    pub ended: Vec<SecretHash>,
 }
 
-/// What became of the session that a browser had before.
+/// Whose the session was that a browser had before, and that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replaced {
     /// It had none.
     Nothing,
-    /// It was the same person's, and has ended.
-    Own(SecretHash),
-    /// It is the one of another person, of this name, and goes on without the
-    /// browser.
+    /// The same person's.
+    Own,
+    /// Another person's, of this name.
     Other(String),
 }
 
@@ -113,21 +114,6 @@ impl From<sqlx::Error> for SignInError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
     }
-}
-
-/// What a ticket is bound to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TicketBinding {
-    /// The hash of the session token of the person who asked for it.
-    pub person_session: SecretHash,
-    /// The origin of the page, as the edge reported it.
-    pub origin: String,
-    /// The full method.
-    pub method: String,
-    /// The gateway of the target; empty: none.
-    pub gateway: String,
-    /// The session of the target; empty: none.
-    pub session: String,
 }
 
 impl Store {
@@ -191,7 +177,7 @@ impl Store {
             Some(before) => replace(&mut tx, &id, before, now).await?,
             None => Replaced::Nothing,
         };
-        if browser.same_person && !matches!(replaced, Replaced::Own(_)) {
+        if browser.same_person && replaced != Replaced::Own {
             return Err(SignInError::OtherPerson);
         }
         let expires_ms = now + millis(limits::PERSON_SESSION);
@@ -214,13 +200,15 @@ impl Store {
         .bind(&created_by)
         .execute(&mut *tx)
         .await?;
-        forget_oldest(&mut tx, &id).await?;
+        let mut ended = forget_oldest(&mut tx, &id).await?;
+        ended.extend(browser.replaces.filter(|_| replaced != Replaced::Nothing));
         let row = Entry { principal: format!("person/{id}"), detail: by, ..act.clone() };
         audit::append(&mut tx, &row).await?;
         tx.commit().await?;
         Ok(SignedIn {
             session: PersonSession { person: Person { id, display_name }, expires_ms, proven_ms: now },
             replaced,
+            ended,
         })
     }
 
@@ -254,6 +242,24 @@ impl Store {
             expires_ms: from_row(expires_ms),
             proven_ms: from_row(proven_ms),
         }))
+    }
+
+    /// The addresses from which the sessions of a person that are alive came.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn addresses_of(&self, person: &str) -> Result<Vec<String>, StoreError> {
+        let now = clock::unix_ms();
+        let addresses = sqlx::query_scalar(
+            "SELECT address FROM person_sessions WHERE person = $1 AND expires_ms > $2 AND used_ms > $3 LIMIT $4",
+        )
+        .bind(person)
+        .bind(to_row(now))
+        .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
+        .bind(limits::SESSIONS_OF_PERSON)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(addresses)
     }
 
     /// The sessions of a person that are alive, the one used last first; `current`
@@ -304,20 +310,11 @@ impl Store {
         act: &Entry,
     ) -> Result<Vec<SecretHash>, ChangeError> {
         let mut tx = self.begin().await?;
-        let hashes: Vec<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM person_sessions WHERE person = $1")
-            .bind(person)
-            .fetch_all(&mut *tx)
-            .await?;
-        let is_meant = |hash: &Vec<u8>| match id {
+        let is_meant = |hash: &SecretHash| match id {
             Some(id) => session_id(hash) == id,
             None => hash != current,
         };
-        let mut ended = Vec::new();
-        for hash in hashes.into_iter().filter(is_meant) {
-            let hash = hash.try_into().map_err(|_| StoreError::Corrupt("person_sessions.hash"))?;
-            forget_session(&mut tx, &hash).await?;
-            ended.push(hash);
-        }
+        let ended = forget_sessions(&mut tx, person, is_meant).await?;
         if id.is_some() && ended.is_empty() {
             return Err(ChangeError::Unknown("session"));
         }
@@ -336,56 +333,6 @@ impl Store {
         forget_session(&mut tx, hash).await?;
         tx.commit().await?;
         Ok(())
-    }
-
-    /// Keeps a ticket for [`limits::TICKET`].
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn add_ticket(&self, hash: &SecretHash, binding: &TicketBinding) -> Result<(), StoreError> {
-        let now = clock::unix_ms();
-        let mut tx = self.begin().await?;
-        sqlx::query("DELETE FROM tickets WHERE expires_ms <= $1").bind(to_row(now)).execute(&mut *tx).await?;
-        sqlx::query(
-            "INSERT INTO tickets (hash, person_session, origin, method, gateway, session, expires_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(&hash[..])
-        .bind(&binding.person_session[..])
-        .bind(&binding.origin)
-        .bind(&binding.method)
-        .bind(&binding.gateway)
-        .bind(&binding.session)
-        .bind(to_row(now + millis(limits::TICKET)))
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Spends a ticket, whatever it is for: one that was shown to the wrong
-    /// method or from the wrong page is burnt. `None`: unknown, spent or
-    /// expired.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn take_ticket(&self, hash: &SecretHash) -> Result<Option<TicketBinding>, StoreError> {
-        let row: Option<(Vec<u8>, String, String, String, String, i64)> = sqlx::query_as(
-            "DELETE FROM tickets WHERE hash = $1
-             RETURNING person_session, origin, method, gateway, session, expires_ms",
-        )
-        .bind(&hash[..])
-        .fetch_optional(&self.write)
-        .await?;
-        let Some((person_session, origin, method, gateway, session, expires_ms)) = row else {
-            return Ok(None);
-        };
-        if from_row(expires_ms) <= clock::unix_ms() {
-            return Ok(None);
-        }
-        let person_session =
-            person_session.try_into().map_err(|_| StoreError::Corrupt("tickets.person_session"))?;
-        Ok(Some(TicketBinding { person_session, origin, method, gateway, session }))
     }
 }
 
@@ -412,6 +359,43 @@ async fn forget_session(tx: &mut Tx, hash: &SecretHash) -> Result<(), StoreError
         sqlx::query(statement).bind(&hash[..]).execute(&mut **tx).await?;
     }
     Ok(())
+}
+
+/// Ends those sessions of a person; says their hashes.
+async fn forget_sessions(
+    tx: &mut Tx,
+    person: &str,
+    which: impl Fn(&SecretHash) -> bool,
+) -> Result<Vec<SecretHash>, StoreError> {
+    let sql = "SELECT hash FROM person_sessions WHERE person = $1 ORDER BY used_ms DESC, created_ms DESC";
+    let hashes: Vec<Vec<u8>> = sqlx::query_scalar(sql).bind(person).fetch_all(&mut **tx).await?;
+    let mut ended = Vec::new();
+    for hash in hashes {
+        let hash = hash.try_into().map_err(|_| StoreError::Corrupt("person_sessions.hash"))?;
+        if which(&hash) {
+            forget_session(tx, &hash).await?;
+            ended.push(hash);
+        }
+    }
+    Ok(ended)
+}
+
+/// Ends the sessions of a person but this one; says their hashes.
+pub(super) async fn forget_others(
+    tx: &mut Tx,
+    person: &str,
+    session: &SecretHash,
+) -> Result<Vec<SecretHash>, StoreError> {
+    forget_sessions(tx, person, |hash| hash != session).await
+}
+
+/// Refuses what somebody asked for who was shut out meanwhile.
+pub(super) async fn going_on(tx: &mut Tx, session: &SecretHash) -> Result<(), ChangeError> {
+    let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM person_sessions WHERE hash = $1")
+        .bind(&session[..])
+        .fetch_optional(&mut **tx)
+        .await?;
+    found.map(|_| ()).ok_or(ChangeError::Ended)
 }
 
 /// A proof that was spent.
@@ -465,8 +449,7 @@ async fn spend(tx: &mut Tx, proven: &Proven, now: u64, act: &Entry) -> Result<Sp
     }
 }
 
-/// Forgets the session that a new one of this person replaces; another person's
-/// stays.
+/// Forgets the session that a new one of this person replaces, whosever it was.
 async fn replace(tx: &mut Tx, person: &str, before: &SecretHash, now: u64) -> Result<Replaced, StoreError> {
     let theirs: Option<(String, String)> = sqlx::query_as(
         "SELECT people.id, people.display_name
@@ -478,25 +461,16 @@ async fn replace(tx: &mut Tx, person: &str, before: &SecretHash, now: u64) -> Re
     .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
     .fetch_optional(&mut **tx)
     .await?;
-    Ok(match theirs {
-        None => Replaced::Nothing,
-        Some((id, _)) if id == person => {
-            forget_session(tx, before).await?;
-            Replaced::Own(*before)
-        }
-        Some((_, display_name)) => Replaced::Other(display_name),
-    })
+    let Some((id, display_name)) = theirs else { return Ok(Replaced::Nothing) };
+    forget_session(tx, before).await?;
+    Ok(if id == person { Replaced::Own } else { Replaced::Other(display_name) })
 }
 
-/// Forgets sessions of the person beyond [`limits::SESSIONS_OF_PERSON`].
-async fn forget_oldest(tx: &mut Tx, person: &str) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM person_sessions WHERE person = $1 AND hash NOT IN
-           (SELECT hash FROM person_sessions WHERE person = $1 ORDER BY used_ms DESC, created_ms DESC LIMIT $2)",
-    )
-    .bind(person)
-    .bind(limits::SESSIONS_OF_PERSON)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+/// Ends sessions of the person beyond [`limits::SESSIONS_OF_PERSON`]; says their hashes.
+async fn forget_oldest(tx: &mut Tx, person: &str) -> Result<Vec<SecretHash>, StoreError> {
+    let sql = "SELECT hash FROM person_sessions WHERE person = $1
+               ORDER BY used_ms DESC, created_ms DESC LIMIT -1 OFFSET $2";
+    let beyond: Vec<Vec<u8>> =
+        sqlx::query_scalar(sql).bind(person).bind(limits::SESSIONS_OF_PERSON).fetch_all(&mut **tx).await?;
+    forget_sessions(tx, person, |hash| beyond.iter().any(|old| old == hash)).await
 }

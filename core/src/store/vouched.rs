@@ -18,6 +18,11 @@ use super::{
 };
 use crate::{clock, people::vouched::Vouched};
 
+/// An owner's address counts only once the owner has added it: whoever manages people
+/// may write one down.
+const NO_OWNER: &str =
+    "NOT EXISTS (SELECT 1 FROM bindings WHERE bindings.person = people.id AND bindings.role = 'owner')";
+
 /// The person whom a provider vouches for: linked before, or now by a trusted
 /// address, or made now. Each is written down; nobody is moved from one person to
 /// another.
@@ -79,8 +84,8 @@ async fn named(tx: &mut Tx, vouched: &Vouched) -> Result<Option<String>, SignInE
     if !vouched.trusted || vouched.email.is_empty() {
         return Ok(None);
     }
-    let sql = "SELECT id FROM people WHERE email = $1 AND suspended_ms IS NULL";
-    Ok(sqlx::query_scalar(sql).bind(&vouched.email).fetch_optional(&mut **tx).await?)
+    let sql = format!("SELECT id FROM people WHERE email = $1 AND suspended_ms IS NULL AND {NO_OWNER}");
+    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&vouched.email).fetch_optional(&mut **tx).await?)
 }
 
 /// Makes a person with the address, when the provider's rules say so and nobody has
@@ -175,7 +180,8 @@ pub(super) async fn set_teams(
     Ok(())
 }
 
-/// The person who has proven this address: who has added it, else who was given it.
+/// The person who has proven this address: who has added it, else who was given it
+/// and is no owner.
 ///
 /// # Errors
 /// [`SignInError::Bad`] when nobody has it any more.
@@ -191,10 +197,9 @@ pub(super) async fn of_address(tx: &mut Tx, address: &str) -> Result<String, Sig
     if let Some(person) = added {
         return Ok(person);
     }
-    let given: Option<String> = sqlx::query_scalar("SELECT id FROM people WHERE email = $1")
-        .bind(address)
-        .fetch_optional(&mut **tx)
-        .await?;
+    let sql = format!("SELECT id FROM people WHERE email = $1 AND {NO_OWNER}");
+    let given: Option<String> =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(address).fetch_optional(&mut **tx).await?;
     given.ok_or(SignInError::Bad)
 }
 

@@ -32,7 +32,7 @@ impl Page {
         answer.unwrap().into_inner().identities
     }
 
-    async fn begin_add(&self) -> Result<(String, String), Status> {
+    pub(crate) async fn begin_add(&self) -> Result<(String, String), Status> {
         let method = Some(identities_begin_add_request::Method::Passkey(true));
         let begun = self.identities().begin_add(self.request(IdentitiesBeginAddRequest { method })).await?;
         let IdentitiesBeginAddResponse { challenge, options, .. } = begun.into_inner();
@@ -42,7 +42,7 @@ impl Page {
         Ok((challenge, options))
     }
 
-    async fn finish_add(&self, challenge: String, answer: String) -> Result<Identity, Status> {
+    pub(crate) async fn finish_add(&self, challenge: String, answer: String) -> Result<Identity, Status> {
         let proof = Some(identities_finish_add_request::Proof::Passkey(answer));
         let request = IdentitiesFinishAddRequest { challenge, label: "laptop".to_owned(), proof };
         let added = self.identities().finish_add(self.request(request)).await?;
@@ -54,7 +54,7 @@ impl Page {
         self.finish_add(challenge, passkey.made(&options)).await
     }
 
-    async fn remove(&self, id: &str) -> Result<(), Status> {
+    pub(crate) async fn remove(&self, id: &str) -> Result<(), Status> {
         let request = IdentitiesRemoveRequest { id: id.to_owned() };
         self.identities().remove(self.request(request)).await.map(drop)
     }
@@ -67,7 +67,7 @@ pub(crate) fn from_page<T>(message: T) -> Request<T> {
     request
 }
 
-async fn begin(edge: &Channel) -> (String, String) {
+pub(crate) async fn begin(edge: &Channel) -> (String, String) {
     let request =
         from_page(AccountsBeginSignInRequest { method: Some(Method::Passkey(true)), ..Default::default() });
     let begun = AccountsClient::new(edge.clone()).begin_sign_in(request).await.unwrap().into_inner();
@@ -90,14 +90,14 @@ pub(crate) async fn sign_in(
     Ok(AccountsClient::new(edge.clone()).sign_in(from_page(request)).await?.into_inner())
 }
 
-async fn by_passkey(edge: &Channel, passkey: &Passkey) -> Result<Page, Status> {
+pub(crate) async fn by_passkey(edge: &Channel, passkey: &Passkey) -> Result<Page, Status> {
     let (challenge, options) = begin(edge).await;
     let proof = Proof::Passkey(PasskeyProof { challenge, credential: passkey.proof(&options) });
     let token = sign_in(edge, proof, None, false).await?.session_token;
     Ok(Page { edge: edge.clone(), token })
 }
 
-async fn principal(page: &Page) -> String {
+pub(crate) async fn principal(page: &Page) -> String {
     page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap().into_inner().principal
 }
 
@@ -128,7 +128,6 @@ async fn a_passkey_is_added_and_signs_in_as_its_person() {
     page.remove(&added.id).await.unwrap();
     let refused = by_passkey(&town.edge, &passkey).await.map(drop).unwrap_err();
     assert_eq!(code(&refused), Code::BadToken);
-    principal(&signed_in).await;
 }
 
 #[tokio::test]
@@ -297,7 +296,8 @@ async fn a_proof_of_another_person_does_not_change_who_uses_the_browser() {
     // Who does not mean the same person is told whose the browser was.
     let answer = sign_in(&town.edge, proof().await, Some(&his), false).await.unwrap();
     assert_eq!((answer.display_name.as_str(), answer.instead_of.as_str()), ("Ada", "Bob"));
-    principal(&his).await;
+    let after = his.accounts().who_am_i(his.request(AccountsWhoAmIRequest {})).await.unwrap_err();
+    assert_eq!(code(&after), Code::Unauthenticated, "what the browser had before is of no use");
     let page = Page { edge: town.edge.clone(), token: answer.session_token };
     assert_eq!(principal(&page).await, format!("person/{}", ada.id));
     let again = sign_in(&town.edge, proof().await, Some(&page), true).await.unwrap();
@@ -366,7 +366,7 @@ async fn an_old_proof_adds_nothing_and_a_touch_renews_it() {
 }
 
 #[tokio::test]
-async fn there_are_so_many_ways_in_and_so_many_challenges() {
+async fn there_are_so_many_ways_in() {
     let core = TestCore::start().await;
     let town = Town::of(&core).await;
     let (ada, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
@@ -383,22 +383,6 @@ async fn there_are_so_many_ways_in_and_so_many_challenges() {
         .await
         .unwrap();
     assert_eq!(code(&page.add(&mut Passkey::new()).await.unwrap_err()), Code::Limit);
-
-    let challenges = format!(
-        "{count} INSERT INTO challenges (hash, kind, data, expires_ms)
-         SELECT randomblob(32), 'passkey.sign_in', '', 9000000000000 FROM n"
-    );
-    sqlx::query(sqlx::AssertSqlSafe(challenges)).bind(limits::CHALLENGES).execute(&mut store).await.unwrap();
-    let begin = async || {
-        let request = from_page(AccountsBeginSignInRequest {
-            method: Some(Method::Passkey(true)),
-            ..Default::default()
-        });
-        AccountsClient::new(town.edge.clone()).begin_sign_in(request).await
-    };
-    assert_eq!(code(&begin().await.unwrap_err()), Code::Limit);
-    sqlx::query("UPDATE challenges SET expires_ms = 1").execute(&mut store).await.unwrap();
-    begin().await.unwrap();
 }
 
 #[tokio::test]
@@ -445,7 +429,7 @@ async fn a_sign_in_that_cannot_be_written_down_is_none_and_spends_nothing() {
     sqlx::query(full).execute(&mut store).await.unwrap();
     passkey.counter = 2;
     let refused = by_passkey(&town.edge, &passkey).await.map(drop).unwrap_err();
-    assert_eq!(code(&refused), Code::Internal);
+    assert_eq!(code(&refused), Code::Unwritable);
     let sessions: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM person_sessions").fetch_one(&mut store).await.unwrap();
     assert_eq!(sessions, 1, "only that of before");

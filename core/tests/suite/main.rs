@@ -27,5 +27,6 @@ mod rights;
 mod rotating;
 mod schema;
 mod signing_in;
+mod taking_over;
 mod tokens;
 mod vouching;

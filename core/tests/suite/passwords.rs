@@ -16,9 +16,9 @@ use crate::{
     people::{Town, everything},
 };
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
-async fn start() -> TestCore {
+pub(crate) async fn start() -> TestCore {
     let folder = tempfile::tempdir().unwrap();
     let sign_in = SignInConfig { passwords: true, ..Default::default() };
     let settings = Config { sign_in, ..config(folder.path()) };
@@ -26,7 +26,7 @@ async fn start() -> TestCore {
 }
 
 /// Ada, whose address is known.
-async fn ada(town: &Town<'_>) -> (Person, Page) {
+pub(crate) async fn ada(town: &Town<'_>) -> (Person, Page) {
     let (ada, page, _) = town.with_role("Ada Lovelace", PersonRole::Viewer, everything()).await;
     let request = PeopleUpdateRequest {
         id: ada.id.clone(),
@@ -37,7 +37,7 @@ async fn ada(town: &Town<'_>) -> (Person, Page) {
     (ada, page)
 }
 
-async fn set(page: &Page, password: &str) -> Result<Identity, Status> {
+pub(crate) async fn set(page: &Page, password: &str) -> Result<Identity, Status> {
     let request = IdentitiesSetPasswordRequest { password: password.to_owned() };
     let answer = page.identities().set_password(page.request(request)).await?;
     Ok(answer.into_inner().identity.unwrap())

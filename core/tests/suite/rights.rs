@@ -368,16 +368,6 @@ async fn a_dangerous_act_at_a_page_needs_a_fresh_proof_and_gets_another_token_by
 }
 
 #[tokio::test]
-async fn a_session_of_another_person_is_not_replaced() {
-    let core = TestCore::start().await;
-    let town = Town::of(&core).await;
-    let (_, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
-    let bob = town.person("Bob").await;
-    town.sign_in(&bob.id, Some(&page)).await;
-    page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap();
-}
-
-#[tokio::test]
 async fn a_person_lists_and_ends_the_own_sessions() {
     let core = TestCore::start().await;
     let town = Town::of(&core).await;

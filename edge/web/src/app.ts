@@ -71,7 +71,7 @@ export interface ProofWanted {
 export class App {
   readonly rpc: Rpc = createRpc(location.origin, () => this.#prove());
   readonly socketUrl = `${location.origin.replace(/^http/u, "ws")}/api/ws`;
-  readonly account = new AccountKeeper(this.rpc);
+  readonly account = new AccountKeeper(this.rpc, (principal) => this.#arrives(principal));
   readonly identities = new Identities(this.rpc);
   readonly elsewhere = new Elsewhere(this.rpc, this.account);
   readonly look = new LookKeeper();
@@ -88,6 +88,9 @@ export class App {
   readonly failure = new Store<Failure | undefined>(undefined);
   readonly online = new Store(navigator.onLine);
 
+  /** Who uses this browser, among its tabs. */
+  readonly #people = new BroadcastChannel("chatcode.person");
+
   /** All lines end with a sign-in; one look is enough. */
   #renewing: Promise<void> | undefined;
   #proving: Promise<boolean> | undefined;
@@ -96,6 +99,9 @@ export class App {
     this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut);
     window.addEventListener("online", () => this.online.set(true));
     window.addEventListener("offline", () => this.online.set(false));
+    this.#people.addEventListener("message", ({ data }) => {
+      if (this.account.replacedBy(String(data))) this.#leave();
+    });
     this.fleet.line.state.subscribe(() => this.#fleetLine(this.fleet.line.state.get()));
   }
 
@@ -180,15 +186,25 @@ export class App {
   /** Goes on with the sign-in of another tab, or leaves. */
   async #renew(): Promise<void> {
     if (!(await this.account.renewed())) {
-      this.#leave();
+      // Who signed in meanwhile, in this very page, has left nothing of before.
+      if (this.account.account.get().state !== "signed-in") this.#leave();
       return;
     }
     this.fleet.line.start();
     this.workspace.again();
   }
 
+  /** Nothing of another person stays, in this page and in the other tabs, whose calls go on with the same cookie. */
+  #arrives(principal: string): void {
+    if (this.workspace.belongsTo(principal)) this.#leave();
+    this.#people.postMessage(principal);
+  }
+
   #leave(): void {
     this.overlay.set(undefined);
+    this.renaming.set(undefined);
+    this.searching.set(false);
+    this.failure.set(undefined);
     this.proof.get()?.done(false);
     this.identities.forget();
     this.fleet.stop();

@@ -127,6 +127,7 @@ pub(in crate::services) async fn finish_adding(
     let new = NewIdentity {
         id: &fresh(),
         person: &person.id,
+        session,
         kind: IdentityKind::Mail,
         subject: &asked.address,
         data: "",

@@ -97,6 +97,7 @@ pub(in crate::services) async fn finish_adding(
     let new = NewIdentity {
         id: &fresh(),
         person: &person.id,
+        session,
         kind: IdentityKind::Provider,
         subject: &vouched.subject,
         data: &vouched.provider,

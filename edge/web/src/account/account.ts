@@ -19,6 +19,8 @@ export type Account =
 
 const FRAGMENT = "login";
 
+const SOMEBODY_ELSE = "Somebody else signed in in this browser. Reload the page to go on with their account.";
+
 /** Pauses before the looks whether there is a newer sign-in. */
 const RENEWED_MS = [0, 250, 1000] as const;
 
@@ -28,14 +30,22 @@ export class AccountKeeper {
   readonly byUrl = new Store(false);
   /** Who was signed in in this browser until somebody else did. */
   readonly insteadOf = new Store<string | undefined>(undefined);
+  /** A link of another person was opened here; nobody changes account unless they say so. */
+  readonly othersLink = new Store(false);
   /** What the person might do when the page last asked; the core decides each time. */
   readonly permissions = new Store<ReadonlySet<Permission>>(new Set());
   readonly #backoff = new Backoff(RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS);
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #since = Date.now();
   #secret: string | undefined;
+  /** The secret of the link of another person. */
+  #others: string | undefined;
 
-  constructor(private readonly rpc: Rpc) {}
+  /** `arrives`: told whose the page is, before anything of theirs is shown. */
+  constructor(
+    private readonly rpc: Rpc,
+    private readonly arrives: (principal: string) => void,
+  ) {}
 
   /** Signs in with the secret of the address, if there is one, and asks who we are. */
   start(): Promise<void> {
@@ -58,6 +68,7 @@ export class AccountKeeper {
       refused = await this.#signIn();
       const me = await this.rpc.accounts.whoAmI({});
       this.#backoff.reset();
+      this.arrives(me.principal);
       this.permissions.set(new Set(me.permissions));
       this.account.set({
         state: "signed-in",
@@ -81,16 +92,41 @@ export class AccountKeeper {
   async renewed(): Promise<boolean> {
     const before = this.account.get();
     if (before.state !== "signed-in") return false;
+    let isOther = false;
     for (const pause of RENEWED_MS) {
       await new Promise((resolve) => setTimeout(resolve, pause));
       const me = await this.rpc.accounts.whoAmI({}).catch(() => undefined);
-      // The person has signed out meanwhile.
-      if (this.account.get() !== before) return false;
+      // Somebody has signed out or in meanwhile, in this very page.
+      const now = this.account.get();
+      if (now !== before) return now.state === "signed-in" && now.principal === before.principal;
       if (me?.principal === before.principal) return true;
-      if (me !== undefined) break;
+      isOther = me !== undefined;
+      if (isOther) break;
     }
-    this.account.set({ state: "signed-out", why: "This sign-in has ended." });
+    this.account.set({ state: "signed-out", why: isOther ? SOMEBODY_ELSE : "This sign-in has ended." });
     return false;
+  }
+
+  /** Another tab tells who uses this browser now. Answers whether this page was somebody else's, who is signed out. */
+  replacedBy(principal: string): boolean {
+    const before = this.account.get();
+    if (before.state !== "signed-in" || before.principal === principal) return false;
+    this.account.set({ state: "signed-out", why: SOMEBODY_ELSE });
+    return true;
+  }
+
+  /** Signs in by the link of another person after all. Throws a refusal. */
+  async takeOthersLink(): Promise<void> {
+    if (this.#others === undefined) return;
+    await this.signedIn(signInBy({ secret: this.#others }));
+    this.byUrl.set(true);
+    this.leaveOthersLink();
+  }
+
+  /** Forgets the link of another person; it is not spent. */
+  leaveOthersLink(): void {
+    this.#others = undefined;
+    this.othersLink.set(false);
   }
 
   /** Somebody has signed in by what the page asked for; answers as `signIn` did. */
@@ -107,22 +143,42 @@ export class AccountKeeper {
     if (refusal !== undefined && refusal.code !== Code.UNAUTHENTICATED) return refusal;
     this.byUrl.set(false);
     this.insteadOf.set(undefined);
+    this.leaveOthersLink();
     this.account.set({ state: "signed-out", why: undefined });
     return undefined;
   }
 
   /** Trades the secret, kept until somebody judged it. Answers why it was refused; throws when nobody answers. */
   async #signIn(): Promise<Refusal | undefined> {
-    if (this.#secret === undefined) return undefined;
-    const signIn = signInBy({ secret: this.#secret });
+    const secret = this.#secret;
+    if (secret === undefined) return undefined;
+    // Anybody can send a link. A refusal of one that is another person's does not spend it.
+    const samePerson = await this.#isSignedIn();
+    const signIn = signInBy({ secret }, samePerson);
     const refusal = await refusalOf(signIn);
     if (refusal !== undefined && refusal.code !== Code.BAD_TOKEN && isTransient(refusal.code)) throw refusal;
     this.#secret = undefined;
+    if (samePerson && refusal?.code === Code.FORBIDDEN) {
+      this.#others = secret;
+      this.othersLink.set(true);
+    }
     if (refusal === undefined) {
       this.byUrl.set(true);
       this.insteadOf.set((await signIn).insteadOf);
     }
     return refusal;
+  }
+
+  /** Whether the cookie is somebody's. Throws when nobody answers. */
+  async #isSignedIn(): Promise<boolean> {
+    try {
+      await this.rpc.accounts.whoAmI({});
+      return true;
+    } catch (error) {
+      const refusal = fromError(error);
+      if (isTransient(refusal.code)) throw refusal;
+      return false;
+    }
   }
 
   #later(refusal: Refusal): void {

@@ -24,17 +24,22 @@ const OFFERED = "chatcode.passkey-offered";
 export class Identities {
   readonly own = new Store<Own | undefined>(undefined);
 
+  /** Grows when somebody leaves: an answer of before is not for whoever comes next. */
+  #left = 0;
+
   constructor(private readonly rpc: Rpc) {}
 
   /** Asks for everything anew. Throws a refusal. */
   readonly ask = async (): Promise<Own> => {
+    const left = this.#left;
     const [{ identities, email }, { sessions }, methods] = await Promise.all([this.rpc.identities.list({}), this.rpc.accounts.listSessions({}), signInMethods()]);
     const own = { identities, email, browsers: sessions, methods };
-    this.own.set(own);
+    if (left === this.#left) this.own.set(own);
     return own;
   };
 
   forget(): void {
+    this.#left += 1;
     this.own.set(undefined);
   }
 

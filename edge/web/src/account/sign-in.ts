@@ -1,8 +1,8 @@
 // Signing in at the edge: which ways are open, a challenge where one is needed, and a proof that becomes the cookie.
 
 import { Code } from "../gen/chatcode/v1/code_pb";
-import { HANDSHAKE_MS, UNARY_DEADLINE_MS } from "../link/limits";
-import { codeFromName, Refusal } from "../link/refusal";
+import { CHALLENGE_FRESH_MS, HANDSHAKE_MS, UNARY_DEADLINE_MS } from "../link/limits";
+import { codeFromName, explain, Refusal } from "../link/refusal";
 import { provePasskey } from "./passkey";
 
 /** The ways to sign in, besides one-time URLs. */
@@ -60,6 +60,24 @@ function providersOf(told: unknown): Provider[] {
   const isOne = (one: unknown): one is Provider =>
     typeof one === "object" && one !== null && "id" in one && "name" in one && typeof one.id === "string" && typeof one.name === "string";
   return Array.isArray(told) ? told.filter(isOne) : [];
+}
+
+/**
+ * Signs in by a passkey that is chosen in a field of the page, whenever that is: a challenge that has grown old gives way
+ * to a new one. `refused` is told why a passkey was no good; then the field offers again. Throws a refusal when nothing can
+ * be offered, or what `signal` was aborted with.
+ */
+export async function signInInField(signal: AbortSignal, refused: (words: string) => void): Promise<SignedIn> {
+  for (;;) {
+    const fresh = AbortSignal.timeout(CHALLENGE_FRESH_MS);
+    try {
+      return await signInByPasskey(false, true, AbortSignal.any([signal, fresh]));
+    } catch (error) {
+      const isWrong = error instanceof Refusal && error.code === Code.BAD_TOKEN;
+      if (signal.aborted || !(isWrong || fresh.aborted)) throw error;
+      if (isWrong) refused(explain(error));
+    }
+  }
 }
 
 /** The same letters, however they were typed. */

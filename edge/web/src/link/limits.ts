@@ -32,6 +32,9 @@ export const ARGUMENTS = 64;
 
 // The page's own.
 
+/** A challenge that waits in a field is asked for anew after this time, before it is too old for the core (5 minutes). */
+export const CHALLENGE_FRESH_MS = 4 * 60_000;
+
 /** What a program writes to the clipboard at once; more is ignored. */
 export const CLIPBOARD_BYTES = 256 * 1024;
 

@@ -134,7 +134,7 @@ function Entry({ identity, act, gone }: { identity: Identity; act: Act; gone: ()
       </p>
       {mode === "removing" && (
         <div className="token-question" role="group" aria-label={`Remove ${label}?`} data-testid="identity-question">
-          <p>It lets you in no more. Where you are signed in, you stay.</p>
+          <p>It lets nobody in any more, and your other browsers are signed out.</p>
           <div className="dialog-acts">
             <button type="button" className="quiet" autoFocus onClick={() => setMode("shown")}>
               Keep it
@@ -171,6 +171,7 @@ function PasswordForm({ act, over }: { act: Act; over: () => void }): ReactNode 
         void set();
       }}
     >
+      {own?.identities.some(({ kind }) => kind === IdentityKind.PASSWORD) === true && <p>With another password your other browsers are signed out.</p>}
       {/* So that a password manager knows for whom it keeps the password. */}
       <input className="unseen" type="text" readOnly tabIndex={-1} aria-hidden="true" autoComplete="username" value={own?.email ?? ""} />
       <PasswordField value={password} set={setPassword} testId="password-field" complete="new-password" bounds={BOUNDS} />

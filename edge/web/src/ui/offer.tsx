@@ -3,7 +3,7 @@
 import { useEffect, useState, type ReactNode } from "react";
 
 import { displaySafe } from "../words";
-import { Refused, useAct } from "./dialog";
+import { Dialog, Refused, useAct } from "./dialog";
 import { useApp, useStore } from "./hooks";
 
 /** Offers a passkey to somebody who came by a one-time link and has none; once for each person in this browser. */
@@ -66,5 +66,31 @@ export function InsteadOf(): ReactNode {
         </button>
       </div>
     </section>
+  );
+}
+
+/** Asks whether the link of another person is to change who is signed in; only a click does. */
+export function OthersLink(): ReactNode {
+  const { account } = useApp();
+  return useStore(account.othersLink) ? <OthersLinkQuestion /> : null;
+}
+
+function OthersLinkQuestion(): ReactNode {
+  const { account } = useApp();
+  const who = useStore(account.account);
+  const { busy, refused, run } = useAct();
+  const name = who.state === "signed-in" ? displaySafe(who.displayName, 64) : "";
+  const change = (
+    <button type="button" className="primary" disabled={busy} data-testid="others-link-take" onClick={() => void run(() => account.takeOthersLink())}>
+      Sign in as somebody else
+    </button>
+  );
+  return (
+    <Dialog title="Sign in as somebody else?" testId="others-link" later={`Stay ${name}`} close={() => account.leaveOthersLink()} refused={refused} acts={change}>
+      <p>
+        The link that was opened here is another person’s. You are signed in as <b>{name}</b>; what you have open here closes if you go on. If you did
+        not ask for this link, stay.
+      </p>
+    </Dialog>
   );
 }

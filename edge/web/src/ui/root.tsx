@@ -20,12 +20,12 @@ function Face(): ReactNode {
   const { account, elsewhere, fleet } = useApp();
   const arrival = useStore(elsewhere.arrival);
   const who = useStore(account.account);
-  const signedIn = who.state === "signed-in";
+  const principal = who.state === "signed-in" ? who.principal : undefined;
   useEffect(() => {
-    if (!signedIn) return undefined;
+    if (principal === undefined) return undefined;
     fleet.start();
     return () => fleet.stop();
-  }, [signedIn, fleet]);
+  }, [principal, fleet]);
   if (arrival !== undefined) return <ArrivalFace arrival={arrival} />;
   switch (who.state) {
     case "asking":
@@ -35,6 +35,6 @@ function Face(): ReactNode {
     case "signed-out":
       return <SignedOut why={who.why} />;
     case "signed-in":
-      return <WorkspaceView />;
+      return <WorkspaceView key={who.principal} />;
   }
 }

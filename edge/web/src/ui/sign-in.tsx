@@ -4,7 +4,7 @@ import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 
 import type { Account } from "../account/account";
 import { knowsPasskeys, offersInFields } from "../account/passkey";
-import { passwordProof, signInBy, signInByPasskey, signInMethods, type Methods } from "../account/sign-in";
+import { passwordProof, signInBy, signInByPasskey, signInInField, signInMethods, type Methods } from "../account/sign-in";
 import { accused } from "../link/health";
 import { displaySafe, spanText } from "../words";
 import { Command } from "./command";
@@ -74,7 +74,7 @@ function PasskeyButton({ act: { busy, run } }: { act: Act }): ReactNode {
   );
 }
 
-function PasswordForm({ act: { busy, run }, passkeys }: { act: Act; passkeys: boolean }): ReactNode {
+function PasswordForm({ act: { busy, run, refuse }, passkeys }: { act: Act; passkeys: boolean }): ReactNode {
   const { account } = useApp();
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
@@ -83,10 +83,10 @@ function PasswordForm({ act: { busy, run }, passkeys }: { act: Act; passkeys: bo
     // A passkey may be chosen in the field of the address, too.
     const ended = new AbortController();
     offersInFields()
-      .then((offered) => (offered && !ended.signal.aborted ? account.signedIn(signInByPasskey(false, true, ended.signal)) : undefined))
+      .then((offered) => (offered && !ended.signal.aborted ? account.signedIn(signInInField(ended.signal, refuse)) : undefined))
       .catch(() => undefined); // the button says what is wrong
     return () => ended.abort();
-  }, [account, passkeys]);
+  }, [account, passkeys, refuse]);
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     void run(() => account.signedIn(signInBy(passwordProof(email, password))));

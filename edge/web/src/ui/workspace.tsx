@@ -12,6 +12,7 @@ import { MachineList } from "./machine-list";
 import { Overlays } from "./overlays";
 import { TerminalPane } from "./pane";
 import { People } from "./people";
+import { OthersLink } from "./offer";
 import { ProofQuestion } from "./proof";
 import { TabStrip } from "./tabs";
 import { Wire } from "./wire";
@@ -84,6 +85,7 @@ export function WorkspaceView(): ReactNode {
       </main>
       <Overlays />
       <ProofQuestion />
+      <OthersLink />
     </div>
   );
 }

@@ -15,15 +15,16 @@ function workspace(): Workspace {
   return new Workspace({} as Rpc, "", new Uint8Array(16), look, () => undefined);
 }
 
-describe("a session whose machine was enrolled anew", () => {
-  beforeEach(() => {
-    const kept = new Map<string, string>();
-    vi.stubGlobal("sessionStorage", {
-      getItem: (key: string) => kept.get(key) ?? null,
-      setItem: (key: string, value: string) => kept.set(key, value),
-    });
+beforeEach(() => {
+  const kept = new Map<string, string>();
+  vi.stubGlobal("sessionStorage", {
+    getItem: (key: string) => kept.get(key) ?? null,
+    setItem: (key: string, value: string) => kept.set(key, value),
+    removeItem: (key: string) => kept.delete(key),
   });
+});
 
+describe("a session whose machine was enrolled anew", () => {
   it("opens in a tab of its own beside the one of the revoked machine", async () => {
     const before = workspace();
     await before.open(revoked.gateway, revoked.session);
@@ -34,5 +35,18 @@ describe("a session whose machine was enrolled anew", () => {
     after.close(revoked);
     expect(after.tabs.get()).toEqual({ open: [anew], active: keyOf(anew) });
     expect(inView(workspace().tabs.get())).toEqual(anew);
+  });
+});
+
+describe("the tabs", () => {
+  it("stay with their person over a reload, and close when another one comes", async () => {
+    const before = workspace();
+    expect(before.belongsTo("person/1")).toBe(false);
+    await before.open(revoked.gateway, revoked.session);
+    expect(before.belongsTo("person/1")).toBe(false);
+    const reloaded = workspace();
+    expect([reloaded.belongsTo("person/1"), reloaded.tabs.get().open]).toEqual([false, [revoked]]);
+    expect([reloaded.belongsTo("person/2"), reloaded.tabs.get()]).toEqual([true, { open: [], active: undefined }]);
+    expect(workspace().tabs.get().open).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@
 import { Code } from "../gen/chatcode/v1/code_pb";
 import type { Rpc } from "../link/rpc";
 import { Attachment } from "../session/attachment";
+import { forget } from "../session/remembered";
 import { viewerId } from "../session/viewer-id";
 import { Store } from "../store";
 import type { ClipboardPolicy } from "../terminal/clipboard";
@@ -30,6 +31,8 @@ export function inView({ open, active }: Tabs): Tab | undefined {
 }
 
 const KEY = "chatcode.tabs";
+/** Whose the tabs are. */
+const OF = "chatcode.tabs-of";
 
 export class Workspace {
   readonly tabs = new Store<Tabs>(read());
@@ -144,6 +147,17 @@ export class Workspace {
   closeAll(): void {
     for (const attachment of this.#attachments.values()) attachment.close();
     this.#attachments.clear();
+  }
+
+  /** Says whose the tabs are from now on; those of another person are closed and forgotten. Answers whether they were. */
+  belongsTo(principal: string): boolean {
+    const before = sessionStorage.getItem(OF);
+    sessionStorage.setItem(OF, principal);
+    if (before === null || before === principal) return false;
+    this.closeAll();
+    for (const { session } of this.tabs.get().open) forget(session);
+    this.#set({ open: [], active: undefined });
+    return true;
   }
 
   async #prepare(session: string): Promise<void> {
