@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Identity providers of one installation; more stop the core's start.
 pub const PROVIDERS: usize = 16;
+/// Characters of the id of an identity provider; a longer one stops the core's start.
+pub const PROVIDER_ID_CHARS: usize = 32;
 /// Domains that one provider may be held to; more stop the core's start.
 pub const PROVIDER_DOMAINS: usize = 64;
 /// Bytes of one answer of a provider, its keys or a token; a longer one counts as

@@ -40,7 +40,7 @@ before(async () => {
   works.for(installation.origin);
   const admin = (...words) => installation.cli("admin", ...words);
   for (const name of ["Ada", "Eve", "Bob"]) await admin("people", "add", name, "--email", `${name.toLowerCase()}@example.org`);
-  await admin("teams", "add", "Operators", "--external-group", "ops");
+  await admin("teams", "add", "Operators", "--external-group", "works:ops");
   await admin("roles", "give", "operator", "--team", "Operators");
 });
 

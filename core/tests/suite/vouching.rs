@@ -10,8 +10,8 @@ use chatcode_proto::pb::{
     AccountsBeginSignInRequest, AccountsSignInRequest, AccountsSignInResponse, AccountsWhoAmIRequest, Code,
     IdentitiesBeginAddRequest, IdentitiesFinishAddRequest, IdentitiesListRequest, IdentitiesRemoveRequest,
     IdentityKind, PeopleCreateRequest, PeopleCreateTeamRequest, PeopleListTeamsRequest,
-    PeopleSetTeamMemberRequest, PeopleSuspendRequest, Person, PersonRole, ProviderProof,
-    accounts_begin_sign_in_request::Method, accounts_begin_sign_in_response::Options,
+    PeopleSetTeamMemberRequest, PeopleSuspendRequest, PeopleUpdateTeamRequest, Person, PersonRole,
+    ProviderProof, accounts_begin_sign_in_request::Method, accounts_begin_sign_in_response::Options,
     accounts_client::AccountsClient, accounts_sign_in_request::Proof, identities_begin_add_request,
     identities_begin_add_response, identities_client::IdentitiesClient, identities_finish_add_request,
 };
@@ -294,7 +294,7 @@ async fn groups_set_the_teams_anew_and_leave_those_that_were_made_by_hand() {
         let request = PeopleCreateTeamRequest { name: name.to_owned(), external_group: group.to_owned() };
         town.people().create_team(request).await.unwrap().into_inner().team.unwrap().id
     };
-    let (ops, _dev) = (team("Operators", "ops").await, team("Developers", "dev").await);
+    let (ops, _dev) = (team("Operators", "work:ops").await, team("Developers", "work:dev").await);
     let hand = team("By hand", "").await;
     let member = PeopleSetTeamMemberRequest { team: hand, person: ada_here.id.clone(), member: true };
     town.people().set_team_member(member).await.unwrap();
@@ -427,4 +427,68 @@ async fn of_github_only_the_primary_verified_address_counts() {
         format!("person/{}", ada_here.id),
         "known by number, not by address"
     );
+}
+
+#[tokio::test]
+async fn a_group_is_of_one_provider_and_another_group_takes_its_members_out_at_once() {
+    let (work, shop) = (Provider::start().await, Provider::start().await);
+    let grouped = |provider: &Provider, id: &str| ProviderConfig {
+        id: id.to_owned(),
+        groups_claim: Some("groups".to_owned()),
+        ..trusting(provider)
+    };
+    let core = core_with(vec![grouped(&work, "work"), grouped(&shop, "shop")]).await;
+    let town = Town::of(&core).await;
+    let ada_here = person(&town, "Ada", "ada@example.org").await;
+    let create = async |external_group: &str| {
+        let external_group = external_group.to_owned();
+        town.people()
+            .create_team(PeopleCreateTeamRequest { name: "Operators".to_owned(), external_group })
+            .await
+    };
+    for unowned in ["ops", ":ops", "work:", "Work:ops"] {
+        assert_eq!(code(&create(unowned).await.unwrap_err()), Code::Invalid, "{unowned}");
+    }
+    let team = create("work:ops").await.unwrap().into_inner().team.unwrap();
+    let is_in = async || {
+        let teams = town.people().list_teams(PeopleListTeamsRequest::default()).await.unwrap().into_inner();
+        teams.teams[0].members.contains(&ada_here.id)
+    };
+    let mut claims = ada(true);
+    claims["groups"] = json!(["ops", "work:ops"]);
+    let (challenge, url) = begin(&town, "shop").await.unwrap();
+    let (given, state) = shop.agree(&url, claims.clone());
+    let proof = ProviderProof { challenge, code: given, state, issuer: shop.issuer.clone() };
+    come_back(&town, proof, None).await.unwrap();
+    assert!(!is_in().await, "another provider's group of this name");
+    sign_in(&town, &work, claims).await.unwrap();
+    assert!(is_in().await);
+
+    let update = async |name: &str, external_group: &str| {
+        let (name, external_group) = (name.to_owned(), external_group.to_owned());
+        let request = PeopleUpdateTeamRequest { id: team.id.clone(), name, external_group };
+        town.people().update_team(request).await.unwrap();
+    };
+    update("Operation", "work:ops").await;
+    assert!(is_in().await, "another name is no other group");
+    update("Operation", "work:owners").await;
+    assert!(!is_in().await, "what was said of the one group says nothing of the other");
+}
+
+#[tokio::test]
+async fn an_address_that_was_given_to_somebody_else_there_does_not_open_the_account_here() {
+    let provider = Provider::start().await;
+    let core = core_with(vec![trusting(&provider)]).await;
+    let town = Town::of(&core).await;
+    let ada_here = person(&town, "Ada", "ada@example.org").await;
+    sign_in(&town, &provider, ada(true)).await.unwrap();
+    let mut next = ada(true);
+    next["sub"] = json!("8");
+    let refused = sign_in(&town, &provider, next).await.unwrap_err();
+    let nobody = json!({ "sub": "9", "email": "nobody@example.org", "email_verified": true });
+    let unknown = sign_in(&town, &provider, nobody).await.unwrap_err();
+    assert_eq!(code(&refused), Code::BadToken);
+    assert_eq!(refused.message(), unknown.message(), "in the words that everybody is told");
+    let still = sign_in(&town, &provider, ada(true)).await.unwrap();
+    assert_eq!(who(&town, &still).await, format!("person/{}", ada_here.id));
 }
