@@ -128,7 +128,6 @@ impl AsTradeError for openidconnect::StandardErrorResponse<CoreErrorResponseType
 #[derive(Debug)]
 pub struct Providers {
     list: Vec<Provider>,
-    calls: Semaphore,
 }
 
 /// One provider.
@@ -136,6 +135,8 @@ pub struct Providers {
 pub struct Provider {
     config: ProviderConfig,
     way: Way,
+    /// Its own: one that is slow takes no place of another.
+    calls: Semaphore,
 }
 
 #[derive(Debug)]
@@ -171,9 +172,10 @@ impl Providers {
             if !ids.insert(&config.id) {
                 return Err(ProvidersError::Twice(config.id.clone()));
             }
-            list.push(Provider { way: way(config)?, config: config.clone() });
+            let calls = Semaphore::new(limits::PROVIDER_CALLS);
+            list.push(Provider { way: way(config)?, config: config.clone(), calls });
         }
-        Ok(Self { list, calls: Semaphore::new(limits::PROVIDER_CALLS) })
+        Ok(Self { list })
     }
 
     /// Id and name of each, in the order of the configuration.
@@ -211,7 +213,7 @@ impl Providers {
                 Way::Github(github) => github.begin(&redirect, &ties),
             }
         };
-        self.ask(provider, asking).await
+        ask(provider, asking).await
     }
 
     /// Who came back from the provider with this answer, by the rules of its
@@ -229,11 +231,7 @@ impl Providers {
         origin: &str,
         answer: Answer<'_>,
     ) -> Result<Vouched, Refusal> {
-        let ties = Ties::of(browser, purpose);
-        if !ties.is_state(answer.state) {
-            let words = "this answer belongs to another sign-in or another browser; begin anew";
-            return Err(Refusal::new(Code::BadToken, words));
-        }
+        let ties = owned(browser, purpose, answer.state)?;
         let is_fit = |text: &str| text.len() <= limits::PROVIDER_CODE_BYTES;
         if answer.code.is_empty() || !is_fit(answer.code) || !is_fit(answer.issuer) {
             return Err(Refusal::new(Code::Invalid, "the provider's answer has no code; begin anew"));
@@ -247,41 +245,7 @@ impl Providers {
                 Way::Github(github) => github.finish(&returned).await,
             }
         };
-        self.ask(provider, asking).await?.judge(&provider.config)
-    }
-
-    async fn ask<T>(
-        &self,
-        provider: &Provider,
-        asking: impl Future<Output = Result<T, ProviderError>>,
-    ) -> Result<T, Refusal> {
-        let name = provider.config.shown();
-        let Ok(_place) = self.calls.try_acquire() else {
-            return Err(Refusal::new(Code::Limit, "too many people sign in just now; try again in a moment"));
-        };
-        let error = match timeout(limits::PROVIDER_SIGN_IN, asking).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => error,
-            Err(_) => WebError::Slow(name.to_owned()).into(),
-        };
-        tracing::warn!(
-            provider = provider.config.id,
-            error = &error as &dyn std::error::Error,
-            "a provider did not prove who somebody is"
-        );
-        Err(match error {
-            ProviderError::Unproven(_) => {
-                let words = format!("{name} did not prove who you are; begin anew, or sign in another way");
-                Refusal::new(Code::BadToken, words)
-            }
-            ProviderError::Web(_) | ProviderError::Strange(_) => {
-                let words = format!(
-                    "{name} does not answer as it should, and the core's log says why; try again, or sign in \
-                     another way"
-                );
-                Refusal::new(Code::ProviderUnreachable, words)
-            }
-        })
+        ask(provider, asking).await?.judge(&provider.config)
     }
 }
 
@@ -291,6 +255,58 @@ impl Provider {
     pub fn id(&self) -> &str {
         &self.config.id
     }
+}
+
+/// Whether an answer is of the sign-in that the browser with this secret has begun.
+/// Asked before its challenge is spent, so that a forged answer spends none.
+///
+/// # Errors
+/// `BAD_TOKEN` when it is another's.
+pub fn check_state(browser: &Secret, purpose: Purpose, state: &str) -> Result<(), Refusal> {
+    owned(browser, purpose, state).map(drop)
+}
+
+fn owned(browser: &Secret, purpose: Purpose, state: &str) -> Result<Ties, Refusal> {
+    let ties = Ties::of(browser, purpose);
+    if ties.is_state(state) {
+        return Ok(ties);
+    }
+    let words = "this answer belongs to another sign-in or another browser; begin anew";
+    Err(Refusal::new(Code::BadToken, words))
+}
+
+/// Asks a provider, in one of its places and in time.
+async fn ask<T>(
+    provider: &Provider,
+    asking: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, Refusal> {
+    let name = provider.config.shown();
+    let Ok(_place) = provider.calls.try_acquire() else {
+        return Err(Refusal::new(Code::Limit, "too many people sign in just now; try again in a moment"));
+    };
+    let error = match timeout(limits::PROVIDER_SIGN_IN, asking).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => error,
+        Err(_) => WebError::Slow(name.to_owned()).into(),
+    };
+    tracing::warn!(
+        provider = provider.config.id,
+        error = &error as &dyn std::error::Error,
+        "a provider did not prove who somebody is"
+    );
+    Err(match error {
+        ProviderError::Unproven(_) => {
+            let words = format!("{name} did not prove who you are; begin anew, or sign in another way");
+            Refusal::new(Code::BadToken, words)
+        }
+        ProviderError::Web(_) | ProviderError::Strange(_) => {
+            let words = format!(
+                "{name} does not answer as it should, and the core's log says why; try again, or sign in \
+                 another way"
+            );
+            Refusal::new(Code::ProviderUnreachable, words)
+        }
+    })
 }
 
 fn redirect(origin: &str) -> String {
