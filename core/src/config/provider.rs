@@ -114,13 +114,6 @@ pub struct ProviderConfigError {
     why: String,
 }
 
-/// Whether a text can be the id of a provider.
-#[must_use]
-pub fn is_id(text: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    !text.is_empty() && text.len() <= limits::PROVIDER_ID_CHARS && text.chars().all(is_plain)
-}
-
 impl ProviderConfig {
     /// What the page calls it.
     #[must_use]
@@ -155,7 +148,7 @@ impl ProviderConfig {
     /// [`ProviderConfigError`] with what to change.
     pub fn check(&self) -> Result<(), ProviderConfigError> {
         let fail = |why: &str| Err(ProviderConfigError { id: self.id.clone(), why: why.to_owned() });
-        if !is_id(&self.id) {
+        if !name::is_provider_id(&self.id) {
             return fail("an id has 1 to 32 of a-z, 0-9 and -; choose another");
         }
         if name::check("name", self.shown(), limits::NAME_CHARS).is_err() {

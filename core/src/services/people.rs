@@ -17,7 +17,6 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     caller::CallInfo,
-    config::provider,
     people::{Given, Place, ROLES, permissions},
     services::api_tokens,
     shared::Shared,
@@ -88,7 +87,7 @@ fn group(text: &str) -> Result<(), Refusal> {
     }
     name::check("external group", text, limits::EXTERNAL_GROUP_CHARS)?;
     match text.split_once(':') {
-        Some((provider, group)) if provider::is_id(provider) && !group.is_empty() => Ok(()),
+        Some((provider, group)) if name::is_provider_id(provider) && !group.is_empty() => Ok(()),
         _ => {
             let words = "the external group does not say whose it is; write PROVIDER:GROUP, with the id of the \
                          provider in the core's settings";

@@ -41,6 +41,11 @@ async fn begin(town: &Town<'_>, provider: &str) -> Result<(String, String), Stat
     Ok((begun.challenge, url))
 }
 
+/// What comes back from "work".
+fn sent_back(challenge: String, code: String, state: String, issuer: &str) -> ProviderProof {
+    ProviderProof { challenge, code, state, issuer: issuer.to_owned(), provider_id: "work".to_owned() }
+}
+
 async fn come_back(
     town: &Town<'_>,
     proof: ProviderProof,
@@ -63,7 +68,7 @@ async fn sign_in(
 ) -> Result<AccountsSignInResponse, Status> {
     let (challenge, url) = begin(town, "work").await?;
     let (code, state) = provider.agree(&url, claims);
-    let proof = ProviderProof { challenge, code, state, issuer: provider.issuer.clone() };
+    let proof = sent_back(challenge, code, state, &provider.issuer);
     come_back(town, proof, None).await
 }
 
@@ -191,6 +196,7 @@ async fn an_answer_counts_once_and_only_in_the_browser_that_asked() {
         code: code.to_owned(),
         state: state.to_owned(),
         issuer: issuer.clone(),
+        provider_id: "work".to_owned(),
     };
     let refused = async |proof| code(&come_back(&town, proof, None).await.unwrap_err());
 
@@ -359,7 +365,7 @@ async fn an_account_is_added_by_its_person_and_never_moves_to_another() {
         (begun.challenge, url)
     };
     let finish_add = async |page: &Page, challenge: &str, code: String, state: String| {
-        let proof = ProviderProof { challenge: String::new(), code, state, issuer: String::new() };
+        let proof = sent_back(String::new(), code, state, "");
         let proof = Some(identities_finish_add_request::Proof::Provider(proof));
         let request =
             IdentitiesFinishAddRequest { challenge: challenge.to_owned(), label: String::new(), proof };
@@ -386,7 +392,7 @@ async fn an_account_is_added_by_its_person_and_never_moves_to_another() {
     // Signed in with it where Bob is, it is a session of Ada's, and says instead of whom.
     let (challenge, url) = begin(&town, "work").await.unwrap();
     let (given, state) = provider.agree(&url, json!({}));
-    let proof = ProviderProof { challenge, code: given, state, issuer: String::new() };
+    let proof = sent_back(challenge, given, state, "");
     let answer = come_back(&town, proof, Some(&bob_page)).await.unwrap();
     assert_eq!((answer.display_name.as_str(), answer.instead_of.as_str()), ("Ada", "Bob"));
     assert_eq!(who(&town, &answer).await, format!("person/{}", one.id));
@@ -394,7 +400,7 @@ async fn an_account_is_added_by_its_person_and_never_moves_to_another() {
     // What was begun for adding signs nobody in.
     let (challenge, url) = begin_add(&ada_page).await;
     let (given, state) = provider.agree(&url, json!({}));
-    let proof = ProviderProof { challenge, code: given, state, issuer: String::new() };
+    let proof = sent_back(challenge, given, state, "");
     assert_eq!(code(&come_back(&town, proof, None).await.unwrap_err()), Code::BadToken);
 }
 
@@ -412,7 +418,9 @@ async fn of_github_only_the_primary_verified_address_counts() {
     let sign_in = async |emails: Value| {
         let (challenge, url) = begin(&town, "github").await?;
         let (code, state) = provider.agree(&url, json!({ "emails": emails }));
-        come_back(&town, ProviderProof { challenge, code, state, issuer: String::new() }, None).await
+        let proof =
+            ProviderProof { provider_id: "github".to_owned(), ..sent_back(challenge, code, state, "") };
+        come_back(&town, proof, None).await
     };
     let email =
         |primary, verified| json!({ "email": "ada@example.org", "primary": primary, "verified": verified });
@@ -460,7 +468,8 @@ async fn a_group_is_of_one_provider_and_another_group_takes_its_members_out_at_o
     claims["groups"] = json!(["ops", "work:ops"]);
     let (challenge, url) = begin(&town, "shop").await.unwrap();
     let (given, state) = shop.agree(&url, claims.clone());
-    let proof = ProviderProof { challenge, code: given, state, issuer: shop.issuer.clone() };
+    let proof =
+        ProviderProof { provider_id: "shop".to_owned(), ..sent_back(challenge, given, state, &shop.issuer) };
     come_back(&town, proof, None).await.unwrap();
     assert!(!is_in().await, "another provider's group of this name");
     sign_in(&town, &work, claims).await.unwrap();
@@ -493,4 +502,37 @@ async fn an_address_that_was_given_to_somebody_else_there_does_not_open_the_acco
     assert_eq!(refused.message(), unknown.message(), "in the words that everybody is told");
     let still = sign_in(&town, &provider, ada(true)).await.unwrap();
     assert_eq!(who(&town, &still).await, format!("person/{}", ada_here.id));
+}
+
+#[tokio::test]
+async fn what_one_provider_gives_is_never_shown_to_another() {
+    let (work, shop) = (Provider::start().await, Provider::start().await);
+    let evil = ProviderConfig { id: "shop".to_owned(), ..trusting(&shop) };
+    let core = core_with(vec![trusting(&work), evil]).await;
+    let town = Town::of(&core).await;
+    person(&town, "Ada", "ada@example.org").await;
+    // Its browser went to the shop, which sent it on to work.
+    let (challenge, url) = begin(&town, "shop").await.unwrap();
+    assert!(url.contains("auth%2Fcallback%2Fshop"), "{url}");
+    let (given, state) = work.agree(&url, ada(true));
+    for issuer in ["", &work.issuer] {
+        let proof = sent_back(challenge.clone(), given.clone(), state.clone(), issuer);
+        assert_eq!(code(&come_back(&town, proof, None).await.unwrap_err()), Code::BadToken, "{issuer:?}");
+    }
+    assert!(!shop.asked().contains(&"/token".to_owned()), "it has not seen the code");
+}
+
+#[tokio::test]
+async fn a_provider_that_always_says_whose_its_answers_are_has_to_say_it() {
+    let provider = Provider::start().await;
+    provider.behave(Way::SaysIssuer);
+    let core = core_with(vec![trusting(&provider)]).await;
+    let town = Town::of(&core).await;
+    person(&town, "Ada", "ada@example.org").await;
+    let (challenge, url) = begin(&town, "work").await.unwrap();
+    let (given, state) = provider.agree(&url, ada(true));
+    let refused = come_back(&town, sent_back(challenge, given, state, ""), None).await.unwrap_err();
+    assert_eq!(code(&refused), Code::BadToken);
+    assert!(!provider.asked().contains(&"/token".to_owned()), "the code was not even shown");
+    sign_in(&town, &provider, ada(true)).await.unwrap();
 }

@@ -132,7 +132,12 @@ async fn finished(
     proof: &ProviderProof,
 ) -> Result<Vouched, Refusal> {
     let (providers, origin) = (shared.sign_in.providers(), shared.sign_in.page(&info.origin)?);
-    let answer = Answer { code: &proof.code, state: &proof.state, issuer: &proof.issuer };
+    let answer = Answer {
+        provider: &proof.provider_id,
+        code: &proof.code,
+        state: &proof.state,
+        issuer: &proof.issuer,
+    };
     providers.finish(providers.find(provider)?, secret, purpose, origin, answer).await
 }
 

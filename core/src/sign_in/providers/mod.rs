@@ -30,7 +30,8 @@ use crate::{
     people::vouched::Vouched,
 };
 
-/// The path of the page to which providers send a browser back.
+/// The path of the page under which each provider has its own address to send a
+/// browser back to, by its id: so what one provider gives is never shown to another.
 pub const CALLBACK: &str = "/auth/callback";
 
 /// The providers cannot be used as they are written.
@@ -148,6 +149,8 @@ enum Way {
 /// What a browser brought back from its provider.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
+    /// The provider whose address the browser came back to.
+    pub provider: &'a str,
     /// The code.
     pub code: &'a str,
     /// The state.
@@ -194,7 +197,7 @@ impl Providers {
     }
 
     /// Where a browser with this secret goes to sign in at the provider, which sends
-    /// it back to [`CALLBACK`] at this origin.
+    /// it back to its own address below [`CALLBACK`] at this origin.
     ///
     /// # Errors
     /// `LIMIT`, `PROVIDER_UNREACHABLE` when it does not answer as it should.
@@ -206,7 +209,7 @@ impl Providers {
         origin: &str,
     ) -> Result<String, Refusal> {
         let ties = Ties::of(browser, purpose);
-        let redirect = redirect(origin);
+        let redirect = redirect(origin, provider);
         let asking = async {
             match &provider.way {
                 Way::Oidc(oidc) => Box::pin(oidc.begin(&redirect, &ties)).await,
@@ -232,11 +235,15 @@ impl Providers {
         answer: Answer<'_>,
     ) -> Result<Vouched, Refusal> {
         let ties = owned(browser, purpose, answer.state)?;
+        if answer.provider != provider.id() {
+            let words = "another provider has sent you back than the one that you went to; begin anew";
+            return Err(Refusal::new(Code::BadToken, words));
+        }
         let is_fit = |text: &str| text.len() <= limits::PROVIDER_CODE_BYTES;
         if answer.code.is_empty() || !is_fit(answer.code) || !is_fit(answer.issuer) {
             return Err(Refusal::new(Code::Invalid, "the provider's answer has no code; begin anew"));
         }
-        let redirect = redirect(origin);
+        let redirect = redirect(origin, provider);
         let returned =
             Returned { code: answer.code, issuer: answer.issuer, redirect: &redirect, ties: &ties };
         let asking = async {
@@ -309,8 +316,8 @@ async fn ask<T>(
     })
 }
 
-fn redirect(origin: &str) -> String {
-    format!("{origin}{CALLBACK}")
+fn redirect(origin: &str, provider: &Provider) -> String {
+    format!("{origin}{CALLBACK}/{}", provider.id())
 }
 
 fn way(config: &ProviderConfig) -> Result<Way, ProvidersError> {

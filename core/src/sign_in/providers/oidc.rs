@@ -8,14 +8,18 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chatcode_proto::limits;
 use http::{Request, StatusCode, header};
 use openidconnect::{
-    AccessToken, AccessTokenHash, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, CsrfToken, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, Scope, SignatureVerificationError, TokenResponse as _,
+    AccessToken, AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthorizationCode,
+    ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, IssuerUrl, Nonce, OAuth2TokenResponse as _,
+    PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, SignatureVerificationError,
+    TokenResponse as _,
     core::{
-        CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreIdToken, CoreIdTokenVerifier,
-        CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreTokenResponse,
+        CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
+        CoreClientAuthMethod, CoreGrantType, CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKey,
+        CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
+        CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
     },
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::{sync::Mutex, time::timeout};
 use zeroize::Zeroizing;
@@ -44,6 +48,32 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::EdDsa,
 ];
 
+/// What a provider says of itself (OpenID Connect Discovery 1.0).
+type Metadata = ProviderMetadata<
+    More,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+/// What is said beyond that.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct More {
+    /// Its answers always say whose they are (RFC 9207, 3).
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl AdditionalProviderMetadata for More {}
+
 /// One OpenID provider.
 #[derive(Debug)]
 pub(super) struct Oidc {
@@ -67,7 +97,7 @@ struct Known {
 /// What the provider says of itself, and its keys.
 #[derive(Clone, Debug)]
 struct Facts {
-    metadata: Arc<CoreProviderMetadata>,
+    metadata: Arc<Metadata>,
     since: Instant,
 }
 
@@ -119,7 +149,10 @@ impl Oidc {
     /// Trades the code for what the provider says of the person.
     pub(super) async fn finish(&self, returned: &Returned<'_>) -> Result<Claims, ProviderError> {
         let facts = self.facts(None).await?;
-        if !returned.issuer.is_empty() && returned.issuer != facts.metadata.issuer().as_str() {
+        // Who always says it has to (RFC 9207, 2.4).
+        let is_said = !returned.issuer.is_empty()
+            || facts.metadata.additional_metadata().authorization_response_iss_parameter_supported;
+        if is_said && returned.issuer != facts.metadata.issuer().as_str() {
             return Err(ProviderError::Unproven("another provider has sent the browser back"));
         }
         let answer = self.trade(&facts, returned).await?;
@@ -274,7 +307,7 @@ impl Oidc {
     }
 
     async fn discover(&self) -> Result<Facts, ProviderError> {
-        let metadata = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.web)
+        let metadata = Metadata::discover_async(self.issuer.clone(), &self.web)
             .await
             .map_err(ProviderError::of_facts)?;
         if metadata.jwks().keys().len() > limits::PROVIDER_KEYS {
