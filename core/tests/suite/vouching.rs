@@ -8,10 +8,9 @@ use chatcode_core::config::{
 };
 use chatcode_proto::pb::{
     AccountsBeginSignInRequest, AccountsSignInRequest, AccountsSignInResponse, AccountsWhoAmIRequest, Code,
-    IdentitiesBeginAddRequest, IdentitiesFinishAddRequest, IdentitiesListRequest, IdentitiesRemoveRequest,
-    IdentityKind, PeopleCreateRequest, PeopleCreateTeamRequest, PeopleListTeamsRequest,
-    PeopleSetTeamMemberRequest, PeopleSuspendRequest, PeopleUpdateTeamRequest, Person, PersonRole,
-    ProviderProof, accounts_begin_sign_in_request::Method, accounts_begin_sign_in_response::Options,
+    IdentitiesBeginAddRequest, IdentitiesFinishAddRequest, IdentitiesListRequest, IdentityKind,
+    PeopleCreateRequest, PeopleSuspendRequest, Person, PersonRole, ProviderProof,
+    accounts_begin_sign_in_request::Method, accounts_begin_sign_in_response::Options,
     accounts_client::AccountsClient, accounts_sign_in_request::Proof, identities_begin_add_request,
     identities_begin_add_response, identities_client::IdentitiesClient, identities_finish_add_request,
 };
@@ -25,7 +24,7 @@ use crate::{
     provider::{Provider, Way},
 };
 
-async fn core_with(providers: Vec<ProviderConfig>) -> TestCore {
+pub(crate) async fn core_with(providers: Vec<ProviderConfig>) -> TestCore {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     config.sign_in = SignInConfig { providers, ..SignInConfig::default() };
@@ -33,7 +32,7 @@ async fn core_with(providers: Vec<ProviderConfig>) -> TestCore {
 }
 
 /// A browser's challenge, and where the browser was sent.
-async fn begin(town: &Town<'_>, provider: &str) -> Result<(String, String), Status> {
+pub(crate) async fn begin(town: &Town<'_>, provider: &str) -> Result<(String, String), Status> {
     let method = Some(Method::Provider(provider.to_owned()));
     let request = from_page(AccountsBeginSignInRequest { method, ..Default::default() });
     let begun = AccountsClient::new(town.edge.clone()).begin_sign_in(request).await?.into_inner();
@@ -42,11 +41,11 @@ async fn begin(town: &Town<'_>, provider: &str) -> Result<(String, String), Stat
 }
 
 /// What comes back from "work".
-fn sent_back(challenge: String, code: String, state: String, issuer: &str) -> ProviderProof {
+pub(crate) fn sent_back(challenge: String, code: String, state: String, issuer: &str) -> ProviderProof {
     ProviderProof { challenge, code, state, issuer: issuer.to_owned(), provider_id: "work".to_owned() }
 }
 
-async fn come_back(
+pub(crate) async fn come_back(
     town: &Town<'_>,
     proof: ProviderProof,
     before: Option<&Page>,
@@ -61,7 +60,7 @@ async fn come_back(
 }
 
 /// The whole way, with these claims.
-async fn sign_in(
+pub(crate) async fn sign_in(
     town: &Town<'_>,
     provider: &Provider,
     claims: Value,
@@ -72,7 +71,7 @@ async fn sign_in(
     come_back(town, proof, None).await
 }
 
-async fn person(town: &Town<'_>, name: &str, email: &str) -> Person {
+pub(crate) async fn person(town: &Town<'_>, name: &str, email: &str) -> Person {
     let request = PeopleCreateRequest { display_name: name.to_owned(), email: email.to_owned() };
     town.people().create(request).await.unwrap().into_inner().person.unwrap()
 }
@@ -83,11 +82,11 @@ async fn who(town: &Town<'_>, answer: &AccountsSignInResponse) -> String {
     me.principal
 }
 
-fn ada(verified: bool) -> Value {
+pub(crate) fn ada(verified: bool) -> Value {
     json!({ "email": "Ada@Example.org", "email_verified": verified })
 }
 
-fn trusting(provider: &Provider) -> ProviderConfig {
+pub(crate) fn trusting(provider: &Provider) -> ProviderConfig {
     ProviderConfig { trust_email: Some(true), ..provider.config() }
 }
 
@@ -292,64 +291,6 @@ async fn people_of_allowed_domains_are_made_with_what_the_settings_give_them() {
 }
 
 #[tokio::test]
-async fn groups_set_the_teams_anew_and_leave_those_that_were_made_by_hand() {
-    let provider = Provider::start().await;
-    let config = ProviderConfig { groups_claim: Some("groups".to_owned()), ..trusting(&provider) };
-    let core = core_with(vec![config]).await;
-    let town = Town::of(&core).await;
-    let ada_here = person(&town, "Ada", "ada@example.org").await;
-    let team = async |name: &str, group: &str| {
-        let request = PeopleCreateTeamRequest { name: name.to_owned(), external_group: group.to_owned() };
-        town.people().create_team(request).await.unwrap().into_inner().team.unwrap().id
-    };
-    let (ops, _dev) = (team("Operators", "work:ops").await, team("Developers", "work:dev").await);
-    let hand = team("By hand", "").await;
-    let member = PeopleSetTeamMemberRequest { team: hand, person: ada_here.id.clone(), member: true };
-    town.people().set_team_member(member).await.unwrap();
-    let binding = chatcode_proto::pb::people_create_binding_request::Holder::Team(ops);
-    let request = chatcode_proto::pb::PeopleCreateBindingRequest {
-        holder: Some(binding),
-        role: PersonRole::Operator.into(),
-        place: Some(crate::people::everything()),
-    };
-    town.people().create_binding(request).await.unwrap();
-    let teams = async || -> Vec<String> {
-        let teams = town.people().list_teams(PeopleListTeamsRequest::default()).await.unwrap().into_inner();
-        let of_ada = teams.teams.into_iter().filter(|team| team.members.contains(&ada_here.id));
-        of_ada.map(|team| team.name).collect()
-    };
-    let with = |groups: Value| {
-        let mut claims = ada(true);
-        claims["groups"] = groups;
-        claims
-    };
-    let first = sign_in(&town, &provider, with(json!(["ops", "nobody's"]))).await.unwrap();
-    assert_eq!(teams().await, ["By hand", "Operators"]);
-    let page = Page { edge: town.edge.clone(), token: first.session_token };
-    let me = page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap().into_inner();
-    assert_eq!(me.role(), PersonRole::Operator, "the team's role counts at once");
-    sign_in(&town, &provider, with(json!(["dev"]))).await.unwrap();
-    assert_eq!(teams().await, ["By hand", "Developers"]);
-    provider.tells(json!({ "sub": "7" }));
-    sign_in(&town, &provider, ada(true)).await.unwrap();
-    assert_eq!(teams().await, ["By hand"], "who is in no group any more");
-    let me = page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap().into_inner();
-    assert_eq!(me.role(), PersonRole::Unspecified, "and the role is gone at once");
-
-    // The account's word counts no longer than the account does.
-    let last = sign_in(&town, &provider, with(json!(["ops"]))).await.unwrap();
-    assert_eq!(teams().await, ["By hand", "Operators"]);
-    let page = Page { edge: town.edge.clone(), token: last.session_token };
-    let mut identities = IdentitiesClient::new(page.edge.clone());
-    let own = identities.list(page.request(IdentitiesListRequest {})).await.unwrap().into_inner().identities;
-    let request = IdentitiesRemoveRequest { id: own[0].id.clone() };
-    identities.remove(page.request(request)).await.unwrap();
-    assert_eq!(teams().await, ["By hand"]);
-    let me = page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap().into_inner();
-    assert_eq!(me.role(), PersonRole::Unspecified);
-}
-
-#[tokio::test]
 async fn an_account_is_added_by_its_person_and_never_moves_to_another() {
     let provider = Provider::start().await;
     let core = core_with(vec![provider.config()]).await;
@@ -437,53 +378,6 @@ async fn of_github_only_the_primary_verified_address_counts() {
         format!("person/{}", ada_here.id),
         "known by number, not by address"
     );
-}
-
-#[tokio::test]
-async fn a_group_is_of_one_provider_and_another_group_takes_its_members_out_at_once() {
-    let (work, shop) = (Provider::start().await, Provider::start().await);
-    let grouped = |provider: &Provider, id: &str| ProviderConfig {
-        id: id.to_owned(),
-        groups_claim: Some("groups".to_owned()),
-        ..trusting(provider)
-    };
-    let core = core_with(vec![grouped(&work, "work"), grouped(&shop, "shop")]).await;
-    let town = Town::of(&core).await;
-    let ada_here = person(&town, "Ada", "ada@example.org").await;
-    let create = async |external_group: &str| {
-        let external_group = external_group.to_owned();
-        town.people()
-            .create_team(PeopleCreateTeamRequest { name: "Operators".to_owned(), external_group })
-            .await
-    };
-    for unowned in ["ops", ":ops", "work:", "Work:ops"] {
-        assert_eq!(code(&create(unowned).await.unwrap_err()), Code::Invalid, "{unowned}");
-    }
-    let team = create("work:ops").await.unwrap().into_inner().team.unwrap();
-    let is_in = async || {
-        let teams = town.people().list_teams(PeopleListTeamsRequest::default()).await.unwrap().into_inner();
-        teams.teams[0].members.contains(&ada_here.id)
-    };
-    let mut claims = ada(true);
-    claims["groups"] = json!(["ops", "work:ops"]);
-    let (challenge, url) = begin(&town, "shop").await.unwrap();
-    let (given, state) = shop.agree(&url, claims.clone());
-    let proof =
-        ProviderProof { provider_id: "shop".to_owned(), ..sent_back(challenge, given, state, &shop.issuer) };
-    come_back(&town, proof, None).await.unwrap();
-    assert!(!is_in().await, "another provider's group of this name");
-    sign_in(&town, &work, claims).await.unwrap();
-    assert!(is_in().await);
-
-    let update = async |name: &str, external_group: &str| {
-        let (name, external_group) = (name.to_owned(), external_group.to_owned());
-        let request = PeopleUpdateTeamRequest { id: team.id.clone(), name, external_group };
-        town.people().update_team(request).await.unwrap();
-    };
-    update("Operation", "work:ops").await;
-    assert!(is_in().await, "another name is no other group");
-    update("Operation", "work:owners").await;
-    assert!(!is_in().await, "what was said of the one group says nothing of the other");
 }
 
 #[tokio::test]
