@@ -445,7 +445,7 @@ async fn a_sign_in_that_cannot_be_written_down_is_none_and_spends_nothing() {
     sqlx::query(full).execute(&mut store).await.unwrap();
     passkey.counter = 2;
     let refused = by_passkey(&town.edge, &passkey).await.map(drop).unwrap_err();
-    assert_eq!(code(&refused), Code::Internal);
+    assert_eq!(code(&refused), Code::Unwritable);
     let sessions: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM person_sessions").fetch_one(&mut store).await.unwrap();
     assert_eq!(sessions, 1, "only that of before");
