@@ -1,7 +1,7 @@
 //! Words that people give or machines report: what is allowed, and how they
 //! are shown without harm.
 
-use crate::{code::Refusal, pb::Code};
+use crate::{code::Refusal, limits, pb::Code};
 
 /// Checks a name: 1 to `max_chars` characters, no control characters, no
 /// blanks at its ends.
@@ -23,6 +23,14 @@ pub fn check(what: &str, text: &str, max_chars: usize) -> Result<(), Refusal> {
         return bad("begins or ends with a blank");
     }
     Ok(())
+}
+
+/// Whether a text can be the id of an identity provider: it is part of the address to
+/// which that provider sends browsers back.
+#[must_use]
+pub fn is_provider_id(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && text.len() <= limits::PROVIDER_ID_CHARS && text.chars().all(is_plain)
 }
 
 /// The text with every character that could steer a terminal or deceive a

@@ -30,8 +30,8 @@ pub(crate) enum Teams {
     Add {
         /// Its name.
         name: String,
-        /// The group at an identity provider that it stands for.
-        #[arg(long, value_name = "GROUP", default_value = "")]
+        /// The group at an identity provider that it stands for, with the provider's id before it.
+        #[arg(long, value_name = "PROVIDER:GROUP", default_value = "")]
         external_group: String,
     },
     /// Change a team's name or external group.
@@ -41,8 +41,8 @@ pub(crate) enum Teams {
         /// The new name.
         #[arg(long)]
         name: Option<String>,
-        /// The new external group; empty: none.
-        #[arg(long, value_name = "GROUP")]
+        /// The new external group; empty: none. Who was a member by the one before is out at once.
+        #[arg(long, value_name = "PROVIDER:GROUP")]
         external_group: Option<String>,
     },
     /// Remove a team and the roles that it was given; its members stay.

@@ -109,6 +109,16 @@ impl AuditDesk {
     }
 }
 
+/// Who asks for a mail. Nobody who is not in uses up what is for those who are, nor
+/// one person what is for another: they come through the same edge.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MailFrom {
+    /// Somebody at this address of the network.
+    Client(IpAddr),
+    /// The person with this id, who is in.
+    Person(String),
+}
+
 /// The limits on tries, each with its key.
 #[derive(Debug)]
 pub struct Rates {
@@ -124,9 +134,11 @@ pub struct Rates {
     pub passwords_from: PerMinute<(String, IpAddr)>,
     /// Passwords, by account.
     pub passwords: PerMinute<String>,
-    /// Sign-in mails, by the address of the network that asks.
-    pub mails_from: PerHour<IpAddr>,
-    /// Sign-in mails, by the address that they go to.
+    /// Mails, by who asks.
+    pub mails_from: PerHour<MailFrom>,
+    /// Mails, by the address that they go to and who asks.
+    pub mails_to_from: PerHour<(String, MailFrom)>,
+    /// Mails, by the address that they go to.
     pub mails_to: PerHour<String>,
     /// Wrong API tokens, by address.
     pub api_tokens: PerMinute<IpAddr>,
@@ -238,8 +250,12 @@ impl Shared {
                     "passwords for this account",
                     limits::PASSWORD_PER_ACCOUNT_PER_MINUTE,
                 ),
-                mails_from: PerHour::new("sign-in mails from your address", limits::MAILS_PER_CLIENT),
-                mails_to: PerHour::new("sign-in mails to this address", limits::MAILS_PER_ADDRESS),
+                mails_from: PerHour::new("mails asked for by you", limits::MAILS_PER_CLIENT),
+                mails_to_from: PerHour::new(
+                    "mails to this address asked for by you",
+                    limits::MAILS_PER_ADDRESS,
+                ),
+                mails_to: PerHour::new("mails to this address", limits::MAILS_TO_ADDRESS),
                 api_tokens: PerMinute::new(
                     "wrong API tokens from this address",
                     limits::API_TOKENS_WRONG_PER_MINUTE,

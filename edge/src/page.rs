@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
-use chatcode_proto::{code::Refusal, pb::Code};
+use chatcode_proto::{code::Refusal, name::is_provider_id, pb::Code};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
@@ -59,14 +59,15 @@ pub(crate) fn protect(headers: &mut HeaderMap, https: bool) {
     }
 }
 
-/// Where identity providers send a browser back to: the page itself, which takes the
-/// answer out of the address and posts it from our own site.
-const CALLBACK: &str = "/auth/callback";
+/// Below this, each identity provider has an address to send a browser back to: the
+/// page itself, which takes the answer out of the address and posts it from our own site.
+const CALLBACK: &str = "/auth/callback/";
 
 /// The file that the path names; "/" is the index.
 pub(crate) fn answer(request: &Request) -> Response {
     let path = match request.uri().path() {
-        "/" | CALLBACK => "/index.html",
+        "/" => "/index.html",
+        path if path.strip_prefix(CALLBACK).is_some_and(is_provider_id) => "/index.html",
         path => path,
     };
     let Ok(found) = ASSETS.binary_search_by(|asset| asset.path.cmp(path)) else {
@@ -125,10 +126,17 @@ mod tests {
 
     #[test]
     fn an_identity_provider_sends_a_browser_back_to_the_page_and_nowhere_else() {
-        let back = get("/auth/callback?code=c&state=in.s", None);
+        let back = get("/auth/callback/works?code=c&state=in.s", None);
         assert_eq!(back.status(), StatusCode::OK);
         assert_eq!(back.headers()[CONTENT_TYPE], "text/html; charset=utf-8");
-        for path in ["/auth/callback/", "/auth/callback/https://attacker.test", "/auth", "//auth/callback"] {
+        for path in [
+            "/auth/callback",
+            "/auth/callback/",
+            "/auth/callback/works/",
+            "/auth/callback/https://attacker.test",
+            "/auth",
+            "//auth/callback/works",
+        ] {
             assert_eq!(get(path, None).status(), StatusCode::NOT_FOUND, "{path}");
         }
     }

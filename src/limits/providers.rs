@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Identity providers of one installation; more stop the core's start.
 pub const PROVIDERS: usize = 16;
+/// Characters of the id of an identity provider; a longer one stops the core's start.
+pub const PROVIDER_ID_CHARS: usize = 32;
 /// Domains that one provider may be held to; more stop the core's start.
 pub const PROVIDER_DOMAINS: usize = 64;
 /// Bytes of one answer of a provider, its keys or a token; a longer one counts as
@@ -14,8 +16,11 @@ pub const PROVIDER_ANSWER: Duration = Duration::from_secs(10);
 /// Time for all that a provider is asked for one sign-in, below the deadline of
 /// the call: token, keys, claims.
 pub const PROVIDER_SIGN_IN: Duration = Duration::from_secs(15);
-/// Sign-ins for which providers are asked at once; one more is `LIMIT`.
+/// Sign-ins for which one provider is asked at once; one more is `LIMIT`.
 pub const PROVIDER_CALLS: usize = 32;
+/// A provider that did not say what it is, or not as it should, is not asked for this
+/// time; whoever wants to sign in by it is told at once.
+pub const PROVIDER_FAILED: Duration = Duration::from_secs(10);
 /// What a provider says of itself, its keys too, is asked for anew after this time.
 pub const PROVIDER_FACTS: Duration = Duration::from_secs(3600);
 /// A key that is not known makes the facts be asked for anew, as seldom as this.
@@ -34,11 +39,15 @@ pub const PROVIDER_WAIT: Duration = Duration::from_secs(10 * 60);
 
 /// Life of a sign-in mail: of its link and of its code.
 pub const MAIL: Duration = Duration::from_secs(10 * 60);
-/// Sign-in mails in an hour to one address; more is `RATE_LIMITED`, whether
+/// Mails in an hour to one address that one asks for: a person who is in, or an
+/// address of the network (an IPv6 /64 is one); more is `RATE_LIMITED`, whether
 /// anybody has the address or not.
 pub const MAILS_PER_ADDRESS: u32 = 5;
-/// Sign-in mails in an hour that one address of the network asks for (an IPv6 /64
-/// is one); more is `RATE_LIMITED`.
+/// Mails in an hour to one address that all ask for together; more is `RATE_LIMITED`.
+/// So many that a few who ask for another's mail do not shut them out, and so few
+/// that nobody's mailbox is filled.
+pub const MAILS_TO_ADDRESS: u32 = 40;
+/// Mails in an hour that one asks for, as above; more is `RATE_LIMITED`.
 pub const MAILS_PER_CLIENT: u32 = 20;
 /// Mails that wait to be sent; one more is `LIMIT` for whoever asks.
 pub const MAILS_WAITING: usize = 64;

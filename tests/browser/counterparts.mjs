@@ -29,7 +29,7 @@ export async function provider(people) {
     issuer,
     for(origin) {
       const oidc = new Provider(issuer, {
-        clients: [{ client_id: CLIENT.id, client_secret: CLIENT.secret, redirect_uris: [`${origin}/auth/callback`] }],
+        clients: [{ client_id: CLIENT.id, client_secret: CLIENT.secret, redirect_uris: [`${origin}/auth/callback/works`] }],
         claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"], groups: ["groups"] },
         scopes: ["openid", "email", "profile", "groups"],
         pkce: { required: () => true },

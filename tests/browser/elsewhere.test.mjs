@@ -40,7 +40,7 @@ before(async () => {
   works.for(installation.origin);
   const admin = (...words) => installation.cli("admin", ...words);
   for (const name of ["Ada", "Eve", "Bob"]) await admin("people", "add", name, "--email", `${name.toLowerCase()}@example.org`);
-  await admin("teams", "add", "Operators", "--external-group", "ops");
+  await admin("teams", "add", "Operators", "--external-group", "works:ops");
   await admin("roles", "give", "operator", "--team", "Operators");
 });
 
@@ -104,7 +104,7 @@ async function sentBack(on, name) {
   });
   const steps = { maxRedirects: 0 };
   for (let step = 0; step < 10; step += 1) {
-    if (new URL(next).pathname === "/auth/callback") return next;
+    if (new URL(next).pathname === "/auth/callback/works") return next;
     let answer = await on.context().request.get(next, steps);
     if (answer.status() === 200) answer = await on.context().request.post(next, { ...steps, form: { prompt: "login", login: name, password: "any" } });
     next = new URL(answer.headers().location, next).href;
@@ -179,8 +179,8 @@ test("an address that the provider has not verified, and one of nobody, are refu
 });
 
 test("who says no at the provider is told so, and no address of the answer leads elsewhere", async () => {
-  assert.match(await refused(page, `${installation.origin}/auth/callback?error=access_denied&state=x`), /access_denied/);
-  assert.match(await refused(page, `${installation.origin}/auth/callback?next=https://attacker.test/`), /without an answer/);
+  assert.match(await refused(page, `${installation.origin}/auth/callback/works?error=access_denied&error_description=Call+0900&state=x`), /did not let you in\. It was refused there/);
+  assert.match(await refused(page, `${installation.origin}/auth/callback/works?next=https://attacker.test/`), /without an answer/);
   assert.equal(new URL(page.url()).origin, installation.origin);
 });
 

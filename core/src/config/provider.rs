@@ -148,8 +148,7 @@ impl ProviderConfig {
     /// [`ProviderConfigError`] with what to change.
     pub fn check(&self) -> Result<(), ProviderConfigError> {
         let fail = |why: &str| Err(ProviderConfigError { id: self.id.clone(), why: why.to_owned() });
-        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if self.id.is_empty() || self.id.len() > 32 || !self.id.chars().all(is_plain) {
+        if !name::is_provider_id(&self.id) {
             return fail("an id has 1 to 32 of a-z, 0-9 and -; choose another");
         }
         if name::check("name", self.shown(), limits::NAME_CHARS).is_err() {

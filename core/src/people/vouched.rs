@@ -22,3 +22,11 @@ pub struct Vouched {
     /// The groups that the person is in; `None`: groups do not count.
     pub groups: Option<Vec<String>>,
 }
+
+impl Vouched {
+    /// Who says that: an issuer has no blank.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.subject.split_once(' ').map_or(self.subject.as_str(), |(issuer, _)| issuer)
+    }
+}

@@ -26,16 +26,19 @@ const SYSTEMS: &[(&str, &str)] = &[
 ];
 
 /// "Firefox on Linux", or what it calls itself, made harmless and cut to
-/// [`limits::DEVICE_CHARS`].
+/// [`limits::DEVICE_CHARS`]: for the person whose browser it is.
 #[must_use]
 pub fn shown(user_agent: &str) -> String {
-    let known = |table: &[(&str, &'static str)]| {
+    known(user_agent).unwrap_or_else(|| display_safe(user_agent.trim(), limits::DEVICE_CHARS))
+}
+
+/// "Firefox on Linux", in no words but ours; `None`: it is not known.
+#[must_use]
+pub fn known(user_agent: &str) -> Option<String> {
+    let find = |table: &[(&str, &'static str)]| {
         table.iter().find(|(word, _)| user_agent.contains(word)).map(|(_, name)| *name)
     };
-    match (known(BROWSERS), known(SYSTEMS)) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
-        _ => display_safe(user_agent.trim(), limits::DEVICE_CHARS),
-    }
+    Some(format!("{} on {}", find(BROWSERS)?, find(SYSTEMS)?))
 }
 
 #[cfg(test)]

@@ -80,8 +80,20 @@ pub(super) fn email(text: &str) -> Result<String, Refusal> {
     }
 }
 
+/// An external group: none, or one of a certain provider.
 fn group(text: &str) -> Result<(), Refusal> {
-    if text.is_empty() { Ok(()) } else { name::check("external group", text, limits::EXTERNAL_GROUP_CHARS) }
+    if text.is_empty() {
+        return Ok(());
+    }
+    name::check("external group", text, limits::EXTERNAL_GROUP_CHARS)?;
+    match text.split_once(':') {
+        Some((provider, group)) if name::is_provider_id(provider) && !group.is_empty() => Ok(()),
+        _ => {
+            let words = "the external group does not say whose it is; write PROVIDER:GROUP, with the id of the \
+                         provider in the core's settings";
+            Err(Refusal::new(Code::Invalid, words))
+        }
+    }
 }
 
 /// The role and the place of a request.

@@ -13,7 +13,7 @@ pub struct MailAsked {
     pub address: String,
     /// Who adds the address; `None`: it is for signing in.
     pub person: Option<String>,
-    /// The browser that asked, as it calls itself.
+    /// The browser that asked, in words of ours.
     pub device: String,
     /// The address of the network that it asked from.
     pub client: String,

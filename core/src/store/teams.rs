@@ -69,7 +69,8 @@ impl Store {
         Ok(team)
     }
 
-    /// Gives a team another name and external group.
+    /// Gives a team another name and external group. Another group takes those out at
+    /// once who are members by a provider's word.
     ///
     /// # Errors
     /// [`ChangeError`].
@@ -77,13 +78,23 @@ impl Store {
         let mut tx = self.begin().await?;
         let before = name_of(&mut tx, &team.id).await?;
         free(&mut tx, team).await?;
+        let out = sqlx::query(
+            "DELETE FROM team_members WHERE team = $1 AND provider <> ''
+             AND (SELECT external_group FROM teams WHERE id = $1) <> $2",
+        )
+        .bind(&team.id)
+        .bind(&team.external_group)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
         sqlx::query("UPDATE teams SET name = $2, external_group = $3 WHERE id = $1")
             .bind(&team.id)
             .bind(&team.name)
             .bind(&team.external_group)
             .execute(&mut *tx)
             .await?;
-        by.note(&mut tx, format!("{}, before {before}", described(team))).await?;
+        let out = if out == 0 { String::new() } else { format!(", without its {out} by a provider") };
+        by.note(&mut tx, format!("{}, before {before}{out}", described(team))).await?;
         tx.commit().await?;
         Ok(())
     }

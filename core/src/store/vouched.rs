@@ -51,6 +51,10 @@ pub(super) async fn find(tx: &mut Tx, vouched: &Vouched, act: &Entry) -> Result<
 
 async fn link(tx: &mut Tx, vouched: &Vouched, act: &Entry) -> Result<String, SignInError> {
     let person = match named(tx, vouched).await? {
+        // The address was given to somebody else there, who is not this person.
+        Some(person) if has_account(tx, &person, vouched.issuer()).await? => {
+            return Err(SignInError::NoAccount);
+        }
         Some(person) => person,
         None => make(tx, vouched, act).await?,
     };
@@ -86,6 +90,19 @@ async fn named(tx: &mut Tx, vouched: &Vouched) -> Result<Option<String>, SignInE
     }
     let sql = format!("SELECT id FROM people WHERE email = $1 AND suspended_ms IS NULL AND {NO_OWNER}");
     Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&vouched.email).fetch_optional(&mut **tx).await?)
+}
+
+/// Whether a person has an account of this issuer already.
+async fn has_account(tx: &mut Tx, person: &str, issuer: &str) -> Result<bool, SignInError> {
+    let sql = "SELECT 1 FROM identities
+         WHERE person = $1 AND kind = $2 AND substr(subject, 1, length($3)) = $3 LIMIT 1";
+    let found: Option<i64> = sqlx::query_scalar(sql)
+        .bind(person)
+        .bind(text(IdentityKind::Provider))
+        .bind(format!("{issuer} "))
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Makes a person with the address, when the provider's rules say so and nobody has
@@ -134,8 +151,9 @@ async fn make(tx: &mut Tx, vouched: &Vouched, act: &Entry) -> Result<String, Sig
     Ok(id)
 }
 
-/// Sets anew which teams a person is in on this provider's word. Who was taken into
-/// a team by hand stays there.
+/// Sets anew which teams a person is in on this provider's word: those whose external
+/// group is `PROVIDER:GROUP`, so that no provider speaks for another one's groups. Who
+/// was taken into a team by hand stays there.
 pub(super) async fn set_teams(
     tx: &mut Tx,
     person: &str,
@@ -147,8 +165,12 @@ pub(super) async fn set_teams(
         sqlx::query_as("SELECT id, external_group FROM teams WHERE external_group <> ''")
             .fetch_all(&mut **tx)
             .await?;
+    let is_told = |named: &str| {
+        let of_ours = named.split_once(':').filter(|(whose, _)| *whose == provider);
+        of_ours.is_some_and(|(_, group)| groups.iter().any(|told| told == group))
+    };
     let wanted: BTreeSet<String> =
-        teams.into_iter().filter(|(_, group)| groups.contains(group)).map(|(id, _)| id).collect();
+        teams.into_iter().filter(|(_, named)| is_told(named)).map(|(id, _)| id).collect();
     let sql = "SELECT team FROM team_members WHERE person = $1 AND provider = $2";
     let before: Vec<String> =
         sqlx::query_scalar(sql).bind(person).bind(provider).fetch_all(&mut **tx).await?;

@@ -130,9 +130,14 @@ async fn core_with(post: &Post) -> TestCore {
 }
 
 async fn ask_from(town: &Town<'_>, email: &str, address: &str) -> Result<String, Status> {
+    let device = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    ask_with(town, email, address, device).await
+}
+
+async fn ask_with(town: &Town<'_>, email: &str, address: &str, device: &str) -> Result<String, Status> {
     let request = AccountsBeginSignInRequest {
         method: Some(Method::Mail(email.to_owned())),
-        device: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+        device: device.to_owned(),
         address: address.to_owned(),
     };
     let begun = AccountsClient::new(town.edge.clone()).begin_sign_in(from_page(request)).await?.into_inner();
@@ -266,11 +271,17 @@ async fn mails_are_limited_by_address_and_by_who_asks_whether_anybody_has_the_ad
     let post = Post::start().await;
     let core = core_with(&post).await;
     let town = Town::of(&core).await;
-    for n in 0..limits::MAILS_PER_ADDRESS {
-        ask_from(&town, "nobody@example.org", &format!("192.0.2.{n}")).await.unwrap();
+    for _ in 0..limits::MAILS_PER_ADDRESS {
+        ask_from(&town, "nobody@example.org", "192.0.2.1").await.unwrap();
+    }
+    let full = ask_from(&town, "nobody@example.org", "192.0.2.1").await.unwrap_err();
+    assert_eq!(code(&full), Code::RateLimited);
+    // Who asks for another's mail does not keep them from asking.
+    for n in limits::MAILS_PER_ADDRESS..limits::MAILS_TO_ADDRESS {
+        ask_from(&town, "nobody@example.org", &format!("198.51.100.{n}")).await.unwrap();
     }
     let full = ask_from(&town, "nobody@example.org", "192.0.2.99").await.unwrap_err();
-    assert_eq!(code(&full), Code::RateLimited);
+    assert_eq!(code(&full), Code::RateLimited, "from everywhere");
     for n in 0..limits::MAILS_PER_CLIENT {
         ask_from(&town, &format!("n{n}@example.org"), &format!("2001:db8:1:2::{n}")).await.unwrap();
     }
@@ -317,4 +328,41 @@ async fn an_address_is_added_by_its_code_and_never_that_of_another_person() {
     // And nobody is given an address that another person has added.
     let request = PeopleCreateRequest { display_name: "Eve".to_owned(), email: "bob@example.org".to_owned() };
     assert_eq!(code(&town.people().create(request).await.unwrap_err()), Code::Invalid);
+}
+
+#[tokio::test]
+async fn one_person_who_adds_addresses_uses_up_no_other_persons_mails() {
+    let post = Post::start().await;
+    let core = core_with(&post).await;
+    let town = Town::of(&core).await;
+    let (bob, eve) = (town.person("Bob").await, town.person("Eve").await);
+    let (bob, eve) = (town.sign_in(&bob.id, None).await, town.sign_in(&eve.id, None).await);
+    let begin_add = async |page: &Page, address: String| {
+        let method = Some(identities_begin_add_request::Method::Mail(address));
+        let request = page.request(IdentitiesBeginAddRequest { method });
+        IdentitiesClient::new(page.edge.clone()).begin_add(request).await
+    };
+    for n in 0..limits::MAILS_PER_CLIENT {
+        begin_add(&bob, format!("n{n}@example.org")).await.unwrap();
+        post.next().await;
+    }
+    let full = begin_add(&bob, "more@example.org".to_owned()).await.unwrap_err();
+    assert_eq!(code(&full), Code::RateLimited);
+    begin_add(&eve, "more@example.org".to_owned()).await.unwrap();
+    assert_eq!(post.next().await.to, "more@example.org");
+}
+
+#[tokio::test]
+async fn a_mail_has_no_words_of_whoever_asked_for_it() {
+    let post = Post::start().await;
+    let core = core_with(&post).await;
+    let town = Town::of(&core).await;
+    ada(&town).await;
+    ask_with(&town, "ada@example.org", "192.0.2.7", "your code expired: https://attacker.test")
+        .await
+        .unwrap();
+    let mail = post.next().await;
+    assert!(!mail.text.contains("attacker") && mail.text.contains("not known here"), "{mail:?}");
+    let told = show(&town, "", What::Link(mail.link()), false).await.unwrap_err();
+    assert!(!told.message().contains("attacker"), "{told:?}");
 }

@@ -10,6 +10,7 @@ mod authenticator;
 mod common;
 mod enrollment;
 mod gateway;
+mod grouping;
 mod identities;
 mod keeping;
 mod linking;

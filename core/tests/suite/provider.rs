@@ -42,6 +42,8 @@ pub(crate) enum Way {
     OtherKey,
     /// It names another issuer than it is.
     OtherIssuer,
+    /// It promises to say whose its answers are (RFC 9207).
+    SaysIssuer,
 }
 
 /// What was asked, and what is answered.
@@ -135,7 +137,7 @@ impl Provider {
         assert_eq!(query["code_challenge_method"], "S256");
         assert_eq!(query["client_id"], CLIENT);
         assert_eq!(query["response_type"], "code");
-        assert!(query["redirect_uri"].ends_with("/auth/callback"), "{url}");
+        assert!(query["redirect_uri"].contains("/auth/callback/"), "{url}");
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let mut all = object(json!({
             "iss": self.issuer, "aud": CLIENT, "sub": "7", "iat": now, "exp": now + 300, "name": "Ada",
@@ -204,6 +206,7 @@ impl Desk {
             "token_endpoint": at("/token"),
             "userinfo_endpoint": at("/userinfo"),
             "jwks_uri": at("/keys"),
+            "authorization_response_iss_parameter_supported": way == Way::SaysIssuer,
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256", "HS256", "none"],

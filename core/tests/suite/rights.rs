@@ -189,7 +189,7 @@ async fn a_team_gives_its_members_what_it_was_given_and_no_longer() {
     let town = Town::of(&core).await;
     let mut people = town.people();
     let request =
-        PeopleCreateTeamRequest { name: "night shift".to_owned(), external_group: "ops".to_owned() };
+        PeopleCreateTeamRequest { name: "night shift".to_owned(), external_group: "works:ops".to_owned() };
     let team = people.create_team(request.clone()).await.unwrap().into_inner().team.unwrap();
     assert_eq!(code(&people.create_team(request).await.unwrap_err()), Code::Invalid, "the name is taken");
     let holder = Some(Holder::Team(team.id.clone()));
@@ -214,7 +214,7 @@ async fn a_team_gives_its_members_what_it_was_given_and_no_longer() {
     let teams = people.list_teams(PeopleListTeamsRequest::default()).await.unwrap().into_inner().teams;
     assert_eq!(
         (teams[0].members.as_slice(), teams[0].external_group.as_str()),
-        ([ada.id.clone()].as_slice(), "ops")
+        ([ada.id.clone()].as_slice(), "works:ops")
     );
     let mut events = watch(&page).await;
     synced(&mut events).await;

@@ -3,7 +3,7 @@
 //! asks for a passkey, takes no other's away.
 //!
 //! All of them are `SameSite=Strict`: a provider sends the browser to a page of ours
-//! (`/auth/callback`), and it is that page, of our own site, that posts what it was
+//! (`/auth/callback/ID`), and it is that page, of our own site, that posts what it was
 //! given. So no request from elsewhere ever carries a cookie or changes anything.
 
 use chatcode_proto::{
@@ -28,6 +28,8 @@ pub(super) struct Mail {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Provider {
+    /// Whose address it was sent back to.
+    id: String,
     code: String,
     state: String,
     #[serde(default)]
@@ -55,6 +57,7 @@ impl Provider {
             code: self.code,
             state: self.state,
             issuer: self.issuer,
+            provider_id: self.id,
         })
     }
 }

@@ -312,7 +312,7 @@ async fn mails_and_providers_have_challenge_cookies_of_their_own_that_no_script_
 #[tokio::test]
 async fn an_answer_of_a_provider_counts_only_with_its_own_challenge() {
     let house = House::new().await;
-    let provider = json!({ "provider": { "code": "c", "state": "s" } }).to_string();
+    let provider = json!({ "provider": { "id": "work", "code": "c", "state": "s" } }).to_string();
     let asked = house.core.seen.count();
     for cookie in ["", &house.challenge("challenge"), &house.challenge("mail")] {
         let refused = post(&house, "/api/sign-in", "application/json", cookie, provider.clone()).await;

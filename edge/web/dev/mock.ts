@@ -506,7 +506,7 @@ const server = createServer((request, response) => {
     return;
   }
   try {
-    const path = ["/", "/auth/callback"].includes(url.pathname) ? "/index.html" : normalize(url.pathname);
+    const path = /^\/(auth\/callback\/[a-z0-9-]+)?$/.test(url.pathname) ? "/index.html" : normalize(url.pathname);
     const content = readFileSync(join(DIST, path));
     response.setHeader("content-type", TYPES[extname(path)] ?? "application/octet-stream");
     response.setHeader("content-security-policy", POLICY);

@@ -232,7 +232,7 @@ async function elsewhere(page, shot) {
   await page.locator(id("arrival-sign-in")).click();
   await page.locator(id("arrival-other")).waitFor();
   await shot("other");
-  await page.goto(`${origin}/auth/callback?error=access_denied&state=in.x`);
+  await page.goto(`${origin}/auth/callback/works?error=access_denied&state=in.x`);
   await page.locator(id("arrival-refused")).waitFor();
   await shot("refused");
   await signIn(page);

@@ -1,8 +1,6 @@
 //! Signing in by a mail, and adding an address. The answer to whoever asks is the
 //! same, and comes after the same work, whether anybody has the address.
 
-use std::net::IpAddr;
-
 use chatcode_certs::{
     random,
     secret::{self, Secret},
@@ -28,7 +26,7 @@ use crate::{
         identities::bound,
         people::{email, fresh},
     },
-    shared::Shared,
+    shared::{MailFrom, Shared},
     sign_in::mail::{Letter, Reason},
     store::{
         identities::NewIdentity,
@@ -38,6 +36,10 @@ use crate::{
     },
 };
 
+/// What a mail calls a browser that it does not know: whoever asks does not write in
+/// another's mail.
+const UNKNOWN: &str = "a browser that is not known here";
+
 /// Sends a mail, if anybody has the address.
 pub(super) async fn begin(
     shared: &Shared,
@@ -45,15 +47,15 @@ pub(super) async fn begin(
     wanted: &AccountsBeginSignInRequest,
     address: &str,
 ) -> Result<AccountsBeginSignInResponse, Refusal> {
-    let client = from(info, &wanted.address);
+    let who = MailFrom::Client(from(info, &wanted.address));
     let asked = MailAsked {
         address: address_of(address)?,
         person: None,
-        device: device::shown(&wanted.device),
+        device: device::known(&wanted.device).unwrap_or_else(|| UNKNOWN.to_owned()),
         client: display_safe(&wanted.address, limits::NAME_CHARS),
     };
     let browser = Secret::generate();
-    let expires_unix_ms = ask(shared, info, client, &browser, browser.hash(), asked).await?;
+    let expires_unix_ms = ask(shared, info, who, &browser, browser.hash(), asked).await?;
     Ok(AccountsBeginSignInResponse {
         challenge: browser.expose().to_string(),
         expires_unix_ms,
@@ -97,8 +99,8 @@ pub(in crate::services) async fn begin_adding(
         client: String::new(),
     };
     let browser = Secret::generate();
-    let client = from(info, "");
-    let expires_unix_ms = ask(shared, info, client, &browser, bound(&browser, session), asked).await?;
+    let who = MailFrom::Person(person.id.clone());
+    let expires_unix_ms = ask(shared, info, who, &browser, bound(&browser, session), asked).await?;
     Ok(IdentitiesBeginAddResponse {
         challenge: browser.expose().to_string(),
         expires_unix_ms,
@@ -142,14 +144,15 @@ pub(in crate::services) async fn finish_adding(
 async fn ask(
     shared: &Shared,
     info: &CallInfo,
-    client: IpAddr,
+    who: MailFrom,
     browser: &Secret,
     browser_hash: SecretHash,
     asked: MailAsked,
 ) -> Result<u64, Refusal> {
     let mailer = shared.sign_in.mailer()?;
     let origin = shared.sign_in.page(&info.origin)?;
-    shared.rates.mails_from.check(&client)?;
+    shared.rates.mails_from.check(&who)?;
+    shared.rates.mails_to_from.check(&(asked.address.clone(), who))?;
     shared.rates.mails_to.check(&asked.address)?;
     let place = mailer.place()?;
     let (link, code) = (Secret::generate(), fresh_code());

@@ -16,7 +16,7 @@ use crate::{
     people::vouched::Vouched,
     services::{accounts::at_page, identities::bound, people::fresh},
     shared::Shared,
-    sign_in::providers::{Answer, Purpose},
+    sign_in::providers::{self, Answer, Purpose},
     store::{
         challenges::{Challenge, ChallengeKind},
         identities::NewIdentity,
@@ -57,8 +57,9 @@ pub(super) async fn prove(
     info: &CallInfo,
     proof: &ProviderProof,
 ) -> Result<Proven, Refusal> {
-    let challenge = take_challenge(shared, &proof.challenge, ChallengeKind::ProviderSignIn).await?;
     let secret = secret(&proof.challenge)?;
+    providers::check_state(&secret, Purpose::SignIn, &proof.state)?;
+    let challenge = take_challenge(shared, &proof.challenge, ChallengeKind::ProviderSignIn).await?;
     let vouched = finished(shared, info, &challenge.data, &secret, Purpose::SignIn, proof).await?;
     Ok(Proven::Vouched(Box::new(vouched)))
 }
@@ -91,6 +92,7 @@ pub(in crate::services) async fn finish_adding(
 ) -> Result<IdentitiesFinishAddResponse, Refusal> {
     let (person, session) = at_page(info)?;
     let secret = secret(challenge)?;
+    providers::check_state(&secret, Purpose::Add, &proof.state)?;
     let found = shared.store.take_challenge(&bound(&secret, session), ChallengeKind::ProviderAdd).await?;
     let found = found.filter(|found| found.person.as_deref() == Some(&person.id)).ok_or_else(bad)?;
     let vouched = finished(shared, info, &found.data, &secret, Purpose::Add, proof).await?;
@@ -131,7 +133,12 @@ async fn finished(
     proof: &ProviderProof,
 ) -> Result<Vouched, Refusal> {
     let (providers, origin) = (shared.sign_in.providers(), shared.sign_in.page(&info.origin)?);
-    let answer = Answer { code: &proof.code, state: &proof.state, issuer: &proof.issuer };
+    let answer = Answer {
+        provider: &proof.provider_id,
+        code: &proof.code,
+        state: &proof.state,
+        issuer: &proof.issuer,
+    };
     providers.finish(providers.find(provider)?, secret, purpose, origin, answer).await
 }
 

@@ -13,7 +13,7 @@ pub struct Letter {
     pub link: Zeroizing<String>,
     /// For the browser that asked.
     pub code: Zeroizing<String>,
-    /// The browser that asked, as it calls itself.
+    /// The browser that asked, in words of ours.
     pub device: String,
     /// The page's origin.
     pub origin: String,

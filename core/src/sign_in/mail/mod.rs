@@ -129,9 +129,8 @@ impl Mailer {
             match timeout(limits::MAIL_SEND, self.transport.send(message.clone())).await {
                 Ok(Ok(_)) => return tracing::debug!("a sign-in mail is with the mail server"),
                 Ok(Err(error)) if error.is_permanent() || is_last => {
-                    let error = &error as &dyn std::error::Error;
                     return tracing::error!(
-                        error,
+                        error = why(&error),
                         "the mail server does not take a sign-in mail; look at sign_in.mail"
                     );
                 }
@@ -155,6 +154,19 @@ impl Mailer {
                 letter.plain().to_string(),
                 letter.html().to_string(),
             ))
+    }
+}
+
+/// Why the mail server did not take a mail. What it says is not shown, but for the
+/// number: servers repeat addresses, and whatever else they were told.
+fn why(error: &lettre::transport::smtp::Error) -> String {
+    match error.status() {
+        Some(code) => format!("it answered {code}"),
+        None if error.is_response() => "its answer is not understood".to_owned(),
+        None => {
+            let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+            causes.fold("it was not reached".to_owned(), |told, cause| format!("{told}: {cause}"))
+        }
     }
 }
 

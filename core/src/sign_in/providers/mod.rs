@@ -30,7 +30,8 @@ use crate::{
     people::vouched::Vouched,
 };
 
-/// The path of the page to which providers send a browser back.
+/// The path of the page under which each provider has its own address to send a
+/// browser back to, by its id: so what one provider gives is never shown to another.
 pub const CALLBACK: &str = "/auth/callback";
 
 /// The providers cannot be used as they are written.
@@ -128,7 +129,6 @@ impl AsTradeError for openidconnect::StandardErrorResponse<CoreErrorResponseType
 #[derive(Debug)]
 pub struct Providers {
     list: Vec<Provider>,
-    calls: Semaphore,
 }
 
 /// One provider.
@@ -136,6 +136,8 @@ pub struct Providers {
 pub struct Provider {
     config: ProviderConfig,
     way: Way,
+    /// Its own: one that is slow takes no place of another.
+    calls: Semaphore,
 }
 
 #[derive(Debug)]
@@ -147,6 +149,8 @@ enum Way {
 /// What a browser brought back from its provider.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
+    /// The provider whose address the browser came back to.
+    pub provider: &'a str,
     /// The code.
     pub code: &'a str,
     /// The state.
@@ -171,9 +175,10 @@ impl Providers {
             if !ids.insert(&config.id) {
                 return Err(ProvidersError::Twice(config.id.clone()));
             }
-            list.push(Provider { way: way(config)?, config: config.clone() });
+            let calls = Semaphore::new(limits::PROVIDER_CALLS);
+            list.push(Provider { way: way(config)?, config: config.clone(), calls });
         }
-        Ok(Self { list, calls: Semaphore::new(limits::PROVIDER_CALLS) })
+        Ok(Self { list })
     }
 
     /// Id and name of each, in the order of the configuration.
@@ -192,7 +197,7 @@ impl Providers {
     }
 
     /// Where a browser with this secret goes to sign in at the provider, which sends
-    /// it back to [`CALLBACK`] at this origin.
+    /// it back to its own address below [`CALLBACK`] at this origin.
     ///
     /// # Errors
     /// `LIMIT`, `PROVIDER_UNREACHABLE` when it does not answer as it should.
@@ -204,14 +209,14 @@ impl Providers {
         origin: &str,
     ) -> Result<String, Refusal> {
         let ties = Ties::of(browser, purpose);
-        let redirect = redirect(origin);
+        let redirect = redirect(origin, provider);
         let asking = async {
             match &provider.way {
                 Way::Oidc(oidc) => Box::pin(oidc.begin(&redirect, &ties)).await,
                 Way::Github(github) => github.begin(&redirect, &ties),
             }
         };
-        self.ask(provider, asking).await
+        ask(provider, asking).await
     }
 
     /// Who came back from the provider with this answer, by the rules of its
@@ -229,16 +234,16 @@ impl Providers {
         origin: &str,
         answer: Answer<'_>,
     ) -> Result<Vouched, Refusal> {
-        let ties = Ties::of(browser, purpose);
-        if !ties.is_state(answer.state) {
-            let words = "this answer belongs to another sign-in or another browser; begin anew";
+        let ties = owned(browser, purpose, answer.state)?;
+        if answer.provider != provider.id() {
+            let words = "another provider has sent you back than the one that you went to; begin anew";
             return Err(Refusal::new(Code::BadToken, words));
         }
         let is_fit = |text: &str| text.len() <= limits::PROVIDER_CODE_BYTES;
         if answer.code.is_empty() || !is_fit(answer.code) || !is_fit(answer.issuer) {
             return Err(Refusal::new(Code::Invalid, "the provider's answer has no code; begin anew"));
         }
-        let redirect = redirect(origin);
+        let redirect = redirect(origin, provider);
         let returned =
             Returned { code: answer.code, issuer: answer.issuer, redirect: &redirect, ties: &ties };
         let asking = async {
@@ -247,41 +252,7 @@ impl Providers {
                 Way::Github(github) => github.finish(&returned).await,
             }
         };
-        self.ask(provider, asking).await?.judge(&provider.config)
-    }
-
-    async fn ask<T>(
-        &self,
-        provider: &Provider,
-        asking: impl Future<Output = Result<T, ProviderError>>,
-    ) -> Result<T, Refusal> {
-        let name = provider.config.shown();
-        let Ok(_place) = self.calls.try_acquire() else {
-            return Err(Refusal::new(Code::Limit, "too many people sign in just now; try again in a moment"));
-        };
-        let error = match timeout(limits::PROVIDER_SIGN_IN, asking).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => error,
-            Err(_) => WebError::Slow(name.to_owned()).into(),
-        };
-        tracing::warn!(
-            provider = provider.config.id,
-            error = &error as &dyn std::error::Error,
-            "a provider did not prove who somebody is"
-        );
-        Err(match error {
-            ProviderError::Unproven(_) => {
-                let words = format!("{name} did not prove who you are; begin anew, or sign in another way");
-                Refusal::new(Code::BadToken, words)
-            }
-            ProviderError::Web(_) | ProviderError::Strange(_) => {
-                let words = format!(
-                    "{name} does not answer as it should, and the core's log says why; try again, or sign in \
-                     another way"
-                );
-                Refusal::new(Code::ProviderUnreachable, words)
-            }
-        })
+        ask(provider, asking).await?.judge(&provider.config)
     }
 }
 
@@ -293,8 +264,60 @@ impl Provider {
     }
 }
 
-fn redirect(origin: &str) -> String {
-    format!("{origin}{CALLBACK}")
+/// Whether an answer is of the sign-in that the browser with this secret has begun.
+/// Asked before its challenge is spent, so that a forged answer spends none.
+///
+/// # Errors
+/// `BAD_TOKEN` when it is another's.
+pub fn check_state(browser: &Secret, purpose: Purpose, state: &str) -> Result<(), Refusal> {
+    owned(browser, purpose, state).map(drop)
+}
+
+fn owned(browser: &Secret, purpose: Purpose, state: &str) -> Result<Ties, Refusal> {
+    let ties = Ties::of(browser, purpose);
+    if ties.is_state(state) {
+        return Ok(ties);
+    }
+    let words = "this answer belongs to another sign-in or another browser; begin anew";
+    Err(Refusal::new(Code::BadToken, words))
+}
+
+/// Asks a provider, in one of its places and in time.
+async fn ask<T>(
+    provider: &Provider,
+    asking: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, Refusal> {
+    let name = provider.config.shown();
+    let Ok(_place) = provider.calls.try_acquire() else {
+        return Err(Refusal::new(Code::Limit, "too many people sign in just now; try again in a moment"));
+    };
+    let error = match timeout(limits::PROVIDER_SIGN_IN, asking).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => error,
+        Err(_) => WebError::Slow(name.to_owned()).into(),
+    };
+    tracing::warn!(
+        provider = provider.config.id,
+        error = &error as &dyn std::error::Error,
+        "a provider did not prove who somebody is"
+    );
+    Err(match error {
+        ProviderError::Unproven(_) => {
+            let words = format!("{name} did not prove who you are; begin anew, or sign in another way");
+            Refusal::new(Code::BadToken, words)
+        }
+        ProviderError::Web(_) | ProviderError::Strange(_) => {
+            let words = format!(
+                "{name} does not answer as it should, and the core's log says why; try again, or sign in \
+                 another way"
+            );
+            Refusal::new(Code::ProviderUnreachable, words)
+        }
+    })
+}
+
+fn redirect(origin: &str, provider: &Provider) -> String {
+    format!("{origin}{CALLBACK}/{}", provider.id())
 }
 
 fn way(config: &ProviderConfig) -> Result<Way, ProvidersError> {

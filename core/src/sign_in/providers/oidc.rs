@@ -8,19 +8,28 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chatcode_proto::limits;
 use http::{Request, StatusCode, header};
 use openidconnect::{
-    AccessToken, AccessTokenHash, AuthType, AuthorizationCode, ClaimsVerificationError, ClientId,
-    ClientSecret, CsrfToken, IssuerUrl, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
-    RedirectUrl, Scope, SignatureVerificationError, TokenResponse as _,
+    AccessToken, AccessTokenHash, AdditionalProviderMetadata, AuthType, AuthorizationCode,
+    ClaimsVerificationError, ClientId, ClientSecret, CsrfToken, IssuerUrl, Nonce, OAuth2TokenResponse as _,
+    PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, Scope, SignatureVerificationError,
+    TokenResponse as _,
     core::{
-        CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod, CoreIdToken, CoreIdTokenVerifier,
-        CoreJwsSigningAlgorithm, CoreProviderMetadata, CoreTokenResponse,
+        CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
+        CoreClientAuthMethod, CoreGrantType, CoreIdToken, CoreIdTokenVerifier, CoreJsonWebKey,
+        CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
+        CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
     },
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 use zeroize::Zeroizing;
 
-use super::{ProviderError, proven::Claims, ties::Ties, web::Web};
+use super::{
+    ProviderError,
+    proven::Claims,
+    ties::Ties,
+    web::{Web, WebError},
+};
 use crate::config::provider::{Preset, ProviderConfig};
 
 /// Google's issuer.
@@ -39,6 +48,32 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::EdDsa,
 ];
 
+/// What a provider says of itself (OpenID Connect Discovery 1.0).
+type Metadata = ProviderMetadata<
+    More,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+/// What is said beyond that.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct More {
+    /// Its answers always say whose they are (RFC 9207, 3).
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl AdditionalProviderMetadata for More {}
+
 /// One OpenID provider.
 #[derive(Debug)]
 pub(super) struct Oidc {
@@ -48,13 +83,21 @@ pub(super) struct Oidc {
     scopes: Vec<String>,
     groups_claim: Option<String>,
     web: Web,
-    facts: Mutex<Option<Facts>>,
+    known: Mutex<Known>,
+}
+
+/// What is known of the provider.
+#[derive(Debug, Default)]
+struct Known {
+    facts: Option<Facts>,
+    /// When it last failed to say them.
+    failed: Option<Instant>,
 }
 
 /// What the provider says of itself, and its keys.
 #[derive(Clone, Debug)]
 struct Facts {
-    metadata: Arc<CoreProviderMetadata>,
+    metadata: Arc<Metadata>,
     since: Instant,
 }
 
@@ -84,7 +127,7 @@ impl Oidc {
             secret: secret.map(|secret| ClientSecret::new(secret.to_string())),
             scopes: config.scopes(),
             groups_claim: config.groups_claim.clone(),
-            facts: Mutex::new(None),
+            known: Mutex::default(),
         })
     }
 
@@ -106,7 +149,10 @@ impl Oidc {
     /// Trades the code for what the provider says of the person.
     pub(super) async fn finish(&self, returned: &Returned<'_>) -> Result<Claims, ProviderError> {
         let facts = self.facts(None).await?;
-        if !returned.issuer.is_empty() && returned.issuer != facts.metadata.issuer().as_str() {
+        // Who always says it has to (RFC 9207, 2.4).
+        let is_said = !returned.issuer.is_empty()
+            || facts.metadata.additional_metadata().authorization_response_iss_parameter_supported;
+        if is_said && returned.issuer != facts.metadata.issuer().as_str() {
             return Err(ProviderError::Unproven("another provider has sent the browser back"));
         }
         let answer = self.trade(&facts, returned).await?;
@@ -172,7 +218,8 @@ impl Oidc {
             let algorithm = token.signing_alg().map_err(|_| Unfit::Because("it is not signed"))?;
             let key = token.signing_key(&verifier).map_err(|_| Unfit::UnknownKey)?;
             let ours = AccessTokenHash::from_token(access, algorithm, key);
-            if ours.is_ok_and(|ours| ours != *told) {
+            // One that cannot be made fits nothing.
+            if !ours.is_ok_and(|ours| ours == *told) {
                 return Err(Unfit::Because("its identity token belongs to another access token"));
             }
         }
@@ -237,25 +284,36 @@ impl Oidc {
 
     /// What the provider says of itself: kept for [`limits::PROVIDER_FACTS`];
     /// `than`: newer than those, unless they are new themselves. One asks, the
-    /// others wait for the answer.
+    /// others wait for the answer, and nobody asks for [`limits::PROVIDER_FAILED`]
+    /// after there was none.
     async fn facts(&self, than: Option<Instant>) -> Result<Facts, ProviderError> {
-        let mut known = self.facts.lock().await;
-        if let Some(facts) = &*known {
+        let mut known = self.known.lock().await;
+        if let Some(facts) = &known.facts {
             let age = facts.since.elapsed();
             let is_stale = than.is_some_and(|than| than >= facts.since) && age > limits::PROVIDER_FACTS_AGAIN;
             if age < limits::PROVIDER_FACTS && !is_stale {
                 return Ok(facts.clone());
             }
         }
-        let metadata = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.web)
+        if known.failed.is_some_and(|failed| failed.elapsed() < limits::PROVIDER_FAILED) {
+            return Err(ProviderError::Strange("it failed a moment ago, and is not asked yet".to_owned()));
+        }
+        let asked = timeout(limits::PROVIDER_ANSWER, self.discover()).await;
+        let asked = asked.unwrap_or_else(|_| Err(WebError::Slow(self.issuer.to_string()).into()));
+        known.failed = asked.is_err().then(Instant::now);
+        let facts = asked?;
+        known.facts = Some(facts.clone());
+        Ok(facts)
+    }
+
+    async fn discover(&self) -> Result<Facts, ProviderError> {
+        let metadata = Metadata::discover_async(self.issuer.clone(), &self.web)
             .await
             .map_err(ProviderError::of_facts)?;
         if metadata.jwks().keys().len() > limits::PROVIDER_KEYS {
             return Err(ProviderError::Strange("it has too many keys".to_owned()));
         }
-        let facts = Facts { metadata: Arc::new(metadata), since: Instant::now() };
-        *known = Some(facts.clone());
-        Ok(facts)
+        Ok(Facts { metadata: Arc::new(metadata), since: Instant::now() })
     }
 }
 

@@ -18,13 +18,13 @@ describe("what somebody comes with", () => {
     const mail = at("https://c.example/#mail=SECRET");
     expect(takeLink(mail.place, mail.past)).toBe("SECRET");
     expect(mail.now()).toBe("/");
-    const back = at("https://c.example/auth/callback?code=c&state=in.s&iss=https%3A%2F%2Fid.example");
-    expect(takeAnswer(back.place, back.past)).toEqual({ kind: "provider", answer: { code: "c", state: "in.s", issuer: "https://id.example" } });
+    const back = at("https://c.example/auth/callback/works?code=c&state=in.s&iss=https%3A%2F%2Fid.example");
+    expect(takeAnswer(back.place, back.past)).toEqual({ kind: "provider", answer: { id: "works", code: "c", state: "in.s", issuer: "https://id.example" } });
     expect(back.now()).toBe("/");
   });
 
   it("is nothing at any other address", () => {
-    for (const address of ["https://c.example/", "https://c.example/?code=c&state=s", "https://c.example/auth/other?code=c&state=s", "https://c.example/#login=x"]) {
+    for (const address of ["https://c.example/", "https://c.example/?code=c&state=s", "https://c.example/auth/other?code=c&state=s", "https://c.example/auth/callback?code=c&state=s", "https://c.example/auth/callback/works/x?code=c&state=s", "https://c.example/#login=x"]) {
       const other = at(address);
       expect(takeLink(other.place, other.past)).toBeUndefined();
       expect(takeAnswer(other.place, other.past)).toBeUndefined();
@@ -34,12 +34,12 @@ describe("what somebody comes with", () => {
 
   it("is told when the provider refused, or said nothing", () => {
     const words = (query: string): string => {
-      const { place, past } = at(`https://c.example/auth/callback${query}`);
+      const { place, past } = at(`https://c.example/auth/callback/works${query}`);
       const told = takeAnswer(place, past);
       return told?.kind === "refused" ? told.words : "";
     };
-    expect(words("?error=access_denied&state=in.s")).toContain("access_denied");
-    expect(words("?error=access_denied&error_description=not+you")).toContain("not you");
+    expect(words("?error=access_denied&state=in.s")).toContain("It was refused there.");
+    for (const forged of ["?error=access_denied&error_description=Call+0900", "?error=Call+0900", "?error=Call+0900&state=in.s"]) expect(words(forged)).not.toContain("0900");
     expect(words("?code=c")).toContain("Begin anew");
   });
 });

@@ -10,6 +10,8 @@ import { ask, signInBy } from "./sign-in";
 
 /** What an identity provider sent back with the browser. */
 export interface Answer {
+  /** The provider whose address the browser came back to. */
+  id: string;
   code: string;
   state: string;
   issuer: string;
@@ -23,8 +25,17 @@ export type Arrival =
   | { kind: "added"; label: string }
   | { kind: "refused"; words: string };
 
-/** Where identity providers send a browser back to; the edge and the core know it too. */
-const CALLBACK = "/auth/callback";
+/** Where each identity provider sends a browser back to; the edge and the core know it too. */
+const CALLBACK = /^\/auth\/callback\/([a-z0-9-]{1,32})$/;
+/** What a provider says when it lets nobody in (RFC 6749, 4.1.2.1; OpenID Connect Core 1.0, 3.1.2.6). Anybody can write such an address, so nothing else of it is shown. */
+const ERRORS = new Map([
+  ["access_denied", "It was refused there."],
+  ["login_required", "It wants you to sign in there first."],
+  ["interaction_required", "It wants to ask you something there first."],
+  ["consent_required", "It wants you to agree there first."],
+  ["temporarily_unavailable", "It is too busy just now."],
+  ["server_error", "It has a fault just now."],
+]);
 const FRAGMENT = "mail";
 /** The challenge of an account that is being added, until its provider sends the browser back to this tab. */
 const ADDING = "chatcode.adding";
@@ -103,9 +114,11 @@ export class Elsewhere {
 
   async #add(answer: Answer): Promise<string> {
     const challenge = sessionStorage.getItem(ADDING) ?? "";
-    sessionStorage.removeItem(ADDING);
-    const proof = { case: "provider" as const, value: { challenge: "", ...answer } };
+    const { id: providerId, ...told } = answer;
+    const proof = { case: "provider" as const, value: { challenge: "", providerId, ...told } };
     const { identity } = await this.rpc.identities.finishAdd({ challenge, label: "", proof });
+    // Only now: an answer that somebody forged leaves it for the right one.
+    sessionStorage.removeItem(ADDING);
     return identity?.label ?? "";
   }
 }
@@ -120,14 +133,15 @@ export function takeLink(place: Location, past: History): string | undefined {
 
 /** Takes the answer of an identity provider out of the address. */
 export function takeAnswer(place: Location, past: History): Arrival | undefined {
-  if (place.pathname !== CALLBACK) return undefined;
+  const id = CALLBACK.exec(place.pathname)?.[1];
+  if (id === undefined) return undefined;
   const told = new URLSearchParams(place.search);
   past.replaceState(null, "", "/");
   const word = (name: string): string => told.get(name) ?? "";
   const [code, state, error] = [word("code"), word("state"), word("error")];
-  if (error !== "") return { kind: "refused", words: `The identity provider did not let you in: ${word("error_description") || error}.` };
+  if (error !== "") return { kind: "refused", words: `The identity provider did not let you in. ${ERRORS.get(error) ?? "It does not say why in words that are known here."} Try again, or sign in another way.` };
   if (code === "" || state === "") return { kind: "refused", words: "The identity provider sent you back without an answer. Begin anew." };
-  return { kind: "provider", answer: { code, state, issuer: word("iss") } };
+  return { kind: "provider", answer: { id, code, state, issuer: word("iss") } };
 }
 
 /** Leaves for a provider; nothing but a web page is gone to. */

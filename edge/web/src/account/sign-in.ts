@@ -26,7 +26,7 @@ export type Proof =
   | { passkey: object }
   | { password: { email: string; password: string } }
   | { mail: { code: string } | { link: string; anywhere: boolean } }
-  | { provider: { code: string; state: string; issuer: string } };
+  | { provider: { id: string; code: string; state: string; issuer: string } };
 
 export interface SignedIn {
   displayName: string;
