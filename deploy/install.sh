@@ -399,9 +399,10 @@ read_token() {
             if ! (: </dev/tty) 2>/dev/null; then
                 die 2 "there is no terminal to ask for the join token on; give it by --token-file FILE, or on standard input with --token-stdin"
             fi
-            printf 'The join token (it is not shown): ' >/dev/tty
             echo_off=$(stty -g </dev/tty)
             stty -echo </dev/tty
+            # Asked only now: whoever types at once is not shown either.
+            printf 'The join token (it is not shown): ' >/dev/tty
             IFS= read -r token </dev/tty || true
             stty "$echo_off" </dev/tty
             echo_off=
