@@ -126,7 +126,7 @@ mine() {
             case $2 in
                 core.db | core.db-wal | core.db-shm | core.db-journal | core.db.schema-* | .backup-*.db | lock | ca | link.keys | .*.restoring | .*.restoring/*) ;;
                 ca/*/*) return 1 ;;
-                ca/*.key | ca/*.pem | ca/installation | ca/state.pb | link.keys/reset.key | link.keys/connection-id.key) ;;
+                audit | audit/head.key | audit/audit-*.jsonl | ca/*.key | ca/*.pem | ca/installation | ca/state.pb | link.keys/reset.key | link.keys/connection-id.key) ;;
                 *) mine edge "$2" ;;
             esac
             ;;
