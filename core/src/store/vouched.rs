@@ -8,6 +8,7 @@ use chatcode_proto::{
     limits,
     pb::{IdentityKind, PersonRole},
 };
+use sqlx::SqliteConnection;
 
 use super::{
     Store, StoreError, Tx,
@@ -18,10 +19,16 @@ use super::{
 };
 use crate::{clock, people::vouched::Vouched};
 
-/// An owner's address counts only once the owner has added it: whoever manages people
-/// may write one down.
-const NO_OWNER: &str =
-    "NOT EXISTS (SELECT 1 FROM bindings WHERE bindings.person = people.id AND bindings.role = 'owner')";
+/// The person who was given this address and may be found by it alone. An owner may
+/// not: whoever manages people can write an address down, so an owner has to add it.
+pub(super) async fn given(
+    connection: &mut SqliteConnection,
+    address: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    let sql = "SELECT id FROM people WHERE email = $1 AND suspended_ms IS NULL
+         AND NOT EXISTS (SELECT 1 FROM bindings WHERE person = people.id AND role = 'owner')";
+    sqlx::query_scalar(sql).bind(address).fetch_optional(connection).await
+}
 
 /// The person whom a provider vouches for: linked before, or now by a trusted
 /// address, or made now. Each is written down; nobody is moved from one person to
@@ -88,8 +95,7 @@ async fn named(tx: &mut Tx, vouched: &Vouched) -> Result<Option<String>, SignInE
     if !vouched.trusted || vouched.email.is_empty() {
         return Ok(None);
     }
-    let sql = format!("SELECT id FROM people WHERE email = $1 AND suspended_ms IS NULL AND {NO_OWNER}");
-    Ok(sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(&vouched.email).fetch_optional(&mut **tx).await?)
+    Ok(given(tx, &vouched.email).await?)
 }
 
 /// Whether a person has an account of this issuer already.
@@ -219,10 +225,7 @@ pub(super) async fn of_address(tx: &mut Tx, address: &str) -> Result<String, Sig
     if let Some(person) = added {
         return Ok(person);
     }
-    let sql = format!("SELECT id FROM people WHERE email = $1 AND {NO_OWNER}");
-    let given: Option<String> =
-        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(address).fetch_optional(&mut **tx).await?;
-    given.ok_or(SignInError::Bad)
+    given(tx, address).await?.ok_or(SignInError::Bad)
 }
 
 impl Store {

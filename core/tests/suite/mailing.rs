@@ -11,7 +11,7 @@ use chatcode_proto::{
     pb::{
         AccountsBeginSignInRequest, AccountsSignInRequest, AccountsSignInResponse, AccountsWhoAmIRequest,
         Code, IdentitiesBeginAddRequest, IdentitiesFinishAddRequest, MailProof, PeopleCreateRequest,
-        PeopleSuspendRequest, Person, accounts_begin_sign_in_request::Method,
+        PeopleSuspendRequest, Person, PersonRole, accounts_begin_sign_in_request::Method,
         accounts_client::AccountsClient, accounts_sign_in_request::Proof, identities_begin_add_request,
         identities_client::IdentitiesClient, identities_finish_add_request, mail_proof::What,
     },
@@ -27,7 +27,7 @@ use tonic::Status;
 use crate::{
     common::{ORIGIN, Page, TestCore, code, config},
     identities::from_page,
-    people::Town,
+    people::{Town, everything},
 };
 
 /// A mail server that keeps what it is given.
@@ -205,6 +205,54 @@ async fn a_link_in_another_browser_says_so_and_burns_nothing_until_the_person_go
         assert!(told.message().contains("Firefox on Linux, from 192.0.2.7"), "{told:?}");
     }
     show(&town, "", What::Link(mail.link()), true).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_owners_address_counts_only_once_the_owner_has_added_it() {
+    let post = Post::start().await;
+    let core = core_with(&post).await;
+    let town = Town::of(&core).await;
+    let person = ada(&town).await;
+    let challenge = ask(&town, "ada@example.org").await;
+    let before = post.next().await;
+    town.give(&person.id, PersonRole::Owner, everything()).await;
+    let refused = show(&town, &challenge, What::Link(before.link()), false).await.unwrap_err();
+    assert_eq!(code(&refused), Code::BadToken, "others may have written the address down");
+
+    // No mail goes out that would let nobody in: the next one is what she adds herself.
+    ask(&town, "ada@example.org").await;
+    let page = town.sign_in(&person.id, None).await;
+    let method = Some(identities_begin_add_request::Method::Mail("ada@example.org".to_owned()));
+    let request = page.request(IdentitiesBeginAddRequest { method });
+    let added = page.identities().begin_add(request).await.unwrap().into_inner().challenge;
+    let proof = Some(identities_finish_add_request::Proof::Mail(post.next().await.code()));
+    let request = page.request(IdentitiesFinishAddRequest { challenge: added, label: String::new(), proof });
+    page.identities().finish_add(request).await.unwrap();
+    let challenge = ask(&town, "ada@example.org").await;
+    show(&town, &challenge, What::Code(post.next().await.code()), false).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_flood_of_mails_that_are_asked_for_pushes_the_oldest_out_and_locks_nobody_out() {
+    let post = Post::start().await;
+    let core = core_with(&post).await;
+    let town = Town::of(&core).await;
+    ada(&town).await;
+    let mut store = core.store().await;
+    let flood = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+         INSERT INTO mail_sign_ins (browser, link, code, address, device, client, expires_ms)
+         SELECT randomblob(32), randomblob(32), '', 'flood', printf('%d', i), '', strftime('%s', 'now') * 1000 + 60000 + i
+         FROM n";
+    sqlx::query(flood).bind(limits::MAIL_SIGN_INS).execute(&mut store).await.unwrap();
+    let challenge = ask(&town, "ada@example.org").await;
+    let (waiting, oldest): (i64, i64) = sqlx::query_as(
+        "SELECT COUNT(*), MIN(CASE WHEN address = 'flood' THEN CAST(device AS INTEGER) END) FROM mail_sign_ins",
+    )
+    .fetch_one(&mut store)
+    .await
+    .unwrap();
+    assert_eq!((waiting, oldest), (i64::from(limits::MAIL_SIGN_INS), 2));
+    show(&town, &challenge, What::Code(post.next().await.code()), false).await.unwrap();
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use tonic::{Status, transport::Channel};
 use crate::{
     common::{Page, TestCore, code, config},
     identities::from_page,
-    people::Town,
+    people::{Town, everything},
     provider::{Provider, Way},
 };
 
@@ -396,6 +396,17 @@ async fn an_address_that_was_given_to_somebody_else_there_does_not_open_the_acco
     assert_eq!(refused.message(), unknown.message(), "in the words that everybody is told");
     let still = sign_in(&town, &provider, ada(true)).await.unwrap();
     assert_eq!(who(&town, &still).await, format!("person/{}", ada_here.id));
+}
+
+#[tokio::test]
+async fn an_owners_address_that_others_wrote_down_links_no_account() {
+    let provider = Provider::start().await;
+    let core = core_with(vec![trusting(&provider)]).await;
+    let town = Town::of(&core).await;
+    let ada_here = person(&town, "Ada", "ada@example.org").await;
+    town.give(&ada_here.id, PersonRole::Owner, everything()).await;
+    let refused = sign_in(&town, &provider, ada(true)).await.unwrap_err();
+    assert_eq!(code(&refused), Code::BadToken);
 }
 
 #[tokio::test]
