@@ -114,7 +114,9 @@ async fn take(stream: TcpStream, sender: &mpsc::Sender<Mail>) {
     }
 }
 
-async fn core_with(post: &Post) -> TestCore {
+/// A core that sends its mails to this server.
+async fn with_post() -> (Post, TestCore) {
+    let post = Post::start().await;
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     let mail = MailConfig {
@@ -126,7 +128,8 @@ async fn core_with(post: &Post) -> TestCore {
         from: "chatcode <chatcode@example.org>".to_owned(),
     };
     config.sign_in = SignInConfig { mail: Some(mail), ..SignInConfig::default() };
-    TestCore::start_as(folder, config).await
+    let core = TestCore::start_as(folder, config).await;
+    (post, core)
 }
 
 async fn ask_from(town: &Town<'_>, email: &str, address: &str) -> Result<String, Status> {
@@ -169,8 +172,7 @@ async fn ada(town: &Town<'_>) -> Person {
 
 #[tokio::test]
 async fn a_link_signs_in_once_in_the_browser_that_asked() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     let person = ada(&town).await;
     let challenge = ask(&town, " Ada@Example.org ").await;
@@ -193,8 +195,7 @@ async fn a_link_signs_in_once_in_the_browser_that_asked() {
 
 #[tokio::test]
 async fn a_link_in_another_browser_says_so_and_burns_nothing_until_the_person_goes_on() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     ada(&town).await;
     ask(&town, "ada@example.org").await;
@@ -209,8 +210,7 @@ async fn a_link_in_another_browser_says_so_and_burns_nothing_until_the_person_go
 
 #[tokio::test]
 async fn an_owners_address_counts_only_once_the_owner_has_added_it() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     let person = ada(&town).await;
     let challenge = ask(&town, "ada@example.org").await;
@@ -234,8 +234,7 @@ async fn an_owners_address_counts_only_once_the_owner_has_added_it() {
 
 #[tokio::test]
 async fn a_flood_of_mails_that_are_asked_for_pushes_the_oldest_out_and_locks_nobody_out() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     ada(&town).await;
     let mut store = core.store().await;
@@ -257,8 +256,7 @@ async fn a_flood_of_mails_that_are_asked_for_pushes_the_oldest_out_and_locks_nob
 
 #[tokio::test]
 async fn a_code_counts_once_and_only_in_the_browser_that_asked() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     ada(&town).await;
     let challenge = ask(&town, "ada@example.org").await;
@@ -277,8 +275,7 @@ async fn a_code_counts_once_and_only_in_the_browser_that_asked() {
 
 #[tokio::test]
 async fn five_wrong_codes_take_link_and_code_back() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     ada(&town).await;
     let challenge = ask(&town, "ada@example.org").await;
@@ -295,8 +292,7 @@ async fn five_wrong_codes_take_link_and_code_back() {
 
 #[tokio::test]
 async fn nobody_learns_whether_an_address_is_known_and_only_those_who_have_it_get_a_mail() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     let person = ada(&town).await;
     let request = PeopleCreateRequest { display_name: "Eve".to_owned(), email: "eve@example.org".to_owned() };
@@ -316,8 +312,7 @@ async fn nobody_learns_whether_an_address_is_known_and_only_those_who_have_it_ge
 
 #[tokio::test]
 async fn mails_are_limited_by_address_and_by_who_asks_whether_anybody_has_the_address() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (_post, core) = with_post().await;
     let town = Town::of(&core).await;
     for _ in 0..limits::MAILS_PER_ADDRESS {
         ask_from(&town, "nobody@example.org", "192.0.2.1").await.unwrap();
@@ -340,8 +335,7 @@ async fn mails_are_limited_by_address_and_by_who_asks_whether_anybody_has_the_ad
 
 #[tokio::test]
 async fn an_address_is_added_by_its_code_and_never_that_of_another_person() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     ada(&town).await;
     let bob = town.person("Bob").await;
@@ -380,8 +374,7 @@ async fn an_address_is_added_by_its_code_and_never_that_of_another_person() {
 
 #[tokio::test]
 async fn one_person_who_adds_addresses_uses_up_no_other_persons_mails() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     let (bob, eve) = (town.person("Bob").await, town.person("Eve").await);
     let (bob, eve) = (town.sign_in(&bob.id, None).await, town.sign_in(&eve.id, None).await);
@@ -402,8 +395,7 @@ async fn one_person_who_adds_addresses_uses_up_no_other_persons_mails() {
 
 #[tokio::test]
 async fn a_mail_has_no_words_of_whoever_asked_for_it() {
-    let post = Post::start().await;
-    let core = core_with(&post).await;
+    let (post, core) = with_post().await;
     let town = Town::of(&core).await;
     ada(&town).await;
     ask_with(&town, "ada@example.org", "192.0.2.7", "your code expired: https://attacker.test")
