@@ -33,11 +33,11 @@ use chatcode_proto::pb::{
 };
 
 const SHORT: &[&str] = &[
-    "--gateway-certificate=5s",
-    "--edge-certificate=5s",
-    "--admin-certificate=8s",
-    "--core-certificate=5s",
-    "--intermediate=15s",
+    "--gateway-certificate=8s",
+    "--edge-certificate=8s",
+    "--admin-certificate=12s",
+    "--core-certificate=8s",
+    "--intermediate=24s",
 ];
 const FULL: &[&str] = &[
     "--gateway-certificate=60s",

@@ -111,6 +111,13 @@ impl Machine {
     }
 }
 
+/// Whether a process runs. A zombie has ended: what becomes an orphan is buried when
+/// the machine's first process comes to it.
+pub(crate) fn is_alive(pid: rustix::process::Pid) -> bool {
+    fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         let Ok(sessions) = fs::read_dir(self.data().join("sessions")) else { return };

@@ -11,7 +11,7 @@ use tonic::Streaming;
 
 use crate::{
     core::{LiveLink, TestCore, code, eventually, on_gateway, on_session, soon},
-    machine::Machine,
+    machine::{Machine, is_alive},
     seat::Seat,
 };
 
@@ -34,12 +34,6 @@ async fn told(watch: &mut Watch, id: &str, state: SessionState) -> pb::Session {
             _ => {}
         }
     }
-}
-
-fn is_alive(pid: Pid) -> bool {
-    // A zombie has ended too.
-    fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use chatcode_release::{
     manifest::{Archive, File},
     this_arch, this_os,
 };
+use rustix::process::Pid;
 use semver::Version;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -22,7 +23,7 @@ use tokio::process::Command;
 
 use crate::{
     core::{LiveLink, TestCore, eventually, on_gateway, soon},
-    machine::{Daemon, Machine},
+    machine::{Daemon, Machine, is_alive},
     seat::Seat,
     web::Web,
 };
@@ -305,14 +306,11 @@ async fn a_power_cut_in_the_middle_of_a_trial_leaves_the_old_version() {
     daemon.line().await;
     begin(&link, "", false).await;
     let pid = eventually("the trial", async || {
-        fs::read_to_string(&mark).ok().and_then(|text| text.trim().parse::<i32>().ok())
+        fs::read_to_string(&mark).ok().and_then(|text| Pid::from_raw(text.trim().parse().ok()?))
     })
     .await;
     daemon.kill().await;
-    eventually("the end of the new one", async || {
-        (!Path::new(&format!("/proc/{pid}")).exists()).then_some(())
-    })
-    .await;
+    eventually("the end of the new one", async || (!is_alive(pid)).then_some(())).await;
     let mut daemon = machine.start();
     let _link = machine.core.link().await;
     daemon.line().await;
