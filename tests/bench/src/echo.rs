@@ -1,4 +1,6 @@
-//! `echo`: one byte to `cat` and back, the next one 5 ms later.
+//! `echo`: one byte to `cat` and back, the next one 5 ms later. `echo_flood`: the
+//! same beside a second session of the same machine that runs `yes` to a client that
+//! reads all it can.
 
 use std::{
     io::{Read, Write},
@@ -10,6 +12,7 @@ use chatcode_harness::{Page, Terminal};
 
 use crate::{
     figures::{Row, percentiles},
+    flood::Flood,
     plain::{Plain, enter, read, sees},
     relay::Chain,
 };
@@ -24,16 +27,36 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// On a plain PTY.
 pub(crate) fn plain(samples: usize) -> anyhow::Result<Row> {
     let shell = Plain::start()?;
-    blocking("plain-pty", &shell.pty, samples)
+    Ok(Row::new("echo", "plain-pty", percentiles(blocking(&shell.pty, samples)?)))
+}
+
+/// On a plain PTY beside another one that floods.
+pub(crate) fn plain_flood(samples: usize) -> anyhow::Result<Row> {
+    let shell = Plain::start()?;
+    let flood = Flood::plain()?;
+    let took = blocking(&shell.pty, samples)?;
+    Ok(flood.end()?.row("plain-pty", percentiles(took)))
 }
 
 /// Through processes that only copy.
 pub(crate) fn relays(folder: &Path, samples: usize) -> anyhow::Result<Row> {
     let chain = Chain::start(folder)?;
-    blocking("bare-relays", chain.client(), samples)
+    Ok(Row::new("echo", "bare-relays", percentiles(blocking(chain.client(), samples)?)))
 }
 
-fn blocking<T>(system: &str, shell: &T, samples: usize) -> anyhow::Result<Row>
+/// Through edge, core, gateway and holder.
+pub(crate) async fn chain(page: &Page, gateway: &str, samples: usize) -> anyhow::Result<Row> {
+    Ok(Row::new("echo", "chatcode", percentiles(keys(page, gateway, samples).await?)))
+}
+
+/// Through edge, core, gateway and holder, beside another session that floods.
+pub(crate) async fn chain_flood(page: &Page, gateway: &str, samples: usize) -> anyhow::Result<Row> {
+    let flood = Flood::chain(page, gateway)?;
+    let took = keys(page, gateway, samples).await?;
+    Ok(flood.end()?.row("chatcode", percentiles(took)))
+}
+
+fn blocking<T>(shell: &T, samples: usize) -> anyhow::Result<Vec<Duration>>
 where
     for<'a> &'a T: Read + Write,
 {
@@ -50,11 +73,10 @@ where
             took.push(sent.elapsed());
         }
     }
-    Ok(Row::new("echo", system, percentiles(took)))
+    Ok(took)
 }
 
-/// Through edge, core, gateway and holder.
-pub(crate) async fn chain(page: &Page, gateway: &str, samples: usize) -> anyhow::Result<Row> {
+async fn keys(page: &Page, gateway: &str, samples: usize) -> anyhow::Result<Vec<Duration>> {
     let mut terminal = Terminal::start(page, gateway, &[]).await?;
     terminal.enter(RAW_CAT)?;
     terminal.sees("ready\r\n").await?;
@@ -69,5 +91,5 @@ pub(crate) async fn chain(page: &Page, gateway: &str, samples: usize) -> anyhow:
             took.push(sent.elapsed());
         }
     }
-    Ok(Row::new("echo", "chatcode", percentiles(took)))
+    Ok(took)
 }

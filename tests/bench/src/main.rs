@@ -9,6 +9,8 @@
 mod bulk;
 mod echo;
 mod figures;
+mod flood;
+mod idle;
 mod interrupt;
 mod memory;
 mod plain;
@@ -30,10 +32,10 @@ use relay::Relay;
 struct Args {
     #[command(subcommand)]
     relay: Option<Relay>,
-    /// Only these scenarios (echo, bulk, interrupt, reattach, revival, memory);
-    /// all when none is named.
+    /// Only these scenarios (echo, echo_flood, bulk, interrupt, reattach, revival,
+    /// memory, idle); all when none is named.
     scenarios: Vec<String>,
-    /// Samples of `echo`.
+    /// Samples of `echo` and `echo_flood`.
     #[arg(long, default_value_t = 2000)]
     samples: usize,
     /// Size of the text of `bulk`, MiB.
@@ -64,6 +66,10 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         report.add(echo::relays(mesh.folder(), args.samples)?);
         report.add(echo::chain(&page, &gateway, args.samples).await?);
     }
+    if wants("echo_flood") {
+        report.add(echo::plain_flood(args.samples)?);
+        report.add(echo::chain_flood(&page, &gateway, args.samples).await?);
+    }
     if wants("bulk") {
         let text = bulk::Text::write(mesh.folder(), args.mib)?;
         let (mut plain, mut chain) = (Vec::new(), Vec::new());
@@ -93,6 +99,11 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         let mesh = Mesh::start().await?;
         let page = mesh.page().await?;
         memory::chain(&mesh, &page).await?.into_iter().for_each(|row| report.add(row));
+    }
+    if wants("idle") {
+        let mesh = Mesh::start().await?;
+        let page = mesh.page().await?;
+        idle::chain(&mesh, &page).await?.into_iter().for_each(|row| report.add(row));
     }
     report.print();
     report.write(&args.out)
