@@ -63,7 +63,7 @@ use chatcode_proto::{
     pb::{
         CaPart, CaUse, accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
         enrollment_server::EnrollmentServer, fleet_server::FleetServer, identities_server::IdentitiesServer,
-        people_server::PeopleServer,
+        people_server::PeopleServer, shares_server::SharesServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -81,6 +81,7 @@ use crate::{
         accounts::AccountsService, admin::AdminService, approval, audit::AuditService,
         enrollment::EnrollmentService, fleet::FleetService, identities::IdentitiesService,
         people::PeopleService,
+        shares::{self, SharesService},
     },
     shared::{Parts, Shared},
     sign_in::{SetupError, SignIn},
@@ -272,6 +273,7 @@ impl Core {
             () = upkeep::keep(&shared) => {}
             () = Box::pin(upkeep::archive(&shared)) => {}
             () = Box::pin(shared.sign_in.send_mails()) => {}
+            () = Box::pin(shares::show_links(&shared)) => {}
         }
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;
@@ -427,6 +429,9 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
     let people = PeopleServer::new(PeopleService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
 
+    let shares = SharesServer::new(SharesService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
+
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let reflection =
@@ -438,6 +443,7 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
         .add_service(fleet)
         .add_service(identities)
         .add_service(people)
+        .add_service(shares)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

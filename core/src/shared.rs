@@ -67,6 +67,8 @@ pub struct Shared {
     pub rates: Rates,
     /// Told when a person has decided on a machine that waits.
     pub decided: Notify,
+    /// Told when a link to a session was made or taken back.
+    pub shares_changed: Notify,
     /// Calls that are passed on now.
     pub calls: Count,
     /// Cancelled when the core begins to stop.
@@ -144,6 +146,12 @@ pub struct Rates {
     pub api_tokens: PerMinute<IpAddr>,
     /// Tickets, by person.
     pub tickets: PerMinute<String>,
+    /// Wrong links and passphrases, by edge.
+    pub shares_wrong: PerMinute<MemberId>,
+    /// Passphrases, by link and address.
+    pub passphrases_from: PerHour<(String, IpAddr)>,
+    /// Passphrases, by link.
+    pub passphrases: PerHour<String>,
     /// Renewals, by member.
     pub renew: PerMinute<MemberId>,
     /// Revivals, by member.
@@ -261,6 +269,12 @@ impl Shared {
                     limits::API_TOKENS_WRONG_PER_MINUTE,
                 ),
                 tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
+                shares_wrong: PerMinute::new("wrong links through this edge", limits::SHARE_WRONG_PER_MINUTE),
+                passphrases_from: PerHour::new(
+                    "passphrases for this link from this address",
+                    limits::SHARE_PASSPHRASES_PER_ADDRESS,
+                ),
+                passphrases: PerHour::new("passphrases for this link", limits::SHARE_PASSPHRASES_PER_LINK),
                 renew: PerMinute::new("renewals of this certificate", limits::RENEWALS_PER_MINUTE),
                 revive: PerMinute::new("revivals of this machine", limits::REVIVALS_PER_MINUTE),
                 revive_from: PerMinute::new("revivals from this address", limits::REVIVALS_PER_ADDRESS),
@@ -268,6 +282,7 @@ impl Shared {
                 duplicates: PerMinute::new("alarms", limits::DUPLICATE_ALARMS_PER_MINUTE),
             },
             decided: Notify::new(),
+            shares_changed: Notify::new(),
             calls: Count::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

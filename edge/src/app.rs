@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) sign_ins: Tries,
     /// Who began to lately.
     pub(crate) challenges: Tries,
+    /// Who looked at links or came in by one lately.
+    pub(crate) shares: Tries,
     /// The WebSockets.
     pub(crate) sockets: Sockets,
     /// What new machines install.
@@ -60,6 +62,7 @@ impl App {
             installation,
             sign_ins: Tries::per_minute(sign_in_per_minute),
             challenges: Tries::per_minute(limits::CHALLENGES_PER_ADDRESS_PER_MINUTE),
+            shares: Tries::per_minute(limits::SHARE_TRIES_PER_ADDRESS_PER_MINUTE),
             sockets,
             releases,
             requests: Semaphore::new(limits::HTTP_REQUESTS),

@@ -22,10 +22,11 @@ use tonic::client::GrpcService as _;
 use crate::{
     app::App,
     body,
+    cookie::Credential,
     refuse::{self, GRPC_WEB},
 };
 
-/// The methods that the page may call. All of them need a signed-in person.
+/// The methods that the page may call. All of them need a signed-in person, or a guest.
 pub(crate) const METHODS: &[&str] = &[
     "/chatcode.v1.Accounts/CreateTicket",
     "/chatcode.v1.Accounts/EndSessions",
@@ -54,6 +55,9 @@ pub(crate) const METHODS: &[&str] = &[
     "/chatcode.v1.Sessions/List",
     "/chatcode.v1.Sessions/ListTmux",
     "/chatcode.v1.Sessions/Rename",
+    "/chatcode.v1.Shares/Create",
+    "/chatcode.v1.Shares/List",
+    "/chatcode.v1.Shares/Revoke",
 ];
 
 const GRPC: &str = "application/grpc";
@@ -106,8 +110,8 @@ async fn pass_on(app: &App, request: Request) -> Result<Response, Refusal> {
         .find(|known| **known == request.uri().path())
         .ok_or_else(|| Refusal::new(Code::UnknownMethod, "pages may not call this method here"))?;
     let mut headers = headers_for_core(request.headers())?;
-    let bearer = app.cookie.bearer(request.headers())?;
-    headers.insert(AUTHORIZATION, bearer);
+    let whose = Credential::of(&app.cookie, &app.installation, request.headers())?;
+    headers.insert(AUTHORIZATION, whose.authorization(request.headers())?);
     headers.insert(ORIGIN, app.admission.origin().header()?);
 
     let message = body::collect(request.into_body()).await?;
@@ -127,8 +131,8 @@ fn headers_for_core(page: &HeaderMap) -> Result<HeaderMap, Refusal> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    let forged =
-        page.keys().find(|name| name.as_str().starts_with(metadata::PREFIX) && !TARGET.contains(name));
+    let ours = |name: &HeaderName| TARGET.contains(name) || name == metadata::GUEST;
+    let forged = page.keys().find(|name| name.as_str().starts_with(metadata::PREFIX) && !ours(name));
     if let Some(name) = forged {
         return Err(Refusal::new(Code::Forbidden, format!("a page may not send the header {name}")));
     }

@@ -6,7 +6,7 @@
 //! Its rooms, from the top; each uses only rooms further down:
 //!
 //! - `router`: what is answered, and what every request passes.
-//! - `account`: signing in and out; `grpc_web`: unary calls; `socket`: a streaming
+//! - `account`: signing in and out; `share`: guests coming in; `grpc_web`: unary calls; `socket`: a streaming
 //!   call.
 //! - `app`: what they share.
 //! - `page`: the files of the page; `release`: the files that a new machine
@@ -31,6 +31,7 @@ mod page;
 mod refuse;
 mod release;
 mod router;
+mod share;
 mod socket;
 mod sockets;
 mod tries;

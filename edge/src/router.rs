@@ -14,7 +14,7 @@ use chatcode_proto::{code::Refusal, pb::Code};
 use http::{HeaderValue, Method, header};
 use serde_json::json;
 
-use crate::{account, app::App, grpc_web, page, refuse, socket};
+use crate::{account, app::App, grpc_web, page, refuse, share, socket};
 
 /// All that the edge answers.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -30,6 +30,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/sign-in/methods", get(account::methods))
         .route("/api/sign-in/begin", post(account::begin))
         .route("/api/sign-out", post(account::sign_out))
+        .route("/api/share/look", post(share::look))
+        .route("/api/share/enter", post(share::enter))
         .route("/api/ws", get(socket::open))
         .fallback(everything_else)
         .layer(from_fn_with_state(app.clone(), guard))

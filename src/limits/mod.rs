@@ -15,12 +15,13 @@ mod people;
 mod providers;
 mod release;
 mod session;
+mod shares;
 mod up;
 mod words;
 
 pub use self::{
     audit::*, call::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*, people::*,
-    providers::*, release::*, session::*, up::*, words::*,
+    providers::*, release::*, session::*, shares::*, up::*, words::*,
 };
 
 // How the bounds hang together; a change that breaks one does not compile.

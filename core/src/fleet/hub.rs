@@ -14,6 +14,9 @@ use chatcode_proto::{
 };
 use tokio::sync::broadcast;
 
+/// How many links lead to each session.
+pub type Links = BTreeMap<(GatewayId, SessionId), u32>;
+
 /// The sessions of one gateway.
 pub type Sessions = BTreeMap<SessionId, pb::Session>;
 
@@ -32,6 +35,8 @@ struct State {
     session_count: usize,
     /// Machines that wait for approval.
     pending: BTreeMap<String, pb::PendingGateway>,
+    /// How many links let guests into a session; none with 0.
+    links: Links,
 }
 
 impl State {
@@ -55,6 +60,8 @@ pub struct Picture {
     pub sessions: Vec<pb::GatewaySession>,
     /// All machines that wait for approval, those that wait longest first.
     pub pending: Vec<pb::PendingGateway>,
+    /// The sessions that guests are let into.
+    pub links: Vec<pb::SessionShares>,
 }
 
 impl Hub {
@@ -83,6 +90,7 @@ impl Hub {
                 gateways: state.gateways.values().cloned().collect(),
                 sessions: sessions.collect(),
                 pending: state.waiting(),
+                links: state.links.iter().map(shown).collect(),
             };
             (picture, events.subscribe())
         })
@@ -151,6 +159,31 @@ impl Hub {
             let sessions = state.sessions.get(&id).into_iter().flat_map(BTreeMap::values);
             sessions.map(|session| located(id, session.clone())).collect()
         })
+    }
+
+    /// What is known of a session.
+    #[must_use]
+    pub fn session(&self, gateway: GatewayId, id: SessionId) -> Option<pb::Session> {
+        self.with(|state, _| state.sessions.get(&gateway)?.get(&id).cloned())
+    }
+
+    /// How many links lead to the sessions of a gateway.
+    #[must_use]
+    pub fn links_of(&self, id: GatewayId) -> Vec<pb::SessionShares> {
+        self.with(|state, _| state.links.iter().filter(|((gateway, _), _)| *gateway == id).map(shown).collect())
+    }
+
+    /// Says how many links lead to each session by now.
+    pub fn set_links(&self, links: Links) {
+        self.with(|state, events| {
+            let gone = state.links.keys().filter(|key| !links.contains_key(key)).map(|key| (*key, 0));
+            let news = links.iter().filter(|(key, count)| state.links.get(key) != Some(count));
+            for (key, count) in gone.chain(news.map(|(key, count)| (*key, *count))) {
+                // Nobody watches: nothing is lost.
+                let _ = events.send(Event::SharesChanged(shown((&key, &count))));
+            }
+            state.links = links;
+        });
     }
 
     /// What is known of a gateway.
@@ -310,6 +343,10 @@ impl Before {
         let still = |session: &pb::Session| pb::Session { viewers: 0, winsize: None, ..session.clone() };
         self.0.as_ref().is_none_or(|before| still(before) != still(now))
     }
+}
+
+fn shown(((gateway, session), links): (&(GatewayId, SessionId), &u32)) -> pb::SessionShares {
+    pb::SessionShares { gateway: gateway.to_string(), session: session.to_string(), links: *links }
 }
 
 fn located(gateway: GatewayId, session: pb::Session) -> pb::GatewaySession {

@@ -143,7 +143,7 @@ impl Gate {
         check(&caller, rule.permission, None, &self.shared.hub)?;
         let target = Target::of(rule.scope, headers)?;
         trail.at(&target);
-        let verdict = Verdict::of(&caller, rule.permission, target.gateway, &self.shared.hub)?;
+        let verdict = Verdict::of(&caller, rule.permission, target, &self.shared.hub)?;
         if rule.step_up {
             step_up(&caller)?;
         }

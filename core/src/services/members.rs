@@ -51,6 +51,9 @@ pub async fn revoke(
         if !is_own {
             all.connections.end(id);
         }
+        // Guests of an administrator go with it.
+        all.lives.judge_once(&all.store, &all.directory).await?;
+        all.shares_changed.notify_one();
         Ok::<_, Refusal>(member)
     });
     let mut member = work.await.map_err(|_| Refusal::new(Code::Internal, "the revocation broke off"))??;

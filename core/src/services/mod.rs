@@ -17,5 +17,6 @@ pub mod members;
 pub mod people;
 pub mod renewal;
 pub mod revival;
+pub mod shares;
 pub mod sign_in;
 pub mod tokens;

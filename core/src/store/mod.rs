@@ -17,6 +17,7 @@ pub mod members;
 pub mod pending;
 pub mod people;
 pub mod schema;
+pub mod shares;
 pub mod sign_ins;
 pub mod teams;
 pub mod tickets;
@@ -50,6 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "identities", include_str!("../../migrations/0006_identities.sql")),
     (7, "audit", include_str!("../../migrations/0007_audit.sql")),
     (8, "mail and groups", include_str!("../../migrations/0008_mail_and_groups.sql")),
+    (9, "shares", include_str!("../../migrations/0009_shares.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as
