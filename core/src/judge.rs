@@ -119,7 +119,8 @@ fn forbidden() -> Refusal {
 }
 
 fn not_for_guests() -> Refusal {
-    let words = "guests see the one session that is shared with them, for as long as who shares it may; ask them";
+    let words =
+        "guests see the one session that is shared with them, for as long as who shares it may; ask them";
     Refusal::new(Code::Forbidden, words)
 }
 

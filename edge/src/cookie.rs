@@ -201,7 +201,13 @@ mod tests {
         assert!(Cookie::has_guest(installation, &headers));
         assert!(!Cookie::has_guest("76543210", &headers));
         assert!(is_link(one));
-        for nonsense in ["", "0a1b2c3d", "0A1b2c3d-0000-4000-8000-000000000000", "0a1b2c3d-0000-4000-8000-00000000000=", &one[1..]] {
+        for nonsense in [
+            "",
+            "0a1b2c3d",
+            "0A1b2c3d-0000-4000-8000-000000000000",
+            "0a1b2c3d-0000-4000-8000-00000000000=",
+            &one[1..],
+        ] {
             assert!(!is_link(nonsense), "{nonsense:?}");
         }
     }

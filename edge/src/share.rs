@@ -12,8 +12,8 @@ use chatcode_proto::{
     code::Refusal,
     limits,
     pb::{
-        AccountsWhoAmIRequest, Code, GuestOf, Role, SharesEnterRequest, SharesEnterResponse, SharesLookRequest,
-        SharesLookResponse, accounts_client::AccountsClient, shares_client::SharesClient,
+        AccountsWhoAmIRequest, Code, GuestOf, Role, SharesEnterRequest, SharesEnterResponse,
+        SharesLookRequest, SharesLookResponse, accounts_client::AccountsClient, shares_client::SharesClient,
     },
 };
 use http::{
@@ -98,8 +98,11 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request) -> Resp
 
 async fn try_enter(app: &App, request: Request) -> Result<Response, Refusal> {
     let (client, device, headers) = (client(&request)?, device(request.headers()), request.headers().clone());
-    let Enter { secret, passphrase, display_name } =
-        read(request, "a link's secret, and the guest's name: {\"secret\": \"...\", \"display_name\": \"...\"}").await?;
+    let Enter { secret, passphrase, display_name } = read(
+        request,
+        "a link's secret, and the guest's name: {\"secret\": \"...\", \"display_name\": \"...\"}",
+    )
+    .await?;
     app.shares.check(client)?;
     let address = client.0.to_canonical().to_string();
     let again = already(app, &headers, &secret, &address).await?;

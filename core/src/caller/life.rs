@@ -47,7 +47,9 @@ impl Life {
     #[must_use]
     pub fn is_over(&self) -> Refusal {
         let words = match self.proof {
-            Proof::Guest(_) => "the link by which you are here was taken back or has ended; ask for another one",
+            Proof::Guest(_) => {
+                "the link by which you are here was taken back or has ended; ask for another one"
+            }
             Proof::Session(_) | Proof::ApiToken(_) => "your session has ended; sign in again",
         };
         Refusal::new(Code::Unauthenticated, words)

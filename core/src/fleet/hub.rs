@@ -170,7 +170,9 @@ impl Hub {
     /// How many links lead to the sessions of a gateway.
     #[must_use]
     pub fn links_of(&self, id: GatewayId) -> Vec<pb::SessionShares> {
-        self.with(|state, _| state.links.iter().filter(|((gateway, _), _)| *gateway == id).map(shown).collect())
+        self.with(|state, _| {
+            state.links.iter().filter(|((gateway, _), _)| *gateway == id).map(shown).collect()
+        })
     }
 
     /// Says how many links lead to each session by now.

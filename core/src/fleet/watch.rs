@@ -101,7 +101,9 @@ impl<V: View> Watcher<V> {
         }
         self.waiting.extend(self.gateways.difference(&gateways).cloned().map(Event::GatewayRemoved));
         let links: BTreeSet<_> = picture.links.iter().map(shared).collect();
-        for (gateway, session) in self.links.difference(&links).filter(|(gateway, _)| gateways.contains(gateway)) {
+        for (gateway, session) in
+            self.links.difference(&links).filter(|(gateway, _)| gateways.contains(gateway))
+        {
             let (gateway, session) = (gateway.clone(), session.clone());
             self.waiting.push_back(Event::SharesChanged(pb::SessionShares { gateway, session, links: 0 }));
         }

@@ -219,9 +219,13 @@ mod tests {
     fn no_role_makes_a_gateway_or_a_member() {
         let owner = [Given { role: PersonRole::Owner, place: Place::Everything }];
         let rights = Rights { given: &owner, bounds: None };
-        for permission in
-            [Permission::Unspecified, Permission::Link, Permission::Member, Permission::Authenticated, Permission::Present]
-        {
+        for permission in [
+            Permission::Unspecified,
+            Permission::Link,
+            Permission::Member,
+            Permission::Authenticated,
+            Permission::Present,
+        ] {
             assert!(!rights.may(permission), "{permission:?}");
         }
     }

@@ -10,9 +10,9 @@ use chatcode_proto::{
     limits, name,
     name::display_safe,
     pb::{
-        Code, GuestOf, Permission, Role, Share, SharesCreateRequest, SharesCreateResponse, SharesEnterRequest,
-        SharesEnterResponse, SharesListRequest, SharesListResponse, SharesLookRequest, SharesLookResponse,
-        SharesRevokeRequest, SharesRevokeResponse, shares_server::Shares,
+        Code, GuestOf, Permission, Role, Share, SharesCreateRequest, SharesCreateResponse,
+        SharesEnterRequest, SharesEnterResponse, SharesListRequest, SharesListResponse, SharesLookRequest,
+        SharesLookResponse, SharesRevokeRequest, SharesRevokeResponse, shares_server::Shares,
     },
 };
 use tonic::{Request, Response, Status};
@@ -62,7 +62,10 @@ impl Shares for SharesService {
         Ok(Response::new(create(&self.shared, &info, request.into_inner()).await?))
     }
 
-    async fn list(&self, request: Request<SharesListRequest>) -> Result<Response<SharesListResponse>, Status> {
+    async fn list(
+        &self,
+        request: Request<SharesListRequest>,
+    ) -> Result<Response<SharesListResponse>, Status> {
         let caller = CallInfo::of(&request)?.caller;
         if matches!(caller, Caller::Guest { .. }) {
             return Err(Refusal::new(Code::Forbidden, "links are not for guests to see").into());
@@ -82,7 +85,10 @@ impl Shares for SharesService {
         Ok(Response::new(SharesRevokeResponse {}))
     }
 
-    async fn look(&self, request: Request<SharesLookRequest>) -> Result<Response<SharesLookResponse>, Status> {
+    async fn look(
+        &self,
+        request: Request<SharesLookRequest>,
+    ) -> Result<Response<SharesLookResponse>, Status> {
         let info = CallInfo::of(&request)?;
         through_edge(&info)?;
         let SharesLookRequest { secret, address: _ } = request.into_inner();
@@ -197,7 +203,8 @@ async fn passphrase(shared: &Shared, passphrase: Zeroizing<String>) -> Result<St
     }
     let range = limits::SHARE_PASSPHRASE_CHARS;
     if !range.contains(&passphrase.chars().count()) {
-        let words = format!("a passphrase has {} to {} characters; choose another", range.start(), range.end());
+        let words =
+            format!("a passphrase has {} to {} characters; choose another", range.start(), range.end());
         return Err(Refusal::new(Code::Invalid, words));
     }
     shared.sign_in.passphrases().hash(passphrase).await

@@ -158,20 +158,26 @@ impl Store {
         let (shared, principal) = (&new.shared, &by.act.principal);
         let (gateway, session) = (shared.gateway.to_string(), shared.session.to_string());
         let mut tx = self.begin().await?;
-        let of_session: i64 =
-            sqlx::query_scalar(concat!("SELECT COUNT(*) FROM shares WHERE ", counts!(), " AND gateway = $2 AND session = $3"))
-                .bind(now)
-                .bind(&gateway)
-                .bind(&session)
-                .fetch_one(&mut *tx)
-                .await?;
+        let of_session: i64 = sqlx::query_scalar(concat!(
+            "SELECT COUNT(*) FROM shares WHERE ",
+            counts!(),
+            " AND gateway = $2 AND session = $3"
+        ))
+        .bind(now)
+        .bind(&gateway)
+        .bind(&session)
+        .fetch_one(&mut *tx)
+        .await?;
         full(of_session, "links to this session", limits::SHARES_OF_SESSION)?;
-        let of_creator: i64 =
-            sqlx::query_scalar(concat!("SELECT COUNT(*) FROM shares WHERE ", counts!(), " AND created_by = $2"))
-                .bind(now)
-                .bind(principal)
-                .fetch_one(&mut *tx)
-                .await?;
+        let of_creator: i64 = sqlx::query_scalar(concat!(
+            "SELECT COUNT(*) FROM shares WHERE ",
+            counts!(),
+            " AND created_by = $2"
+        ))
+        .bind(now)
+        .bind(principal)
+        .fetch_one(&mut *tx)
+        .await?;
         full(of_creator, "links of yours", limits::SHARES_OF_CREATOR)?;
         let (person, admin) = match &shared.sharer {
             Sharer::Person(id) => (Some(id), None),
@@ -211,8 +217,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn share(&self, hash: &SecretHash) -> Result<Option<FoundShare>, StoreError> {
-        type Row =
-            (String, String, String, String, Option<String>, Option<String>, String, i64, String, i64, i64, i64);
+        type Row = (
+            String,
+            String,
+            String,
+            String,
+            Option<String>,
+            Option<String>,
+            String,
+            i64,
+            String,
+            i64,
+            i64,
+            i64,
+        );
         let row: Option<Row> = sqlx::query_as(concat!(
             "SELECT ",
             leads_to!(),
@@ -225,7 +243,8 @@ impl Store {
         .fetch_optional(&self.read)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let (id, gateway, session, role, person, admin, name, expires, passphrase, accounts_only, uses, used) = row;
+        let (id, gateway, session, role, person, admin, name, expires, passphrase, accounts_only, uses, used) =
+            row;
         let leads = (id, gateway, session, role, person, admin, name, expires);
         Ok(Some(FoundShare {
             shared: shared(leads)?,
@@ -356,7 +375,9 @@ impl Store {
         .fetch_all(&self.read)
         .await?;
         let mut shares = Vec::with_capacity(rows.len());
-        for (id, gateway, session, role, expires, uses, used, passphrase, accounts_only, made, by, name) in rows {
+        for (id, gateway, session, role, expires, uses, used, passphrase, accounts_only, made, by, name) in
+            rows
+        {
             shares.push(pb::Share {
                 guests: self.guests_of(&id).await?,
                 id,
@@ -448,7 +469,8 @@ impl Store {
         .bind(to_row(clock::unix_ms()))
         .fetch_all(&self.read)
         .await?;
-        let mut live = LiveShares { next_end_ms: rows.iter().map(|row| from_row(row.3)).min(), ..Default::default() };
+        let mut live =
+            LiveShares { next_end_ms: rows.iter().map(|row| from_row(row.3)).min(), ..Default::default() };
         for (gateway, session, count, _) in rows {
             live.links.insert((place(&gateway)?, place(&session)?), u32::try_from(count).unwrap_or(u32::MAX));
         }

@@ -27,6 +27,7 @@ mod revival;
 mod rights;
 mod rotating;
 mod schema;
+mod sharing;
 mod signing_in;
 mod taking_over;
 mod tokens;
