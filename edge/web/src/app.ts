@@ -11,6 +11,9 @@ import type { RestartPolicy, Session } from "./gen/chatcode/v1/sessions_pb";
 import type { LineState } from "./link/line";
 import { explain } from "./link/refusal";
 import { createRpc, target, type Rpc } from "./link/rpc";
+import { Entering } from "./sharing/entering";
+import { GUEST_HEADER, GuestKeeper } from "./sharing/guest";
+import { Sharing } from "./sharing/sharing";
 import { Store } from "./store";
 import { LookKeeper } from "./workspace/look";
 import type { Tab } from "./workspace/workspace";
@@ -33,6 +36,7 @@ export type Overlay =
   | { kind: "approval"; pending: PendingGateway }
   | { kind: "update"; gateway: string; name: string }
   | { kind: "end-session"; tab: Tab; name: string }
+  | { kind: "share"; tab: Tab; name: string }
   | { kind: "account" }
   /** `gateway`: what was done to this machine. */
   | { kind: "audit"; gateway?: string }
@@ -69,15 +73,19 @@ export interface ProofWanted {
 }
 
 export class App {
-  readonly rpc: Rpc = createRpc(location.origin, () => this.#prove());
+  readonly rpc: Rpc;
   readonly socketUrl = `${location.origin.replace(/^http/u, "ws")}/api/ws`;
-  readonly account = new AccountKeeper(this.rpc, (principal) => this.#arrives(principal));
-  readonly identities = new Identities(this.rpc);
-  readonly elsewhere = new Elsewhere(this.rpc, this.account);
+  readonly account: AccountKeeper;
+  readonly identities: Identities;
+  readonly elsewhere: Elsewhere;
   readonly look = new LookKeeper();
-  readonly fleet = new Fleet(this.rpc, this.socketUrl);
-  readonly updates = new Updates(this.rpc.host);
+  readonly fleet: Fleet;
+  readonly updates: Updates;
   readonly workspace: Workspace;
+  readonly sharing: Sharing;
+  readonly entering = new Entering((path) => location.assign(path));
+  /** Set on the page of a guest, who has no account here. */
+  readonly guest: GuestKeeper | undefined;
   readonly overlay = new Store<Overlay | undefined>(undefined);
   /** Over all dialogs. */
   readonly proof = new Store<ProofWanted | undefined>(undefined);
@@ -95,8 +103,18 @@ export class App {
   #renewing: Promise<void> | undefined;
   #proving: Promise<boolean> | undefined;
 
-  constructor(secret: Uint8Array) {
-    this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut);
+  /** `guest`: the id of the link on whose page of guests we are. */
+  constructor(secret: Uint8Array, guest?: string) {
+    const as: Record<string, string> = guest === undefined ? {} : { [GUEST_HEADER]: guest };
+    this.rpc = createRpc(location.origin, () => this.#prove(), as);
+    this.account = new AccountKeeper(this.rpc, (principal) => this.#arrives(principal));
+    this.identities = new Identities(this.rpc);
+    this.elsewhere = new Elsewhere(this.rpc, this.account);
+    this.fleet = new Fleet(this.rpc, this.socketUrl);
+    this.updates = new Updates(this.rpc.host);
+    this.sharing = new Sharing(this.rpc, location.origin);
+    this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut, guest);
+    if (guest !== undefined) this.guest = new GuestKeeper(guest, this.rpc, (tab) => this.workspace.only(tab));
     window.addEventListener("online", () => this.online.set(true));
     window.addEventListener("offline", () => this.online.set(false));
     this.#people.addEventListener("message", ({ data }) => {
@@ -178,6 +196,8 @@ export class App {
 
   /** The core does not know this page any more. */
   readonly #signedOut = (): void => {
+    // The line itself tells a guest.
+    if (this.guest !== undefined) return;
     this.#renewing ??= this.#renew().finally(() => {
       this.#renewing = undefined;
     });

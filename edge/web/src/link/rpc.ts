@@ -9,6 +9,7 @@ import { Fleet } from "../gen/chatcode/v1/fleet_pb";
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Host } from "../gen/chatcode/v1/host_pb";
 import { Identities } from "../gen/chatcode/v1/identities_pb";
+import { Shares } from "../gen/chatcode/v1/shares_pb";
 import { Sessions } from "../gen/chatcode/v1/sessions_pb";
 import { EdgeWatch } from "./edge-watch";
 import { UNARY_DEADLINE_MS } from "./limits";
@@ -29,16 +30,21 @@ export interface Rpc {
   host: Client<typeof Host>;
   identities: Client<typeof Identities>;
   sessions: Client<typeof Sessions>;
+  shares: Client<typeof Shares>;
 }
 
-/** A page at this origin. `prove` asks the person to prove anew who they are; whether they did. */
-export function createRpc(origin: string, prove: () => Promise<boolean>): Rpc {
+/** A page at this origin. `prove` asks the person to prove anew who they are; whether they did. `as`: headers of every call, which say as whom it is made. */
+export function createRpc(origin: string, prove: () => Promise<boolean>, as: Record<string, string> = {}): Rpc {
   const edge = new EdgeWatch(origin);
   const inner = createGrpcWebTransport({
     baseUrl: origin,
     useBinaryFormat: true,
     defaultTimeoutMs: UNARY_DEADLINE_MS,
-    fetch: (input, init) => fetch(input, { ...init, credentials: "same-origin", cache: "no-store", redirect: "error" }),
+    fetch: (input, init) => {
+      const headers = new Headers(init?.headers);
+      for (const [name, value] of Object.entries(as)) headers.set(name, value);
+      return fetch(input, { ...init, headers, credentials: "same-origin", cache: "no-store", redirect: "error" });
+    },
   });
   const transport: Transport = {
     ...inner,
@@ -67,6 +73,7 @@ export function createRpc(origin: string, prove: () => Promise<boolean>): Rpc {
     host: createClient(Host, transport),
     identities: createClient(Identities, transport),
     sessions: createClient(Sessions, transport),
+    shares: createClient(Shares, transport),
   };
 }
 

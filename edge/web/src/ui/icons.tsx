@@ -64,6 +64,14 @@ export const AuditIcon = (): ReactNode => (
     <path d="M12.5 12l1.9 1.9" />
   </Icon>
 );
+export const ShareIcon = (): ReactNode => (
+  <Icon>
+    <circle cx="4" cy="8" r="1.8" />
+    <circle cx="11.8" cy="4" r="1.8" />
+    <circle cx="11.8" cy="12" r="1.8" />
+    <path d="M5.6 7.1l4.6-2.3M5.6 8.9l4.6 2.3" />
+  </Icon>
+);
 export const SchemeIcon = ({ choice }: { choice: "auto" | "dark" | "light" }): ReactNode => (
   <Icon>
     {choice === "light" && (

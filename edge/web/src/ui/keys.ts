@@ -57,6 +57,7 @@ export const COMMANDS: readonly PageCommand[] = [
   { id: "forget", label: "Forget what I typed while the line was down", keys: undefined, code: undefined, run: (app) => app.workspace.current()?.dropKept() },
   { id: "take", label: "Take over typing", keys: undefined, code: undefined, run: (app) => app.workspace.current()?.takeOver() },
   { id: "rename", label: "Rename this session", keys: undefined, code: undefined, run: rename },
+  { id: "share", label: "Share this session…", keys: undefined, code: undefined, run: share, isThere: (app) => app.account.permissions.get().has(Permission.SESSION_SHARE) },
   { id: "end", label: "End this session…", keys: undefined, code: undefined, run: end },
   { id: "close", label: "Close this tab", keys: "X", code: "KeyX", run: closeTab },
   { id: "larger", label: "Larger text", keys: "+", code: "Equal", run: (app) => zoom(app, 1) },
@@ -82,10 +83,18 @@ export const COMMANDS: readonly PageCommand[] = [
   { id: "sign-out", label: "Sign out", keys: undefined, code: undefined, run: (app) => void app.signOut() },
 ];
 
+/** What a guest may do with the one session: nothing that leads out of it. */
+const FOR_GUESTS = /^(?:palette|find|earlier|copy|paste|copy-offered|notices|try|forget|take|larger|smaller|scheme|reader|keys|clipboard-.*)$/u;
+
+/** The commands that are there for whoever uses this page. */
+export function commandsOf(app: App): PageCommand[] {
+  return COMMANDS.filter(({ id, isThere }) => isThere?.(app) !== false && (app.guest === undefined || FOR_GUESTS.test(id)));
+}
+
 /** Runs the command of this key; false when it is nobody's. */
 export function runKey(app: App, event: KeyboardEvent): boolean {
   if (!isPageKey(event) || app.overlay.get() !== undefined) return false;
-  const command = COMMANDS.find(({ code }) => code === event.code);
+  const command = commandsOf(app).find(({ code }) => code === event.code);
   if (command === undefined) return false;
   event.preventDefault();
   event.stopPropagation();
@@ -162,6 +171,13 @@ function end(app: App): void {
   if (tab === undefined) return;
   const name = app.fleet.session(tab.gateway, tab.session)?.name ?? "";
   app.overlay.set({ kind: "end-session", tab, name });
+}
+
+function share(app: App): void {
+  const tab = inView(app.workspace.tabs.get());
+  if (tab === undefined) return;
+  const name = app.fleet.session(tab.gateway, tab.session)?.name ?? "";
+  app.overlay.set({ kind: "share", tab, name });
 }
 
 function closeTab(app: App): void {

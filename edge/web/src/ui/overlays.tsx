@@ -9,10 +9,11 @@ import { Approval } from "./approval";
 import { AuditDialog } from "./audit";
 import { Dialog } from "./dialog";
 import { useApp, useStore } from "./hooks";
-import { COMMANDS, keysText } from "./keys";
+import { commandsOf, keysText } from "./keys";
 import { MachineDetails, RevokeMachine } from "./machine";
 import { NewSession } from "./new-session";
 import { Palette } from "./palette";
+import { ShareDialog } from "./share";
 import { UpdateMachine } from "./update";
 
 export function Overlays(): ReactNode {
@@ -45,6 +46,8 @@ export function Overlays(): ReactNode {
       return <AuditDialog gateway={overlay.gateway ?? ""} close={close} />;
     case "end-session":
       return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
+    case "share":
+      return <ShareDialog tab={overlay.tab} name={overlay.name} close={close} />;
     case "account":
       return <AccountDialog close={close} />;
     case "palette":
@@ -79,10 +82,11 @@ function EndSession({ tab, name, close }: { tab: Tab; name: string; close: () =>
 }
 
 function Keys({ close }: { close: () => void }): ReactNode {
+  const app = useApp();
   return (
     <Dialog title="Keys" testId="keys" later="Close" over close={close}>
       <dl className="hints">
-        {COMMANDS.filter(({ keys }) => keys !== undefined).map(({ id, label, keys }) => (
+        {commandsOf(app).filter(({ keys }) => keys !== undefined).map(({ id, label, keys }) => (
           <div key={id}>
             <dt>{label}</dt>
             <dd>

@@ -14,6 +14,7 @@ import { TerminalPane } from "./pane";
 import { People } from "./people";
 import { OthersLink } from "./offer";
 import { ProofQuestion } from "./proof";
+import { ShareButton } from "./share";
 import { TabStrip } from "./tabs";
 import { Wire } from "./wire";
 
@@ -51,6 +52,7 @@ export function WorkspaceView(): ReactNode {
           </button>
           <TabStrip />
           {tab !== undefined && <People key={active} attachment={app.workspace.attachment(tab)} />}
+          {tab !== undefined && <ShareButton tab={tab} />}
           <button
             type="button"
             className="icon-button"
