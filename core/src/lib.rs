@@ -62,8 +62,8 @@ use chatcode_proto::{
     limits,
     pb::{
         CaPart, CaUse, accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
-        enrollment_server::EnrollmentServer, fleet_server::FleetServer, identities_server::IdentitiesServer,
-        people_server::PeopleServer,
+        devices_server::DevicesServer, enrollment_server::EnrollmentServer, fleet_server::FleetServer,
+        identities_server::IdentitiesServer, people_server::PeopleServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -79,8 +79,8 @@ use crate::{
     lock::DataLock,
     services::{
         accounts::AccountsService, admin::AdminService, approval, audit::AuditService,
-        enrollment::EnrollmentService, fleet::FleetService, identities::IdentitiesService,
-        people::PeopleService,
+        devices::DevicesService, enrollment::EnrollmentService, fleet::FleetService,
+        identities::IdentitiesService, people::PeopleService,
     },
     shared::{Parts, Shared},
     sign_in::{SetupError, SignIn},
@@ -417,6 +417,8 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
         .max_decoding_message_size(limits::UNARY_BYTES);
     let audit = AuditServer::new(AuditService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
+    let devices = DevicesServer::new(DevicesService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
     let enrollment = EnrollmentServer::new(EnrollmentService::new(Arc::clone(shared)))
         .max_decoding_message_size(3 * limits::CSR_BYTES);
     let fleet = FleetServer::new(FleetService::new(Arc::clone(shared)))
@@ -434,6 +436,7 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
     Ok(Routes::new(accounts)
         .add_service(admin)
         .add_service(audit)
+        .add_service(devices)
         .add_service(enrollment)
         .add_service(fleet)
         .add_service(identities)

@@ -67,6 +67,10 @@ const METHODS: &[(&str, &str)] = &[
     ("Accounts/SignIn", "public"),
     ("Accounts/SignInMethods", "public"),
     ("Accounts/BeginSignIn", "public"),
+    ("Devices/Begin", "public"),
+    ("Devices/Poll", "public"),
+    ("Devices/Look", "authenticated"),
+    ("Devices/Decide", "authenticated"),
     ("Enrollment/Enroll", "public"),
     ("Enrollment/Revive", "public"),
     ("Enrollment/Leave", "public"),
@@ -198,7 +202,8 @@ async fn call((channel, credential): &Caller, path: &str, gateway: &str) -> Resu
 fn letter(outcome: &Result<(), Status>, has_target: bool) -> char {
     let Err(status) = outcome else { return 'I' };
     match code(status) {
-        Code::Unauthenticated | Code::RateLimited => 'U',
+        Code::Unauthenticated => 'U',
+        Code::RateLimited if status.message().contains("wrong API tokens") => 'U',
         Code::Forbidden if status.message().starts_with("you may not do this;") => 'F',
         Code::UnknownGateway if has_target => 'N',
         _ => 'I',

@@ -1,6 +1,7 @@
 // Everything that lives as long as the page, wired once.
 
 import { AccountKeeper } from "./account/account";
+import { DeviceKeeper } from "./account/device";
 import { Elsewhere } from "./account/elsewhere";
 import { Identities } from "./account/identities";
 import { Fleet } from "./fleet/fleet";
@@ -34,6 +35,8 @@ export type Overlay =
   | { kind: "update"; gateway: string; name: string }
   | { kind: "end-session"; tab: Tab; name: string }
   | { kind: "account" }
+  /** A program asks to be let in. */
+  | { kind: "device" }
   /** `gateway`: what was done to this machine. */
   | { kind: "audit"; gateway?: string }
   | { kind: "palette" }
@@ -74,6 +77,7 @@ export class App {
   readonly account = new AccountKeeper(this.rpc, (principal) => this.#arrives(principal));
   readonly identities = new Identities(this.rpc);
   readonly elsewhere = new Elsewhere(this.rpc, this.account);
+  readonly device = new DeviceKeeper(this.rpc);
   readonly look = new LookKeeper();
   readonly fleet = new Fleet(this.rpc, this.socketUrl);
   readonly updates = new Updates(this.rpc.host);
@@ -102,6 +106,9 @@ export class App {
     this.#people.addEventListener("message", ({ data }) => {
       if (this.account.replacedBy(String(data))) this.#leave();
     });
+    this.account.account.subscribe(this.#askDevice);
+    this.device.asked.subscribe(this.#askDevice);
+    this.overlay.subscribe(this.#askDevice);
     this.fleet.line.state.subscribe(() => this.#fleetLine(this.fleet.line.state.get()));
   }
 
@@ -176,6 +183,12 @@ export class App {
     return this.#proving;
   }
 
+  /** Asks about a program's login, once the person is known; never over what they do just now. */
+  readonly #askDevice = (): void => {
+    const isIn = this.account.account.get().state === "signed-in";
+    if (isIn && this.device.asked.get() !== undefined && this.overlay.get() === undefined) this.overlay.set({ kind: "device" });
+  };
+
   /** The core does not know this page any more. */
   readonly #signedOut = (): void => {
     this.#renewing ??= this.#renew().finally(() => {
@@ -201,6 +214,7 @@ export class App {
   }
 
   #leave(): void {
+    this.device.over();
     this.overlay.set(undefined);
     this.renaming.set(undefined);
     this.searching.set(false);

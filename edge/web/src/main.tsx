@@ -37,6 +37,7 @@ async function main(): Promise<void> {
       <Root app={app} />
     </StrictMode>,
   );
+  app.device.start();
   await app.elsewhere.start();
   await app.account.start();
 }
