@@ -40,7 +40,7 @@ test("a code is taken out of the address, and an address without one asks for it
 });
 
 test("a code outlives the way through a sign-in, and nothing after it", () => {
-  const browser = at("https://c.example/#device=BCDF-GHJK");
+  at("https://c.example/#device=BCDF-GHJK");
   const device = new DeviceKeeper({} as Rpc);
   device.start();
   expect(device.asked.get()).toBe("BCDF-GHJK");
@@ -48,6 +48,7 @@ test("a code outlives the way through a sign-in, and nothing after it", () => {
   back.start();
   expect(back.asked.get()).toBe("BCDF-GHJK");
   back.over();
+  const browser = at("https://c.example/");
   const later = new DeviceKeeper({} as Rpc);
   later.start();
   expect(later.asked.get()).toBeUndefined();
