@@ -246,12 +246,12 @@ fn what_follows_the_audit_or_the_fleet_comes_back_by_itself_and_leaves_nothing_o
     add("Eve");
     let eve = rows.next();
     assert!(eve["detail"].as_str().is_some_and(|detail| detail.contains("Eve")), "{eve}");
+    told.until(&mut events, |told| told.has("machine online"));
     folder.prints(&["end", "kept", "--force"]);
     told.until(&mut events, |told| {
         let is_over = told.has("session ended") || told.has("session forgotten");
         is_over && ["Ada", "Bob", "Eve"].iter().all(|name| told.added(name) > 0)
     });
-    assert!(told.has("machine online"), "{:?}", told.events);
     assert_eq!(told.events.iter().filter(|event| event["event"] == "session began").count(), 1);
     assert_eq!(["Ada", "Bob", "Eve"].map(|name| told.added(name)), [1, 1, 1], "{:?}", told.audit);
     assert_eq!((rows.interrupt(), events.interrupt()), (Some(0), Some(0)), "Ctrl-C is no error");
