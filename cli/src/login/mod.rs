@@ -53,7 +53,7 @@ pub(crate) struct Login {
     #[arg(long, value_parser = chatcode_process::seconds, default_value = "30d")]
     ttl: u32,
     /// SHA-256 of the public key of the installation's root, in hex, as `chatcode
-    /// admin ca status` shows it.
+    /// admin ca status --json` shows it.
     #[arg(long, value_name = "sha256:HEX", value_parser = pin, conflicts_with = "roots")]
     pin: Option<[u8; 32]>,
     /// The installation's roots, PEM, as `chatcode admin ca export` writes them.
@@ -344,7 +344,8 @@ const EXPIRED: &str = "nobody approved the login in time; run it again";
 
 /// A pin as people write it: "sha256:" and 64 hex digits, the first word optional.
 fn pin(text: &str) -> Result<[u8; 32], String> {
-    let wrong = || "a pin is sha256: and 64 hex digits, as `chatcode admin ca status` shows them".to_owned();
+    let wrong =
+        || "a pin is sha256: and 64 hex digits, as `chatcode admin ca status --json` shows them".to_owned();
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     if digits.len() != 64 || !digits.bytes().all(|c| c.is_ascii_hexdigit()) {
         return Err(wrong());

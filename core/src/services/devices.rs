@@ -18,7 +18,7 @@ use chatcode_proto::{
 use tonic::{Request, Response, Status};
 
 use crate::{
-    caller::CallInfo,
+    caller::{CallInfo, Standing},
     people::Rights,
     services::{accounts::at_page, api_tokens, people::fresh},
     shared::Shared,
@@ -69,6 +69,7 @@ impl Devices for DevicesService {
         request: Request<DevicesBeginRequest>,
     ) -> Result<Response<DevicesBeginResponse>, Status> {
         let info = CallInfo::of(&request)?;
+        without_certificate(&info)?;
         let address = subscriber(info.peer.address.ip());
         self.shared.rates.devices.check(&address)?;
         let asked = asked(&info, request.into_inner())?;
@@ -95,6 +96,7 @@ impl Devices for DevicesService {
         request: Request<DevicesPollRequest>,
     ) -> Result<Response<DevicesPollResponse>, Status> {
         let info = CallInfo::of(&request)?;
+        without_certificate(&info)?;
         let unknown = || {
             let words = "this login is not known (any more), or its token was fetched already; log in again";
             Refusal::new(Code::BadToken, words)
@@ -127,7 +129,7 @@ impl Devices for DevicesService {
             Polled::Approved { token, display_name } => DevicesPollResponse {
                 state: DeviceState::Approved.into(),
                 secret: secret.expose().to_string(),
-                token: Some(token),
+                token: Some(*token),
                 display_name,
             },
         }))
@@ -181,6 +183,18 @@ impl Devices for DevicesService {
             return Err(self.wrong(&info).into());
         }
         Ok(Response::new(DevicesDecideResponse {}))
+    }
+}
+
+/// Refuses members: they need no login, and who comes through an edge would be
+/// counted and shown under the edge's address.
+fn without_certificate(info: &CallInfo) -> Result<(), Refusal> {
+    match info.peer.who {
+        Standing::Anonymous => Ok(()),
+        _ => {
+            let words = "a login is for programs without a certificate; call the core without one";
+            Err(Refusal::new(Code::Forbidden, words))
+        }
     }
 }
 

@@ -70,7 +70,7 @@ pub enum Polled {
     /// A person has let it in, and this is the token.
     Approved {
         /// The token.
-        token: pb::ApiToken,
+        token: Box<pb::ApiToken>,
         /// The name of the person.
         display_name: String,
     },
@@ -238,7 +238,7 @@ impl Store {
         // It is the person's own.
         let token = api_tokens::add(&mut tx, &new, &Changer { act, manages_owners: true }).await?;
         tx.commit().await?;
-        Ok(Polled::Approved { token, display_name })
+        Ok(Polled::Approved { token: Box::new(token), display_name })
     }
 }
 
