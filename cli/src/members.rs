@@ -61,7 +61,11 @@ impl Members {
     }
 }
 
-async fn all(client: &Client) -> anyhow::Result<Vec<AdminMember>> {
+/// All members, revoked ones too.
+///
+/// # Errors
+/// When the core refuses or does not answer.
+pub(crate) async fn all(client: &Client) -> anyhow::Result<Vec<AdminMember>> {
     let (mut members, mut after) = (Vec::new(), String::new());
     loop {
         let call = client.admin().list_members(unary(AdminListMembersRequest { after })).await;

@@ -62,8 +62,8 @@ use chatcode_proto::{
     limits,
     pb::{
         CaPart, CaUse, accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
-        enrollment_server::EnrollmentServer, fleet_server::FleetServer, identities_server::IdentitiesServer,
-        people_server::PeopleServer, shares_server::SharesServer,
+        devices_server::DevicesServer, enrollment_server::EnrollmentServer, fleet_server::FleetServer,
+        identities_server::IdentitiesServer, people_server::PeopleServer, shares_server::SharesServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -82,6 +82,7 @@ use crate::{
         admin::AdminService,
         approval,
         audit::AuditService,
+        devices::DevicesService,
         enrollment::EnrollmentService,
         fleet::FleetService,
         identities::IdentitiesService,
@@ -424,6 +425,8 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
         .max_decoding_message_size(limits::UNARY_BYTES);
     let audit = AuditServer::new(AuditService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
+    let devices = DevicesServer::new(DevicesService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
     let enrollment = EnrollmentServer::new(EnrollmentService::new(Arc::clone(shared)))
         .max_decoding_message_size(3 * limits::CSR_BYTES);
     let fleet = FleetServer::new(FleetService::new(Arc::clone(shared)))
@@ -444,6 +447,7 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
     Ok(Routes::new(accounts)
         .add_service(admin)
         .add_service(audit)
+        .add_service(devices)
         .add_service(enrollment)
         .add_service(fleet)
         .add_service(identities)

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
+use chatcode_certs::IdentityCell;
 use chatcode_proto::limits;
 use tokio::sync::Semaphore;
 
@@ -16,6 +17,8 @@ pub(crate) struct App {
     pub(crate) admission: Admission,
     /// Where calls go.
     pub(crate) upstream: Arc<Upstream>,
+    /// Who this edge is, and which roots it trusts.
+    pub(crate) identity: Arc<IdentityCell>,
     /// Names the installation: 8 hex digits.
     pub(crate) installation: String,
     /// The cookie that holds a person's session token.
@@ -43,15 +46,16 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// The edge of `installation` for the page that `admission` admits.
+    /// The edge with this identity for the page that `admission` admits.
     pub(crate) fn new(
         admission: Admission,
         upstream: Arc<Upstream>,
-        installation: String,
+        identity: Arc<IdentityCell>,
         sockets: Sockets,
         releases: Releases,
         sign_in_per_minute: u32,
     ) -> Self {
+        let installation = identity.identity().trust_domain().installation().to_owned();
         Self {
             admission,
             upstream,
@@ -60,6 +64,7 @@ impl App {
             mail_challenge: Cookie::of_challenge(&installation, "mail"),
             provider_challenge: Cookie::of_challenge(&installation, "provider"),
             installation,
+            identity,
             sign_ins: Tries::per_minute(sign_in_per_minute),
             challenges: Tries::per_minute(limits::CHALLENGES_PER_ADDRESS_PER_MINUTE),
             shares: Tries::per_minute(limits::SHARE_TRIES_PER_ADDRESS_PER_MINUTE),

@@ -44,7 +44,7 @@ pub struct Config {
     /// line for new machines pins its key otherwise.
     #[serde(default)]
     pub public_certificate: bool,
-    /// Where gateways reach the core's gRPC, HOST:PORT; without it the host of
+    /// Where gateways and programs elsewhere reach the core's gRPC, HOST:PORT; without it the host of
     /// `origin` with the port of `core`.
     #[serde(default)]
     pub core_for_gateways: Option<String>,

@@ -33,6 +33,8 @@ pub(crate) const METHODS: &[&str] = &[
     "/chatcode.v1.Accounts/ListSessions",
     "/chatcode.v1.Accounts/WhoAmI",
     "/chatcode.v1.Audit/List",
+    "/chatcode.v1.Devices/Decide",
+    "/chatcode.v1.Devices/Look",
     "/chatcode.v1.Fleet/AcknowledgeDuplicate",
     "/chatcode.v1.Fleet/CreateToken",
     "/chatcode.v1.Fleet/DecidePending",

@@ -130,21 +130,13 @@ impl Edge {
             bind.await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let admission = Admission::new(config.page_origin(address)?);
         let releases = Releases::new(config, admission.origin(), &core, pin);
-        let installation = identity.trust_domain().installation().to_owned();
         let cell = IdentityCell::new(identity)?;
         let upstream = Arc::new(Upstream::new(core.clone(), &cell)?);
         let machine = MachineKey::load(&folder)?;
-        let credentials = Credentials::new(cell, machine, folder, core);
+        let credentials = Credentials::new(Arc::clone(&cell), machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
-        let app = Arc::new(App::new(
-            admission,
-            upstream,
-            installation,
-            sockets,
-            releases,
-            config.sign_in_per_minute,
-        ));
+        let app = Arc::new(App::new(admission, upstream, cell, sockets, releases, config.sign_in_per_minute));
         Ok(Self { listener, address, tls, app, credentials, drain })
     }
 

@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use chatcode_certs::pem;
 use chatcode_proto::{code::Refusal, pb::Code};
 use http::{HeaderValue, Method, header};
 use serde_json::json;
@@ -22,6 +23,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/health", get(health))
         .route("/api/installation", get(installation))
+        .route("/.well-known/chatcode", get(well_known))
         .route("/api/install", get(install))
         .route("/install.sh", get(release_file))
         .route("/cleanup.sh", get(release_file))
@@ -55,6 +57,13 @@ async fn health(State(app): State<Arc<App>>) -> Response {
 
 async fn installation(State(app): State<Arc<App>>) -> Response {
     Json(json!({ "installation": app.installation, "version": env!("CARGO_PKG_VERSION") })).into_response()
+}
+
+/// What a program needs to log in to this installation: its core, and what to trust.
+async fn well_known(State(app): State<Arc<App>>) -> Response {
+    let roots = pem::certificates(app.identity.identity().roots());
+    Json(json!({ "installation": app.installation, "core": app.releases.core(), "roots": roots }))
+        .into_response()
 }
 
 async fn install(State(app): State<Arc<App>>) -> Response {

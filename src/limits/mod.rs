@@ -4,6 +4,7 @@
 
 mod audit;
 mod call;
+mod devices;
 mod edge;
 mod enroll;
 mod fleet;
@@ -20,8 +21,8 @@ mod up;
 mod words;
 
 pub use self::{
-    audit::*, call::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*, people::*,
-    providers::*, release::*, session::*, shares::*, up::*, words::*,
+    audit::*, call::*, devices::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*,
+    people::*, providers::*, release::*, session::*, shares::*, up::*, words::*,
 };
 
 // How the bounds hang together; a change that breaks one does not compile.

@@ -5,6 +5,7 @@
 
 mod attach;
 mod auditing;
+mod contexts;
 mod pty;
 mod support;
 mod up;

@@ -64,6 +64,23 @@ pub struct Picture {
     pub links: Vec<pb::SessionShares>,
 }
 
+/// How many there are of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Gateways that are not revoked.
+    pub gateways: usize,
+    /// Sessions whose shell runs.
+    pub sessions: usize,
+    /// Viewers of all sessions.
+    pub viewers: usize,
+    /// Sessions in the directory, ended ones too.
+    pub directory: usize,
+    /// The most running sessions of one gateway.
+    pub most_of_one: usize,
+    /// Machines that wait for approval.
+    pub pending: usize,
+}
+
 impl Hub {
     /// The fleet as the store had it.
     #[must_use]
@@ -128,6 +145,34 @@ impl Hub {
         self.with(|state, _| {
             let enrolled = state.gateways.values().filter(|known| known.link_state() != LinkState::Revoked);
             enrolled.count() >= limits::GATEWAYS
+        })
+    }
+
+    /// How many there are of everything.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.with(|state, _| {
+            let living = |session: &&pb::Session| {
+                matches!(session.state(), pb::SessionState::Running | pb::SessionState::Ending)
+            };
+            let sessions = || state.sessions.values().flat_map(BTreeMap::values).filter(living);
+            Counts {
+                gateways: state
+                    .gateways
+                    .values()
+                    .filter(|known| known.link_state() != LinkState::Revoked)
+                    .count(),
+                sessions: sessions().count(),
+                viewers: sessions().map(|session| session.viewers as usize).sum(),
+                directory: state.session_count,
+                most_of_one: state
+                    .sessions
+                    .values()
+                    .map(|all| all.values().filter(living).count())
+                    .max()
+                    .unwrap_or_default(),
+                pending: state.pending.len(),
+            }
         })
     }
 

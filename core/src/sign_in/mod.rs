@@ -61,6 +61,12 @@ impl SignIn {
         })
     }
 
+    /// The origin of the page, as the settings say; `None`: they do not.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
     /// The origin of the page to which a mail or a provider leads, which is that of
     /// the page that asks.
     ///

@@ -8,6 +8,7 @@ mod archiving;
 mod auditing;
 mod authenticator;
 mod common;
+mod devices;
 mod enrollment;
 mod gateway;
 mod grouping;

@@ -78,6 +78,10 @@ const METHODS: &[(&str, &str)] = &[
     ("Accounts/SignIn", "public"),
     ("Accounts/SignInMethods", "public"),
     ("Accounts/BeginSignIn", "public"),
+    ("Devices/Begin", "public"),
+    ("Devices/Poll", "public"),
+    ("Devices/Look", "authenticated"),
+    ("Devices/Decide", "authenticated"),
     ("Enrollment/Enroll", "public"),
     ("Enrollment/Revive", "public"),
     ("Enrollment/Leave", "public"),
@@ -237,7 +241,8 @@ const REFUSALS: [&str; 2] = ["you may not do this;", "guests see the one session
 fn letter(outcome: &Result<(), Status>, has_target: bool) -> char {
     let Err(status) = outcome else { return 'I' };
     match code(status) {
-        Code::Unauthenticated | Code::RateLimited => 'U',
+        Code::Unauthenticated => 'U',
+        Code::RateLimited if status.message().contains("wrong API tokens") => 'U',
         Code::Forbidden if REFUSALS.iter().any(|words| status.message().starts_with(words)) => 'F',
         Code::UnknownGateway if has_target => 'N',
         Code::UnknownSession if has_target => 'S',

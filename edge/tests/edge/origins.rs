@@ -92,7 +92,15 @@ async fn a_rebound_name_gets_nothing() {
         format!("localhost.:{port}"),
         "localhost".to_owned(),
     ] {
-        for path in ["/", "/index.html", "/api/health", "/api/installation", "/api/ws", "/nothing"] {
+        for path in [
+            "/",
+            "/index.html",
+            "/api/health",
+            "/api/installation",
+            "/.well-known/chatcode",
+            "/api/ws",
+            "/nothing",
+        ] {
             let headers = [("host", host.as_str()), ("x-forwarded-host", house.edge.authority.as_str())];
             let answer = send(&house.edge, Method::GET, path, &headers, Bytes::new()).await;
             assert_eq!((answer.status, answer.code().as_str()), (421, "bad_origin"), "{host} {path}");

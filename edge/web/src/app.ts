@@ -1,6 +1,7 @@
 // Everything that lives as long as the page, wired once.
 
 import { AccountKeeper } from "./account/account";
+import { DeviceKeeper } from "./account/device";
 import { Elsewhere } from "./account/elsewhere";
 import { Identities } from "./account/identities";
 import { Fleet } from "./fleet/fleet";
@@ -38,6 +39,8 @@ export type Overlay =
   | { kind: "end-session"; tab: Tab; name: string }
   | { kind: "share"; tab: Tab; name: string }
   | { kind: "account" }
+  /** A program asks to be let in. */
+  | { kind: "device" }
   /** `gateway`: what was done to this machine. */
   | { kind: "audit"; gateway?: string }
   | { kind: "palette" }
@@ -78,6 +81,7 @@ export class App {
   readonly account: AccountKeeper;
   readonly identities: Identities;
   readonly elsewhere: Elsewhere;
+  readonly device: DeviceKeeper;
   readonly look = new LookKeeper();
   readonly fleet: Fleet;
   readonly updates: Updates;
@@ -110,6 +114,7 @@ export class App {
     this.account = new AccountKeeper(this.rpc, (principal) => this.#arrives(principal));
     this.identities = new Identities(this.rpc);
     this.elsewhere = new Elsewhere(this.rpc, this.account);
+    this.device = new DeviceKeeper(this.rpc);
     this.fleet = new Fleet(this.rpc, this.socketUrl);
     this.updates = new Updates(this.rpc.host);
     this.sharing = new Sharing(this.rpc, location.origin);
@@ -120,6 +125,9 @@ export class App {
     this.#people.addEventListener("message", ({ data }) => {
       if (this.account.replacedBy(String(data))) this.#leave();
     });
+    this.account.account.subscribe(this.#askDevice);
+    this.device.asked.subscribe(this.#askDevice);
+    this.overlay.subscribe(this.#askDevice);
     this.fleet.line.state.subscribe(() => this.#fleetLine(this.fleet.line.state.get()));
   }
 
@@ -194,6 +202,12 @@ export class App {
     return this.#proving;
   }
 
+  /** Asks about a program's login, once the person is known; never over what they do just now. */
+  readonly #askDevice = (): void => {
+    const isIn = this.account.account.get().state === "signed-in";
+    if (isIn && this.device.asked.get() !== undefined && this.overlay.get() === undefined) this.overlay.set({ kind: "device" });
+  };
+
   /** The core does not know this page any more. */
   readonly #signedOut = (): void => {
     // The line itself tells a guest.
@@ -221,6 +235,7 @@ export class App {
   }
 
   #leave(): void {
+    this.device.over();
     this.overlay.set(undefined);
     this.renaming.set(undefined);
     this.searching.set(false);

@@ -44,6 +44,7 @@ async function main(): Promise<void> {
     return;
   }
   app.entering.start();
+  app.device.start();
   await app.elsewhere.start();
   await app.account.start();
 }

@@ -5,6 +5,7 @@ import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { Accounts } from "../gen/chatcode/v1/accounts_pb";
 import { Audit } from "../gen/chatcode/v1/audit_pb";
+import { Devices } from "../gen/chatcode/v1/devices_pb";
 import { Fleet } from "../gen/chatcode/v1/fleet_pb";
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Host } from "../gen/chatcode/v1/host_pb";
@@ -26,6 +27,7 @@ export interface Rpc {
   edge: EdgeWatch;
   accounts: Client<typeof Accounts>;
   audit: Client<typeof Audit>;
+  devices: Client<typeof Devices>;
   fleet: Client<typeof Fleet>;
   host: Client<typeof Host>;
   identities: Client<typeof Identities>;
@@ -69,6 +71,7 @@ export function createRpc(origin: string, prove: () => Promise<boolean>, as: Rec
     edge,
     accounts: createClient(Accounts, transport),
     audit: createClient(Audit, transport),
+    devices: createClient(Devices, transport),
     fleet: createClient(Fleet, transport),
     host: createClient(Host, transport),
     identities: createClient(Identities, transport),

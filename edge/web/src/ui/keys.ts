@@ -80,6 +80,7 @@ export const COMMANDS: readonly PageCommand[] = [
   })),
   { id: "keys", label: "Show all keys", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "keys" }) },
   { id: "account", label: "Account: passkeys, password, browsers", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "account" }) },
+  { id: "device", label: "Log a program in by its code", keys: undefined, code: undefined, run: (app) => app.device.ask("") },
   { id: "sign-out", label: "Sign out", keys: undefined, code: undefined, run: (app) => void app.signOut() },
 ];
 

@@ -7,6 +7,7 @@ import { AccountDialog } from "./account";
 import { AddMachine } from "./add-machine";
 import { Approval } from "./approval";
 import { AuditDialog } from "./audit";
+import { DeviceLogin } from "./device";
 import { Dialog } from "./dialog";
 import { useApp, useStore } from "./hooks";
 import { commandsOf, keysText } from "./keys";
@@ -50,6 +51,15 @@ export function Overlays(): ReactNode {
       return <ShareDialog tab={overlay.tab} name={overlay.name} close={close} />;
     case "account":
       return <AccountDialog close={close} />;
+    case "device":
+      return (
+        <DeviceLogin
+          close={() => {
+            app.device.over();
+            close();
+          }}
+        />
+      );
     case "palette":
       return <Palette close={close} />;
     case "keys":
