@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 
+import { violations } from "../../edge/web/dev/axe.mjs";
 import { browser, enter, id, newSession, shows, signIn, start } from "./installation.mjs";
 
 let installation;
@@ -85,12 +86,14 @@ test("who has a link comes in with a name, looks, and is seen by all; and is out
   const guest = await stranger();
   await guest.goto(link);
   await guest.locator(`${id("coming")}[data-state="asked"]`).waitFor();
+  assert.deepEqual(await violations(guest), []);
   assert.ok(!guest.url().includes("share="), "the secret is out of the address");
   assert.equal(await guest.locator(id("coming-session")).innerText(), "build");
   assert.equal(await guest.locator(id("coming-role")).innerText(), "look");
   await comeIn(guest, link);
   await isIn(guest);
   await shows(guest, "seen by all");
+  assert.deepEqual(await violations(guest), []);
   assert.match(new URL(guest.url()).pathname, /^\/s\/[0-9a-f-]{36}$/);
   assert.match(await guest.locator(id("guest-terms")).innerText(), /shared by Owner, until .*; you may look$/);
   await guest.locator(id("read-only")).waitFor();
@@ -107,6 +110,7 @@ test("who has a link comes in with a name, looks, and is seen by all; and is out
   await shows(guest, "mine");
   await page.locator(id("share-open")).click();
   await page.locator(id("share-guest")).filter({ hasText: "Bo (guest)" }).waitFor();
+  assert.deepEqual(await violations(page), []);
   const cut = guest.locator(`${id("line-note")}[data-code="UNAUTHENTICATED"]`).filter({ hasText: "taken back" });
   const begun = Date.now();
   await page.locator(id("share-revoke")).click();

@@ -7,5 +7,6 @@ mod attach;
 mod auditing;
 mod contexts;
 mod pty;
+mod sharing;
 mod support;
 mod up;

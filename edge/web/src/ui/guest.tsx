@@ -70,7 +70,7 @@ function GuestView({ guest, stay }: { guest: GuestKeeper; stay: Extract<Stay, { 
             </p>
           </div>
           <People attachment={attachment} />
-          <button type="button" className="icon-button" aria-label={`Colours: ${look.choice}`} title={`Colours: ${look.choice}`} onClick={() => app.look.cycleScheme()}>
+          <button type="button" className="icon-button scheme" aria-label={`Colours: ${look.choice}`} title={`Colours: ${look.choice}`} onClick={() => app.look.cycleScheme()}>
             <SchemeIcon choice={look.choice} />
           </button>
           <button

@@ -68,7 +68,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
       <input
         className="palette-field"
         value={text}
-        placeholder="Go to a session, or do something"
+        placeholder={app.guest === undefined ? "Go to a session, or do something" : "Do something"}
         role="combobox"
         aria-expanded="true"
         aria-controls="palette-items"
