@@ -49,6 +49,9 @@ const OPEN: &[&str] = &[
     "/chatcode.v1.Sessions/List",
     "/chatcode.v1.Sessions/ListTmux",
     "/chatcode.v1.Sessions/Rename",
+    "/chatcode.v1.Shares/Create",
+    "/chatcode.v1.Shares/List",
+    "/chatcode.v1.Shares/Revoke",
 ];
 
 #[tokio::test]

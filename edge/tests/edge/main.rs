@@ -8,6 +8,7 @@ mod house;
 mod http;
 mod origins;
 mod secrets;
+mod sharing;
 mod sign_in;
 mod slow;
 mod sockets;
