@@ -12,6 +12,7 @@ import type { RestartPolicy, Session } from "./gen/chatcode/v1/sessions_pb";
 import type { LineState } from "./link/line";
 import { explain } from "./link/refusal";
 import { createRpc, target, type Rpc } from "./link/rpc";
+import { Directory } from "./people/directory";
 import { Entering } from "./sharing/entering";
 import { GUEST_HEADER, GuestKeeper } from "./sharing/guest";
 import { Sharing } from "./sharing/sharing";
@@ -41,6 +42,7 @@ export type Overlay =
   | { kind: "account" }
   /** A program asks to be let in. */
   | { kind: "device" }
+  | { kind: "directory" }
   /** `gateway`: what was done to this machine. */
   | { kind: "audit"; gateway?: string }
   | { kind: "palette" }
@@ -87,6 +89,7 @@ export class App {
   readonly updates: Updates;
   readonly workspace: Workspace;
   readonly sharing: Sharing;
+  readonly directory: Directory;
   readonly entering = new Entering((path) => location.assign(path));
   /** Set on the page of a guest, who has no account here. */
   readonly guest: GuestKeeper | undefined;
@@ -118,6 +121,7 @@ export class App {
     this.fleet = new Fleet(this.rpc, this.socketUrl);
     this.updates = new Updates(this.rpc.host);
     this.sharing = new Sharing(this.rpc, location.origin);
+    this.directory = new Directory(this.rpc, location.origin);
     this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut, guest);
     if (guest !== undefined) this.guest = new GuestKeeper(guest, this.rpc, (tab) => this.workspace.only(tab));
     window.addEventListener("online", () => this.online.set(true));
@@ -242,6 +246,7 @@ export class App {
     this.failure.set(undefined);
     this.proof.get()?.done(false);
     this.identities.forget();
+    this.directory.forget();
     this.fleet.stop();
     this.fleet.forget();
     this.updates.forget();

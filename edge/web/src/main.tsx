@@ -13,6 +13,7 @@ import "./ui/styles/terminal.css";
 import "./ui/styles/overlay.css";
 import "./ui/styles/audit.css";
 import "./ui/styles/share.css";
+import "./ui/styles/directory.css";
 
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";

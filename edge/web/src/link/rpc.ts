@@ -3,6 +3,7 @@
 import { createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
+import { Admin } from "../gen/chatcode/v1/admin_pb";
 import { Accounts } from "../gen/chatcode/v1/accounts_pb";
 import { Audit } from "../gen/chatcode/v1/audit_pb";
 import { Devices } from "../gen/chatcode/v1/devices_pb";
@@ -10,6 +11,7 @@ import { Fleet } from "../gen/chatcode/v1/fleet_pb";
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Host } from "../gen/chatcode/v1/host_pb";
 import { Identities } from "../gen/chatcode/v1/identities_pb";
+import { People } from "../gen/chatcode/v1/people_pb";
 import { Shares } from "../gen/chatcode/v1/shares_pb";
 import { Sessions } from "../gen/chatcode/v1/sessions_pb";
 import { EdgeWatch } from "./edge-watch";
@@ -26,11 +28,13 @@ export interface Call {
 export interface Rpc {
   edge: EdgeWatch;
   accounts: Client<typeof Accounts>;
+  admin: Client<typeof Admin>;
   audit: Client<typeof Audit>;
   devices: Client<typeof Devices>;
   fleet: Client<typeof Fleet>;
   host: Client<typeof Host>;
   identities: Client<typeof Identities>;
+  people: Client<typeof People>;
   sessions: Client<typeof Sessions>;
   shares: Client<typeof Shares>;
 }
@@ -70,11 +74,13 @@ export function createRpc(origin: string, prove: () => Promise<boolean>, as: Rec
   return {
     edge,
     accounts: createClient(Accounts, transport),
+    admin: createClient(Admin, transport),
     audit: createClient(Audit, transport),
     devices: createClient(Devices, transport),
     fleet: createClient(Fleet, transport),
     host: createClient(Host, transport),
     identities: createClient(Identities, transport),
+    people: createClient(People, transport),
     sessions: createClient(Sessions, transport),
     shares: createClient(Shares, transport),
   };

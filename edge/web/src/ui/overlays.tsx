@@ -9,6 +9,7 @@ import { Approval } from "./approval";
 import { AuditDialog } from "./audit";
 import { DeviceLogin } from "./device";
 import { Dialog } from "./dialog";
+import { DirectoryDialog } from "./directory";
 import { useApp, useStore } from "./hooks";
 import { commandsOf, keysText } from "./keys";
 import { MachineDetails, RevokeMachine } from "./machine";
@@ -45,6 +46,8 @@ export function Overlays(): ReactNode {
       return <UpdateMachine gateway={overlay.gateway} name={overlay.name} close={close} />;
     case "audit":
       return <AuditDialog gateway={overlay.gateway ?? ""} close={close} />;
+    case "directory":
+      return <DirectoryDialog close={close} />;
     case "end-session":
       return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
     case "share":

@@ -1,7 +1,7 @@
 // Sharing a session: the button that says whether it is shared, making a link, and
 // the links that are out with their guests.
 
-import { useEffect, useRef, useState, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 
 import { Role } from "../gen/chatcode/v1/grant_pb";
 import { Permission } from "../gen/chatcode/v1/rule_pb";
@@ -13,6 +13,7 @@ import { keyOf, type Tab } from "../workspace/workspace";
 import { Dialog, focusLater, Refused, useAct } from "./dialog";
 import { useApp, useNow, useStore } from "./hooks";
 import { ShareIcon } from "./icons";
+import { OneTime } from "./one-time";
 
 /** How long a link may count. */
 const TIMES = [
@@ -50,13 +51,13 @@ export function ShareButton({ tab }: { tab: Tab }): ReactNode {
 export function ShareDialog({ tab, name, close }: { tab: Tab; name: string; close: () => void }): ReactNode {
   const app = useApp();
   const may = useStore(app.account.permissions).has(Permission.SESSION_SHARE);
-  const [link, setLink] = useState<string>();
+  const [link, setLink] = useState<{ url: string; passphrase: boolean }>();
   const { busy, refused, run } = useAct();
   const [wish, setWish] = useState<ShareWish>({ writer: false, seconds: 86_400, uses: 1, passphrase: "", accountsOnly: false });
   const change = (fields: Partial<ShareWish>): void => setWish((before) => ({ ...before, ...fields }));
   const make = (): void =>
     void run(async () => {
-      setLink(await app.sharing.create(tab, wish));
+      setLink({ url: await app.sharing.create(tab, wish), passphrase: wish.passphrase !== "" });
       change({ passphrase: "" });
     });
   const form = may && link === undefined;
@@ -78,7 +79,7 @@ export function ShareDialog({ tab, name, close }: { tab: Tab; name: string; clos
       }
     >
       {form && <WishFields wish={wish} change={change} />}
-      {link !== undefined && <NewLink link={link} passphrase={wish.passphrase !== ""} another={() => setLink(undefined)} />}
+      {link !== undefined && <NewLink link={link.url} passphrase={link.passphrase} another={() => setLink(undefined)} />}
       <Links tab={tab} may={may} />
     </Dialog>
   );
@@ -149,25 +150,11 @@ function WishFields({ wish, change }: { wish: ShareWish; change: (fields: Partia
 
 /** The link, which is shown once. */
 function NewLink({ link, passphrase, another }: { link: string; passphrase: boolean; another: () => void }): ReactNode {
-  const field = useRef<HTMLInputElement>(null);
-  const [copied, setCopied] = useState(false);
-  useEffect(() => field.current?.select(), []);
-  const copy = (): void => {
-    field.current?.select();
-    navigator.clipboard.writeText(link).then(
-      () => setCopied(true),
-      () => setCopied(false),
-    );
-  };
   return (
     <div className="share-link" data-testid="share-made">
-      <p>This is the link. It is shown only now{passphrase ? "; tell the passphrase in another way" : ""}.</p>
-      <div className="share-link-row">
-        <input ref={field} readOnly value={link} aria-label="The link" data-testid="share-link" onFocus={(event) => event.target.select()} />
-        <button type="button" className="primary" data-testid="share-copy" onClick={copy}>
-          {copied ? "Copied" : "Copy"}
-        </button>
-      </div>
+      <OneTime value={link} label="The link" testId="share-link">
+        This is the link. It is shown only now{passphrase ? "; tell the passphrase in another way" : ""}.
+      </OneTime>
       <button type="button" className="small" data-testid="share-another" onClick={another}>
         Make another one
       </button>
