@@ -32,3 +32,4 @@ mod signing_in;
 mod taking_over;
 mod tokens;
 mod vouching;
+mod watching;
