@@ -16,6 +16,7 @@ use crate::{
     backup::Backup,
     ca::Ca,
     client::refused,
+    context::LOCAL,
     drain::Drain,
     home::Home,
     members::Members,
@@ -105,7 +106,16 @@ impl Admin {
     /// When the core refuses or does not answer.
     pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
         match self {
-            Self::Enroll { core, name } => join(&home.cli_dir(), &core, &name).await,
+            Self::Enroll { core, name } => {
+                join(&home.cli_dir(), &core, &name).await?;
+                if let Some(context) = home.context()? {
+                    say(&format!(
+                        "commands go on acting by the login {}; `chatcode context use {LOCAL}` uses this certificate",
+                        context.name
+                    ));
+                }
+                Ok(())
+            }
             Self::Token { kind, wish } => {
                 let kind = match kind {
                     Kind::Gateway => MemberKind::Gateway,

@@ -33,13 +33,15 @@ use crate::{
 /// The way of a call: a connection, and what the call shows besides.
 pub(crate) type Way = InterceptedService<Channel, Credential>;
 
-/// What every call shows besides the connection's certificate: an API token, or
-/// nothing.
+/// What every call shows besides the connection's certificate: this program's version,
+/// and an API token where there is one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Credential(Option<MetadataValue<Ascii>>);
 
 impl Interceptor for Credential {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let version = MetadataValue::from_static(env!("CARGO_PKG_VERSION"));
+        request.metadata_mut().insert(metadata::VERSION, version);
         if let Some(value) = &self.0 {
             request.metadata_mut().insert("authorization", value.clone());
         }

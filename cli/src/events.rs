@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use self::change::{Change, Known};
 use crate::{
-    audit::follow::{Rows, line},
+    audit::follow::{Rows, words},
     audit::row_of,
     client::{Client, refused},
     context::order::who,
@@ -98,9 +98,9 @@ impl Events {
         let followed = follow::again_and_again("following the audit", async |began| {
             rows.once(client, began, |row| {
                 if self.json {
-                    print::json(&serde_json::json!({ "event": "audit", "audit": row_of(row) }))
+                    print::json(&serde_json::json!({ "unix_ms": row.unix_ms, "event": "audit", "audit": row_of(row) }))
                 } else {
-                    print::answer(&format!("{}  audit {}", moment::shown(row.unix_ms), line(row)))
+                    print::answer(&format!("{}  audit {}  {}\n", moment::shown(row.unix_ms), row.number, words(row)))
                 }
             })
             .await
@@ -127,9 +127,9 @@ impl Events {
                 detail: &change.detail,
             });
         }
-        let words = [change.event, &change.name, &change.detail];
-        let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).map(shown).collect();
-        print::answer(&format!("{}  {}\n", moment::shown(now), words.join("  ")))
+        let said = [change.event, &change.name, &change.detail];
+        let said: Vec<String> = said.into_iter().filter(|word| !word.is_empty()).map(shown).collect();
+        print::answer(&format!("{}  {}\n", moment::shown(now), said.join("  ")))
     }
 }
 

@@ -74,6 +74,7 @@ struct Edge<'a> {
     id: &'a str,
     name: &'a str,
     connections: u32,
+    version: &'a str,
 }
 
 /// A limit and how much of it is used.
@@ -177,9 +178,9 @@ impl Asked {
                 &one.viewers.to_string(),
             ]);
         }
-        let mut edges = Table::new(&["EDGE", "CONNECTIONS"]);
+        let mut edges = Table::new(&["EDGE", "CONNECTIONS", "VERSION"]);
         for one in self.edges() {
-            edges.row([one.name, &one.connections.to_string()]);
+            edges.row([one.name, &one.connections.to_string(), one.version]);
         }
         let mut ages = Table::new(&["MEMBER", "NAME", "CERTIFICATE ENDS", "RENEWED", "FAILURES"]);
         for one in self.certificates() {
@@ -233,15 +234,22 @@ impl Asked {
     fn edges(&self) -> impl Iterator<Item = Edge<'_>> {
         let edges =
             self.members.iter().filter(|one| one.kind() == MemberKind::Edge && one.revoked_unix_ms == 0);
-        edges.map(|one| Edge { id: &one.id, name: &one.name, connections: one.connections })
+        edges.map(|one| Edge {
+            id: &one.id,
+            name: &one.name,
+            connections: one.connections,
+            version: &one.version,
+        })
     }
 
-    /// The versions of core and gateways, as far as they are known, and how many run
-    /// each.
+    /// The versions of core, edges and gateways, as far as they are known, and how many
+    /// run each.
     fn versions(&self) -> BTreeMap<&str, u32> {
         let gateways = self.enrolled().map(|one| one.program_version.as_str());
         let mut versions = BTreeMap::new();
-        for version in gateways.chain([self.status.version.as_str()]).filter(|version| !version.is_empty()) {
+        let edges = self.edges().map(|one| one.version);
+        let all = gateways.chain(edges).chain([self.status.version.as_str()]);
+        for version in all.filter(|version| !version.is_empty()) {
             *versions.entry(version).or_default() += 1;
         }
         versions
@@ -255,6 +263,11 @@ impl Asked {
             .filter(|one| one.link_state() == LinkState::Offline)
             .map(|one| one.name.as_str())
             .collect();
+        let cut_off: Vec<&str> =
+            self.edges().filter(|one| one.connections == 0).map(|one| one.name).collect();
+        if !cut_off.is_empty() {
+            words.push(format!("edges without a connection: {}", cut_off.join(", ")));
+        }
         if !away.is_empty() {
             words.push(format!("without a link: {}", away.join(", ")));
         }
@@ -395,9 +408,15 @@ mod tests {
         ];
         (asked.status.disk_free_bytes, asked.status.disk_bytes) = (1_000_000, 100_000_000);
         asked.ca_phase = "prepared";
+        asked.members = vec![AdminMember {
+            name: "front".to_owned(),
+            kind: MemberKind::Edge.into(),
+            ..AdminMember::default()
+        }];
         let words = asked.attention(900_000).join("\n");
         for wanted in [
             "without a link: mill, old",
+            "edges without a connection: front",
             "several versions run: 1 of 0.1.0, 2 of 0.2.0",
             "the certificate of mill (gateway/1) ends: in 1 min",
             "rotation of the root is under way: prepared",

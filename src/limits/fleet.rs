@@ -20,6 +20,8 @@ pub const DIRECTORY_SESSIONS: usize = 340;
 pub const DIRECTORY_SESSIONS_ALL: usize = 100_000;
 /// From telling a gateway that it is revoked to closing its link.
 pub const REVOKED_FAREWELL: Duration = Duration::from_millis(500);
+/// Characters of the version that a member tells of its program; more is cut.
+pub const VERSION_CHARS: usize = 64;
 /// From so many percent of a limit on it is shown as near.
 pub const NEAR_PERCENT: u64 = 80;
 /// A certificate whose life is not known is shown as near its end when less than

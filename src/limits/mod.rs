@@ -187,6 +187,7 @@ mod tests {
             revoked_unix_ms: u64::MAX,
             own: true,
             connections: u32::MAX,
+            version: long(VERSION_CHARS),
         };
         let members = vec![member; MEMBERS_PAGE as usize];
         let members = pb::AdminListMembersResponse { members, next: "x".repeat(36) };

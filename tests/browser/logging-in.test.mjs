@@ -90,6 +90,7 @@ test("a program shows a code, the person compares it at the page and lets it in,
   // The address first, signing in after: the question waits for the person.
   await page.goto(`${installation.origin}/#device=${code}`);
   await page.locator(`${id("sign-in-state")}[data-state="signed-out"]`).waitFor();
+  await page.locator(id("sign-in-device")).waitFor();
   assert.equal(new URL(page.url()).hash, "", "the code stays in no history");
   await signIn(page, (await installation.cli("login-url")).trim());
   await approve(code);

@@ -3,10 +3,7 @@
 
 use chatcode_proto::{
     code::Refusal,
-    pb::{
-        AuditExportRequest, AuditFilter, AuditListRequest, AuditRow, AuditWatchRequest,
-        audit_export_response::Part, audit_watch_response::Event,
-    },
+    pb::{AuditFilter, AuditListRequest, AuditRow, AuditWatchRequest, audit_watch_response::Event},
 };
 use tonic::Status;
 
@@ -49,12 +46,13 @@ impl Rows {
     pub(crate) async fn from_now_on(client: &Client, filter: AuditFilter) -> Result<Self, Refusal> {
         let newest = AuditListRequest { before: 0, limit: 1, filter: None };
         let call = client.audit().list(unary(newest)).await;
-        let rows = call.map_err(|status| client.refusal(&status))?.into_inner().rows;
-        Ok(Self { filter, last: rows.first().map_or(0, |row| row.number) })
+        let page = call.map_err(|status| client.refusal(&status))?.into_inner();
+        // Where none is for this caller, none of those that were looked at is.
+        Ok(Self { filter, last: page.rows.first().map_or(page.next, |row| row.number) })
     }
 
-    /// Tells rows until the connection ends, and says why it did. `began` is told when
-    /// nothing is missed any more.
+    /// Tells rows until the connection ends, and says why it did. `began` is called
+    /// when nothing is missed any more.
     ///
     /// # Errors
     /// When a row cannot be shown.
@@ -65,53 +63,22 @@ impl Rows {
         mut show: impl FnMut(&AuditRow) -> std::io::Result<()>,
     ) -> std::io::Result<Refusal> {
         let why = |status: Option<Status>| follow::ended(client, status);
-        let request = AuditWatchRequest { filter: Some(self.filter.clone()) };
+        let request = AuditWatchRequest { filter: Some(self.filter.clone()), from_number: self.last + 1 };
         let mut events = match client.audit_stream().watch(request).await {
             Ok(response) => response.into_inner(),
             Err(status) => return Ok(why(Some(status))),
         };
-        // From its first word on the watch misses nothing; what was before is asked for.
-        match events.message().await {
-            Ok(Some(first)) => {
-                if let Some(refusal) = self.catch_up(client, &mut show).await? {
-                    return Ok(refusal);
-                }
-                began();
-                self.tell(first.event, &mut show)?;
-            }
-            Ok(None) => return Ok(why(None)),
-            Err(status) => return Ok(why(Some(status))),
-        }
+        let mut began = Some(began);
         loop {
             match events.message().await {
-                Ok(Some(event)) => self.tell(event.event, &mut show)?,
+                Ok(Some(event)) => {
+                    if let Some(began) = began.take() {
+                        began();
+                    }
+                    self.tell(event.event, &mut show)?;
+                }
                 Ok(None) => return Ok(why(None)),
                 Err(status) => return Ok(why(Some(status))),
-            }
-        }
-    }
-
-    /// Tells the rows that came after the last one that was told.
-    async fn catch_up(
-        &mut self,
-        client: &Client,
-        show: &mut impl FnMut(&AuditRow) -> std::io::Result<()>,
-    ) -> std::io::Result<Option<Refusal>> {
-        let request = AuditExportRequest { from_number: self.last + 1, filter: Some(self.filter.clone()) };
-        let mut parts = match client.audit_stream().export(request).await {
-            Ok(response) => response.into_inner(),
-            Err(status) => return Ok(Some(follow::ended(client, Some(status)))),
-        };
-        loop {
-            match parts.message().await {
-                Ok(Some(part)) => {
-                    let Some(Part::Rows(rows)) = part.part else { continue };
-                    for row in rows.rows {
-                        self.tell(Some(Event::Row(row)), show)?;
-                    }
-                }
-                Ok(None) => return Ok(None),
-                Err(status) => return Ok(Some(follow::ended(client, Some(status)))),
             }
         }
     }
@@ -132,8 +99,13 @@ impl Rows {
     }
 }
 
-/// One row in one line.
-pub(crate) fn line(row: &AuditRow) -> String {
+/// One row in one line, with its number and moment.
+fn line(row: &AuditRow) -> String {
+    format!("{} {}  {}\n", row.number, moment::shown(row.unix_ms), words(row))
+}
+
+/// Who did what, where and how it ended, in one line.
+pub(crate) fn words(row: &AuditRow) -> String {
     let row = row_of(row);
     let mut words = vec![row.principal, row.action, &row.result];
     let (machine, session) =
@@ -142,5 +114,5 @@ pub(crate) fn line(row: &AuditRow) -> String {
     words.extend((!row.session.is_empty()).then_some(session.as_str()));
     words.extend([row.peer, row.detail].into_iter().filter(|word| !word.is_empty()));
     let words: Vec<String> = words.into_iter().map(shown).collect();
-    format!("{} {}  {}\n", row.number, moment::shown(row.unix_ms), words.join("  "))
+    words.join("  ")
 }

@@ -81,5 +81,6 @@ fn complete(shared: &Shared, info: &CallInfo, member: &mut AdminMember) {
     if let Ok(id) = member.id.parse() {
         member.own = own(info) == Some(id);
         member.connections = shared.connections.of(id);
+        member.version = shared.connections.version(id);
     }
 }

@@ -33,3 +33,4 @@ mod signing_in;
 mod taking_over;
 mod tokens;
 mod vouching;
+mod watching;

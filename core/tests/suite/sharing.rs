@@ -8,11 +8,11 @@ use chatcode_proto::{
     pb::{
         AccountsCreateTicketRequest, AccountsEndSessionsRequest, AccountsSignOutRequest,
         AccountsWhoAmIRequest, AdminRevokeMemberRequest, Code, FleetListRequest, FleetWatchRequest,
-        MemberKind, PeopleRemoveBindingRequest, PeopleSuspendRequest, PersonRole, Role, ServerFrame, Share,
-        SharesCreateRequest, SharesCreateResponse, SharesEnterRequest, SharesEnterResponse,
-        SharesListRequest, SharesLookRequest, SharesRevokeRequest, accounts_client::AccountsClient,
-        accounts_end_sessions_request::Which, fleet_client::FleetClient, fleet_watch_response::Event,
-        shares_client::SharesClient, terminal_client::TerminalClient,
+        MemberKind, PeopleRemoveBindingRequest, PeopleRemoveRequest, PeopleSuspendRequest, PersonRole, Role,
+        ServerFrame, Share, SharesCreateRequest, SharesCreateResponse, SharesEnterRequest,
+        SharesEnterResponse, SharesListRequest, SharesLookRequest, SharesRevokeRequest,
+        accounts_client::AccountsClient, accounts_end_sessions_request::Which, fleet_client::FleetClient,
+        fleet_watch_response::Event, shares_client::SharesClient, terminal_client::TerminalClient,
     },
 };
 use futures_util::future::join_all;
@@ -266,6 +266,53 @@ async fn guests_may_never_more_than_who_shares_and_go_with_them() {
     assert_eq!(code(&ended(&mut open).await), Code::Forbidden);
     assert_eq!(refused(house.attach(&guest, &house.session).await), Code::Unauthenticated);
     assert_eq!(refused(house.enter(named(&made.secret, "Bo")).await), Code::BadToken);
+}
+
+#[tokio::test]
+async fn the_guests_of_somebody_who_is_removed_go_with_the_account() {
+    let core = TestCore::start().await;
+    let house = House::of(&core).await;
+    let (person, ada, _) = house.town.with_role("Ada", PersonRole::Operator, everything()).await;
+    let made = house.share(&ada, house.wish()).await.unwrap();
+    let guest = house.guest(&made.secret).await;
+    let mut open = house.attach(&guest, &house.session).await.unwrap();
+    house.town.people().remove(PeopleRemoveRequest { id: person.id }).await.unwrap();
+    assert_eq!(code(&ended(&mut open).await), Code::Forbidden);
+    assert_eq!(refused(house.attach(&guest, &house.session).await), Code::Unauthenticated);
+    assert_eq!(refused(house.enter(named(&made.secret, "Bo")).await), Code::BadToken);
+}
+
+#[tokio::test]
+async fn at_the_end_of_a_link_its_guests_are_out() {
+    let core = TestCore::start().await;
+    let house = House::of(&core).await;
+    let (_, made) = house.link().await;
+    let soon = clock_ms() + 3_000;
+    sqlx::query("UPDATE shares SET expires_ms = $2 WHERE id = $1")
+        .bind(made.share.unwrap().id)
+        .bind(soon)
+        .execute(&mut core.store().await)
+        .await
+        .unwrap();
+    let guest = house.guest(&made.secret).await;
+    let mut open = house.attach(&guest, &house.session).await.unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            match open.message().await {
+                Err(status) => break status,
+                Ok(message) => assert!(message.is_some(), "ends with a status"),
+            }
+        }
+    });
+    assert_eq!(code(&status.await.unwrap()), Code::Unauthenticated);
+    assert!((soon..soon + 1_000).contains(&clock_ms()), "at its end, and within a second");
+    assert_eq!(refused(house.attach(&guest, &house.session).await), Code::Unauthenticated);
+    assert_eq!(refused(house.enter(named(&made.secret, "Bo")).await), Code::BadToken);
+}
+
+fn clock_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
 }
 
 #[tokio::test]

@@ -129,6 +129,8 @@ async function machine(page, shot) {
 
 async function device(page, shot) {
   await page.goto(`${origin}/#device=BCDF-GHJK`);
+  await page.locator(id("sign-in-device")).waitFor();
+  await shot("signed-out");
   await page.goto(`${origin}/#login=dev`);
   await page.locator(id("device-code")).waitFor();
   await shot("code");
