@@ -6,8 +6,8 @@
 //! Its rooms, from the top; each uses only rooms further down:
 //!
 //! - `router`: what is answered, and what every request passes.
-//! - `account`: signing in and out; `share`: guests coming in; `grpc_web`: unary calls; `socket`: a streaming
-//!   call.
+//! - `share`: guests coming in; `grpc_web`: unary calls; `socket`: a streaming call.
+//! - `account`: signing in and out.
 //! - `app`: what they share.
 //! - `page`: the files of the page; `release`: the files that a new machine
 //!   installs.
