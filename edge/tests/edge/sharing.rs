@@ -208,9 +208,15 @@ async fn an_address_that_tries_links_keeps_nobody_else_out() {
         assert_eq!(post_from(stranger, &house, path, &[], wrong.clone()).await.code(), "bad_token");
     }
     let mut tries = 0..5;
-    while post_from(stranger, &house, "/api/share/look", &[], wrong.clone()).await.status != 429 {
+    let limited = loop {
+        let answer = post_from(stranger, &house, "/api/share/look", &[], wrong.clone()).await;
+        if answer.status == 429 {
+            break answer.json();
+        }
         tries.next().expect("is limited before long");
-    }
+    };
+    let words = "too much was tried from your address; wait a minute and try again";
+    assert_eq!(limited["message"], words, "it is not about signing in");
     assert_eq!(look(&house, "").await.status, 200);
     assert_eq!(enter(&house, "").await.status, 200);
 }
