@@ -16,7 +16,7 @@
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown;
 //!   [`sign_in`]: what proves who somebody is.
 //! - [`people`]: the rules of roles and places, and nothing else.
-//! - [`clock`], [`config`], [`network`], [`rate`], [`target`], `lock`: these use no other room.
+//! - [`clock`], [`config`], [`rate`], [`target`], `lock`: these use no other room.
 
 pub mod backup;
 pub mod caller;
@@ -29,7 +29,6 @@ pub mod judge;
 pub mod links;
 pub mod listener;
 mod lock;
-pub mod network;
 pub mod pass;
 pub mod people;
 pub mod rate;

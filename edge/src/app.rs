@@ -7,7 +7,8 @@ use chatcode_proto::limits;
 use tokio::sync::Semaphore;
 
 use crate::{
-    admit::Admission, cookie::Cookie, release::Releases, sockets::Sockets, tries::Tries, upstream::Upstream,
+    admit::Admission, cookie::Cookie, forwarded::Proxies, release::Releases, sockets::Sockets, tries::Tries,
+    upstream::Upstream,
 };
 
 /// The state of one edge.
@@ -15,6 +16,8 @@ use crate::{
 pub(crate) struct App {
     /// Who may ask.
     pub(crate) admission: Admission,
+    /// Of whom it is believed where a request comes from.
+    pub(crate) proxies: Proxies,
     /// Where calls go.
     pub(crate) upstream: Arc<Upstream>,
     /// Who this edge is, and which roots it trusts.
@@ -49,6 +52,7 @@ impl App {
     /// The edge with this identity for the page that `admission` admits.
     pub(crate) fn new(
         admission: Admission,
+        proxies: Proxies,
         upstream: Arc<Upstream>,
         identity: Arc<IdentityCell>,
         sockets: Sockets,
@@ -58,6 +62,7 @@ impl App {
         let installation = identity.identity().trust_domain().installation().to_owned();
         Self {
             admission,
+            proxies,
             upstream,
             cookie: Cookie::new(&installation),
             challenge: Cookie::of_challenge(&installation, "challenge"),

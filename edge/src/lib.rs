@@ -15,7 +15,7 @@
 //!   brought back; `refuse`: how a cause is told to a browser;
 //!   `listener`: connections of browsers.
 //! - [`admit`]: which requests may be from our page; `cookie`: the session token;
-//!   `tries`: how often somebody may sign in; `sockets`: how many are open;
+//!   `forwarded`: where a request comes from; `tries`: how often somebody may sign in; `sockets`: how many are open;
 //!   `upstream`: the way to the core; `body`: what a request brings.
 
 mod account;
@@ -25,6 +25,7 @@ mod body;
 pub mod config;
 mod cookie;
 mod credentials;
+mod forwarded;
 mod grpc_web;
 mod listener;
 mod page;
@@ -136,7 +137,9 @@ impl Edge {
         let credentials = Credentials::new(Arc::clone(&cell), machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
-        let app = Arc::new(App::new(admission, upstream, cell, sockets, releases, config.sign_in_per_minute));
+        let proxies = config.proxies()?;
+        let app = App::new(admission, proxies, upstream, cell, sockets, releases, config.sign_in_per_minute);
+        let app = Arc::new(app);
         Ok(Self { listener, address, tls, app, credentials, drain })
     }
 

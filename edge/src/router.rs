@@ -15,7 +15,7 @@ use chatcode_proto::{code::Refusal, pb::Code};
 use http::{HeaderValue, Method, header};
 use serde_json::json;
 
-use crate::{account, app::App, grpc_web, page, refuse, share, socket};
+use crate::{account, app::App, grpc_web, page, refuse, share, socket, tries::Client};
 
 /// All that the edge answers.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -75,7 +75,11 @@ async fn release_file(State(app): State<Arc<App>>, request: Request) -> Response
 }
 
 /// Goes around every route.
-async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    if let Some(Client(peer)) = request.extensions().get::<Client>().copied() {
+        let client = Client(app.proxies.client(peer, request.headers()));
+        request.extensions_mut().insert(client);
+    }
     let mut response = admitted(&app, request, next).await;
     let headers = response.headers_mut();
     page::protect(headers, app.admission.origin().is_https());

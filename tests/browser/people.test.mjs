@@ -79,6 +79,7 @@ test("somebody is added, let in by a link, sees what they are given, and nothing
   await add("Ada", "ada@example.org");
   assert.deepEqual(await violations(page), []);
   const ada = await letIn("Ada");
+  await ada.locator(id("nothing-given")).waitFor();
   assert.equal(await ada.locator(id("session")).count(), 0, "without a role nothing is seen");
   assert.equal(await ada.locator(id("directory-open")).count(), 0, "who manages nobody has no list of people");
 
@@ -92,7 +93,8 @@ test("somebody is added, let in by a link, sees what they are given, and nothing
 
   await row.locator(id("role-take")).click();
   await row.locator(id("role")).waitFor({ state: "detached" });
-  await ada.locator(id("session")).waitFor({ state: "detached" });
+  await ada.locator(id("nothing-given")).waitFor();
+  assert.equal(await ada.locator(id("session")).count(), 0, "what was seen is not shown any more");
 
   await row.locator(id("person-suspend")).click();
   await page.locator(`${id("person")}[data-suspended="true"]`).waitFor();

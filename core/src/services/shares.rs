@@ -380,6 +380,7 @@ pub fn guest_of(shared: &Shared, to: &LeadsTo) -> GuestOf {
 /// Shows watchers how many links lead to each session, for ever: when some are made
 /// or taken back, and when they end by themselves.
 pub async fn show_links(shared: &Shared) {
+    let mut rights = shared.directory.changes();
     loop {
         let wait = match shared.store.live_shares().await {
             Ok(live) => {
@@ -395,7 +396,11 @@ pub async fn show_links(shared: &Shared) {
         if let Err(error) = shared.store.forget_shares().await {
             tracing::error!(error = &error as &dyn std::error::Error, "old links are kept on");
         }
-        // Notified or late, it is looked at anew.
-        let _ = tokio::time::timeout(wait, shared.shares_changed.notified()).await;
+        // Made, taken back, other rights of who shares, or late: it is looked at anew.
+        tokio::select! {
+            () = shared.shares_changed.notified() => {}
+            _ = rights.changed() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 }

@@ -7,6 +7,7 @@ mod gate;
 mod house;
 mod http;
 mod origins;
+mod proxies;
 mod secrets;
 mod sharing;
 mod sign_in;

@@ -60,6 +60,8 @@ pub(crate) struct Seen {
     sign_ins: AtomicU64,
     /// The last sign-in that worked, without its secret.
     pub(crate) signed_in: Mutex<pb::AccountsSignInRequest>,
+    /// Where the browsers were that signed in or tried to.
+    addresses: Mutex<Vec<String>>,
     /// The last guest who came in, without the secret of the link.
     pub(crate) entered: Mutex<pb::SharesEnterRequest>,
 }
@@ -69,6 +71,11 @@ impl Seen {
     pub(crate) fn calls(&self, path: &str) -> Vec<Vec<String>> {
         let calls = self.calls.lock().expect("no test panicked");
         calls.iter().filter(|(known, _)| known == path).map(|(_, headers)| headers.clone()).collect()
+    }
+
+    /// Where the browsers were that signed in or tried to, as the edge told it.
+    pub(crate) fn sign_in_addresses(&self) -> Vec<String> {
+        self.addresses.lock().expect("no test panicked").clone()
     }
 
     /// How many calls of any method have arrived, its own aside.
@@ -133,6 +140,7 @@ impl Core {
             attached: watch::Sender::new(0),
             sign_ins: AtomicU64::new(0),
             signed_in: Mutex::default(),
+            addresses: Mutex::default(),
             entered: Mutex::default(),
         });
         let (_, health) = tonic_health::server::health_reporter();
@@ -235,6 +243,7 @@ impl accounts_server::Accounts for Seen {
         request: tonic::Request<pb::AccountsSignInRequest>,
     ) -> Answer<pb::AccountsSignInResponse> {
         let request = request.into_inner();
+        self.addresses.lock().expect("no test panicked").push(request.address.clone());
         let is_known = match &request.proof {
             Some(Proof::Secret(secret)) => *secret == self.secret,
             Some(Proof::Passkey(proof)) => proof.challenge == self.challenge,

@@ -77,6 +77,9 @@ export interface ProofWanted {
   done: (proven: boolean) => void;
 }
 
+/** The pause before it is asked again whether somebody who may see nothing was given a role. */
+const NOTHING_GIVEN_MS = 3000;
+
 export class App {
   readonly rpc: Rpc;
   readonly socketUrl = `${location.origin.replace(/^http/u, "ws")}/api/ws`;
@@ -133,6 +136,8 @@ export class App {
     this.device.asked.subscribe(this.#askDevice);
     this.overlay.subscribe(this.#askDevice);
     this.fleet.line.state.subscribe(() => this.#fleetLine(this.fleet.line.state.get()));
+    // Roles that were given or taken away show as other things to see.
+    this.fleet.told.subscribe(() => void this.account.refresh());
   }
 
   async createSession(gateway: string, { id, ...wish }: Wish): Promise<void> {
@@ -212,6 +217,15 @@ export class App {
     if (isIn && this.device.asked.get() !== undefined && this.overlay.get() === undefined) this.overlay.set({ kind: "device" });
   };
 
+  /** The person has no role by which anything is seen: looks again, since somebody may give one. */
+  #nothingGiven(): void {
+    this.fleet.forget();
+    const ended = this.fleet.line.state.get();
+    setTimeout(() => {
+      if (this.fleet.line.state.get() === ended) this.fleet.line.start();
+    }, NOTHING_GIVEN_MS);
+  }
+
   /** The core does not know this page any more. */
   readonly #signedOut = (): void => {
     // The line itself tells a guest.
@@ -254,6 +268,7 @@ export class App {
   }
 
   #fleetLine({ phase, refusal }: LineState): void {
+    if (phase === "ended" && refusal?.code === Code.FORBIDDEN) this.#nothingGiven();
     if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) this.#signedOut();
     // Whether the edge is there, and since when the core is away, is the edge's to say.
     if (phase === "waiting") void this.rpc.edge.ask();

@@ -89,7 +89,14 @@ pub struct LiveShares {
     pub next_end_ms: Option<u64>,
 }
 
-/// A link counts while this holds; `$1` is the time.
+/// A link is out while this holds; `$1` is the time.
+macro_rules! is_out {
+    () => {
+        "shares.revoked_ms IS NULL AND shares.expires_ms > $1"
+    };
+}
+
+/// A link that is out counts while who shares may sign in, or is not revoked.
 macro_rules! counts {
     () => {
         "shares.revoked_ms IS NULL AND shares.expires_ms > $1
@@ -124,7 +131,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let of_session: i64 = sqlx::query_scalar(concat!(
             "SELECT COUNT(*) FROM shares WHERE ",
-            counts!(),
+            is_out!(),
             " AND gateway = $2 AND session = $3"
         ))
         .bind(now)
@@ -135,7 +142,7 @@ impl Store {
         full(of_session, "links to this session", limits::SHARES_OF_SESSION)?;
         let of_creator: i64 = sqlx::query_scalar(concat!(
             "SELECT COUNT(*) FROM shares WHERE ",
-            counts!(),
+            is_out!(),
             " AND created_by = $2"
         ))
         .bind(now)
@@ -218,7 +225,7 @@ impl Store {
         }))
     }
 
-    /// The links that count to this session, this gateway's sessions or all (both
+    /// The links to this session that are out, this gateway's sessions or all (both
     /// empty), the newest first, each with its guests.
     ///
     /// # Errors
@@ -229,7 +236,7 @@ impl Store {
             "SELECT id, gateway, session, role, expires_ms, uses, used, passphrase, accounts_only, created_ms,
                     created_by, created_by_name
              FROM shares WHERE ",
-            counts!(),
+            is_out!(),
             " AND ($2 = '' OR gateway = $2) AND ($3 = '' OR session = $3)
              ORDER BY created_ms DESC, id LIMIT $4"
         ))
@@ -262,13 +269,13 @@ impl Store {
         Ok(shares)
     }
 
-    /// What a link leads to that counts, by its id.
+    /// What a link leads to that is out, by its id.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn share_of(&self, id: &str) -> Result<Option<Shared>, StoreError> {
         let leads: Option<LeadsTo> =
-            sqlx::query_as(concat!("SELECT ", leads_to!(), " FROM shares WHERE ", counts!(), " AND id = $2"))
+            sqlx::query_as(concat!("SELECT ", leads_to!(), " FROM shares WHERE ", is_out!(), " AND id = $2"))
                 .bind(to_row(clock::unix_ms()))
                 .bind(id)
                 .fetch_optional(&self.read)

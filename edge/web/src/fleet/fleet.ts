@@ -54,6 +54,8 @@ interface Known {
 
 export class Fleet {
   readonly state = new Store<FleetState>({ machines: [], pending: [], tokensSeen: 0, links: new Map(), synced: false });
+  /** Grows whenever all was told anew: at the beginning, and when other things are ours to see. */
+  readonly told = new Store(0);
   readonly line: Line;
   #known: Known = nothing();
   /** What a new watch tells, until it has told all; then it replaces what was known. */
@@ -154,6 +156,7 @@ export class Fleet {
         this.#known = known;
         this.#fresh = undefined;
         this.#tokensSeen += 1;
+        this.told.set(this.told.get() + 1);
         break;
       case "tokensChanged":
         this.#tokensSeen += 1;

@@ -11,7 +11,7 @@ import { displaySafe, latencyText, spanText } from "../words";
 import { keyOf } from "../workspace/workspace";
 import { Waiting } from "./approval";
 import { Rename } from "./fields";
-import { useApp, useNow, useStore } from "./hooks";
+import { useApp, useNothingGiven, useNow, useStore } from "./hooks";
 import { AuditIcon, CloseIcon, Mark, PencilIcon, PeopleIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
 import { certificateText, isAlarmed, labelsText, machineWord } from "./machine-words";
 import { InsteadOf, PasskeyOffer } from "./offer";
@@ -21,6 +21,7 @@ import { UpdateOffer } from "./update";
 export function MachineList(): ReactNode {
   const app = useApp();
   const { machines, pending, synced } = useStore(app.fleet.state);
+  const nothingGiven = useNothingGiven();
   const look = useStore(app.look.look);
   const who = useStore(app.account.account);
   const may = useStore(app.account.permissions);
@@ -47,7 +48,7 @@ export function MachineList(): ReactNode {
         </button>
       </div>
       <div className="list-scroll" data-testid="machines">
-        {!synced && <p className="list-empty">Asking for your machines…</p>}
+        {!synced && <p className="list-empty">{nothingGiven ? "No machine is yours to see yet." : "Asking for your machines…"}</p>}
         <Waiting pending={pending} />
         {machines.map((machine) => (
           <MachineGroup key={machine.gateway.id} machine={machine} />
