@@ -7,6 +7,12 @@ pub const PREFIX: &str = "chatcode-";
 pub const GATEWAY: &str = "chatcode-gateway";
 /// The session that a call is for: a [`crate::id::SessionId`] as text.
 pub const SESSION: &str = "chatcode-session";
+/// The link by which the page of a guest is in: with it the edge shows the core the
+/// guest token of that link, and no account's. For edges only.
+pub const GUEST: &str = "chatcode-guest";
+/// The version of the program that calls, as it tells it; at most
+/// [`crate::limits::VERSION_CHARS`] characters.
+pub const VERSION: &str = "chatcode-version";
 /// The [`crate::pb::Grant`] of a call, written by the core only.
 pub const GRANT: &str = "chatcode-grant-bin";
 /// Trailer with the name of the [`crate::pb::Code`].

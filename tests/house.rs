@@ -59,7 +59,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "core/src",
         &[
-            "clock config lock network people rate target",
+            "clock config lock people rate target",
             "store room sign_in",
             "backup caller fleet",
             "judge",
@@ -74,11 +74,12 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "edge/src",
         &[
-            "admit body cookie sockets tries upstream",
+            "admit body cookie forwarded sockets tries upstream",
             "config credentials listener refuse",
             "page release",
             "app",
-            "account grpc_web socket",
+            "account",
+            "share grpc_web socket",
             "router",
         ],
     ),

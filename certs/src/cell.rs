@@ -82,9 +82,7 @@ impl Current {
         let shown = |chain: Vec<CertificateDer<'static>>| {
             CertifiedKey::from_der(chain, identity.key().to_rustls(), &provider).map(Arc::new)
         };
-        let core = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
-            .build()
-            .map_err(|e| TlsError::Verifier(e.to_string()))?;
+        let core = tls::core_verifier(Arc::clone(&roots))?;
         let members = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
             .build()
             .map_err(|e| TlsError::Verifier(e.to_string()))?;

@@ -24,6 +24,14 @@ impl TrustDomain {
         Self(format!("{:08x}{SUFFIX}", u32::from_be_bytes(crate::random::bytes())))
     }
 
+    /// The trust domain of an installation: 8 lower-case hex digits.
+    ///
+    /// # Errors
+    /// When the text is none.
+    pub fn of_installation(text: &str) -> Result<Self, InvalidTrustDomain> {
+        format!("{text}{SUFFIX}").parse()
+    }
+
     /// The 8 hex digits that name the installation.
     #[must_use]
     pub fn installation(&self) -> &str {

@@ -12,6 +12,12 @@ pub fn certificates(chain: &[CertificateDer<'_>]) -> String {
     chain.iter().map(|der| section("CERTIFICATE", der).to_string()).collect()
 }
 
+/// SHA-256 of the public key of each of these certificates.
+#[must_use]
+pub fn pins(certificates: &[CertificateDer<'_>]) -> Vec<[u8; 32]> {
+    certificates.iter().filter_map(|der| crate::peer::spki_sha256(der)).collect()
+}
+
 /// One section, wiped when dropped.
 pub(crate) fn section(label: &str, der: &[u8]) -> Zeroizing<String> {
     let body = Zeroizing::new(STANDARD.encode(der));

@@ -15,16 +15,16 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::{
     ClientConfig, ConfigBuilder, RootCertStore, ServerConfig,
-    client::{Resumption, WantsClientCert},
+    client::{Resumption, WantsClientCert, WebPkiServerVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::TLS13,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject as _};
 
-use self::verifier::{CoreVerifier, Kind, MemberVerifier, PinVerifier};
+use self::verifier::{CoreVerifier, Kind, MemberVerifier, PinVerifier, RootsVerifier};
 use crate::{
-    Identity, IdentityCell,
+    Identity, IdentityCell, TrustDomain,
     cell::{Shown, root_store},
     files, pem,
 };
@@ -175,6 +175,33 @@ fn core_client_builder(
         .with_custom_certificate_verifier(Arc::new(verifier)))
 }
 
+/// A program without a certificate that knows an installation and its roots: takes
+/// only a core of it, by the name `core.<trust domain>`. HTTP/2, never resumes.
+///
+/// # Errors
+/// When the roots cannot be used.
+pub fn rooted_client(
+    roots: &[CertificateDer<'static>],
+    domain: &TrustDomain,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let core = core_verifier(root_store(roots)?)?;
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(RootsVerifier::new(core, domain.clone())))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![H2_ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// What judges whether a chain is a core's, by these roots.
+pub(crate) fn core_verifier(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    WebPkiServerVerifier::builder_with_provider(roots, provider())
+        .build()
+        .map_err(|e| TlsError::Verifier(e.to_string()))
+}
+
 /// One who knows only the pin of a join token: takes only a core whose chain
 /// ends in the root with this pin, whatever installation it names, and fails
 /// before a byte of its own is sent. HTTP/2, no certificate, never resumes.
@@ -208,6 +235,24 @@ pub fn web_client() -> Result<Arc<ClientConfig>, TlsError> {
         let words = "this machine has no list of trusted roots; install its package ca-certificates";
         return Err(TlsError::Verifier(words.to_owned()));
     }
+    web_client_of(roots)
+}
+
+/// The same, taking what the certificates of this PEM file vouch for and nothing
+/// else.
+///
+/// # Errors
+/// When the file holds none that can be used.
+pub fn web_client_by(ca_pem: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    let text =
+        std::fs::read(ca_pem).map_err(|source| files::FilesError::Io { path: ca_pem.to_owned(), source })?;
+    let missing = || TlsError::Pem { path: ca_pem.to_owned(), wanted: "certificate" };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(pem::read_certificates(&text).ok_or_else(missing)?);
+    if roots.is_empty() { Err(missing()) } else { web_client_of(roots) }
+}
+
+fn web_client_of(roots: RootCertStore) -> Result<Arc<ClientConfig>, TlsError> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_root_certificates(roots)

@@ -360,10 +360,14 @@ fn clients_take_only_a_core_of_their_installation() {
     let root = one.ca.roots()[0].clone();
     let pinned = tls::pinned_client(one.ca.root_pin());
     let mine = client(&one.gateway(), BOTH);
+    // A program that knows the roots and has no certificate.
+    let rooted = tls::rooted_client(&one.ca.roots(), one.ca.trust_domain()).unwrap();
 
     let (mut chain, key) = signed(&one, &core_leaf(&one));
     chain.push(root.clone());
-    handshake(&mine, &impostor(chain.clone(), &key), &one.dns()).pair();
+    for client in [&mine, &rooted] {
+        handshake(client, &impostor(chain.clone(), &key), &one.dns()).pair();
+    }
     handshake(&pinned, &impostor(chain, &key), tls::UNKNOWN_CORE).pair();
 
     let gateway = leaf(&one, "gateway");
@@ -388,15 +392,45 @@ fn clients_take_only_a_core_of_their_installation() {
     ] {
         chain.push(root.clone());
         let server = impostor(chain, &key);
-        for (client, name) in [(&mine, one.dns()), (&pinned, tls::UNKNOWN_CORE.to_owned())] {
+        let pinned = (&pinned, tls::UNKNOWN_CORE.to_owned());
+        for (client, name) in [(&mine, one.dns()), (&rooted, one.dns()), pinned] {
             let refused = handshake(client, &server, &name).refused_by_client();
             assert!(matches!(refused, Error::InvalidCertificate(_)), "{what}: {refused}");
         }
     }
     // A genuine core of another installation.
     let foreign = tls::core_listener(&cell(&other.core())).unwrap();
-    handshake(&mine, &foreign, &one.dns()).refused_by_client();
-    handshake(&mine, &foreign, &other.dns()).refused_by_client();
+    for client in [&mine, &rooted] {
+        handshake(client, &foreign, &one.dns()).refused_by_client();
+        handshake(client, &foreign, &other.dns()).refused_by_client();
+    }
+    // One that knows its root, but means another installation.
+    let mixed = tls::rooted_client(&other.ca.roots(), one.ca.trust_domain()).unwrap();
+    handshake(&mixed, &foreign, &other.dns()).refused_by_client();
+}
+
+#[test]
+fn a_page_is_trusted_by_the_file_that_a_person_names_and_by_no_other() {
+    let one = Installation::new();
+    let files = ["mine.pem", "other.pem", "none.pem"].map(|name| one.folder.path().join(name));
+    let made = || rcgen::generate_simple_self_signed(vec!["chat.example".to_owned()]).unwrap();
+    let (mine, other) = (made(), made());
+    for (file, text) in files.iter().zip([mine.cert.pem(), other.cert.pem(), "nothing".to_owned()]) {
+        std::fs::write(file, text).unwrap();
+    }
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(mine.signing_key.serialize_der()));
+    let mut server = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![mine.cert.der().clone()], key)
+        .unwrap();
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let server = Arc::new(server);
+    let trusting = |file: &std::path::Path| tls::web_client_by(file);
+    handshake(&trusting(&files[0]).unwrap(), &server, "chat.example").pair();
+    handshake(&trusting(&files[0]).unwrap(), &server, "other.example").refused_by_client();
+    handshake(&trusting(&files[1]).unwrap(), &server, "chat.example").refused_by_client();
+    assert!(trusting(&files[2]).unwrap_err().to_string().contains("no certificate"));
+    assert!(trusting(&one.folder.path().join("missing.pem")).is_err());
 }
 
 fn common_self_signed(params: &CertificateParams) -> (Vec<CertificateDer<'static>>, KeyPair) {

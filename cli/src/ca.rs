@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::{
     client::{Client, unary},
     credentials,
+    home::Home,
     print::{self, say, shown},
     table::{Table, now_ms, until},
 };
@@ -104,16 +105,16 @@ impl Ca {
     ///
     /// # Errors
     /// When the core refuses or does not answer, or a file cannot be used.
-    pub(crate) async fn run(self, dir: &Path) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
         match self {
             Self::Status { json } => {
-                credentials::follow(dir).await;
-                let status = status(&Client::open(dir)?).await?;
+                credentials::follow(home).await;
+                let status = status(&home.client()?).await?;
                 if json { Ok(print::json(&Shown::of(&status))?) } else { Ok(print::answer(&words(&status))?) }
             }
-            Self::Rotate { part, step, force } => rotate(dir, part, step, force).await,
+            Self::Rotate { part, step, force } => rotate(home, part, step, force).await,
             Self::Export { file } => {
-                let status = status(&Client::open(dir)?).await?;
+                let status = status(&home.client()?).await?;
                 let ders: Vec<_> =
                     status.certificates.iter().map(|one| CertificateDer::from(one.der.to_vec())).collect();
                 let text = pem::certificates(&ders);
@@ -123,7 +124,7 @@ impl Ca {
                 }
             }
             Self::Request { file } => {
-                let client = Client::open(dir)?;
+                let client = home.client()?;
                 let call = client.admin().ca_request(unary(AdminCaRequestRequest {})).await;
                 let csr = call.map_err(|status| client.error(&status))?.into_inner().csr;
                 write(&file, csr::to_pem(&csr).as_bytes())?;
@@ -144,7 +145,7 @@ impl Ca {
             Self::Import { certificate } => {
                 let ders = pem::read_certificates(&read(&certificate)?).unwrap_or_default();
                 let [der] = &ders[..] else { anyhow::bail!("the file does not hold one certificate") };
-                let client = Client::open(dir)?;
+                let client = home.client()?;
                 let request = AdminCaImportRequest { certificate: bytes::Bytes::copy_from_slice(der) };
                 client.admin().ca_import(unary(request)).await.map_err(|status| client.error(&status))?;
                 say("the next intermediate is prepared; the core uses it when it is time");
@@ -159,7 +160,15 @@ async fn status(client: &Client) -> anyhow::Result<AdminCaStatusResponse> {
     Ok(call.map_err(|status| client.error(&status))?.into_inner())
 }
 
-async fn rotate(dir: &Path, part: Part, step: Step, force: bool) -> anyhow::Result<()> {
+/// Where a rotation of the root is: none, prepared or activated.
+///
+/// # Errors
+/// When the core refuses or does not answer.
+pub(crate) async fn rotation(client: &Client) -> anyhow::Result<&'static str> {
+    Ok(phase(&status(client).await?))
+}
+
+async fn rotate(home: &Home, part: Part, step: Step, force: bool) -> anyhow::Result<()> {
     let part = match part {
         Part::Root => CaPart::Root,
         Part::Intermediate => CaPart::Intermediate,
@@ -171,12 +180,12 @@ async fn rotate(dir: &Path, part: Part, step: Step, force: bool) -> anyhow::Resu
         Step::RollBack => CaStep::RollBack,
     };
     // This command line is a member too, and must not hold its own step up.
-    credentials::follow(dir).await;
-    let client = Client::open(dir)?;
+    credentials::follow(home).await;
+    let client = home.client()?;
     let request = AdminCaRotateRequest { part: part.into(), step: step.into(), force };
     client.admin().ca_rotate(unary(request)).await.map_err(|status| client.error(&status))?;
-    credentials::follow(dir).await;
-    say(&words(&status(&Client::open(dir)?).await?));
+    credentials::follow(home).await;
+    say(&words(&status(&home.client()?).await?));
     Ok(())
 }
 

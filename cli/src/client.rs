@@ -12,23 +12,52 @@ use chatcode_proto::{
     pb::{
         Code, accounts_client::AccountsClient, admin_client::AdminClient, audit_client::AuditClient,
         fleet_client::FleetClient, host_client::HostClient, people_client::PeopleClient,
-        sessions_client::SessionsClient, terminal_client::TerminalClient,
+        sessions_client::SessionsClient, shares_client::SharesClient, terminal_client::TerminalClient,
     },
 };
 use rustls::ClientConfig;
-use tonic::{Request, Status, metadata::MetadataValue, transport::Channel};
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
+};
+use zeroize::Zeroizing;
 
 use crate::{
+    context::Context,
     print::shown,
     table::{ago, now_ms},
 };
 
-/// An administrator's program that knows its core.
+/// The way of a call: a connection, and what the call shows besides.
+pub(crate) type Way = InterceptedService<Channel, Credential>;
+
+/// What every call shows besides the connection's certificate: this program's version,
+/// and an API token where there is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Credential(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Credential {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let version = MetadataValue::from_static(env!("CARGO_PKG_VERSION"));
+        request.metadata_mut().insert(metadata::VERSION, version);
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A program that knows its core, and who it is there.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     core: String,
     server_name: String,
     tls: Arc<ClientConfig>,
+    credential: Credential,
+    /// The command that makes the login anew; `None`: there is a certificate.
+    again: Option<String>,
     /// Shared by all unary calls.
     unary: Channel,
 }
@@ -69,7 +98,25 @@ impl Client {
         let tls = tls::core_client(identity, &[b"h2"])?;
         let server_name = identity.trust_domain().core_dns();
         let unary = tcp::channel(core, tls.clone(), &server_name);
-        Ok(Self { core: core.to_owned(), server_name, tls, unary })
+        let (credential, again) = (Credential::default(), None);
+        Ok(Self { core: core.to_owned(), server_name, tls, credential, again, unary })
+    }
+
+    /// The client of a login. Nothing is dialled yet.
+    ///
+    /// # Errors
+    /// When its file was damaged.
+    pub(crate) fn of_context(context: &Context) -> anyhow::Result<Self> {
+        let domain = context.trust_domain()?;
+        let tls = tls::rooted_client(&context.roots()?, &domain).context(Exit(exit::CONFIG))?;
+        let server_name = domain.core_dns();
+        let unary = tcp::channel(&context.core, tls.clone(), &server_name);
+        let text = Zeroizing::new(format!("Bearer {}", context.token.expose()));
+        let mut value: MetadataValue<Ascii> =
+            text.parse().context("the login's token is none").context(Exit(exit::CONFIG))?;
+        value.set_sensitive(true);
+        let (credential, again) = (Credential(Some(value)), Some(context.again()));
+        Ok(Self { core: context.core.clone(), server_name, tls, credential, again, unary })
     }
 
     /// The address of the core.
@@ -83,53 +130,69 @@ impl Client {
     }
 
     /// People, teams, roles and API tokens.
-    pub(crate) fn people(&self) -> PeopleClient<Channel> {
-        PeopleClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn people(&self) -> PeopleClient<Way> {
+        PeopleClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// Sign-in.
-    pub(crate) fn accounts(&self) -> AccountsClient<Channel> {
-        AccountsClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn accounts(&self) -> AccountsClient<Way> {
+        AccountsClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// The installation.
-    pub(crate) fn admin(&self) -> AdminClient<Channel> {
-        AdminClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn admin(&self) -> AdminClient<Way> {
+        AdminClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// Who did what.
-    pub(crate) fn audit(&self) -> AuditClient<Channel> {
-        AuditClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn audit(&self) -> AuditClient<Way> {
+        AuditClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// Who did what, for an export or a watch.
-    pub(crate) fn audit_stream(&self) -> AuditClient<Channel> {
-        AuditClient::new(self.streaming()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn audit_stream(&self) -> AuditClient<Way> {
+        AuditClient::with_interceptor(self.streaming(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// Machines.
-    pub(crate) fn fleet(&self) -> FleetClient<Channel> {
-        FleetClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn fleet(&self) -> FleetClient<Way> {
+        FleetClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// Machines, for a watch.
-    pub(crate) fn fleet_watch(&self) -> FleetClient<Channel> {
-        FleetClient::new(self.streaming()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn fleet_watch(&self) -> FleetClient<Way> {
+        FleetClient::with_interceptor(self.streaming(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// The programs of machines.
-    pub(crate) fn host(&self) -> HostClient<Channel> {
-        HostClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn host(&self) -> HostClient<Way> {
+        HostClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// Sessions.
-    pub(crate) fn sessions(&self) -> SessionsClient<Channel> {
-        SessionsClient::new(self.unary.clone()).max_decoding_message_size(limits::UNARY_BYTES)
+    pub(crate) fn sessions(&self) -> SessionsClient<Way> {
+        SessionsClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
+    }
+
+    /// Links that let guests in.
+    pub(crate) fn shares(&self) -> SharesClient<Way> {
+        SharesClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
     }
 
     /// A terminal, on a connection of its own.
-    pub(crate) fn terminal(&self) -> TerminalClient<Channel> {
-        TerminalClient::new(self.streaming()).max_decoding_message_size(limits::SERVER_FRAME_BYTES)
+    pub(crate) fn terminal(&self) -> TerminalClient<Way> {
+        TerminalClient::with_interceptor(self.streaming(), self.credential.clone())
+            .max_decoding_message_size(limits::SERVER_FRAME_BYTES)
     }
 
     /// The error of a call that failed, with its exit code and what to do.
@@ -140,15 +203,27 @@ impl Client {
     /// Why a call failed; a core that was not reached is named.
     pub(crate) fn refusal(&self, status: &Status) -> Refusal {
         let refusal = chatcode_link::exit::refusal(status, Code::CoreUnreachable);
-        if refusal.code != Code::CoreUnreachable {
-            return refusal;
-        }
-        let message = format!(
-            "the core at {} does not answer: {}; check that it runs (`chatcode up`)",
-            self.core,
-            shown(&refusal.message)
-        );
-        Refusal::new(Code::CoreUnreachable, message)
+        let cause = shown(&refusal.message);
+        let message = match (refusal.code, &self.again) {
+            (Code::CoreUnreachable, None) => {
+                format!(
+                    "the core at {} does not answer: {cause}; check that it runs (`chatcode up`)",
+                    self.core
+                )
+            }
+            (Code::CoreUnreachable, Some(again)) => format!(
+                "the core at {} does not answer: {cause}; check that it runs and that this machine reaches it. If its \
+                 roots were rotated since the login: {again}",
+                self.core
+            ),
+            (Code::Unauthenticated, Some(again)) => {
+                format!(
+                    "this login has ended or was revoked, or its person may not sign in any more; log in again: {again}"
+                )
+            }
+            _ => return refusal,
+        };
+        Refusal::new(refusal.code, message)
     }
 }
 

@@ -1,7 +1,10 @@
 //! The certificate of this command line: renewed when a command finds it past two
 //! thirds of its life, and what to trust looked at once a day.
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use chatcode_certs::{Identity, Renewal};
 use chatcode_link::{
@@ -11,13 +14,27 @@ use chatcode_link::{
 use chatcode_proto::limits;
 
 use crate::{
+    home::Home,
     print::{say, shown},
     table::now_ms,
 };
 
-/// Keeps certificate and trust in this folder young. Never fails: a command that
+/// The folder of the certificate; `None`: commands act by a login, or are about to
+/// say why they cannot.
+fn folder(home: &Home) -> Option<PathBuf> {
+    home.context().is_ok_and(|context| context.is_none()).then(|| home.cli_dir())
+}
+
+/// Keeps certificate and trust of this command line young. Never fails: a command that
 /// cannot do without says more by itself.
-pub(crate) async fn refresh(dir: &Path) {
+pub(crate) async fn refresh(home: &Home) {
+    if let Some(dir) = folder(home) {
+        refresh_in(&dir).await;
+    }
+}
+
+/// As [`refresh`], of the certificate in this folder.
+pub(crate) async fn refresh_in(dir: &Path) {
     let (Ok(Some(identity)), Ok(Some(core))) = (Identity::load(dir), CoreAddress::load(dir)) else { return };
     if let Some(fresh) = look(dir, &identity, &core.grpc).await
         && let Err(error) = fresh.save(dir)
@@ -64,7 +81,8 @@ fn is_old(dir: &Path) -> bool {
 
 /// Asks what to trust now, whenever that was last asked. Never fails, as
 /// [`refresh`].
-pub(crate) async fn follow(dir: &Path) {
+pub(crate) async fn follow(home: &Home) {
+    let Some(dir) = &folder(home) else { return };
     let (Ok(Some(identity)), Ok(Some(core))) = (Identity::load(dir), CoreAddress::load(dir)) else { return };
     if let Ok(Some(follows)) = renew::follow(&core.grpc, &identity).await
         && let Err(error) = follows.save(dir)

@@ -1,7 +1,5 @@
 //! `chatcode end` and `chatcode rename`.
 
-use std::path::Path;
-
 use chatcode_process::exit::{self, Exit};
 use chatcode_proto::{
     limits, name,
@@ -9,8 +7,9 @@ use chatcode_proto::{
 };
 
 use crate::{
-    client::{Client, target, unary},
+    client::{target, unary},
     fleet::{Fleet, session_state},
+    home::Home,
     print::{say, shown},
 };
 
@@ -33,8 +32,8 @@ impl End {
     ///
     /// # Errors
     /// When the session is not known or the machine refuses.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
-        let client = Client::open(&data_dir.join("cli"))?;
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
+        let client = home.client()?;
         let fleet = Fleet::ask(&client).await?;
         let (gateway, session) = fleet.session(&self.session, self.gateway.as_deref())?;
         let request = target(unary(SessionsEndRequest { force: self.force }), gateway, &session.id)?;
@@ -65,10 +64,10 @@ impl Rename {
     ///
     /// # Errors
     /// When the name or the session is no good, or the machine refuses.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
         name::check("name", &self.name, limits::SESSION_NAME_CHARS)
             .map_err(|refusal| anyhow::anyhow!(refusal.message).context(Exit(exit::USAGE)))?;
-        let client = Client::open(&data_dir.join("cli"))?;
+        let client = home.client()?;
         let fleet = Fleet::ask(&client).await?;
         let (gateway, session) = fleet.session(&self.session, self.gateway.as_deref())?;
         let request = target(unary(SessionsRenameRequest { name: self.name }), gateway, &session.id)?;

@@ -65,7 +65,8 @@ impl Fleet {
                     | Event::AliveUnixMs(_)
                     | Event::PendingAdded(_)
                     | Event::PendingRemoved(_)
-                    | Event::TokensChanged(_),
+                    | Event::TokensChanged(_)
+                    | Event::SharesChanged(_),
                 )
                 | None => {}
             }

@@ -1,14 +1,12 @@
 //! `chatcode gateway`: machines and the tokens by which they join.
 
-use std::path::Path;
-
 use chatcode_proto::pb::{FleetAcknowledgeDuplicateRequest, FleetRevokeRequest, MemberKind};
 use clap::Subcommand;
 
 use crate::{
-    addresses::Addresses,
     client::{Client, unary},
     fleet::{Fleet, link_state},
+    home::Home,
     line::LineWish,
     ls::{gateway_row, gateways_table},
     pending,
@@ -85,8 +83,8 @@ impl Gateway {
     ///
     /// # Errors
     /// When the core refuses or does not answer.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
-        let client = Client::open(&data_dir.join("cli"))?;
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
+        let client = home.client()?;
         match self {
             Self::Ls { json } => {
                 let fleet = Fleet::ask(&client).await?;
@@ -110,7 +108,7 @@ impl Gateway {
                     "on the other machine, with the token on standard input:\n  \
                      chatcode-gateway enroll --data-dir DIR --core HOST:{port}"
                 ));
-                if Addresses::load(&data_dir.join("up")).is_local_only() {
+                if home.addresses()?.is_local_only() {
                     say("this core listens on this machine only; others reach it after:\n  \
                          chatcode up --core-listen 0.0.0.0:7421 --link-listen 0.0.0.0:7422");
                 }

@@ -1,7 +1,5 @@
 //! `chatcode login-url`: another one-time URL for the browser.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use chatcode_process::exit::{self, Exit};
 use chatcode_proto::pb::AccountsCreateSignInRequest;
@@ -9,8 +7,8 @@ use tonic::codegen::http::Uri;
 use zeroize::Zeroizing;
 
 use crate::{
-    addresses::Addresses,
     client::{Client, unary},
+    home::Home,
     print,
 };
 
@@ -28,21 +26,25 @@ impl LoginUrl {
     ///
     /// # Errors
     /// When the core does not answer or the origin is not known.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
-        let client = Client::open(&data_dir.join("cli"))?;
-        let origin = place(self.origin, data_dir)?;
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
+        let client = home.client()?;
+        let origin = place(self.origin, home)?;
         let url = create(&client, &origin, AccountsCreateSignInRequest::default()).await?;
         print::answer(&format!("{}\n", url.as_str()))?;
         Ok(())
     }
 }
 
-/// Where the page is: as was said, or that of this machine's `chatcode up`.
+/// Where the page is: as was said, that of the login, or that of this machine's
+/// `chatcode up`.
 ///
 /// # Errors
 /// When neither is known.
-pub(crate) fn place(said: Option<String>, data_dir: &Path) -> anyhow::Result<String> {
-    let origin = said.or_else(|| Addresses::load(&data_dir.join("up")).origin);
+pub(crate) fn place(said: Option<String>, home: &Home) -> anyhow::Result<String> {
+    let origin = match said {
+        Some(said) => Some(said),
+        None => home.addresses()?.origin,
+    };
     let origin = origin.context("where the page is, is not known here; name it with --origin https://HOST");
     origin.context(Exit(exit::USAGE))
 }

@@ -1,7 +1,5 @@
 //! `chatcode ls`: machines and their sessions.
 
-use std::path::Path;
-
 use chatcode_proto::{
     label::{self, Labels},
     pb::{Gateway, LostReason, RestartPolicy, Session},
@@ -9,8 +7,8 @@ use chatcode_proto::{
 use serde::Serialize;
 
 use crate::{
-    client::Client,
     fleet::{Fleet, alarm, link_ended, link_state, session_state},
+    home::Home,
     print,
     table::{Table, ago, now_ms},
 };
@@ -76,8 +74,8 @@ impl Ls {
     ///
     /// # Errors
     /// When the core refuses or does not answer.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
-        let client = Client::open(&data_dir.join("cli"))?;
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
+        let client = home.client()?;
         let fleet = Fleet::ask(&client).await?;
         if self.json {
             let gateways = fleet.gateways.iter().map(gateway_row).collect();

@@ -9,11 +9,17 @@ mod audit;
 mod backup;
 mod ca;
 mod client;
+mod context;
 mod credentials;
+mod drain;
 mod end;
+mod events;
 mod fleet;
+mod follow;
 mod gateway;
+mod home;
 mod line;
+mod login;
 mod login_url;
 mod ls;
 mod members;
@@ -24,6 +30,8 @@ mod pending;
 mod people;
 mod print;
 mod roles;
+mod shares;
+mod status;
 mod table;
 mod teams;
 mod tokens;
@@ -34,7 +42,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::admin::Admin;
+use crate::{admin::Admin, context::Contexts, home::Home};
 
 /// Open a terminal on any machine you own, and never lose it again.
 #[derive(Debug, Parser)]
@@ -43,6 +51,10 @@ struct Arguments {
     /// Where all files are; usually ~/.local/share/chatcode.
     #[arg(long, global = true, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+    /// Act by this login (`chatcode context list`); local: by the administrator's
+    /// certificate of this machine.
+    #[arg(long, global = true, value_name = "NAME", env = "CHATCODE_CONTEXT")]
+    context: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,6 +62,12 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Up),
+    Login(login::Login),
+    Logout(context::order::Logout),
+    #[command(name = "whoami")]
+    WhoAmI(context::order::WhoAmI),
+    #[command(subcommand)]
+    Context(context::order::Order),
     LoginUrl(login_url::LoginUrl),
     Ls(ls::Ls),
     New(new::New),
@@ -57,40 +75,50 @@ enum Command {
     End(end::End),
     Rename(end::Rename),
     #[command(subcommand)]
+    Shares(shares::Shares),
+    #[command(subcommand)]
     Gateway(gateway::Gateway),
     #[command(subcommand)]
     Admin(Admin),
     Audit(audit::Audit),
+    Events(events::Events),
 }
 
 fn main() -> ExitCode {
-    let Arguments { data_dir, command } = Arguments::parse();
-    let data_dir = data_dir.unwrap_or_else(chatcode_process::default_data_dir);
+    let Arguments { data_dir, context, command } = Arguments::parse();
+    let home = Home::new(data_dir, context, Contexts::of_person());
     chatcode_certs::tls::install_provider();
     chatcode_process::init_logging("cli");
     chatcode_process::main_with("chatcode", chatcode_process::Threads::One, async move {
         // `up` does so when its core runs, `enroll` makes a new one; a backup asks no core.
         let needs_none = match &command {
-            Command::Up(_) | Command::Admin(Admin::Enroll { .. } | Admin::Backup(_) | Admin::Restore(_)) => {
-                true
-            }
+            Command::Up(_)
+            | Command::Login(_)
+            | Command::Context(_)
+            | Command::Admin(Admin::Enroll { .. } | Admin::Backup(_) | Admin::Restore(_)) => true,
             Command::Audit(command) => command.is_offline(),
             _ => false,
         };
         if !needs_none {
-            credentials::refresh(&data_dir.join("cli")).await;
+            credentials::refresh(&home).await;
         }
         match command {
-            Command::Up(command) => command.run(&data_dir).await,
-            Command::LoginUrl(command) => command.run(&data_dir).await,
-            Command::Ls(command) => command.run(&data_dir).await,
-            Command::New(command) => command.run(&data_dir).await,
-            Command::Attach(command) => command.run(&data_dir).await,
-            Command::End(command) => command.run(&data_dir).await,
-            Command::Rename(command) => command.run(&data_dir).await,
-            Command::Gateway(command) => command.run(&data_dir).await,
-            Command::Admin(command) => command.run(&data_dir).await,
-            Command::Audit(command) => command.run(&data_dir).await,
+            Command::Up(command) => command.run(home.data_dir()).await,
+            Command::Login(command) => Box::pin(command.run(&home)).await,
+            Command::Logout(command) => command.run(&home).await,
+            Command::WhoAmI(command) => command.run(&home).await,
+            Command::Context(command) => command.run(&home),
+            Command::LoginUrl(command) => command.run(&home).await,
+            Command::Ls(command) => command.run(&home).await,
+            Command::New(command) => command.run(&home).await,
+            Command::Attach(command) => command.run(&home).await,
+            Command::End(command) => command.run(&home).await,
+            Command::Rename(command) => command.run(&home).await,
+            Command::Shares(command) => command.run(&home).await,
+            Command::Gateway(command) => command.run(&home).await,
+            Command::Admin(command) => command.run(&home).await,
+            Command::Audit(command) => command.run(&home).await,
+            Command::Events(command) => Box::pin(command.run(&home)).await,
         }
     })
 }

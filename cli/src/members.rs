@@ -46,6 +46,7 @@ struct Row<'a> {
     revoked_unix_ms: u64,
     own: bool,
     connections: u32,
+    version: &'a str,
 }
 
 impl Members {
@@ -61,7 +62,11 @@ impl Members {
     }
 }
 
-async fn all(client: &Client) -> anyhow::Result<Vec<AdminMember>> {
+/// All members, revoked ones too.
+///
+/// # Errors
+/// When the core refuses or does not answer.
+pub(crate) async fn all(client: &Client) -> anyhow::Result<Vec<AdminMember>> {
     let (mut members, mut after) = (Vec::new(), String::new());
     loop {
         let call = client.admin().list_members(unary(AdminListMembersRequest { after })).await;
@@ -80,8 +85,16 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         return Ok(print::json_lines(all.iter().map(row))?);
     }
     let now = now_ms();
-    let mut table =
-        Table::new(&["ID", "KIND", "NAME", "ENROLLED", "TOKEN BY", "CERTIFICATE ENDS", "CONNECTIONS"]);
+    let mut table = Table::new(&[
+        "ID",
+        "KIND",
+        "NAME",
+        "ENROLLED",
+        "TOKEN BY",
+        "CERTIFICATE ENDS",
+        "CONNECTIONS",
+        "VERSION",
+    ]);
     for one in &all {
         let ends = match (one.revoked_unix_ms, one.not_after_unix_ms) {
             (0, ends) => until(now, ends),
@@ -90,7 +103,9 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         let own = if one.own { format!("{} (this)", one.name) } else { one.name.clone() };
         let enrolled = format!("{} ago", ago(now, one.enrolled_unix_ms));
         let connections = one.connections.to_string();
-        table.row([&one.id, kind(one.kind()), &own, &enrolled, &one.created_by, &ends, &connections]);
+        let row =
+            [&one.id, kind(one.kind()), &own, &enrolled, &one.created_by, &ends, &connections, &one.version];
+        table.row(row);
     }
     Ok(print::answer(&table.render())?)
 }
@@ -118,6 +133,7 @@ fn row(one: &AdminMember) -> Row<'_> {
         revoked_unix_ms: one.revoked_unix_ms,
         own: one.own,
         connections: one.connections,
+        version: &one.version,
     }
 }
 

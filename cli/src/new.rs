@@ -1,6 +1,6 @@
 //! `chatcode new`: a new session.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use chatcode_process::exit::{self, Exit};
@@ -10,10 +10,10 @@ use chatcode_proto::{
 };
 
 use crate::{
-    addresses::Addresses,
     attach::{self, winsize},
     client::{Client, target, unary},
     fleet::Fleet,
+    home::Home,
     print::{self, shown},
 };
 
@@ -100,17 +100,17 @@ impl New {
     ///
     /// # Errors
     /// When the machine is not known or refuses.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
         if self.resume.is_some() && matches!(self.restart, Restart::Never) {
             let words = "--resume is for a session that is started again; add --restart on-crash or on-boot";
             return Err(anyhow::anyhow!(words).context(Exit(exit::USAGE)));
         }
-        let client = Client::open(&data_dir.join("cli"))?;
+        let client = home.client()?;
         let fleet = Fleet::ask(&client).await?;
-        let home = Addresses::load(&data_dir.join("up")).gateway;
+        let here = home.addresses()?.gateway;
         let gateway = match &self.gateway {
             Some(wanted) => fleet.gateway(wanted)?,
-            None => fleet.usual_gateway(home.as_deref())?,
+            None => fleet.usual_gateway(here.as_deref())?,
         };
         let folder = match &self.folder {
             Some(folder) => folder.to_str().context("the folder's name is not UTF-8")?.to_owned(),

@@ -1,7 +1,5 @@
 //! `chatcode admin people`: who is known, and letting them in.
 
-use std::path::Path;
-
 use chatcode_proto::{
     name::display_safe,
     pb::{
@@ -14,6 +12,7 @@ use serde::Serialize;
 
 use crate::{
     client::{Client, unary},
+    home::Home,
     login_url::{self, origin},
     names::Kind,
     print::{self, say, shown},
@@ -107,8 +106,8 @@ impl People {
     ///
     /// # Errors
     /// When the core refuses or does not answer.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
-        let client = Client::open(&data_dir.join("cli"))?;
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
+        let client = home.client()?;
         match self {
             Self::List { json } => list(&client, json).await,
             Self::Add { name, email, json } => {
@@ -146,7 +145,7 @@ impl People {
                 Ok(())
             }
             Self::Invite { who, origin } => {
-                let origin = login_url::place(origin, data_dir)?;
+                let origin = login_url::place(origin, home)?;
                 let person = named(&client, &who).await?;
                 let request = AccountsCreateSignInRequest { person: person.id.clone() };
                 let url = login_url::create(&client, &origin, request).await?;

@@ -68,7 +68,10 @@ impl Cuts {
     pub async fn wait(self) -> Refusal {
         let session_over = async {
             match &self.life {
-                Some(life) => life.over().await,
+                Some(life) => {
+                    life.over().await;
+                    life.is_over()
+                }
                 None => std::future::pending().await,
             }
         };
@@ -86,7 +89,7 @@ impl Cuts {
         };
         tokio::select! {
             () = self.stop.cancelled() => Refusal::new(Code::Draining, "the core stops; come back in a moment"),
-            () = session_over => Refusal::new(Code::Unauthenticated, "your session has ended; sign in again"),
+            refusal = session_over => refusal,
             refusal = self.verdict.over() => refusal,
             () = link_dead => lost(self.live.as_deref()),
             () = late => Refusal::new(Code::Timeout, "the call took longer than its deadline"),

@@ -10,35 +10,42 @@ use chatcode_proto::{
     pb::{Code, Permission, Role},
 };
 
-use crate::{caller::Caller, fleet::hub::Hub, people::Machine, target::unknown_gateway};
+use crate::{
+    caller::Caller,
+    fleet::hub::Hub,
+    people::Machine,
+    target::{Target, unknown_gateway, unknown_session},
+};
 
 /// A call that may be made, for as long as that is so.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     caller: Caller,
     permission: Permission,
-    gateway: Option<GatewayId>,
+    target: Target,
     hub: Arc<Hub>,
     role: Role,
 }
 
 impl Verdict {
-    /// Judges a call with this permission on a gateway, or on the core (`None`).
-    /// Takes no time that tells whether there is a machine that the caller may
+    /// Judges a call with this permission on its target. Takes no time that tells whether there is a machine that the caller may
     /// not see.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` for callers who are not known, `FORBIDDEN`, and
-    /// `UNKNOWN_GATEWAY` for a machine that the caller may not see.
+    /// `UNKNOWN_GATEWAY` or `UNKNOWN_SESSION` for what the caller may not see.
     pub fn of(
         caller: &Caller,
         permission: Permission,
-        gateway: Option<GatewayId>,
+        target: Target,
         hub: &Arc<Hub>,
     ) -> Result<Self, Refusal> {
-        check(caller, permission, gateway, hub)?;
-        let role = role(caller, gateway, hub);
-        Ok(Self { caller: caller.clone(), permission, gateway, hub: Arc::clone(hub), role })
+        check(caller, permission, target.gateway, hub)?;
+        if target.session.is_some_and(|session| !caller.knows_of(session)) {
+            return Err(unknown_session());
+        }
+        let role = role(caller, target.gateway, hub);
+        Ok(Self { caller: caller.clone(), permission, target, hub: Arc::clone(hub), role })
     }
 
     /// Who calls.
@@ -60,10 +67,10 @@ impl Verdict {
         let Some(directory) = self.caller.directory() else { return std::future::pending().await };
         let mut changes = directory.changes();
         loop {
-            if let Err(refusal) = check(&self.caller, self.permission, self.gateway, &self.hub) {
+            if let Err(refusal) = check(&self.caller, self.permission, self.target.gateway, &self.hub) {
                 return refusal;
             }
-            if role(&self.caller, self.gateway, &self.hub) != self.role {
+            if role(&self.caller, self.target.gateway, &self.hub) != self.role {
                 let words = "what you may do here has changed; come back, and it counts";
                 return Refusal::new(Code::Draining, words);
             }
@@ -84,7 +91,11 @@ pub fn check(
     hub: &Hub,
 ) -> Result<(), Refusal> {
     if !caller.may(permission) {
-        return Err(if caller.is_known() { forbidden() } else { unauthenticated() });
+        return Err(match caller {
+            Caller::Unknown(_) => unauthenticated(),
+            Caller::Guest { .. } => not_for_guests(),
+            _ => forbidden(),
+        });
     }
     let Some(id) = gateway else { return Ok(()) };
     let labels = hub.labels(id);
@@ -105,6 +116,12 @@ fn role(caller: &Caller, gateway: Option<GatewayId>, hub: &Hub) -> Role {
 
 fn forbidden() -> Refusal {
     Refusal::new(Code::Forbidden, "you may not do this; ask an owner of the installation")
+}
+
+fn not_for_guests() -> Refusal {
+    let words =
+        "guests see the one session that is shared with them, for as long as who shares it may; ask them";
+    Refusal::new(Code::Forbidden, words)
 }
 
 fn unauthenticated() -> Refusal {

@@ -16,7 +16,7 @@
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown;
 //!   [`sign_in`]: what proves who somebody is.
 //! - [`people`]: the rules of roles and places, and nothing else.
-//! - [`clock`], [`config`], [`network`], [`rate`], [`target`], `lock`: these use no other room.
+//! - [`clock`], [`config`], [`rate`], [`target`], `lock`: these use no other room.
 
 pub mod backup;
 pub mod caller;
@@ -29,7 +29,6 @@ pub mod judge;
 pub mod links;
 pub mod listener;
 mod lock;
-pub mod network;
 pub mod pass;
 pub mod people;
 pub mod rate;
@@ -62,8 +61,8 @@ use chatcode_proto::{
     limits,
     pb::{
         CaPart, CaUse, accounts_server::AccountsServer, admin_server::AdminServer, audit_server::AuditServer,
-        enrollment_server::EnrollmentServer, fleet_server::FleetServer, identities_server::IdentitiesServer,
-        people_server::PeopleServer,
+        devices_server::DevicesServer, enrollment_server::EnrollmentServer, fleet_server::FleetServer,
+        identities_server::IdentitiesServer, people_server::PeopleServer, shares_server::SharesServer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -78,9 +77,16 @@ use crate::{
     listener::GrpcListener,
     lock::DataLock,
     services::{
-        accounts::AccountsService, admin::AdminService, approval, audit::AuditService,
-        enrollment::EnrollmentService, fleet::FleetService, identities::IdentitiesService,
+        accounts::AccountsService,
+        admin::AdminService,
+        approval,
+        audit::AuditService,
+        devices::DevicesService,
+        enrollment::EnrollmentService,
+        fleet::FleetService,
+        identities::IdentitiesService,
         people::PeopleService,
+        shares::{self, SharesService},
     },
     shared::{Parts, Shared},
     sign_in::{SetupError, SignIn},
@@ -272,6 +278,7 @@ impl Core {
             () = upkeep::keep(&shared) => {}
             () = Box::pin(upkeep::archive(&shared)) => {}
             () = Box::pin(shared.sign_in.send_mails()) => {}
+            () = Box::pin(shares::show_links(&shared)) => {}
         }
         shared.tasks.close();
         let _ = tokio::time::timeout(limits::SHUTDOWN, shared.tasks.wait()).await;
@@ -417,6 +424,8 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
         .max_decoding_message_size(limits::UNARY_BYTES);
     let audit = AuditServer::new(AuditService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
+    let devices = DevicesServer::new(DevicesService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
     let enrollment = EnrollmentServer::new(EnrollmentService::new(Arc::clone(shared)))
         .max_decoding_message_size(3 * limits::CSR_BYTES);
     let fleet = FleetServer::new(FleetService::new(Arc::clone(shared)))
@@ -427,6 +436,9 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
     let people = PeopleServer::new(PeopleService::new(Arc::clone(shared)))
         .max_decoding_message_size(limits::UNARY_BYTES);
 
+    let shares = SharesServer::new(SharesService::new(Arc::clone(shared)))
+        .max_decoding_message_size(limits::UNARY_BYTES);
+
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
     let reflection =
@@ -434,10 +446,12 @@ async fn routes(shared: &Arc<Shared>) -> Result<Routes, BuildError> {
     Ok(Routes::new(accounts)
         .add_service(admin)
         .add_service(audit)
+        .add_service(devices)
         .add_service(enrollment)
         .add_service(fleet)
         .add_service(identities)
         .add_service(people)
+        .add_service(shares)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?))

@@ -66,11 +66,11 @@ impl GrpcListener {
     pub async fn bind(address: SocketAddr, shared: Arc<Shared>) -> io::Result<Self> {
         let door = Door {
             tls: tls::core_listener(&shared.own).map_err(io::Error::other)?,
-            shared,
             handshakes: Room::new(limits::CORE_HANDSHAKES, limits::CORE_HANDSHAKES_PER_ADDRESS),
-            anonymous: Room::new(limits::CORE_ANONYMOUS, limits::CORE_ANONYMOUS_PER_ADDRESS),
-            members: Arc::new(Semaphore::new(limits::CORE_CONNECTIONS)),
+            anonymous: shared.doors.anonymous.clone(),
+            members: Arc::clone(&shared.doors.members),
             cut: CancellationToken::new(),
+            shared,
         };
         Ok(Self { tcp: TcpListener::bind(address).await?, door: Arc::new(door) })
     }

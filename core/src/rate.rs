@@ -2,9 +2,14 @@
 //! forgotten, so the maps stay as small as the present crowd.
 
 use std::{
+    collections::HashMap,
     hash::Hash,
     num::NonZeroU32,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use chatcode_proto::{code::Refusal, pb::Code};
@@ -70,9 +75,65 @@ impl<K: Hash + Eq + Clone> PerHour<K> {
     }
 }
 
+/// How fast each of some keys may come back. One that comes too soon has to wait
+/// longer from then on.
+#[derive(Debug)]
+pub struct Pace<K> {
+    first: Duration,
+    more: Duration,
+    longest: Duration,
+    early: Duration,
+    seen: Mutex<HashMap<K, Seen>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    at: Instant,
+    pause: Duration,
+}
+
+impl<K: Hash + Eq> Pace<K> {
+    /// After `first` at least, and so much `more` after each time that was too soon,
+    /// up to `longest`. So much too `early` is still in time.
+    #[must_use]
+    pub fn new(first: Duration, more: Duration, longest: Duration, early: Duration) -> Self {
+        Self { first, more, longest, early, seen: Mutex::default() }
+    }
+
+    /// Notes that `key` comes, and says whether it is in time. What did not come back
+    /// for long is forgotten.
+    pub fn comes(&self, key: K, now: Instant) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = self.longest + self.longest;
+        seen.retain(|_, one| now.saturating_duration_since(one.at) < forgotten);
+        let before = seen.get(&key).copied();
+        let is_in_time =
+            before.is_none_or(|one| now.saturating_duration_since(one.at) + self.early >= one.pause);
+        let pause = before.map_or(self.first, |one| one.pause);
+        let pause = if is_in_time { pause } else { (pause + self.more).min(self.longest) };
+        seen.insert(key, Seen { at: now, pause });
+        is_in_time
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_comes_too_soon_has_to_wait_longer_from_then_on() {
+        let s = Duration::from_secs;
+        let pace = Pace::new(s(2), s(5), s(60), Duration::from_millis(500));
+        let begun = Instant::now();
+        let comes = |after: u64| pace.comes("a", begun + Duration::from_millis(after));
+        assert!(comes(0) && comes(1_500), "a little too soon is in time");
+        assert!(!comes(2_000), "too soon");
+        assert!(!comes(6_000), "it is seven seconds by now");
+        assert!(comes(18_000), "twelve seconds later");
+        assert!(pace.comes("b", begun), "another one has its own pace");
+        assert!(pace.comes("a", begun + s(600)) && pace.comes("a", begun + s(602)), "it was forgotten");
+        assert_eq!(pace.seen.lock().expect("is not poisoned").len(), 1);
+    }
 
     #[test]
     fn one_key_runs_dry_and_the_others_do_not_notice() {

@@ -40,6 +40,12 @@ impl Room {
         Self(Arc::new(Inner { all, share, taken: Mutex::default() }))
     }
 
+    /// How many are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.0.taken().all
+    }
+
     /// A place for this address (an IPv6 /64 is one); `None` when there is none.
     #[must_use]
     pub fn take(&self, address: IpAddr) -> Option<Place> {

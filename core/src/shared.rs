@@ -26,7 +26,8 @@ use crate::{
     clock,
     config::Config,
     fleet::{hub::Hub, registry::Registry},
-    rate::{PerHour, PerMinute},
+    rate::{Pace, PerHour, PerMinute},
+    room::Room,
     sign_in::SignIn,
     store::Store,
 };
@@ -65,8 +66,14 @@ pub struct Shared {
     pub audit: AuditDesk,
     /// How often whom may try what.
     pub rates: Rates,
+    /// Places for connections.
+    pub doors: Doors,
+    /// The folder of the store.
+    pub data_dir: PathBuf,
     /// Told when a person has decided on a machine that waits.
     pub decided: Notify,
+    /// Told when a link to a session was made or taken back.
+    pub shares_changed: Notify,
     /// Calls that are passed on now.
     pub calls: Count,
     /// Cancelled when the core begins to stop.
@@ -119,6 +126,24 @@ pub enum MailFrom {
     Person(String),
 }
 
+/// Places for connections of the gRPC listener.
+#[derive(Debug)]
+pub struct Doors {
+    /// For those who show no certificate.
+    pub anonymous: Room,
+    /// For members.
+    pub members: Arc<Semaphore>,
+}
+
+impl Default for Doors {
+    fn default() -> Self {
+        Self {
+            anonymous: Room::new(limits::CORE_ANONYMOUS, limits::CORE_ANONYMOUS_PER_ADDRESS),
+            members: Arc::new(Semaphore::new(limits::CORE_CONNECTIONS)),
+        }
+    }
+}
+
 /// The limits on tries, each with its key.
 #[derive(Debug)]
 pub struct Rates {
@@ -142,8 +167,22 @@ pub struct Rates {
     pub mails_to: PerHour<String>,
     /// Wrong API tokens, by address.
     pub api_tokens: PerMinute<IpAddr>,
+    /// Logins that programs begin, by address.
+    pub devices: PerMinute<IpAddr>,
+    /// Unknown device codes, by address.
+    pub devices_unknown: PerMinute<IpAddr>,
+    /// Wrong user codes, by person.
+    pub user_codes: PerMinute<String>,
+    /// Polls of a login, by the hash of its device code.
+    pub device_polls: Pace<[u8; 32]>,
     /// Tickets, by person.
     pub tickets: PerMinute<String>,
+    /// Wrong links and passphrases, by edge.
+    pub shares_wrong: PerMinute<MemberId>,
+    /// Passphrases, by link and address.
+    pub passphrases_from: PerHour<(String, IpAddr)>,
+    /// Passphrases, by link.
+    pub passphrases: PerHour<String>,
     /// Renewals, by member.
     pub renew: PerMinute<MemberId>,
     /// Revivals, by member.
@@ -260,14 +299,35 @@ impl Shared {
                     "wrong API tokens from this address",
                     limits::API_TOKENS_WRONG_PER_MINUTE,
                 ),
+                devices: PerMinute::new("logins begun from this address", limits::DEVICES_PER_MINUTE),
+                devices_unknown: PerMinute::new(
+                    "unknown device codes from this address",
+                    limits::DEVICES_UNKNOWN_PER_MINUTE,
+                ),
+                user_codes: PerMinute::new("wrong codes of yours", limits::USER_CODES_WRONG_PER_MINUTE),
+                device_polls: Pace::new(
+                    limits::DEVICE_POLL,
+                    limits::DEVICE_SLOW_DOWN,
+                    limits::DEVICE_POLL_LONGEST,
+                    limits::DEVICE_POLL_EARLY,
+                ),
                 tickets: PerMinute::new("tickets", limits::TICKETS_PER_MINUTE),
+                shares_wrong: PerMinute::new("wrong links through this edge", limits::SHARE_WRONG_PER_MINUTE),
+                passphrases_from: PerHour::new(
+                    "passphrases for this link from this address",
+                    limits::SHARE_PASSPHRASES_PER_ADDRESS,
+                ),
+                passphrases: PerHour::new("passphrases for this link", limits::SHARE_PASSPHRASES_PER_LINK),
                 renew: PerMinute::new("renewals of this certificate", limits::RENEWALS_PER_MINUTE),
                 revive: PerMinute::new("revivals of this machine", limits::REVIVALS_PER_MINUTE),
                 revive_from: PerMinute::new("revivals from this address", limits::REVIVALS_PER_ADDRESS),
                 refusals: PerMinute::new("refusals", limits::REFUSALS_AUDITED_PER_MINUTE),
                 duplicates: PerMinute::new("alarms", limits::DUPLICATE_ALARMS_PER_MINUTE),
             },
+            doors: Doors::default(),
+            data_dir: config.data_dir.clone(),
             decided: Notify::new(),
+            shares_changed: Notify::new(),
             calls: Count::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -58,7 +58,9 @@ pub fn unknown_gateway() -> Refusal {
     Refusal::new(Code::UnknownGateway, "no such machine; list the machines to see which there are")
 }
 
-fn unknown_session() -> Refusal {
+/// No such session, or not for this caller.
+#[must_use]
+pub fn unknown_session() -> Refusal {
     Refusal::new(Code::UnknownSession, "no such session; list the sessions to see which there are")
 }
 

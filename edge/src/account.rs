@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 use crate::{
     app::App,
     body,
-    cookie::{Cookie, is_secret},
+    cookie::{Cookie, Credential, is_secret},
     refuse,
     tries::Client,
     upstream::unix_ms,
@@ -236,19 +236,19 @@ fn proof<'a>(
 }
 
 /// What a browser calls itself.
-fn device(headers: &HeaderMap) -> String {
+pub(crate) fn device(headers: &HeaderMap) -> String {
     let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     display_safe(agent.unwrap_or_default(), limits::USER_AGENT_CHARS)
 }
 
 /// Where a request comes from.
-fn client(request: &Request) -> Result<Client, Refusal> {
+pub(crate) fn client(request: &Request) -> Result<Client, Refusal> {
     let client = request.extensions().get::<Client>().copied();
     client.ok_or_else(|| Refusal::new(Code::Internal, "nobody knows where this came from"))
 }
 
 /// The JSON of a request; `form` says what it must be.
-async fn read<T: DeserializeOwned>(request: Request, form: &str) -> Result<T, Refusal> {
+pub(crate) async fn read<T: DeserializeOwned>(request: Request, form: &str) -> Result<T, Refusal> {
     // A form of another site cannot send this type.
     if request.headers().get(CONTENT_TYPE).is_none_or(|value| value != "application/json") {
         return Err(Refusal::new(Code::Invalid, "the request must be application/json"));
@@ -258,39 +258,44 @@ async fn read<T: DeserializeOwned>(request: Request, form: &str) -> Result<T, Re
         .map_err(|_| Refusal::new(Code::Invalid, format!("the request must be {form}")))
 }
 
-/// `POST /api/sign-out`: ends the session and removes the cookie. The cookie
-/// stays while the core could not be told, so that the page can try again.
+/// `POST /api/sign-out`: ends the session, or the stay of a guest, and removes its
+/// cookie. The cookie stays while the core could not be told, so that the page can try
+/// again.
 pub(crate) async fn sign_out(State(app): State<Arc<App>>, request: Request) -> Response {
     if let Err(stranger) = app.admission.page(request.headers()) {
         return refuse::stranger(stranger, app.admission.origin());
     }
-    let mut response = match try_sign_out(&app, request.headers()).await {
+    let whose = match Credential::of(&app.cookie, &app.installation, request.headers()) {
+        Ok(whose) => whose,
+        Err(refusal) => return refuse::http(&refusal),
+    };
+    let mut response = match try_sign_out(&app, &whose, request.headers()).await {
         Ok(()) => Json(json!({})).into_response(),
         Err(refusal) if refusal.code == Code::Unauthenticated => refuse::http(&refusal),
         Err(refusal) => return refuse::http(&refusal),
     };
-    if let Ok(cookie) = app.cookie.set("", Duration::ZERO) {
+    if let Ok(cookie) = whose.cookie().set("", Duration::ZERO) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     response
 }
 
-async fn try_sign_out(app: &App, headers: &HeaderMap) -> Result<(), Refusal> {
+async fn try_sign_out(app: &App, whose: &Credential<'_>, headers: &HeaderMap) -> Result<(), Refusal> {
     let mut request = unary(app, AccountsSignOutRequest {})?;
-    request.metadata_mut().as_mut().insert(AUTHORIZATION, app.cookie.bearer(headers)?);
+    request.metadata_mut().as_mut().insert(AUTHORIZATION, whose.authorization(headers)?);
     in_time(app, AccountsClient::new(app.upstream.shared()).sign_out(request)).await?;
     Ok(())
 }
 
 /// A call of the edge's own, from the page of our origin.
-fn unary<M>(app: &App, message: M) -> Result<tonic::Request<M>, Refusal> {
+pub(crate) fn unary<M>(app: &App, message: M) -> Result<tonic::Request<M>, Refusal> {
     let mut request = tonic::Request::new(message);
     request.set_timeout(limits::UNARY_DEADLINE);
     request.metadata_mut().as_mut().insert(ORIGIN, app.admission.origin().header()?);
     Ok(request)
 }
 
-async fn in_time<M>(
+pub(crate) async fn in_time<M>(
     app: &App,
     call: impl Future<Output = Result<tonic::Response<M>, tonic::Status>>,
 ) -> Result<M, Refusal> {

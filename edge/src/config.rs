@@ -6,10 +6,14 @@ use std::{
     path::PathBuf,
 };
 
+use chatcode_link::network::InvalidNetwork;
 use chatcode_proto::limits;
 use serde::{Deserialize, Serialize};
 
-use crate::admit::{Origin, OriginError};
+use crate::{
+    admit::{Origin, OriginError},
+    forwarded::Proxies,
+};
 
 /// The configuration of an edge. Keys of the TOML file and, as
 /// `CHATCODE_EDGE_<KEY>`, of the environment.
@@ -44,10 +48,14 @@ pub struct Config {
     /// line for new machines pins its key otherwise.
     #[serde(default)]
     pub public_certificate: bool,
-    /// Where gateways reach the core's gRPC, HOST:PORT; without it the host of
+    /// Where gateways and programs elsewhere reach the core's gRPC, HOST:PORT; without it the host of
     /// `origin` with the port of `core`.
     #[serde(default)]
     pub core_for_gateways: Option<String>,
+    /// Proxies in front, as networks such as `10.0.0.0/8`: of them it is believed from
+    /// where a request comes (`X-Forwarded-For`).
+    #[serde(default)]
+    pub trusted_proxies: Vec<String>,
     /// Sign-ins in a minute from one address; 0: one. More for many people behind
     /// one address.
     #[serde(default = "sign_in_per_minute")]
@@ -75,6 +83,12 @@ pub enum UnfitConfig {
     /// Half of a certificate.
     #[error("tls_cert and tls_key belong together: give both or none")]
     HalfTls,
+    /// A proxy is none.
+    #[error("trusted_proxies has {0:?}, which is no network: {1}")]
+    Proxy(String, InvalidNetwork),
+    /// Too many to look at for each request.
+    #[error("trusted_proxies names {0} networks, and may name {most}; name larger ones", most = limits::TRUSTED_PROXIES)]
+    TooManyProxies(usize),
     /// The origin is not one.
     #[error(transparent)]
     Origin(#[from] OriginError),
@@ -95,6 +109,18 @@ impl Config {
             (None, None) => Err(UnfitConfig::PlainOffLoopback(self.listen)),
             _ => Err(UnfitConfig::HalfTls),
         }
+    }
+
+    /// The proxies that are believed.
+    ///
+    /// # Errors
+    /// When one is no network, or there are more than [`limits::TRUSTED_PROXIES`].
+    pub(crate) fn proxies(&self) -> Result<Proxies, UnfitConfig> {
+        if self.trusted_proxies.len() > limits::TRUSTED_PROXIES {
+            return Err(UnfitConfig::TooManyProxies(self.trusted_proxies.len()));
+        }
+        let read = |text: &String| text.parse().map_err(|error| UnfitConfig::Proxy(text.clone(), error));
+        Ok(Proxies::new(self.trusted_proxies.iter().map(read).collect::<Result<_, _>>()?))
     }
 
     /// The origin of the page when the edge listens on `bound`.
@@ -128,6 +154,7 @@ mod tests {
             release_dir: None,
             public_certificate: false,
             core_for_gateways: None,
+            trusted_proxies: Vec::new(),
             sign_in_per_minute: sign_in_per_minute(),
         }
     }
@@ -144,6 +171,18 @@ mod tests {
             let refused = matches!(config(listen).tls(), Err(UnfitConfig::PlainOffLoopback(_)));
             assert_eq!(refused, !plain, "{listen}");
         }
+    }
+
+    #[test]
+    fn what_is_no_network_is_no_proxy() {
+        let with = |proxies: &[&str]| Config {
+            trusted_proxies: proxies.iter().map(|&text| text.to_owned()).collect(),
+            ..config("127.0.0.1:0")
+        };
+        assert!(with(&["127.0.0.1", "10.0.0.0/8", "::1"]).proxies().is_ok());
+        assert!(matches!(with(&["proxy.example.org"]).proxies(), Err(UnfitConfig::Proxy(..))));
+        let many = vec!["::1"; limits::TRUSTED_PROXIES + 1];
+        assert!(matches!(with(&many).proxies(), Err(UnfitConfig::TooManyProxies(_))));
     }
 
     #[test]

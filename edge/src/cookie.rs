@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chatcode_proto::{code::Refusal, pb::Code};
+use chatcode_proto::{code::Refusal, metadata::GUEST, pb::Code};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use zeroize::Zeroizing;
 
@@ -26,6 +26,20 @@ impl Cookie {
     /// The one that binds a sign-in that has begun in this way to its browser.
     pub(crate) fn of_challenge(installation: &str, way: &str) -> Self {
         Self { name: format!("__Host-chatcode-{installation}-{way}") }
+    }
+
+    /// The one of a guest who came in by this link: a browser may have several, beside
+    /// an account.
+    pub(crate) fn of_guest(installation: &str, share: &str) -> Self {
+        let short: String = share.chars().take(GUEST_CHARS).collect();
+        Self { name: format!("{}{short}", guest_prefix(installation)) }
+    }
+
+    /// Whether there is a cookie of any guest.
+    pub(crate) fn has_guest(installation: &str, headers: &HeaderMap) -> bool {
+        let prefix = guest_prefix(installation);
+        let mut lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+        lines.any(|line| line.split(';').any(|pair| pair.trim().starts_with(&prefix)))
     }
 
     /// The value of the cookie as the credential of a call.
@@ -63,6 +77,75 @@ impl Cookie {
     }
 }
 
+/// Hex digits of a link's id in the name of its guests' cookie.
+const GUEST_CHARS: usize = 8;
+
+fn guest_prefix(installation: &str) -> String {
+    format!("__Host-chatcode-{installation}-guest-")
+}
+
+/// As whom a page calls: as its account, or as the guest whom it names. Never the one
+/// for the other.
+pub(crate) enum Credential<'a> {
+    /// The account.
+    Account(&'a Cookie),
+    /// The guest of a link.
+    Guest(Cookie),
+}
+
+impl<'a> Credential<'a> {
+    /// What the page says: `account` unless it names a guest.
+    ///
+    /// # Errors
+    /// `INVALID` when it names a guest twice, or by no link.
+    pub(crate) fn of(account: &'a Cookie, installation: &str, headers: &HeaderMap) -> Result<Self, Refusal> {
+        let mut values = headers.get_all(GUEST).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Self::Account(account)),
+            (Some(value), None) => {
+                let share = value.to_str().ok().filter(|text| is_link(text));
+                let share = share.ok_or_else(|| Refusal::new(Code::Invalid, "the page names no link"))?;
+                Ok(Self::Guest(Cookie::of_guest(installation, share)))
+            }
+            _ => Err(Refusal::new(Code::Invalid, format!("the header {GUEST} is there twice"))),
+        }
+    }
+
+    /// The cookie.
+    pub(crate) const fn cookie(&self) -> &Cookie {
+        match self {
+            Self::Account(cookie) => cookie,
+            Self::Guest(cookie) => cookie,
+        }
+    }
+
+    /// The value of the cookie as the credential of a call.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` without it.
+    pub(crate) fn authorization(&self, headers: &HeaderMap) -> Result<HeaderValue, Refusal> {
+        match self {
+            Self::Account(cookie) => cookie.bearer(headers),
+            Self::Guest(cookie) => {
+                let token = cookie.token(headers).ok_or_else(|| {
+                    let words = "this browser is no guest here any more; open the link again";
+                    Refusal::new(Code::Unauthenticated, words)
+                })?;
+                credential("Guest", token)
+            }
+        }
+    }
+}
+
+/// Whether the text may be the id of a link: a UUID.
+pub(crate) fn is_link(text: &str) -> bool {
+    text.len() == 36
+        && text.char_indices().all(|(at, letter)| match at {
+            8 | 13 | 18 | 23 => letter == '-',
+            _ => letter.is_ascii_digit() || matches!(letter, 'a'..='f'),
+        })
+}
+
 /// Whether the text has the form of a secret.
 pub(crate) fn is_secret(text: &str) -> bool {
     text.len() == SECRET_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -97,6 +180,7 @@ mod tests {
             "a=b",
             &format!("__Host-chatcode-00000000={token}"),
             &format!("__Host-chatcode-0a1b2c3d-challenge={token}"),
+            &format!("__Host-chatcode-0a1b2c3d-guest-0a1b2c3d={token}"),
             &format!("chatcode-0a1b2c3d={token}"),
             "__Host-chatcode-0a1b2c3d=short",
             &format!("__Host-chatcode-0a1b2c3d={token}x"),
@@ -104,6 +188,27 @@ mod tests {
         ] {
             let refused = cookie.bearer(&cookies(&[line])).expect_err("is not ours");
             assert_eq!(refused.code, Code::Unauthenticated, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn each_link_has_a_cookie_of_its_own() {
+        let (one, other) = ("0a1b2c3d-0000-4000-8000-000000000000", "0a1b2c3e-0000-4000-8000-000000000000");
+        let (token, installation) = ("t".repeat(SECRET_CHARS), "01234567");
+        let headers = cookies(&[&format!("__Host-chatcode-01234567-guest-0a1b2c3d={token}")]);
+        assert_eq!(Cookie::of_guest(installation, one).token(&headers), Some(token.as_str()));
+        assert_eq!(Cookie::of_guest(installation, other).token(&headers), None);
+        assert!(Cookie::has_guest(installation, &headers));
+        assert!(!Cookie::has_guest("76543210", &headers));
+        assert!(is_link(one));
+        for nonsense in [
+            "",
+            "0a1b2c3d",
+            "0A1b2c3d-0000-4000-8000-000000000000",
+            "0a1b2c3d-0000-4000-8000-00000000000=",
+            &one[1..],
+        ] {
+            assert!(!is_link(nonsense), "{nonsense:?}");
         }
     }
 

@@ -6,8 +6,8 @@
 //! Its rooms, from the top; each uses only rooms further down:
 //!
 //! - `router`: what is answered, and what every request passes.
-//! - `account`: signing in and out; `grpc_web`: unary calls; `socket`: a streaming
-//!   call.
+//! - `share`: guests coming in; `grpc_web`: unary calls; `socket`: a streaming call.
+//! - `account`: signing in and out.
 //! - `app`: what they share.
 //! - `page`: the files of the page; `release`: the files that a new machine
 //!   installs.
@@ -15,7 +15,7 @@
 //!   brought back; `refuse`: how a cause is told to a browser;
 //!   `listener`: connections of browsers.
 //! - [`admit`]: which requests may be from our page; `cookie`: the session token;
-//!   `tries`: how often somebody may sign in; `sockets`: how many are open;
+//!   `forwarded`: where a request comes from; `tries`: how often somebody may sign in; `sockets`: how many are open;
 //!   `upstream`: the way to the core; `body`: what a request brings.
 
 mod account;
@@ -25,12 +25,14 @@ mod body;
 pub mod config;
 mod cookie;
 mod credentials;
+mod forwarded;
 mod grpc_web;
 mod listener;
 mod page;
 mod refuse;
 mod release;
 mod router;
+mod share;
 mod socket;
 mod sockets;
 mod tries;
@@ -129,21 +131,15 @@ impl Edge {
             bind.await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let admission = Admission::new(config.page_origin(address)?);
         let releases = Releases::new(config, admission.origin(), &core, pin);
-        let installation = identity.trust_domain().installation().to_owned();
         let cell = IdentityCell::new(identity)?;
         let upstream = Arc::new(Upstream::new(core.clone(), &cell)?);
         let machine = MachineKey::load(&folder)?;
-        let credentials = Credentials::new(cell, machine, folder, core);
+        let credentials = Credentials::new(Arc::clone(&cell), machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
-        let app = Arc::new(App::new(
-            admission,
-            upstream,
-            installation,
-            sockets,
-            releases,
-            config.sign_in_per_minute,
-        ));
+        let proxies = config.proxies()?;
+        let app = App::new(admission, proxies, upstream, cell, sockets, releases, config.sign_in_per_minute);
+        let app = Arc::new(app);
         Ok(Self { listener, address, tls, app, credentials, drain })
     }
 

@@ -16,7 +16,7 @@ use http::{
     },
 };
 
-use crate::refuse;
+use crate::{cookie::is_link, refuse};
 
 /// One file of the page.
 struct Asset {
@@ -63,11 +63,15 @@ pub(crate) fn protect(headers: &mut HeaderMap, https: bool) {
 /// page itself, which takes the answer out of the address and posts it from our own site.
 const CALLBACK: &str = "/auth/callback/";
 
+/// Below this, each link has the page of its guests.
+const GUEST: &str = "/s/";
+
 /// The file that the path names; "/" is the index.
 pub(crate) fn answer(request: &Request) -> Response {
     let path = match request.uri().path() {
         "/" => "/index.html",
         path if path.strip_prefix(CALLBACK).is_some_and(is_provider_id) => "/index.html",
+        path if path.strip_prefix(GUEST).is_some_and(is_link) => "/index.html",
         path => path,
     };
     let Ok(found) = ASSETS.binary_search_by(|asset| asset.path.cmp(path)) else {

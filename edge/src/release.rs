@@ -67,6 +67,11 @@ impl Releases {
         }
     }
 
+    /// The core's gRPC address, HOST:PORT, as machines and programs elsewhere dial it.
+    pub(crate) fn core(&self) -> &str {
+        &self.core
+    }
+
     /// `/install.sh`, `/cleanup.sh` or `/release/...`; none other is asked for.
     pub(crate) async fn answer(&self, path: &str) -> Response {
         let found = match self.file(path) {

@@ -10,11 +10,12 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use chatcode_certs::pem;
 use chatcode_proto::{code::Refusal, pb::Code};
 use http::{HeaderValue, Method, header};
 use serde_json::json;
 
-use crate::{account, app::App, grpc_web, page, refuse, socket};
+use crate::{account, app::App, grpc_web, page, refuse, share, socket, tries::Client};
 
 /// All that the edge answers.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -22,6 +23,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/health", get(health))
         .route("/api/installation", get(installation))
+        .route("/.well-known/chatcode", get(well_known))
         .route("/api/install", get(install))
         .route("/install.sh", get(release_file))
         .route("/cleanup.sh", get(release_file))
@@ -30,6 +32,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/sign-in/methods", get(account::methods))
         .route("/api/sign-in/begin", post(account::begin))
         .route("/api/sign-out", post(account::sign_out))
+        .route("/api/share/look", post(share::look))
+        .route("/api/share/enter", post(share::enter))
         .route("/api/ws", get(socket::open))
         .fallback(everything_else)
         .layer(from_fn_with_state(app.clone(), guard))
@@ -55,6 +59,13 @@ async fn installation(State(app): State<Arc<App>>) -> Response {
     Json(json!({ "installation": app.installation, "version": env!("CARGO_PKG_VERSION") })).into_response()
 }
 
+/// What a program needs to log in to this installation: its core, and what to trust.
+async fn well_known(State(app): State<Arc<App>>) -> Response {
+    let roots = pem::certificates(app.identity.identity().roots());
+    Json(json!({ "installation": app.installation, "core": app.releases.core(), "roots": roots }))
+        .into_response()
+}
+
 async fn install(State(app): State<Arc<App>>) -> Response {
     app.releases.line(app.admission.origin()).await
 }
@@ -64,7 +75,11 @@ async fn release_file(State(app): State<Arc<App>>, request: Request) -> Response
 }
 
 /// Goes around every route.
-async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    if let Some(Client(peer)) = request.extensions().get::<Client>().copied() {
+        let client = Client(app.proxies.client(peer, request.headers()));
+        request.extensions_mut().insert(client);
+    }
     let mut response = admitted(&app, request, next).await;
     let headers = response.headers_mut();
     page::protect(headers, app.admission.origin().is_https());

@@ -36,7 +36,7 @@ impl Tries {
         }
         let own = (self.tries.len() < limits::SIGN_IN_ADDRESSES).then(|| subscriber(address));
         self.tries.check_key(&own).map_err(|_| {
-            let message = "too many sign-ins were tried from your address; wait a minute and try again";
+            let message = "too much was tried from your address; wait a minute and try again";
             Refusal::new(Code::RateLimited, message)
         })
     }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use chatcode_certs::{IdentityCell, tls};
-use chatcode_proto::limits;
+use chatcode_proto::{limits, metadata};
 use rustls::ClientConfig;
 use serde::Serialize;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
+use tonic::{metadata::MetadataValue, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 /// Whether the core answers: [`chatcode_proto::pb::CoreHealth`] as JSON.
@@ -80,7 +80,11 @@ impl Upstream {
     async fn probe(&self) -> Option<Duration> {
         let mut client = HealthClient::new(self.shared());
         let begun = Instant::now();
-        let answer = timeout(limits::CORE_PROBE_ANSWER, client.check(HealthCheckRequest::default())).await;
+        let mut request = tonic::Request::new(HealthCheckRequest::default());
+        request
+            .metadata_mut()
+            .insert(metadata::VERSION, MetadataValue::from_static(env!("CARGO_PKG_VERSION")));
+        let answer = timeout(limits::CORE_PROBE_ANSWER, client.check(request)).await;
         match answer {
             Ok(Ok(_)) => Some(begun.elapsed()),
             Ok(Err(status)) if std::error::Error::source(&status).is_none() => Some(begun.elapsed()),

@@ -59,3 +59,8 @@ pub const CORE_PROBE_DOWN: Duration = Duration::from_millis(500);
 pub const CORE_PROBE_ANSWER: Duration = Duration::from_secs(2);
 /// Characters of what a browser calls itself that an edge passes on; more is cut.
 pub const USER_AGENT_CHARS: usize = 512;
+/// Addresses of `X-Forwarded-For` that are read, from its end; those before them count
+/// for nothing.
+pub const FORWARDED_HOPS: usize = 16;
+/// Networks of proxies that one edge believes; more is refused at its start.
+pub const TRUSTED_PROXIES: usize = 64;

@@ -20,3 +20,18 @@ pub const DIRECTORY_SESSIONS: usize = 340;
 pub const DIRECTORY_SESSIONS_ALL: usize = 100_000;
 /// From telling a gateway that it is revoked to closing its link.
 pub const REVOKED_FAREWELL: Duration = Duration::from_millis(500);
+/// Characters of the version that a member tells of its program; more is cut.
+pub const VERSION_CHARS: usize = 64;
+/// From so many percent of a limit on it is shown as near.
+pub const NEAR_PERCENT: u64 = 80;
+/// A certificate whose life is not known is shown as near its end when less than
+/// this is left, milliseconds.
+pub const CERTIFICATE_NEAR_MS: u64 = 4 * 3600 * 1000;
+/// How much longer than the time that machines were told `admin drain --wait` waits
+/// for them to come back.
+pub const DRAIN_BACK: Duration = Duration::from_secs(60);
+/// The first and the longest pause before a command that follows something comes
+/// back to a core that went away.
+pub const FOLLOW_FIRST: Duration = Duration::from_millis(500);
+/// See [`FOLLOW_FIRST`].
+pub const FOLLOW_LONGEST: Duration = Duration::from_secs(15);

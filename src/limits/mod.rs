@@ -4,6 +4,7 @@
 
 mod audit;
 mod call;
+mod devices;
 mod edge;
 mod enroll;
 mod fleet;
@@ -15,12 +16,13 @@ mod people;
 mod providers;
 mod release;
 mod session;
+mod shares;
 mod up;
 mod words;
 
 pub use self::{
-    audit::*, call::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*, people::*,
-    providers::*, release::*, session::*, up::*, words::*,
+    audit::*, call::*, devices::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*,
+    people::*, providers::*, release::*, session::*, shares::*, up::*, words::*,
 };
 
 // How the bounds hang together; a change that breaks one does not compile.
@@ -185,6 +187,7 @@ mod tests {
             revoked_unix_ms: u64::MAX,
             own: true,
             connections: u32::MAX,
+            version: long(VERSION_CHARS),
         };
         let members = vec![member; MEMBERS_PAGE as usize];
         let members = pb::AdminListMembersResponse { members, next: "x".repeat(36) };

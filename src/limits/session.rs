@@ -52,6 +52,9 @@ pub const ANSWERS_BYTES: usize = 64 * 1024;
 pub const PASTE_STALL: Duration = Duration::from_secs(1);
 /// Attachments of one session at once; one more is refused with `LIMIT`.
 pub const VIEWERS_PER_SESSION: usize = 32;
+/// As many may be there for a guest to come, so that guests never keep out those who
+/// share with them; one more guest is refused with `LIMIT`.
+pub const VIEWERS_WITH_GUESTS: usize = 24;
 /// Viewer ids that a holder remembers for exactly-once input; beyond it the
 /// one that was away longest is forgotten (its unconfirmed input is unknown).
 pub const REMEMBERED_VIEWERS: usize = 256;

@@ -459,9 +459,23 @@ fn what_the_protocol_does_not_know_is_refused_with_its_code() {
 fn viewers_at_once_are_bounded() {
     let mut session = session(64);
     for n in 0..limits::VIEWERS_PER_SESSION {
-        attach(&mut session, ConnId(n as u32), n as u8);
+        attach(&mut session, ConnId(n as u32), u8::try_from(n).expect("is small"));
     }
     let refusal = attach_with(&mut session, ConnId(99), first_frame(99)).unwrap_err();
     assert_eq!(refusal.code, Code::Limit);
     attach(&mut session, ConnId(100), 0);
+}
+
+#[test]
+fn guests_never_take_the_last_places() {
+    let mut session = session(64);
+    let mut come = |n: u8| {
+        let guest = Who { principal: format!("guest/{n}"), ..who(pb::Role::Viewer) };
+        session.handle_attach(NOW, ConnId(n.into()), guest, pb::Session::default(), first_frame(n))
+    };
+    for n in 0..limits::VIEWERS_WITH_GUESTS {
+        come(u8::try_from(n).expect("is small")).expect("there is room");
+    }
+    assert_eq!(come(99).unwrap_err().code, Code::Limit);
+    attach(&mut session, ConnId(100), 100);
 }

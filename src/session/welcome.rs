@@ -20,6 +20,16 @@ struct Start {
     anew: bool,
 }
 
+/// How many viewers may be there before this one: guests never take the last places
+/// from those who share with them.
+fn places(who: &Who) -> usize {
+    if who.principal.starts_with("guest/") {
+        limits::VIEWERS_WITH_GUESTS
+    } else {
+        limits::VIEWERS_PER_SESSION
+    }
+}
+
 impl<S: Screen> Session<S> {
     /// The first frame of a connection: attaches its viewer. A connection that
     /// has the same viewer id is fenced. `info` is the session as the viewer is
@@ -41,11 +51,10 @@ impl<S: Screen> Session<S> {
             .map_err(|invalid| Refusal::new(Code::Invalid, invalid.to_string()))?;
         let start = self.start_of(attach.resume)?;
         let is_newcomer = !self.attachments.values().any(|one| one.viewer_id == viewer);
-        if is_newcomer && self.attachments.len() >= limits::VIEWERS_PER_SESSION {
-            return Err(Refusal::new(
-                Code::Limit,
-                format!("{} viewers are here already; close one of them", limits::VIEWERS_PER_SESSION),
-            ));
+        let most = places(&who);
+        if is_newcomer && self.attachments.len() >= most {
+            let words = format!("{most} viewers are here already; close one of them");
+            return Err(Refusal::new(Code::Limit, words));
         }
         let returns = attach.resume.is_some_and(|resume| resume.epoch == self.epoch);
         let attachments = &self.attachments;

@@ -5,6 +5,7 @@ mod attach;
 mod enroll;
 mod faults;
 mod link;
+mod login;
 mod people;
 mod reflect;
 mod refuse;

@@ -12,8 +12,6 @@ mod signals;
 mod terminal;
 mod view;
 
-use std::path::Path;
-
 use chatcode_process::exit::{self, Exit};
 use chatcode_proto::{
     backoff::Backoff,
@@ -31,6 +29,7 @@ use self::{
 use crate::{
     client::{Client, refused},
     fleet::{Fleet, exit_words},
+    home::Home,
     print::{say, shown},
 };
 
@@ -70,8 +69,8 @@ impl Attach {
     /// # Errors
     /// When the session is not known, or attaching is refused; when the shell
     /// failed, with its exit code.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
-        let client = Client::open(&data_dir.join("cli"))?;
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
+        let client = home.client()?;
         let fleet = Fleet::ask(&client).await?;
         let (gateway, session) = fleet.session(&self.session, self.gateway.as_deref())?;
         let target =

@@ -2,10 +2,8 @@
 
 mod export;
 mod filter;
-mod follow;
+pub(crate) mod follow;
 pub(crate) mod verify;
-
-use std::path::Path;
 
 use chatcode_audit::{action_word, result_word};
 use chatcode_proto::pb::{AuditListRequest, AuditRow};
@@ -14,7 +12,8 @@ use serde::Serialize;
 
 use self::{export::Export, filter::Which, verify::Verify};
 use crate::{
-    client::{Client, unary},
+    client::unary,
+    home::Home,
     print::{self, say},
     table::{Table, ago, now_ms},
 };
@@ -48,8 +47,9 @@ enum Order {
     Verify(Verify),
 }
 
+/// A row as `--json` shows it.
 #[derive(Debug, Serialize)]
-struct Row<'a> {
+pub(crate) struct Row<'a> {
     number: u64,
     unix_ms: u64,
     principal: &'a str,
@@ -72,14 +72,13 @@ impl Audit {
     ///
     /// # Errors
     /// When the core refuses or does not answer.
-    pub(crate) async fn run(self, data_dir: &Path) -> anyhow::Result<()> {
-        let dir = data_dir.join("cli");
+    pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
         match self.order {
-            Some(Order::Export(order)) => return order.run(&Client::open(&dir)?).await,
+            Some(Order::Export(order)) => return order.run(&home.client()?).await,
             Some(Order::Verify(order)) => return order.run(),
             None => {}
         }
-        let client = Client::open(&dir)?;
+        let client = home.client()?;
         let filter = self.which.filter(&client).await?;
         if self.follow {
             return follow::run(&client, filter, self.json).await;
@@ -128,7 +127,8 @@ fn table(rows: &[AuditRow]) -> Table {
     table
 }
 
-fn row_of(row: &AuditRow) -> Row<'_> {
+/// A row as `--json` shows it.
+pub(crate) fn row_of(row: &AuditRow) -> Row<'_> {
     Row {
         number: row.number,
         unix_ms: row.unix_ms,

@@ -58,7 +58,7 @@ pub(super) async fn admin(
     let identity = match Identity::load(&dir).ok().flatten() {
         Some(identity) if is_current(&identity, installation) => {
             CoreAddress { grpc: core.to_owned(), link: link.to_owned() }.save(&dir)?;
-            credentials::refresh(&dir).await;
+            credentials::refresh_in(&dir).await;
             Identity::load(&dir)?.unwrap_or(identity)
         }
         _ => {

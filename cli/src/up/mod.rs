@@ -4,7 +4,7 @@
 mod enroll;
 mod lock;
 mod log_file;
-mod open;
+pub(crate) mod open;
 mod ports;
 mod role;
 mod watch;

@@ -12,14 +12,14 @@ use tokio::process::Command;
 
 /// A private file that sends the browser on; removed when dropped.
 #[derive(Debug)]
-pub(super) struct Page(PathBuf);
+pub(crate) struct Page(PathBuf);
 
 impl Page {
     /// Writes the file and opens it with the system's browser.
     ///
     /// # Errors
     /// When it cannot be written, or the system has no program for it.
-    pub(super) fn show(dir: &Path, url: &str) -> anyhow::Result<Self> {
+    pub(crate) fn show(dir: &Path, url: &str) -> anyhow::Result<Self> {
         let page = Self(dir.join("open.html"));
         // The URL is ours: an origin and base64url.
         let html = format!(

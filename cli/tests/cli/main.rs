@@ -5,6 +5,8 @@
 
 mod attach;
 mod auditing;
+mod contexts;
 mod pty;
+mod sharing;
 mod support;
 mod up;

@@ -10,7 +10,8 @@
 //!   server with all limits set; [`codec`]: messages passed on unopened.
 //! - [`enroll`]: how a machine gets its certificate; [`renew`]: how it keeps one and
 //!   follows what to trust; [`exit`]: the cause behind
-//!   a status; [`subscriber`]: who is counted when addresses are limited.
+//!   a status; [`subscriber`]: who is counted when addresses are limited;
+//!   [`network`]: addresses that begin alike.
 //!
 //! Nothing outside this crate names quinn, and nothing here knows sessions or
 //! people.
@@ -24,6 +25,7 @@ pub mod exit;
 mod http2;
 mod keys;
 mod link;
+pub mod network;
 pub mod renew;
 pub mod serve;
 mod stream;

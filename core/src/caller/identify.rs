@@ -61,6 +61,7 @@ pub async fn identify(
             let text = value.to_str().unwrap_or_default();
             match text.split_once(' ') {
                 Some(("Bearer", token)) => by_token(books, token).await,
+                Some(("Guest", token)) => by_guest_token(books, token).await,
                 Some(("Ticket", ticket)) => by_ticket(books, ticket, headers, shown).await,
                 _ => Err(signed_out()),
             }
@@ -108,6 +109,11 @@ async fn by_token(books: Books<'_>, token: &str) -> Result<Caller, Refusal> {
     person(books, token.hash()).await?.ok_or_else(signed_out)
 }
 
+async fn by_guest_token(books: Books<'_>, token: &str) -> Result<Caller, Refusal> {
+    let token = Secret::from_text(token).map_err(|_| shown_out())?;
+    guest(books, token.hash()).await?.ok_or_else(shown_out)
+}
+
 /// Spends a ticket; it is gone also when it does not fit.
 async fn by_ticket(
     books: Books<'_>,
@@ -124,9 +130,9 @@ async fn by_ticket(
     let ticket = Secret::from_text(ticket).map_err(|_| bad())?;
     let bound = books.store.take_ticket(&ticket.hash()).await?.ok_or_else(bad)?;
     let origin = origin(headers);
-    let TicketBinding { person_session, .. } = bound;
+    let TicketBinding { holder, .. } = bound;
     let wanted = TicketBinding {
-        person_session,
+        holder,
         origin: origin.to_owned(),
         method: shown.method.to_owned(),
         gateway: shown.gateway.to_owned(),
@@ -135,7 +141,10 @@ async fn by_ticket(
     if bound != wanted {
         return Err(bad());
     }
-    person(books, person_session).await?.ok_or_else(bad)
+    match person(books, holder).await? {
+        Some(person) => Ok(person),
+        None => guest(books, holder).await?.ok_or_else(bad),
+    }
 }
 
 async fn person(books: Books<'_>, session: SecretHash) -> Result<Option<Caller>, Refusal> {
@@ -153,10 +162,27 @@ async fn person(books: Books<'_>, session: SecretHash) -> Result<Option<Caller>,
     }
 }
 
+async fn guest(books: Books<'_>, token: SecretHash) -> Result<Option<Caller>, Refusal> {
+    loop {
+        let since = books.lives.moment();
+        let Some(found) = books.store.guest(&token).await? else { return Ok(None) };
+        let ends = found.shared.expires_ms;
+        let life = books.lives.of(Proof::Guest(token), &found.person, ends, since);
+        let Some(life) = life else { continue };
+        let directory = Arc::clone(books.directory);
+        return Ok(Some(Caller::Guest { guest: Arc::new(found), life, directory }));
+    }
+}
+
 /// The page that a call comes from, as the edge reports it; empty: none.
 #[must_use]
 pub fn origin(headers: &HeaderMap) -> &str {
     headers.get(http::header::ORIGIN).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn shown_out() -> Refusal {
+    let words = "the link by which you came in was taken back or has ended, or you left; ask for another one";
+    Refusal::new(Code::Unauthenticated, words)
 }
 
 fn signed_out() -> Refusal {

@@ -1,12 +1,12 @@
 //! How long that which lets a caller in lives while calls run: a person's
-//! session, or an API token.
+//! session, an API token, or a guest's token.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use chatcode_proto::limits;
+use chatcode_proto::{code::Refusal, limits, pb::Code};
 use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
@@ -22,6 +22,8 @@ pub enum Proof {
     Session(SecretHash),
     /// An API token.
     ApiToken(SecretHash),
+    /// A guest's token.
+    Guest(SecretHash),
 }
 
 /// A proof that has calls running. When it is over, they are cut.
@@ -37,8 +39,20 @@ impl Life {
     /// The hash of the secret.
     #[must_use]
     pub const fn hash(&self) -> &SecretHash {
-        let (Proof::Session(hash) | Proof::ApiToken(hash)) = &self.proof;
+        let (Proof::Session(hash) | Proof::ApiToken(hash) | Proof::Guest(hash)) = &self.proof;
         hash
+    }
+
+    /// Why a call ends that rested on it.
+    #[must_use]
+    pub fn is_over(&self) -> Refusal {
+        let words = match self.proof {
+            Proof::Guest(_) => {
+                "the link by which you are here was taken back or has ended; ask for another one"
+            }
+            Proof::Session(_) | Proof::ApiToken(_) => "your session has ended; sign in again",
+        };
+        Refusal::new(Code::Unauthenticated, words)
     }
 
     /// Ends it now.
@@ -56,6 +70,7 @@ impl Life {
         Ok(match &self.proof {
             Proof::Session(hash) => store.person_session(hash).await?.is_some(),
             Proof::ApiToken(hash) => store.api_token(hash).await?.is_some(),
+            Proof::Guest(hash) => store.guest(hash).await?.is_some(),
         })
     }
 }
@@ -173,9 +188,11 @@ impl Lives {
         }
     }
 
+    /// Judges everything anew now.
+    ///
     /// # Errors
     /// [`StoreError`]; then some were not judged.
-    async fn judge_once(&self, store: &Store, directory: &Directory) -> Result<(), StoreError> {
+    pub async fn judge_once(&self, store: &Store, directory: &Directory) -> Result<(), StoreError> {
         directory.refresh(store).await?;
         for life in self.running() {
             if !life.is_alive(store).await? {

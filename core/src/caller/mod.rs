@@ -13,8 +13,8 @@ use std::{
 use chatcode_certs::MemberName;
 use chatcode_proto::{
     code::Refusal,
-    id::{GatewayId, MemberId},
-    pb::{Code, Permission, PersonRole},
+    id::{GatewayId, MemberId, SessionId},
+    pb::{Code, Permission, PersonRole, Role},
 };
 
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
     store::{
         audit::Entry,
         people::{Changer, Person},
+        shares::{FoundGuest, Sharer},
     },
 };
 
@@ -93,6 +94,15 @@ pub enum Caller {
         /// Knows what the person was given.
         directory: Arc<Directory>,
     },
+    /// Somebody who came by a link to one session.
+    Guest {
+        /// Who, and what they are let into.
+        guest: Arc<FoundGuest>,
+        /// Their token; calls end with it.
+        life: Arc<Life>,
+        /// Knows what the person was given who shares.
+        directory: Arc<Directory>,
+    },
 }
 
 impl Caller {
@@ -105,6 +115,7 @@ impl Caller {
             Self::Admin { id, .. } => format!("admin/{id}"),
             Self::Person { person, .. } => format!("person/{}", person.id),
             Self::ApiToken { id, person, .. } => format!("person/{}/api-token/{id}", person.id),
+            Self::Guest { guest, .. } => format!("guest/{}", guest.id),
         }
     }
 
@@ -115,6 +126,7 @@ impl Caller {
             Self::Unknown(_) => "",
             Self::Admin { name, .. } => name,
             Self::Person { person, .. } | Self::ApiToken { person, .. } => &person.display_name,
+            Self::Guest { guest, .. } => &guest.display_name,
         }
     }
 
@@ -129,7 +141,7 @@ impl Caller {
     pub const fn person(&self) -> Option<&Person> {
         match self {
             Self::Person { person, .. } | Self::ApiToken { person, .. } => Some(person),
-            Self::Unknown(_) | Self::Admin { .. } => None,
+            Self::Unknown(_) | Self::Admin { .. } | Self::Guest { .. } => None,
         }
     }
 
@@ -137,7 +149,7 @@ impl Caller {
     #[must_use]
     pub const fn life(&self) -> Option<&Arc<Life>> {
         match self {
-            Self::Person { life, .. } | Self::ApiToken { life, .. } => Some(life),
+            Self::Person { life, .. } | Self::ApiToken { life, .. } | Self::Guest { life, .. } => Some(life),
             Self::Unknown(_) | Self::Admin { .. } => None,
         }
     }
@@ -151,7 +163,8 @@ impl Caller {
             Permission::Unspecified | Permission::Link => false,
             Permission::Public => true,
             Permission::Member => matches!(self, Self::Unknown(Some(_)) | Self::Admin { .. }),
-            Permission::Authenticated => self.is_known(),
+            Permission::Present => self.is_known(),
+            Permission::Authenticated => self.is_known() && !matches!(self, Self::Guest { .. }),
             Permission::FleetView
             | Permission::GatewayEnroll
             | Permission::GatewayRevoke
@@ -160,12 +173,14 @@ impl Caller {
             | Permission::SessionCreate
             | Permission::SessionWrite
             | Permission::SessionEnd
+            | Permission::SessionShare
             | Permission::AuditRead
             | Permission::Admin
             | Permission::PeopleManage
             | Permission::CaManage
             | Permission::OwnersManage => {
-                self.with_rights(matches!(self, Self::Admin { .. }), |rights| rights.may(permission))
+                self.is_let_into(permission)
+                    && self.with_rights(self.is_program(), |rights| rights.may(permission))
             }
         }
     }
@@ -173,24 +188,64 @@ impl Caller {
     /// Whether the caller has a permission on this machine now.
     #[must_use]
     pub fn may_on(&self, permission: Permission, machine: &Machine<'_>) -> bool {
-        self.with_rights(matches!(self, Self::Admin { .. }), |rights| rights.may_on(permission, machine))
+        let is_there = match self {
+            Self::Guest { guest, .. } => guest.shared.gateway == machine.id,
+            _ => true,
+        };
+        is_there
+            && self.is_let_into(permission)
+            && self.with_rights(self.is_program(), |rights| rights.may_on(permission, machine))
+    }
+
+    /// Whether the caller may know of this session, on a machine that it may see. A
+    /// guest knows of one.
+    #[must_use]
+    pub fn knows_of(&self, session: SessionId) -> bool {
+        match self {
+            Self::Guest { guest, .. } => guest.shared.session == session,
+            _ => true,
+        }
+    }
+
+    /// Whether somebody let the caller in for this: a guest looks, and types where the
+    /// link says so; all others are bound by their rights alone.
+    fn is_let_into(&self, permission: Permission) -> bool {
+        match self {
+            Self::Guest { guest, .. } => match permission {
+                Permission::SessionView => true,
+                Permission::SessionWrite => guest.shared.role == Role::Writer,
+                _ => false,
+            },
+            _ => true,
+        }
+    }
+
+    /// Whether it is an administrator's program, or a guest of one: there is nothing
+    /// that they may not.
+    fn is_program(&self) -> bool {
+        match self {
+            Self::Admin { .. } => true,
+            Self::Guest { guest, .. } => matches!(guest.shared.sharer, Sharer::Admin(_)),
+            Self::Unknown(_) | Self::Person { .. } | Self::ApiToken { .. } => false,
+        }
     }
 
     /// Whether the caller has a permission for everything there is now.
     #[must_use]
     pub fn may_everywhere(&self, permission: Permission) -> bool {
-        self.with_rights(matches!(self, Self::Admin { .. }), |rights| rights.may_everywhere(permission))
+        !matches!(self, Self::Guest { .. })
+            && self.with_rights(self.is_program(), |rights| rights.may_everywhere(permission))
     }
 
     /// The highest role that the caller has anywhere; unspecified: none. A
     /// program with an administrator's certificate is as an owner.
     #[must_use]
     pub fn highest(&self) -> PersonRole {
-        let other = match self {
+        match self {
             Self::Admin { .. } => PersonRole::Owner,
-            _ => PersonRole::Unspecified,
-        };
-        self.with_rights(other, |rights| rights.highest())
+            Self::Guest { .. } => PersonRole::Unspecified,
+            _ => self.with_rights(PersonRole::Unspecified, |rights| rights.highest()),
+        }
     }
 
     /// All that the caller may, for the installation or somewhere.
@@ -199,8 +254,8 @@ impl Caller {
         permissions(PersonRole::Owner).into_iter().filter(|permission| self.may(*permission)).collect()
     }
 
-    /// Looks at the rights that the caller has as a person; `other` for callers
-    /// that are none.
+    /// Looks at the rights that the caller has as a person, or the person who shares
+    /// with a guest; `other` for callers that are neither.
     fn with_rights<T>(&self, other: T, look: impl FnOnce(Rights<'_>) -> T) -> T {
         match self {
             Self::Unknown(_) | Self::Admin { .. } => other,
@@ -210,6 +265,10 @@ impl Caller {
             Self::ApiToken { person, bounds, directory, .. } => {
                 directory.with(&person.id, |given| look(Rights { given, bounds: Some(bounds) }))
             }
+            Self::Guest { guest, directory, .. } => match &guest.shared.sharer {
+                Sharer::Person(id) => directory.with(id, |given| look(Rights { given, bounds: None })),
+                Sharer::Admin(_) => other,
+            },
         }
     }
 
@@ -218,7 +277,9 @@ impl Caller {
     #[must_use]
     pub fn directory(&self) -> Option<&Arc<Directory>> {
         match self {
-            Self::Person { directory, .. } | Self::ApiToken { directory, .. } => Some(directory),
+            Self::Person { directory, .. }
+            | Self::ApiToken { directory, .. }
+            | Self::Guest { directory, .. } => Some(directory),
             Self::Unknown(_) | Self::Admin { .. } => None,
         }
     }

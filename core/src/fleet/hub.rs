@@ -14,6 +14,9 @@ use chatcode_proto::{
 };
 use tokio::sync::broadcast;
 
+/// How many links lead to each session.
+pub type Links = BTreeMap<(GatewayId, SessionId), u32>;
+
 /// The sessions of one gateway.
 pub type Sessions = BTreeMap<SessionId, pb::Session>;
 
@@ -32,6 +35,8 @@ struct State {
     session_count: usize,
     /// Machines that wait for approval.
     pending: BTreeMap<String, pb::PendingGateway>,
+    /// How many links let guests into a session; none with 0.
+    links: Links,
 }
 
 impl State {
@@ -55,6 +60,25 @@ pub struct Picture {
     pub sessions: Vec<pb::GatewaySession>,
     /// All machines that wait for approval, those that wait longest first.
     pub pending: Vec<pb::PendingGateway>,
+    /// The sessions that guests are let into.
+    pub links: Vec<pb::SessionShares>,
+}
+
+/// How many there are of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Gateways that are not revoked.
+    pub gateways: usize,
+    /// Sessions whose shell runs.
+    pub sessions: usize,
+    /// Viewers of all sessions.
+    pub viewers: usize,
+    /// Sessions in the directory, ended ones too.
+    pub directory: usize,
+    /// The most running sessions of one gateway.
+    pub most_of_one: usize,
+    /// Machines that wait for approval.
+    pub pending: usize,
 }
 
 impl Hub {
@@ -83,6 +107,7 @@ impl Hub {
                 gateways: state.gateways.values().cloned().collect(),
                 sessions: sessions.collect(),
                 pending: state.waiting(),
+                links: state.links.iter().map(shown).collect(),
             };
             (picture, events.subscribe())
         })
@@ -123,6 +148,34 @@ impl Hub {
         })
     }
 
+    /// How many there are of everything.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.with(|state, _| {
+            let living = |session: &&pb::Session| {
+                matches!(session.state(), pb::SessionState::Running | pb::SessionState::Ending)
+            };
+            let sessions = || state.sessions.values().flat_map(BTreeMap::values).filter(living);
+            Counts {
+                gateways: state
+                    .gateways
+                    .values()
+                    .filter(|known| known.link_state() != LinkState::Revoked)
+                    .count(),
+                sessions: sessions().count(),
+                viewers: sessions().map(|session| session.viewers as usize).sum(),
+                directory: state.session_count,
+                most_of_one: state
+                    .sessions
+                    .values()
+                    .map(|all| all.values().filter(living).count())
+                    .max()
+                    .unwrap_or_default(),
+                pending: state.pending.len(),
+            }
+        })
+    }
+
     /// The ids of the gateways that `sees` lets through.
     #[must_use]
     pub fn seen(&self, sees: impl Fn(GatewayId, &Labels) -> bool) -> BTreeSet<String> {
@@ -151,6 +204,33 @@ impl Hub {
             let sessions = state.sessions.get(&id).into_iter().flat_map(BTreeMap::values);
             sessions.map(|session| located(id, session.clone())).collect()
         })
+    }
+
+    /// What is known of a session.
+    #[must_use]
+    pub fn session(&self, gateway: GatewayId, id: SessionId) -> Option<pb::Session> {
+        self.with(|state, _| state.sessions.get(&gateway)?.get(&id).cloned())
+    }
+
+    /// How many links lead to the sessions of a gateway.
+    #[must_use]
+    pub fn links_of(&self, id: GatewayId) -> Vec<pb::SessionShares> {
+        self.with(|state, _| {
+            state.links.iter().filter(|((gateway, _), _)| *gateway == id).map(shown).collect()
+        })
+    }
+
+    /// Says how many links lead to each session by now.
+    pub fn set_links(&self, links: Links) {
+        self.with(|state, events| {
+            let gone = state.links.keys().filter(|key| !links.contains_key(key)).map(|key| (*key, 0));
+            let news = links.iter().filter(|(key, count)| state.links.get(key) != Some(count));
+            for (key, count) in gone.chain(news.map(|(key, count)| (*key, *count))) {
+                // Nobody watches: nothing is lost.
+                let _ = events.send(Event::SharesChanged(shown((&key, &count))));
+            }
+            state.links = links;
+        });
     }
 
     /// What is known of a gateway.
@@ -310,6 +390,10 @@ impl Before {
         let still = |session: &pb::Session| pb::Session { viewers: 0, winsize: None, ..session.clone() };
         self.0.as_ref().is_none_or(|before| still(before) != still(now))
     }
+}
+
+fn shown(((gateway, session), links): (&(GatewayId, SessionId), &u32)) -> pb::SessionShares {
+    pb::SessionShares { gateway: gateway.to_string(), session: session.to_string(), links: *links }
 }
 
 fn located(gateway: GatewayId, session: pb::Session) -> pb::GatewaySession {

@@ -61,6 +61,8 @@ struct Watcher<V> {
     gateways: BTreeSet<String>,
     sessions: BTreeSet<(String, String)>,
     pending: BTreeSet<String>,
+    /// Those of the sessions that it was told are shared.
+    links: BTreeSet<(String, String)>,
 }
 
 impl<V: View> Watcher<V> {
@@ -75,6 +77,7 @@ impl<V: View> Watcher<V> {
             gateways: BTreeSet::new(),
             sessions: BTreeSet::new(),
             pending: BTreeSet::new(),
+            links: BTreeSet::new(),
         };
         watcher.begin();
         watcher
@@ -87,6 +90,7 @@ impl<V: View> Watcher<V> {
         picture.gateways.retain(|gateway| sees(&self.view, gateway));
         let gateways: BTreeSet<_> = picture.gateways.iter().map(|gateway| gateway.id.clone()).collect();
         picture.sessions.retain(|session| gateways.contains(&session.gateway));
+        picture.links.retain(|shares| gateways.contains(&shares.gateway));
         if !self.view.sees_pending() {
             picture.pending.clear();
         }
@@ -96,13 +100,22 @@ impl<V: View> Watcher<V> {
             self.waiting.push_back(Event::SessionRemoved(pb::SessionRef { gateway, session }));
         }
         self.waiting.extend(self.gateways.difference(&gateways).cloned().map(Event::GatewayRemoved));
+        let links: BTreeSet<_> = picture.links.iter().map(shared).collect();
+        for (gateway, session) in
+            self.links.difference(&links).filter(|(gateway, _)| gateways.contains(gateway))
+        {
+            let (gateway, session) = (gateway.clone(), session.clone());
+            self.waiting.push_back(Event::SharesChanged(pb::SessionShares { gateway, session, links: 0 }));
+        }
         let pending: BTreeSet<_> = picture.pending.iter().map(|pending| pending.id.clone()).collect();
         self.waiting.extend(self.pending.difference(&pending).cloned().map(Event::PendingRemoved));
         self.waiting.extend(picture.gateways.into_iter().map(Event::GatewayChanged));
         self.waiting.extend(picture.sessions.into_iter().map(Event::SessionChanged));
+        self.waiting.extend(picture.links.into_iter().map(Event::SharesChanged));
         self.waiting.extend(picture.pending.into_iter().map(Event::PendingAdded));
         self.waiting.push_back(Event::Synced(true));
         (self.gateways, self.sessions, self.pending) = (gateways, sessions, pending);
+        self.links = links;
     }
 
     /// Whether the view of now shows what the watcher was told of: others' rights
@@ -151,6 +164,7 @@ impl<V: View> Watcher<V> {
             Event::SessionRemoved(session) => {
                 self.sessions.contains(&(session.gateway.clone(), session.session.clone()))
             }
+            Event::SharesChanged(shares) => self.gateways.contains(&shares.gateway),
             Event::PendingAdded(_) | Event::TokensChanged(_) => self.view.sees_pending(),
             Event::PendingRemoved(id) => self.pending.contains(id),
             Event::Synced(_) | Event::AliveUnixMs(_) => true,
@@ -170,12 +184,15 @@ impl<V: View> Watcher<V> {
             if !was_told && let Ok(id) = id.parse() {
                 let sessions = self.hub.sessions_of(id);
                 sessions.into_iter().map(Event::SessionChanged).for_each(|event| self.tell(event));
+                let links = self.hub.links_of(id);
+                links.into_iter().map(Event::SharesChanged).for_each(|event| self.tell(event));
             }
         } else if was_told {
             let gone: Vec<_> = self.sessions.iter().filter(|(gateway, _)| *gateway == id).cloned().collect();
             for (gateway, session) in gone {
                 self.tell(Event::SessionRemoved(pb::SessionRef { gateway, session }));
             }
+            self.links.retain(|(gateway, _)| *gateway != id);
             self.tell(Event::GatewayRemoved(id));
         }
     }
@@ -199,6 +216,12 @@ impl<V: View> Watcher<V> {
             Event::SessionRemoved(session) => {
                 self.sessions.remove(&(session.gateway.clone(), session.session.clone()));
             }
+            Event::SharesChanged(shares) if shares.links == 0 => {
+                self.links.remove(&shared(shares));
+            }
+            Event::SharesChanged(shares) => {
+                self.links.insert(shared(shares));
+            }
             Event::PendingAdded(pending) => {
                 self.pending.insert(pending.id.clone());
             }
@@ -221,6 +244,10 @@ async fn changed(changes: &mut Option<watch::Receiver<u64>>) {
 
 fn sees(view: &impl View, gateway: &pb::Gateway) -> bool {
     gateway.id.parse().is_ok_and(|id| view.sees(id, &gateway.labels))
+}
+
+fn shared(shares: &pb::SessionShares) -> (String, String) {
+    (shares.gateway.clone(), shares.session.clone())
 }
 
 fn key(session: &pb::GatewaySession) -> (String, String) {

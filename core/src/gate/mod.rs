@@ -82,6 +82,12 @@ impl Gate {
         let Some(peer) = request.extensions().get::<PeerInfo>().cloned() else {
             return refuse(Refusal::new(Code::Internal, "the connection has no peer"));
         };
+        if let Standing::Member(name, _) = &peer.who {
+            let version = target::text(request.headers(), metadata::VERSION);
+            if !version.is_empty() {
+                self.shared.connections.tells(name.id(), version);
+            }
+        }
         let Some(rule) = rule_of(&path) else {
             return refuse(unknown_method());
         };
@@ -143,7 +149,7 @@ impl Gate {
         check(&caller, rule.permission, None, &self.shared.hub)?;
         let target = Target::of(rule.scope, headers)?;
         trail.at(&target);
-        let verdict = Verdict::of(&caller, rule.permission, target.gateway, &self.shared.hub)?;
+        let verdict = Verdict::of(&caller, rule.permission, target, &self.shared.hub)?;
         if rule.step_up {
             step_up(&caller)?;
         }

@@ -88,6 +88,7 @@ mod tests {
         (Permission::SessionCreate, 1, true),
         (Permission::SessionWrite, 1, true),
         (Permission::SessionEnd, 1, true),
+        (Permission::SessionShare, 1, true),
         (Permission::GatewayRevoke, 2, true),
         (Permission::GatewayUpdate, 2, true),
         (Permission::GatewayEnroll, 2, false),
@@ -218,7 +219,13 @@ mod tests {
     fn no_role_makes_a_gateway_or_a_member() {
         let owner = [Given { role: PersonRole::Owner, place: Place::Everything }];
         let rights = Rights { given: &owner, bounds: None };
-        for permission in [Permission::Unspecified, Permission::Link, Permission::Member] {
+        for permission in [
+            Permission::Unspecified,
+            Permission::Link,
+            Permission::Member,
+            Permission::Authenticated,
+            Permission::Present,
+        ] {
             assert!(!rights.may(permission), "{permission:?}");
         }
     }

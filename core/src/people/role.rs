@@ -15,12 +15,14 @@ pub const fn least(permission: Permission) -> Option<PersonRole> {
         Permission::Unspecified
         | Permission::Public
         | Permission::Authenticated
+        | Permission::Present
         | Permission::Link
         | Permission::Member => None,
         Permission::FleetView | Permission::SessionView => Some(PersonRole::Viewer),
-        Permission::SessionCreate | Permission::SessionWrite | Permission::SessionEnd => {
-            Some(PersonRole::Operator)
-        }
+        Permission::SessionCreate
+        | Permission::SessionWrite
+        | Permission::SessionEnd
+        | Permission::SessionShare => Some(PersonRole::Operator),
         Permission::GatewayEnroll
         | Permission::GatewayRevoke
         | Permission::GatewayUpdate
@@ -41,12 +43,14 @@ pub const fn is_for_machines(permission: Permission) -> bool {
         | Permission::SessionCreate
         | Permission::SessionWrite
         | Permission::SessionEnd
+        | Permission::SessionShare
         | Permission::GatewayRevoke
         | Permission::GatewayUpdate
         | Permission::AuditRead => true,
         Permission::Unspecified
         | Permission::Public
         | Permission::Authenticated
+        | Permission::Present
         | Permission::Link
         | Permission::Member
         | Permission::GatewayEnroll

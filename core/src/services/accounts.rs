@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     caller::{CallInfo, Caller},
     clock,
-    services::{api_tokens::no_token, people::fresh, sign_in},
+    services::{api_tokens::no_token, people::fresh, shares, sign_in},
     shared::{Shared, VERSION},
     store::{people::Person, sign_ins::SecretHash, tickets::TicketBinding},
 };
@@ -71,9 +71,14 @@ impl Accounts for AccountsService {
         &self,
         request: Request<AccountsSignOutRequest>,
     ) -> Result<Response<AccountsSignOutResponse>, Status> {
-        if let Caller::Person { life, .. } = CallInfo::of(&request)?.caller {
-            self.shared.store.end_person_session(life.hash()).await.map_err(Refusal::from)?;
-            self.shared.lives.end(life.hash());
+        let info = CallInfo::of(&request)?;
+        match &info.caller {
+            Caller::Person { life, .. } => {
+                self.shared.store.end_person_session(life.hash()).await.map_err(Refusal::from)?;
+                self.shared.lives.end(life.hash());
+            }
+            Caller::Guest { guest, life, .. } => shares::leave(&self.shared, &info, guest, life).await?,
+            Caller::Unknown(_) | Caller::Admin { .. } | Caller::ApiToken { .. } => {}
         }
         Ok(Response::new(AccountsSignOutResponse {}))
     }
@@ -94,6 +99,10 @@ impl Accounts for AccountsService {
                 _ => 0,
             },
             role: caller.highest().into(),
+            guest_of: match &caller {
+                Caller::Guest { guest, .. } => Some(shares::guest_of(&self.shared, &guest.shared)),
+                _ => None,
+            },
         }))
     }
 
@@ -133,7 +142,7 @@ impl Accounts for AccountsService {
         request: Request<AccountsCreateTicketRequest>,
     ) -> Result<Response<AccountsCreateTicketResponse>, Status> {
         let info = CallInfo::of(&request)?;
-        let Caller::Person { life, .. } = &info.caller else {
+        let (Caller::Person { life, .. } | Caller::Guest { life, .. }) = &info.caller else {
             return Err(Refusal::new(Code::Forbidden, "tickets are for pages; call the method itself").into());
         };
         self.shared.rates.tickets.check(&info.caller.principal())?;
@@ -145,7 +154,7 @@ impl Accounts for AccountsService {
         check_ticket(&wanted)?;
         let ticket = Secret::generate();
         let binding = TicketBinding {
-            person_session: *life.hash(),
+            holder: *life.hash(),
             origin: info.origin.clone(),
             method: wanted.method,
             gateway: wanted.gateway,

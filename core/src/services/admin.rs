@@ -1,7 +1,7 @@
 //! Operating the installation: how the core is, sending machines away for a
 //! while, and the CA.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use chatcode_proto::{
     code::Refusal,
@@ -9,9 +9,9 @@ use chatcode_proto::{
     pb::{
         AdminCaImportRequest, AdminCaImportResponse, AdminCaRequestRequest, AdminCaRequestResponse,
         AdminCaRotateRequest, AdminCaRotateResponse, AdminCaStatusRequest, AdminCaStatusResponse,
-        AdminCertificate, AdminDrainRequest, AdminDrainResponse, AdminListMembersRequest,
-        AdminListMembersResponse, AdminRevokeMemberRequest, AdminRevokeMemberResponse, AdminStatusRequest,
-        AdminStatusResponse, Code, admin_server::Admin,
+        AdminDrainRequest, AdminDrainResponse, AdminListMembersRequest, AdminListMembersResponse,
+        AdminRevokeMemberRequest, AdminRevokeMemberResponse, AdminStatusRequest, AdminStatusResponse, Code,
+        admin_server::Admin,
     },
 };
 use tonic::{Request, Response, Status};
@@ -20,8 +20,8 @@ use crate::{
     caller::CallInfo,
     clock,
     fleet::registry::Order,
-    services::{ca, members},
-    shared::{Shared, VERSION},
+    services::{ca, members, status},
+    shared::Shared,
     upkeep,
 };
 
@@ -37,33 +37,12 @@ impl AdminService {
     pub const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
     }
-
-    /// The age of the core's own certificate.
-    fn own(&self) -> AdminCertificate {
-        let identity = self.shared.own.identity();
-        let validity = identity.validity_unix_s();
-        AdminCertificate {
-            member: identity.name().to_string(),
-            name: "core".to_owned(),
-            not_after_unix_ms: validity.end.saturating_mul(1000),
-            renewed_unix_ms: validity.start.saturating_add(limits::BACKDATE.as_secs()).saturating_mul(1000),
-            failures: self.shared.own_failures.load(Ordering::Relaxed),
-        }
-    }
 }
 
 #[tonic::async_trait]
 impl Admin for AdminService {
     async fn status(&self, _: Request<AdminStatusRequest>) -> Result<Response<AdminStatusResponse>, Status> {
-        Ok(Response::new(AdminStatusResponse {
-            version: VERSION.to_owned(),
-            started_unix_ms: self.shared.started_unix_ms,
-            links: count(self.shared.links.all().len()),
-            calls: self.shared.calls.now(),
-            installation: self.shared.installation().to_owned(),
-            certificate: Some(self.own()),
-            members: self.shared.store.ages().await.map_err(Refusal::from)?,
-        }))
+        Ok(Response::new(status::whole(&self.shared).await?))
     }
 
     async fn drain(

@@ -116,7 +116,11 @@ fn not_yours() -> Refusal {
     Refusal::new(Code::Forbidden, "these API tokens are another person's; ask an administrator")
 }
 
-fn life(seconds: u32) -> Result<Duration, Refusal> {
+/// The life of a token that is asked for so; 0: as long as is usual.
+///
+/// # Errors
+/// `INVALID` for one that is out of bounds.
+pub(super) fn life(seconds: u32) -> Result<Duration, Refusal> {
     match u64::from(seconds) {
         0 => Ok(limits::API_TOKEN),
         seconds if limits::API_TOKEN_RANGE.contains(&seconds) => Ok(Duration::from_secs(seconds)),

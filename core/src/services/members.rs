@@ -51,6 +51,9 @@ pub async fn revoke(
         if !is_own {
             all.connections.end(id);
         }
+        // Guests of an administrator go with it.
+        all.lives.judge_once(&all.store, &all.directory).await?;
+        all.shares_changed.notify_one();
         Ok::<_, Refusal>(member)
     });
     let mut member = work.await.map_err(|_| Refusal::new(Code::Internal, "the revocation broke off"))??;
@@ -78,5 +81,6 @@ fn complete(shared: &Shared, info: &CallInfo, member: &mut AdminMember) {
     if let Ok(id) = member.id.parse() {
         member.own = own(info) == Some(id);
         member.connections = shared.connections.of(id);
+        member.version = shared.connections.version(id);
     }
 }

@@ -262,7 +262,7 @@ fn act(info: &CallInfo) -> Entry {
 }
 
 /// Where the browser is, as far as the edge knows.
-fn from(info: &CallInfo, address: &str) -> IpAddr {
+pub(super) fn from(info: &CallInfo, address: &str) -> IpAddr {
     subscriber(address.parse().unwrap_or_else(|_| info.peer.address.ip()))
 }
 
@@ -270,7 +270,7 @@ fn from(info: &CallInfo, address: &str) -> IpAddr {
 ///
 /// # Errors
 /// `FORBIDDEN` when it comes in another way.
-fn through_edge(info: &CallInfo) -> Result<MemberId, Refusal> {
+pub(super) fn through_edge(info: &CallInfo) -> Result<MemberId, Refusal> {
     match &info.peer.who {
         Standing::Member(name @ MemberName::Edge(_), _) => Ok(name.id()),
         _ => Err(Refusal::new(Code::Forbidden, "people sign in through an edge; open the page")),

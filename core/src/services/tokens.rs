@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chatcode_certs::{Authority, JoinToken};
+use chatcode_link::network::{InvalidNetwork, Network};
 use chatcode_proto::{
     code::Refusal,
     label::{self, Labels},
@@ -12,7 +13,6 @@ use chatcode_proto::{
 
 use crate::{
     clock,
-    network::{InvalidNetwork, Network},
     store::{
         Store,
         audit::Entry,

@@ -36,7 +36,8 @@ pub enum SetupError {
 #[derive(Debug)]
 pub struct SignIn {
     passkeys: Option<Passkeys>,
-    passwords: Option<Passwords>,
+    passwords: Passwords,
+    has_passwords: bool,
     mailer: Option<Mailer>,
     providers: Providers,
     /// The only page that others may send people back to; `None`: any edge's.
@@ -52,11 +53,18 @@ impl SignIn {
         let passkeys = Passkeys::new(config.origin.as_deref())?;
         Ok(Self {
             passkeys: config.passkeys.then_some(passkeys),
-            passwords: config.passwords.then(Passwords::new),
+            passwords: Passwords::new(),
+            has_passwords: config.passwords,
             mailer: config.mail.as_ref().map(Mailer::open).transpose()?,
             providers: Providers::open(&config.providers)?,
             origin: config.origin.clone(),
         })
+    }
+
+    /// The origin of the page, as the settings say; `None`: they do not.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
     }
 
     /// The origin of the page to which a mail or a provider leads, which is that of
@@ -112,7 +120,7 @@ impl SignIn {
     /// Whether passwords are open.
     #[must_use]
     pub const fn has_passwords(&self) -> bool {
-        self.passwords.is_some()
+        self.has_passwords
     }
 
     /// Passkeys.
@@ -123,12 +131,18 @@ impl SignIn {
         self.passkeys.as_ref().ok_or_else(|| closed("passkeys"))
     }
 
+    /// What hashes the passphrases of links, whether people sign in by passwords or not.
+    #[must_use]
+    pub const fn passphrases(&self) -> &Passwords {
+        &self.passwords
+    }
+
     /// Passwords.
     ///
     /// # Errors
     /// `FORBIDDEN` when they are not open.
     pub fn passwords(&self) -> Result<&Passwords, Refusal> {
-        self.passwords.as_ref().ok_or_else(|| closed("passwords"))
+        if self.has_passwords { Ok(&self.passwords) } else { Err(closed("passwords")) }
     }
 }
 

@@ -3,7 +3,7 @@
 use chatcode_proto::{limits, pb};
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, Tx,
     bindings::given,
     from_row,
     people::{ChangeError, Changer, Person, reachable, shown},
@@ -54,54 +54,10 @@ impl Store {
     /// [`ChangeError`]: too many of this person, nobody with this id, or an owner's
     /// by one who is none. The person's own is made with `manages_owners`.
     pub async fn add_api_token(&self, new: &NewToken<'_>, by: &Changer) -> Result<pb::ApiToken, ChangeError> {
-        let now = clock::unix_ms();
         let mut tx = self.begin().await?;
-        let person = reachable(&mut tx, new.person, by).await?;
-        // Those that are of no use any more are listed for a while, as long as
-        // there is room.
-        sqlx::query(
-            "DELETE FROM api_tokens WHERE person = $1 AND (expires_ms <= $2 OR revoked_ms IS NOT NULL)
-               AND id NOT IN (SELECT id FROM api_tokens WHERE person = $1 ORDER BY created_ms DESC LIMIT $3)",
-        )
-        .bind(new.person)
-        .bind(to_row(now))
-        .bind(limits::API_TOKENS_OF_PERSON / 2)
-        .execute(&mut *tx)
-        .await?;
-        let count: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM api_tokens WHERE person = $1 AND expires_ms > $2 AND revoked_ms IS NULL",
-        )
-        .bind(new.person)
-        .bind(to_row(now))
-        .fetch_one(&mut *tx)
-        .await?;
-        if count >= i64::from(limits::API_TOKENS_OF_PERSON) {
-            return Err(ChangeError::Full {
-                what: "API tokens of this person",
-                most: limits::API_TOKENS_OF_PERSON,
-            });
-        }
-        let row: Row = sqlx::query_as(
-            "INSERT INTO api_tokens (id, hash, person, name, role, place, created_ms, expires_ms, created_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             RETURNING id, person, name, role, place, created_ms, expires_ms, used_ms, revoked_ms, created_by",
-        )
-        .bind(new.id)
-        .bind(&new.hash[..])
-        .bind(new.person)
-        .bind(new.name)
-        .bind(role_text(new.bounds.role))
-        .bind(new.bounds.place.text())
-        .bind(to_row(now))
-        .bind(to_row(new.expires_ms))
-        .bind(&by.act.principal)
-        .fetch_one(&mut *tx)
-        .await?;
-        let (role, place) = (role_text(new.bounds.role), &new.bounds.place);
-        let detail = format!("{}: {role} on {place} for {}, {}", new.id, shown(&person), new.name);
-        by.note(&mut tx, detail).await?;
+        let made = add(&mut tx, new, by).await?;
         tx.commit().await?;
-        Ok(message(row)?)
+        Ok(made)
     }
 
     /// The tokens of a person: those that count, then the others, newest first.
@@ -180,6 +136,56 @@ impl Store {
         let person = Person { id: person, display_name };
         Ok(Some(FoundToken { id, person, bounds: given(&role, &place)?, expires_ms: from_row(expires) }))
     }
+}
+
+/// Keeps a token and writes which, as [`Store::add_api_token`].
+pub(super) async fn add(tx: &mut Tx, new: &NewToken<'_>, by: &Changer) -> Result<pb::ApiToken, ChangeError> {
+    let now = clock::unix_ms();
+    let person = reachable(tx, new.person, by).await?;
+    // Those that are of no use any more are listed for a while, as long as
+    // there is room.
+    sqlx::query(
+        "DELETE FROM api_tokens WHERE person = $1 AND (expires_ms <= $2 OR revoked_ms IS NOT NULL)
+           AND id NOT IN (SELECT id FROM api_tokens WHERE person = $1 ORDER BY created_ms DESC LIMIT $3)",
+    )
+    .bind(new.person)
+    .bind(to_row(now))
+    .bind(limits::API_TOKENS_OF_PERSON / 2)
+    .execute(&mut **tx)
+    .await?;
+    let count: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM api_tokens WHERE person = $1 AND expires_ms > $2 AND revoked_ms IS NULL",
+    )
+    .bind(new.person)
+    .bind(to_row(now))
+    .fetch_one(&mut **tx)
+    .await?;
+    if count >= i64::from(limits::API_TOKENS_OF_PERSON) {
+        return Err(ChangeError::Full {
+            what: "API tokens of this person",
+            most: limits::API_TOKENS_OF_PERSON,
+        });
+    }
+    let row: Row = sqlx::query_as(
+        "INSERT INTO api_tokens (id, hash, person, name, role, place, created_ms, expires_ms, created_by)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         RETURNING id, person, name, role, place, created_ms, expires_ms, used_ms, revoked_ms, created_by",
+    )
+    .bind(new.id)
+    .bind(&new.hash[..])
+    .bind(new.person)
+    .bind(new.name)
+    .bind(role_text(new.bounds.role))
+    .bind(new.bounds.place.text())
+    .bind(to_row(now))
+    .bind(to_row(new.expires_ms))
+    .bind(&by.act.principal)
+    .fetch_one(&mut **tx)
+    .await?;
+    let (role, place) = (role_text(new.bounds.role), &new.bounds.place);
+    let detail = format!("{}: {role} on {place} for {}, {}", new.id, shown(&person), new.name);
+    by.note(tx, detail).await?;
+    Ok(message(row)?)
 }
 
 fn message(row: Row) -> Result<pb::ApiToken, StoreError> {

@@ -112,6 +112,7 @@ fn member_message(row: MemberRow) -> Result<AdminMember, StoreError> {
         revoked_unix_ms: revoked.map_or(0, from_row),
         own: false,
         connections: 0,
+        version: String::new(),
     })
 }
 

@@ -10,6 +10,8 @@ pub mod audit;
 pub mod bindings;
 pub mod certificates;
 pub mod challenges;
+pub mod counts;
+pub mod devices;
 pub mod fleet;
 pub mod identities;
 pub mod mail;
@@ -17,6 +19,7 @@ pub mod members;
 pub mod pending;
 pub mod people;
 pub mod schema;
+pub mod shares;
 pub mod sign_ins;
 pub mod teams;
 pub mod tickets;
@@ -50,6 +53,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "identities", include_str!("../../migrations/0006_identities.sql")),
     (7, "audit", include_str!("../../migrations/0007_audit.sql")),
     (8, "mail and groups", include_str!("../../migrations/0008_mail_and_groups.sql")),
+    (9, "shares", include_str!("../../migrations/0009_shares.sql")),
+    (10, "device codes", include_str!("../../migrations/0010_device_codes.sql")),
 ];
 
 /// How long a statement waits for another process that writes, such as

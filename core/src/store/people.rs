@@ -300,6 +300,7 @@ pub(super) async fn shut_out(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
         "DELETE FROM tickets WHERE person_session IN (SELECT hash FROM person_sessions WHERE person = $1)",
         "DELETE FROM person_sessions WHERE person = $1",
         "DELETE FROM sign_ins WHERE person = $1",
+        "DELETE FROM device_codes WHERE person = $1",
     ] {
         sqlx::query(statement).bind(id).execute(&mut **tx).await?;
     }

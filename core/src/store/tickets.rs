@@ -8,8 +8,8 @@ use crate::clock::{self, millis};
 /// What a ticket is bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketBinding {
-    /// The hash of the session token of the person who asked for it.
-    pub person_session: SecretHash,
+    /// The hash of the token of who asked for it: a person's session, or a guest.
+    pub holder: SecretHash,
     /// The origin of the page, as the edge reported it.
     pub origin: String,
     /// The full method.
@@ -34,7 +34,7 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(&hash[..])
-        .bind(&binding.person_session[..])
+        .bind(&binding.holder[..])
         .bind(&binding.origin)
         .bind(&binding.method)
         .bind(&binding.gateway)
@@ -60,14 +60,13 @@ impl Store {
         .bind(&hash[..])
         .fetch_optional(&self.write)
         .await?;
-        let Some((person_session, origin, method, gateway, session, expires_ms)) = row else {
+        let Some((holder, origin, method, gateway, session, expires_ms)) = row else {
             return Ok(None);
         };
         if from_row(expires_ms) <= clock::unix_ms() {
             return Ok(None);
         }
-        let person_session =
-            person_session.try_into().map_err(|_| StoreError::Corrupt("tickets.person_session"))?;
-        Ok(Some(TicketBinding { person_session, origin, method, gateway, session }))
+        let holder = holder.try_into().map_err(|_| StoreError::Corrupt("tickets.person_session"))?;
+        Ok(Some(TicketBinding { holder, origin, method, gateway, session }))
     }
 }

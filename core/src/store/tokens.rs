@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use chatcode_certs::secret;
+use chatcode_link::network::Network;
 use chatcode_proto::{
     label::{self, Labels},
     limits,
@@ -19,10 +20,7 @@ use super::{
     people::{ChangeError, Changer},
     to_row,
 };
-use crate::{
-    clock::{self, millis},
-    network::Network,
-};
+use crate::clock::{self, millis};
 
 /// What a member that comes by a token gets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -263,7 +263,8 @@ async fn a_watch_tells_each_row_once_as_it_comes_and_ends_with_the_right_to_it()
     let town = Town::of(&core).await;
     let (_, page, binding) = town.with_role("Ada", PersonRole::Admin, everything()).await;
     let filter = Some(AuditFilter { principal: "robot".to_owned(), ..Default::default() });
-    let mut events = audit(&town.admin).watch(AuditWatchRequest { filter }).await.unwrap().into_inner();
+    let wanted = AuditWatchRequest { filter, ..Default::default() };
+    let mut events = audit(&town.admin).watch(wanted).await.unwrap().into_inner();
     let mut hers = page.audit().watch(page.request(AuditWatchRequest::default())).await.unwrap().into_inner();
     events.message().await.unwrap();
     hers.message().await.unwrap();

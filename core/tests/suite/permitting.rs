@@ -8,7 +8,10 @@ use chatcode_link::codec::OpaqueCodec;
 use chatcode_proto::{
     id::{GatewayId, SessionId},
     label::Labels,
-    pb::{Code, Gateway, MemberKind, PeopleSuspendRequest, PersonRole},
+    pb::{
+        Code, Gateway, MemberKind, PeopleSuspendRequest, PersonRole, Role, Session, SharesCreateRequest,
+        SharesEnterRequest, shares_client::SharesClient,
+    },
     rules::RULES,
 };
 use http::uri::PathAndQuery;
@@ -20,7 +23,7 @@ use crate::{
 };
 
 /// The callers, in the order of the columns below.
-const CALLERS: [&str; 17] = [
+const CALLERS: [&str; 20] = [
     "anonymous",
     "a gateway",
     "an edge without a person",
@@ -38,27 +41,35 @@ const CALLERS: [&str; 17] = [
     "a suspended person",
     "a suspended person's token",
     "an administrator's certificate",
+    "a guest who may look",
+    "a guest who may type",
+    "a guest of another session there",
 ];
 
 /// What each may: I is let in by the gate, F is FORBIDDEN, U is UNAUTHENTICATED, N
-/// is UNKNOWN_GATEWAY. All targets are a gateway with the label site=attic.
+/// is UNKNOWN_GATEWAY, S is UNKNOWN_SESSION. All targets are one session of a gateway with the
+/// label site=attic.
 const TABLE: &[(&str, &str)] = &[
-    //                  members and  people    their     neighbours  suspended
+    //                  members and  people    their     neighbours  suspended  guests
     //                  nobody       by role   tokens    and nobody
-    ("public", "III IIII IIII III II I"),
-    ("authenticated", "UUU IIII IIII III UU I"),
-    ("link", "UUU FFFF FFFF FFF UU F"),
-    ("member", "UII FFFF FFFF FFF UU I"),
-    ("fleet.view", "UUU IIII IIII IIF UU I"),
-    ("machine.view", "UUU IIII IIII NNF UU I"),
-    ("machine.write", "UUU FIII FIII NNF UU I"),
-    ("machine.update", "UUU FFII FFII NFF UU I"),
-    ("fleet.revoke", "UUU FFII FFII IFF UU I"),
-    ("enroll", "UUU FFII FFII FFF UU I"),
-    ("audit", "UUU FFII FFII IFF UU I"),
-    ("admin", "UUU FFII FFII FFF UU I"),
-    ("people", "UUU FFII FFII FFF UU I"),
-    ("ca", "UUU FFFI FFFI FFF UU I"),
+    ("public", "III IIII IIII III II I III"),
+    ("present", "UUU IIII IIII III UU I III"),
+    ("authenticated", "UUU IIII IIII III UU I FFF"),
+    ("link", "UUU FFFF FFFF FFF UU F FFF"),
+    ("member", "UII FFFF FFFF FFF UU I FFF"),
+    ("fleet.view", "UUU IIII IIII IIF UU I FFF"),
+    ("session.view", "UUU IIII IIII IIF UU I III"),
+    ("session.share", "UUU FIII FIII IIF UU I FFF"),
+    ("attach", "UUU IIII IIII NNF UU I IIS"),
+    ("machine.view", "UUU IIII IIII NNF UU I FFF"),
+    ("machine.write", "UUU FIII FIII NNF UU I FFF"),
+    ("machine.update", "UUU FFII FFII NFF UU I FFF"),
+    ("fleet.revoke", "UUU FFII FFII IFF UU I FFF"),
+    ("enroll", "UUU FFII FFII FFF UU I FFF"),
+    ("audit", "UUU FFII FFII IFF UU I FFF"),
+    ("admin", "UUU FFII FFII FFF UU I FFF"),
+    ("people", "UUU FFII FFII FFF UU I FFF"),
+    ("ca", "UUU FFFI FFFI FFF UU I FFF"),
 ];
 
 /// Every method and the row of the table that counts for it. Those that end what
@@ -67,16 +78,20 @@ const METHODS: &[(&str, &str)] = &[
     ("Accounts/SignIn", "public"),
     ("Accounts/SignInMethods", "public"),
     ("Accounts/BeginSignIn", "public"),
+    ("Devices/Begin", "public"),
+    ("Devices/Poll", "public"),
+    ("Devices/Look", "authenticated"),
+    ("Devices/Decide", "authenticated"),
     ("Enrollment/Enroll", "public"),
     ("Enrollment/Revive", "public"),
     ("Enrollment/Leave", "public"),
     ("Enrollment/Renew", "member"),
     ("Enrollment/Trust", "member"),
     ("Link/Control", "link"),
-    ("Accounts/WhoAmI", "authenticated"),
+    ("Accounts/WhoAmI", "present"),
     ("Accounts/ListSessions", "authenticated"),
     ("Accounts/EndSessions", "authenticated"),
-    ("Accounts/CreateTicket", "authenticated"),
+    ("Accounts/CreateTicket", "present"),
     ("Accounts/CreateSignIn", "people"),
     ("Fleet/List", "fleet.view"),
     ("Fleet/Watch", "fleet.view"),
@@ -94,9 +109,14 @@ const METHODS: &[(&str, &str)] = &[
     ("Sessions/Rename", "machine.write"),
     ("Sessions/ListTmux", "machine.write"),
     ("Sessions/End", "machine.write"),
-    ("Terminal/Attach", "machine.view"),
+    ("Terminal/Attach", "attach"),
     ("Host/UpdateStatus", "machine.view"),
     ("Host/Update", "machine.update"),
+    ("Shares/Look", "public"),
+    ("Shares/Enter", "public"),
+    ("Shares/Create", "session.share"),
+    ("Shares/List", "session.view"),
+    ("Shares/Revoke", "session.share"),
     ("Audit/List", "audit"),
     ("Audit/Export", "audit"),
     ("Audit/Watch", "audit"),
@@ -133,7 +153,7 @@ const METHODS: &[(&str, &str)] = &[
     ("People/ListApiTokens", "authenticated"),
     ("People/CreateApiToken", "authenticated"),
     ("People/RevokeApiToken", "authenticated"),
-    ("Accounts/SignOut", "authenticated"),
+    ("Accounts/SignOut", "present"),
 ];
 
 type Caller = (Channel, Option<String>);
@@ -146,7 +166,7 @@ fn add_gateway(core: &TestCore, number: u8, site: &str) -> String {
     id.to_string()
 }
 
-async fn callers(core: &TestCore, other: &str) -> Vec<Caller> {
+async fn callers(core: &TestCore, here: &str, other: &str) -> Vec<Caller> {
     let town = Town::of(core).await;
     let machine = core.channel(&core.enroll(MemberKind::Gateway, "machine").await);
     let mut all = vec![(core.anonymous(), None), (machine, None), (town.edge.clone(), None)];
@@ -176,7 +196,27 @@ async fn callers(core: &TestCore, other: &str) -> Vec<Caller> {
     all.push((page.edge.clone(), bearer(&page.token)));
     all.push((program.channel.clone(), bearer(&program.token)));
     all.push((town.admin.clone(), None));
+    for (role, session) in [(Role::Viewer, 9), (Role::Writer, 9), (Role::Writer, 7)] {
+        let token = guest(&town, here, SessionId::from_random([session; 16]), role).await;
+        all.push((town.edge.clone(), Some(format!("Guest {token}"))));
+    }
     all
+}
+
+/// The token of a guest whom an administrator's program has let in.
+async fn guest(town: &Town<'_>, gateway: &str, session: SessionId, role: Role) -> String {
+    let known = Session { id: session.to_string(), ..Default::default() };
+    town.core.shared.hub.put_session(gateway.parse().unwrap(), session, known);
+    let wish = SharesCreateRequest {
+        gateway: gateway.to_owned(),
+        session: session.to_string(),
+        role: role.into(),
+        ..Default::default()
+    };
+    let made = SharesClient::new(town.admin.clone()).create(wish).await.unwrap().into_inner();
+    let wish =
+        SharesEnterRequest { secret: made.secret, display_name: "Bo".to_owned(), ..Default::default() };
+    SharesClient::new(town.edge.clone()).enter(wish).await.unwrap().into_inner().guest_token
 }
 
 /// Calls a method with an empty message and this gateway as its target; waits for
@@ -193,14 +233,19 @@ async fn call((channel, credential): &Caller, path: &str, gateway: &str) -> Resu
     grpc.server_streaming(request, path, OpaqueCodec).await.map(drop)
 }
 
+/// How the gate refuses.
+const REFUSALS: [&str; 2] = ["you may not do this;", "guests see the one session"];
+
 /// What became of a call, in the letters of the table. What a service refuses, the
 /// gate has let in.
 fn letter(outcome: &Result<(), Status>, has_target: bool) -> char {
     let Err(status) = outcome else { return 'I' };
     match code(status) {
-        Code::Unauthenticated | Code::RateLimited => 'U',
-        Code::Forbidden if status.message().starts_with("you may not do this;") => 'F',
+        Code::Unauthenticated => 'U',
+        Code::RateLimited if status.message().contains("wrong API tokens") => 'U',
+        Code::Forbidden if REFUSALS.iter().any(|words| status.message().starts_with(words)) => 'F',
         Code::UnknownGateway if has_target => 'N',
+        Code::UnknownSession if has_target => 'S',
         _ => 'I',
     }
 }
@@ -215,13 +260,13 @@ async fn every_method_lets_in_exactly_those_whom_the_table_lets_in() {
     let core = TestCore::start().await;
     let (here, other) = (add_gateway(&core, 1, "attic"), add_gateway(&core, 2, "moon"));
     add_gateway(&core, 3, "cellar");
-    let callers = callers(&core, &other).await;
+    let callers = callers(&core, &here, &other).await;
     assert_eq!(callers.len(), CALLERS.len());
     let table: BTreeMap<_, String> =
         TABLE.iter().map(|(row, letters)| (*row, letters.replace(' ', ""))).collect();
     let mut wrong = Vec::new();
     for (name, row) in METHODS {
-        let has_target = row.starts_with("machine.");
+        let has_target = row.starts_with("machine.") || *row == "attach";
         for ((who, caller), expected) in CALLERS.iter().zip(&callers).zip(table[row].chars()) {
             let outcome = call(caller, &format!("/chatcode.v1.{name}"), &here).await;
             if letter(&outcome, has_target) != expected {

@@ -44,6 +44,7 @@ impl Ground {
             release_dir: None,
             public_certificate: false,
             core_for_gateways: None,
+            trusted_proxies: Vec::new(),
             sign_in_per_minute: limits::SIGN_IN_PER_ADDRESS_PER_MINUTE,
         }
     }

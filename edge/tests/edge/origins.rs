@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::Error;
 use crate::{
     house::House,
     http::{call, frame, get, send},
+    stub::SHARE,
     ws::connect,
 };
 
@@ -64,9 +65,10 @@ async fn sockets_of_other_pages_are_not_opened() {
 }
 
 #[tokio::test]
-async fn sign_in_and_out_are_for_our_page_only() {
+async fn ways_in_and_out_are_for_our_page_only() {
     let house = House::new().await;
-    for path in ["/api/sign-in", "/api/sign-in/begin", "/api/sign-out"] {
+    for path in ["/api/sign-in", "/api/sign-in/begin", "/api/sign-out", "/api/share/look", "/api/share/enter"]
+    {
         for origin in strangers(&house) {
             let headers = [
                 ("host", house.edge.authority.as_str()),
@@ -92,7 +94,15 @@ async fn a_rebound_name_gets_nothing() {
         format!("localhost.:{port}"),
         "localhost".to_owned(),
     ] {
-        for path in ["/", "/index.html", "/api/health", "/api/installation", "/api/ws", "/nothing"] {
+        for path in [
+            "/",
+            "/index.html",
+            "/api/health",
+            "/api/installation",
+            "/.well-known/chatcode",
+            "/api/ws",
+            "/nothing",
+        ] {
             let headers = [("host", host.as_str()), ("x-forwarded-host", house.edge.authority.as_str())];
             let answer = send(&house.edge, Method::GET, path, &headers, Bytes::new()).await;
             assert_eq!((answer.status, answer.code().as_str()), (421, "bad_origin"), "{host} {path}");
@@ -104,7 +114,7 @@ async fn a_rebound_name_gets_nothing() {
 #[tokio::test]
 async fn every_answer_carries_the_headers_that_keep_the_page_to_itself() {
     let house = House::new().await;
-    for path in ["/", "/api/health", "/nothing", "/healthz"] {
+    for path in ["/", &format!("/s/{SHARE}"), "/api/health", "/nothing", "/healthz"] {
         let headers = get(&house.edge, path).await.headers;
         let policy = headers["content-security-policy"].to_str().expect("is text");
         for part in [

@@ -61,6 +61,9 @@ async fn logs_hold_no_cookie_no_ticket_and_no_terminal_byte() {
         call(&house, "/chatcode.v1.Fleet/List", &[], frame(&FleetListRequest::default())).await.code(),
         "none"
     );
+    let body =
+        json!({ "secret": seen.link, "passphrase": "open the gate", "display_name": "Bo" }).to_string();
+    assert_eq!(send(&house.edge, Method::POST, "/api/share/enter", &headers, body).await.status, 200);
     let mut ws = Ws::attached(&house.edge).await;
     ws.send("typed in private").await;
     assert_eq!(ws.binary().await, "typed in private");
@@ -70,8 +73,19 @@ async fn logs_hold_no_cookie_no_ticket_and_no_terminal_byte() {
     house.edge.serving.await.expect("ends well");
 
     let log = String::from_utf8_lossy(&captured.0.lock().expect("no test panicked")).into_owned();
-    assert!(log.contains("a person signed in") && log.contains("fenced"), "the log is there: {log}");
-    for secret in [seen.secret.as_str(), &seen.token, &attach().ticket, "typed in private"] {
+    assert!(
+        log.contains("a person signed in") && log.contains("a guest came in") && log.contains("fenced"),
+        "the log is there: {log}"
+    );
+    for secret in [
+        seen.secret.as_str(),
+        &seen.token,
+        &seen.link,
+        &seen.guest,
+        "open the gate",
+        &attach().ticket,
+        "typed in private",
+    ] {
         assert!(!log.contains(secret), "{secret} is in the log: {log}");
     }
     let of_socket =

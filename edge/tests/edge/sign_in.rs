@@ -280,6 +280,23 @@ async fn the_page_is_told_which_installation_it_is_of() {
 }
 
 #[tokio::test]
+async fn a_program_is_told_where_the_core_is_and_which_roots_it_has_and_nothing_else() {
+    let house = House::new().await;
+    let answer = get(&house.edge, "/.well-known/chatcode").await;
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let answer = answer.json();
+    assert_eq!(answer["installation"], house.ground.edge.trust_domain().installation());
+    let core = answer["core"].as_str().expect("is text");
+    assert!(core.starts_with("localhost:"), "{core}");
+    let roots = answer["roots"].as_str().expect("is text");
+    let roots = chatcode_certs::pem::read_certificates(roots.as_bytes()).expect("is PEM");
+    assert_eq!(roots, house.ground.edge.roots());
+    let keys: Vec<&String> = answer.as_object().expect("is one").keys().collect();
+    assert_eq!(keys, ["core", "installation", "roots"]);
+    assert_eq!(get(&house.edge, "/.well-known/other").await.status, 404);
+}
+
+#[tokio::test]
 async fn mails_and_providers_have_challenge_cookies_of_their_own_that_no_script_reads() {
     let house = House::new().await;
     let begin = async |body: serde_json::Value| {

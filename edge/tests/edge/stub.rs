@@ -1,4 +1,4 @@
-//! A core that knows one person and echoes terminals.
+//! A core that knows one person, one link with its guest, and echoes terminals.
 
 use std::{
     net::SocketAddr,
@@ -18,7 +18,7 @@ use chatcode_proto::{
     metadata::ATTACH,
     pb::{
         self, Code, accounts_begin_sign_in_request::Method, accounts_begin_sign_in_response::Options,
-        accounts_server, accounts_sign_in_request::Proof, fleet_server,
+        accounts_server, accounts_sign_in_request::Proof, fleet_server, shares_server,
     },
 };
 use futures_util::{Stream, StreamExt as _, stream};
@@ -34,6 +34,9 @@ use tonic::{Response, Status, Streaming, service::Routes};
 pub(crate) type Answer<T> = Result<Response<T>, Status>;
 type Opaque = std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
+/// The id of the link that the stub knows.
+pub(crate) const SHARE: &str = "0a1b2c3d-0000-4000-8000-000000000000";
+
 /// What the stub has seen and knows.
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -43,6 +46,10 @@ pub(crate) struct Seen {
     pub(crate) token: String,
     /// The challenge that it gives.
     pub(crate) challenge: String,
+    /// The secret of the link that counts.
+    pub(crate) link: String,
+    /// The guest token that it gives.
+    pub(crate) guest: String,
     /// Headers of every call but those that the edge makes by itself: path, then
     /// "name: value".
     calls: Mutex<Vec<(String, Vec<String>)>>,
@@ -53,6 +60,10 @@ pub(crate) struct Seen {
     sign_ins: AtomicU64,
     /// The last sign-in that worked, without its secret.
     pub(crate) signed_in: Mutex<pb::AccountsSignInRequest>,
+    /// Where the browsers were that signed in or tried to.
+    addresses: Mutex<Vec<String>>,
+    /// The last guest who came in, without the secret of the link.
+    pub(crate) entered: Mutex<pb::SharesEnterRequest>,
 }
 
 impl Seen {
@@ -60,6 +71,11 @@ impl Seen {
     pub(crate) fn calls(&self, path: &str) -> Vec<Vec<String>> {
         let calls = self.calls.lock().expect("no test panicked");
         calls.iter().filter(|(known, _)| known == path).map(|(_, headers)| headers.clone()).collect()
+    }
+
+    /// Where the browsers were that signed in or tried to, as the edge told it.
+    pub(crate) fn sign_in_addresses(&self) -> Vec<String> {
+        self.addresses.lock().expect("no test panicked").clone()
     }
 
     /// How many calls of any method have arrived, its own aside.
@@ -83,12 +99,23 @@ impl Seen {
     }
 
     fn authorized<T>(&self, request: &tonic::Request<T>) -> Result<(), Status> {
-        let expected = format!("Bearer {}", self.token);
-        let given = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        if given == Some(expected.as_str()) {
+        if self.is_by(request, "Bearer", &self.token) {
             return Ok(());
         }
         Err(Refusal::new(Code::Unauthenticated, "who are you").into())
+    }
+
+    /// The name of the person, or of the guest, who calls.
+    fn name<T>(&self, request: &tonic::Request<T>) -> Result<&'static str, Status> {
+        if self.is_by(request, "Guest", &self.guest) {
+            return Ok("Bo (guest)");
+        }
+        self.authorized(request).map(|()| "Ada")
+    }
+
+    fn is_by<T>(&self, request: &tonic::Request<T>, scheme: &str, token: &str) -> bool {
+        let given = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        given == Some(format!("{scheme} {token}").as_str())
     }
 }
 
@@ -106,16 +133,21 @@ impl Core {
             secret: "s3cret".repeat(8)[..43].to_owned(),
             token: "t0ken_".repeat(8)[..43].to_owned(),
             challenge: "chall_".repeat(8)[..43].to_owned(),
+            link: "l1nk__".repeat(8)[..43].to_owned(),
+            guest: "gu3st_".repeat(8)[..43].to_owned(),
             calls: Mutex::default(),
             flooded: AtomicUsize::new(0),
             attached: watch::Sender::new(0),
             sign_ins: AtomicU64::new(0),
             signed_in: Mutex::default(),
+            addresses: Mutex::default(),
+            entered: Mutex::default(),
         });
         let (_, health) = tonic_health::server::health_reporter();
         let router = Routes::new(health)
             .add_service(accounts_server::AccountsServer::from_arc(seen.clone()))
             .add_service(fleet_server::FleetServer::from_arc(seen.clone()))
+            .add_service(shares_server::SharesServer::from_arc(seen.clone()))
             .into_axum_router();
         let (noted, echoing) = (seen.clone(), seen.clone());
         let router = router
@@ -211,6 +243,7 @@ impl accounts_server::Accounts for Seen {
         request: tonic::Request<pb::AccountsSignInRequest>,
     ) -> Answer<pb::AccountsSignInResponse> {
         let request = request.into_inner();
+        self.addresses.lock().expect("no test panicked").push(request.address.clone());
         let is_known = match &request.proof {
             Some(Proof::Secret(secret)) => *secret == self.secret,
             Some(Proof::Passkey(proof)) => proof.challenge == self.challenge,
@@ -268,7 +301,7 @@ impl accounts_server::Accounts for Seen {
         &self,
         request: tonic::Request<pb::AccountsSignOutRequest>,
     ) -> Answer<pb::AccountsSignOutResponse> {
-        self.authorized(&request)?;
+        self.name(&request)?;
         Ok(Response::new(pb::AccountsSignOutResponse {}))
     }
 
@@ -276,8 +309,8 @@ impl accounts_server::Accounts for Seen {
         &self,
         request: tonic::Request<pb::AccountsWhoAmIRequest>,
     ) -> Answer<pb::AccountsWhoAmIResponse> {
-        self.authorized(&request)?;
-        Ok(Response::new(pb::AccountsWhoAmIResponse { display_name: "Ada".to_owned(), ..Default::default() }))
+        let display_name = self.name(&request)?.to_owned();
+        Ok(Response::new(pb::AccountsWhoAmIResponse { display_name, ..Default::default() }))
     }
 
     async fn list_sessions(
@@ -369,6 +402,65 @@ impl fleet_server::Fleet for Seen {
     }
 
     async fn revoke(&self, _: tonic::Request<pb::FleetRevokeRequest>) -> Answer<pb::FleetRevokeResponse> {
+        Err(Refusal::new(Code::Forbidden, "not in this test").into())
+    }
+}
+
+/// What the link leads to.
+fn guest_of() -> pb::GuestOf {
+    pb::GuestOf {
+        share: SHARE.to_owned(),
+        gateway: "01010101-0101-4101-8101-010101010101".to_owned(),
+        session: "02020202-0202-4202-8202-020202020202".to_owned(),
+        session_name: "build".to_owned(),
+        role: pb::Role::Writer.into(),
+        expires_unix_ms: u64::MAX,
+        shared_by: "Ada".to_owned(),
+    }
+}
+
+impl Seen {
+    fn counts(&self, secret: &str) -> Result<(), Status> {
+        if secret == self.link {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::BadToken, "this link does not count").into())
+    }
+}
+
+#[tonic::async_trait]
+impl shares_server::Shares for Seen {
+    async fn look(&self, request: tonic::Request<pb::SharesLookRequest>) -> Answer<pb::SharesLookResponse> {
+        self.counts(&request.get_ref().secret)?;
+        let answer =
+            pb::SharesLookResponse { guest_of: Some(guest_of()), passphrase: true, accounts_only: false };
+        Ok(Response::new(answer))
+    }
+
+    async fn enter(
+        &self,
+        request: tonic::Request<pb::SharesEnterRequest>,
+    ) -> Answer<pb::SharesEnterResponse> {
+        let request = request.into_inner();
+        self.counts(&request.secret)?;
+        *self.entered.lock().expect("no test panicked") =
+            pb::SharesEnterRequest { secret: String::new(), ..request };
+        Ok(Response::new(pb::SharesEnterResponse {
+            guest_token: self.guest.clone(),
+            guest_of: Some(guest_of()),
+            display_name: "Bo (guest)".to_owned(),
+        }))
+    }
+
+    async fn create(&self, _: tonic::Request<pb::SharesCreateRequest>) -> Answer<pb::SharesCreateResponse> {
+        Err(Refusal::new(Code::Forbidden, "not in this test").into())
+    }
+
+    async fn list(&self, _: tonic::Request<pb::SharesListRequest>) -> Answer<pb::SharesListResponse> {
+        Err(Refusal::new(Code::Forbidden, "not in this test").into())
+    }
+
+    async fn revoke(&self, _: tonic::Request<pb::SharesRevokeRequest>) -> Answer<pb::SharesRevokeResponse> {
         Err(Refusal::new(Code::Forbidden, "not in this test").into())
     }
 }

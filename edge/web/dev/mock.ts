@@ -19,10 +19,12 @@ import * as audit from "../src/gen/chatcode/v1/audit_pb";
 import { Code } from "../src/gen/chatcode/v1/code_pb";
 import { CoreHealthSchema, EdgePingSchema, EdgePongSchema, OpenSchema } from "../src/gen/chatcode/v1/edge_pb";
 import { MemberKind } from "../src/gen/chatcode/v1/enrollment_pb";
+import * as devices from "../src/gen/chatcode/v1/devices_pb";
 import * as fleet from "../src/gen/chatcode/v1/fleet_pb";
 import * as identities from "../src/gen/chatcode/v1/identities_pb";
 import * as host from "../src/gen/chatcode/v1/host_pb";
 import { Role } from "../src/gen/chatcode/v1/grant_pb";
+import { PersonRole } from "../src/gen/chatcode/v1/people_pb";
 import { Permission } from "../src/gen/chatcode/v1/rule_pb";
 import * as sessions from "../src/gen/chatcode/v1/sessions_pb";
 import { auditRows, listAudit } from "./audit";
@@ -160,6 +162,20 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
   "Accounts/CreateTicket": call(accounts.AccountsCreateTicketRequestSchema, accounts.AccountsCreateTicketResponseSchema, () => ({
     ticket: "mock",
   })),
+  "Devices/Look": call(devices.DevicesLookRequestSchema, devices.DevicesLookResponseSchema, ({ userCode }) => {
+    if (userCode !== "BCDF-GHJK") throw new Refused(Code.BAD_TOKEN, 16, "nothing waits under this code; look at the code that the program shows");
+    return {
+      userCode,
+      program: "chatcode 0.1.0",
+      hostname: "attic",
+      address: "192.0.2.7",
+      role: PersonRole.OPERATOR,
+      ttlS: 30 * 86400,
+      askedUnixMs: BigInt(Date.now() - 40_000),
+      expiresUnixMs: BigInt(Date.now() + 560_000),
+    };
+  }),
+  "Devices/Decide": call(devices.DevicesDecideRequestSchema, devices.DevicesDecideResponseSchema, () => ({})),
   "Fleet/CreateToken": call(fleet.FleetCreateTokenRequestSchema, fleet.FleetCreateTokenResponseSchema, () => ({
     id: "9f2c1d7a",
     token: `chatcode-join-9f2c1d7a-${"Zk3Qw8".repeat(7)}-${"b7".repeat(16)}`,

@@ -127,6 +127,26 @@ async function machine(page, shot) {
   await shot("revoke");
 }
 
+async function device(page, shot) {
+  await page.goto(`${origin}/#device=BCDF-GHJK`);
+  await page.locator(id("sign-in-device")).waitFor();
+  await shot("signed-out");
+  await page.goto(`${origin}/#login=dev`);
+  await page.locator(id("device-code")).waitFor();
+  await shot("code");
+  await page.locator(id("device-code")).fill("BCDF");
+  await page.locator(id("device-look")).click();
+  await page.locator(id("refused")).waitFor();
+  await shot("refused");
+  await page.locator(id("device-code")).fill("BCDF-GHJK");
+  await page.keyboard.press("Enter");
+  await page.locator(id("device-shown")).waitFor();
+  await shot();
+  await page.locator(id("device-approve")).click();
+  await page.locator(id("device-decided")).waitFor();
+  await shot("decided");
+}
+
 async function copied(page, shot) {
   await fault("hop=trouble&kind=copy");
   await signIn(page);
@@ -292,6 +312,8 @@ const states = {
   machinePhone: machine,
   copied,
   copiedPhone: copied,
+  device,
+  devicePhone: device,
   audit,
   auditPhone: audit,
   async newSession(page, shot) {

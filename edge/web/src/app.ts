@@ -1,6 +1,7 @@
 // Everything that lives as long as the page, wired once.
 
 import { AccountKeeper } from "./account/account";
+import { DeviceKeeper } from "./account/device";
 import { Elsewhere } from "./account/elsewhere";
 import { Identities } from "./account/identities";
 import { Fleet } from "./fleet/fleet";
@@ -11,6 +12,10 @@ import type { RestartPolicy, Session } from "./gen/chatcode/v1/sessions_pb";
 import type { LineState } from "./link/line";
 import { explain } from "./link/refusal";
 import { createRpc, target, type Rpc } from "./link/rpc";
+import { Directory } from "./people/directory";
+import { Entering } from "./sharing/entering";
+import { GUEST_HEADER, GuestKeeper } from "./sharing/guest";
+import { Sharing } from "./sharing/sharing";
 import { Store } from "./store";
 import { LookKeeper } from "./workspace/look";
 import type { Tab } from "./workspace/workspace";
@@ -33,7 +38,11 @@ export type Overlay =
   | { kind: "approval"; pending: PendingGateway }
   | { kind: "update"; gateway: string; name: string }
   | { kind: "end-session"; tab: Tab; name: string }
+  | { kind: "share"; tab: Tab; name: string }
   | { kind: "account" }
+  /** A program asks to be let in. */
+  | { kind: "device" }
+  | { kind: "directory" }
   /** `gateway`: what was done to this machine. */
   | { kind: "audit"; gateway?: string }
   | { kind: "palette" }
@@ -68,16 +77,25 @@ export interface ProofWanted {
   done: (proven: boolean) => void;
 }
 
+/** The pause before it is asked again whether somebody who may see nothing was given a role. */
+const NOTHING_GIVEN_MS = 3000;
+
 export class App {
-  readonly rpc: Rpc = createRpc(location.origin, () => this.#prove());
+  readonly rpc: Rpc;
   readonly socketUrl = `${location.origin.replace(/^http/u, "ws")}/api/ws`;
-  readonly account = new AccountKeeper(this.rpc, (principal) => this.#arrives(principal));
-  readonly identities = new Identities(this.rpc);
-  readonly elsewhere = new Elsewhere(this.rpc, this.account);
+  readonly account: AccountKeeper;
+  readonly identities: Identities;
+  readonly elsewhere: Elsewhere;
+  readonly device: DeviceKeeper;
   readonly look = new LookKeeper();
-  readonly fleet = new Fleet(this.rpc, this.socketUrl);
-  readonly updates = new Updates(this.rpc.host);
+  readonly fleet: Fleet;
+  readonly updates: Updates;
   readonly workspace: Workspace;
+  readonly sharing: Sharing;
+  readonly directory: Directory;
+  readonly entering = new Entering((path) => location.assign(path));
+  /** Set on the page of a guest, who has no account here. */
+  readonly guest: GuestKeeper | undefined;
   readonly overlay = new Store<Overlay | undefined>(undefined);
   /** Over all dialogs. */
   readonly proof = new Store<ProofWanted | undefined>(undefined);
@@ -95,14 +113,31 @@ export class App {
   #renewing: Promise<void> | undefined;
   #proving: Promise<boolean> | undefined;
 
-  constructor(secret: Uint8Array) {
-    this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut);
+  /** `guest`: the id of the link on whose page of guests we are. */
+  constructor(secret: Uint8Array, guest?: string) {
+    const as: Record<string, string> = guest === undefined ? {} : { [GUEST_HEADER]: guest };
+    this.rpc = createRpc(location.origin, () => this.#prove(), as);
+    this.account = new AccountKeeper(this.rpc, (principal) => this.#arrives(principal));
+    this.identities = new Identities(this.rpc);
+    this.elsewhere = new Elsewhere(this.rpc, this.account);
+    this.device = new DeviceKeeper(this.rpc);
+    this.fleet = new Fleet(this.rpc, this.socketUrl);
+    this.updates = new Updates(this.rpc.host);
+    this.sharing = new Sharing(this.rpc, location.origin);
+    this.directory = new Directory(this.rpc, location.origin);
+    this.workspace = new Workspace(this.rpc, this.socketUrl, secret, this.look, this.#signedOut, guest);
+    if (guest !== undefined) this.guest = new GuestKeeper(guest, this.rpc, (tab) => this.workspace.only(tab));
     window.addEventListener("online", () => this.online.set(true));
     window.addEventListener("offline", () => this.online.set(false));
     this.#people.addEventListener("message", ({ data }) => {
       if (this.account.replacedBy(String(data))) this.#leave();
     });
+    this.account.account.subscribe(this.#askDevice);
+    this.device.asked.subscribe(this.#askDevice);
+    this.overlay.subscribe(this.#askDevice);
     this.fleet.line.state.subscribe(() => this.#fleetLine(this.fleet.line.state.get()));
+    // Roles that were given or taken away show as other things to see.
+    this.fleet.told.subscribe(() => void this.account.refresh());
   }
 
   async createSession(gateway: string, { id, ...wish }: Wish): Promise<void> {
@@ -176,8 +211,25 @@ export class App {
     return this.#proving;
   }
 
+  /** Asks about a program's login, once the person is known; never over what they do just now. */
+  readonly #askDevice = (): void => {
+    const isIn = this.account.account.get().state === "signed-in";
+    if (isIn && this.device.asked.get() !== undefined && this.overlay.get() === undefined) this.overlay.set({ kind: "device" });
+  };
+
+  /** The person has no role by which anything is seen: looks again, since somebody may give one. */
+  #nothingGiven(): void {
+    this.fleet.forget();
+    const ended = this.fleet.line.state.get();
+    setTimeout(() => {
+      if (this.fleet.line.state.get() === ended) this.fleet.line.start();
+    }, NOTHING_GIVEN_MS);
+  }
+
   /** The core does not know this page any more. */
   readonly #signedOut = (): void => {
+    // The line itself tells a guest.
+    if (this.guest !== undefined) return;
     this.#renewing ??= this.#renew().finally(() => {
       this.#renewing = undefined;
     });
@@ -201,12 +253,14 @@ export class App {
   }
 
   #leave(): void {
+    this.device.over();
     this.overlay.set(undefined);
     this.renaming.set(undefined);
     this.searching.set(false);
     this.failure.set(undefined);
     this.proof.get()?.done(false);
     this.identities.forget();
+    this.directory.forget();
     this.fleet.stop();
     this.fleet.forget();
     this.updates.forget();
@@ -214,6 +268,7 @@ export class App {
   }
 
   #fleetLine({ phase, refusal }: LineState): void {
+    if (phase === "ended" && refusal?.code === Code.FORBIDDEN) this.#nothingGiven();
     if (phase === "ended" && refusal?.code === Code.UNAUTHENTICATED) this.#signedOut();
     // Whether the edge is there, and since when the core is away, is the edge's to say.
     if (phase === "waiting") void this.rpc.edge.ask();

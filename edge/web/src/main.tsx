@@ -12,12 +12,15 @@ import "./ui/styles/list.css";
 import "./ui/styles/terminal.css";
 import "./ui/styles/overlay.css";
 import "./ui/styles/audit.css";
+import "./ui/styles/share.css";
+import "./ui/styles/directory.css";
 
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
 import { App } from "./app";
 import { tabSecret } from "./session/viewer-id";
+import { guestPage } from "./sharing/entering";
 import { keepStylePolicy } from "./terminal/style-policy";
 import { Root } from "./ui/root";
 
@@ -30,13 +33,19 @@ async function main(): Promise<void> {
   if (place === null) throw new Error("the page has no root");
   const fonts = Promise.all(["400", "650", "italic 400"].map((style) => document.fonts.load(`${style} 14px "JetBrains Mono Variable"`)));
   const patience = new Promise((resolve) => setTimeout(resolve, FONT_WAIT_MS));
-  const app = new App(await tabSecret());
+  const app = new App(await tabSecret(), guestPage(location.pathname));
   await Promise.all([app.workspace.prepare(), Promise.race([fonts, patience])]);
   createRoot(place).render(
     <StrictMode>
       <Root app={app} />
     </StrictMode>,
   );
+  if (app.guest !== undefined) {
+    await app.guest.ask();
+    return;
+  }
+  app.entering.start();
+  app.device.start();
   await app.elsewhere.start();
   await app.account.start();
 }

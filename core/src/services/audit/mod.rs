@@ -87,10 +87,11 @@ impl Audit for AuditService {
         request: Request<AuditWatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let view = View::of(&CallInfo::of(&request)?, &self.shared);
-        let filter = checked(request.into_inner().filter)?;
+        let AuditWatchRequest { filter, from_number } = request.into_inner();
+        let filter = checked(filter)?;
         let place = self.place()?;
-        let watch =
-            watch::begin(self.shared.store.clone(), view, filter, place).await.map_err(Refusal::from)?;
+        let store = self.shared.store.clone();
+        let watch = watch::begin(store, view, filter, from_number, place).await.map_err(Refusal::from)?;
         Ok(Response::new(Box::pin(watch)))
     }
 

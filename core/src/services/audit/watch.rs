@@ -32,7 +32,7 @@ struct Watch {
     _place: OwnedSemaphorePermit,
 }
 
-/// Begins a watch.
+/// Begins a watch, with the rows from this number on; 0: with those that come.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -40,10 +40,12 @@ pub(super) async fn begin(
     store: Store,
     view: View,
     filter: AuditFilter,
+    from_number: u64,
     place: OwnedSemaphorePermit,
 ) -> Result<impl Stream<Item = Result<AuditWatchResponse, Status>> + Send, StoreError> {
     let news = store.audit_news();
-    let (last, _) = store.audit_head().await?;
+    let (head, _) = store.audit_head().await?;
+    let last = from_number.checked_sub(1).map_or(head, |before| before.min(head));
     let watch = Watch { store, view, filter, news, last, rows: VecDeque::new(), begun: false, _place: place };
     Ok(stream::try_unfold(watch, |mut watch| async move {
         let event = watch.next().await.map_err(|error| Status::from(Refusal::from(error)))?;

@@ -107,6 +107,13 @@ export class AccountKeeper {
     return false;
   }
 
+  /** Asks what the person might do by now; what was known stays when nobody answers. */
+  readonly refresh = async (): Promise<void> => {
+    const before = this.account.get();
+    const me = await this.rpc.accounts.whoAmI({}).catch(() => undefined);
+    if (before.state === "signed-in" && before === this.account.get() && me?.principal === before.principal) this.permissions.set(new Set(me.permissions));
+  };
+
   /** Another tab tells who uses this browser now. Answers whether this page was somebody else's, who is signed out. */
   replacedBy(principal: string): boolean {
     const before = this.account.get();

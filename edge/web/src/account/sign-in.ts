@@ -86,8 +86,8 @@ export function passwordProof(email: string, password: string): Proof {
 }
 
 /** Asks the edge; with a body it is told to do this. Throws why it refused. */
-export async function ask(path: string, body?: object, patience: number = HANDSHAKE_MS): Promise<Record<string, unknown>> {
-  const doing = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+export async function ask(path: string, body?: object, patience: number = HANDSHAKE_MS, headers: Record<string, string> = {}): Promise<Record<string, unknown>> {
+  const doing = { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) };
   let answer: Response;
   try {
     answer = await fetch(path, {

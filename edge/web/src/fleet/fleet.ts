@@ -17,6 +17,7 @@ import { Line, wakeOnReturn } from "../link/line";
 import { Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
 import { Store } from "../store";
+import { keyOf } from "../workspace/workspace";
 
 const WATCH = "/chatcode.v1.Fleet/Watch";
 /** The watchdog looks this often. */
@@ -35,6 +36,8 @@ export interface FleetState {
   pending: readonly PendingGateway[];
   /** Grows whenever the join tokens may be others than before. */
   tokensSeen: number;
+  /** How many links let guests into a session, by `keyOf`; those with none are not there. */
+  links: ReadonlyMap<string, number>;
   /** All that the core knew was told at least once. */
   synced: boolean;
 }
@@ -45,10 +48,14 @@ interface Known {
   sessions: Map<string, Map<string, Session>>;
   /** Machines that wait for approval. */
   pending: Map<string, PendingGateway>;
+  /** Links, by `keyOf`. */
+  links: Map<string, number>;
 }
 
 export class Fleet {
-  readonly state = new Store<FleetState>({ machines: [], pending: [], tokensSeen: 0, synced: false });
+  readonly state = new Store<FleetState>({ machines: [], pending: [], tokensSeen: 0, links: new Map(), synced: false });
+  /** Grows whenever all was told anew: at the beginning, and when other things are ours to see. */
+  readonly told = new Store(0);
   readonly line: Line;
   #known: Known = nothing();
   /** What a new watch tells, until it has told all; then it replaces what was known. */
@@ -99,7 +106,7 @@ export class Fleet {
   /** What was known is not for whoever comes next. */
   forget(): void {
     this.#known = nothing();
-    this.state.set({ machines: [], pending: [], tokensSeen: 0, synced: false });
+    this.state.set({ machines: [], pending: [], tokensSeen: 0, links: new Map(), synced: false });
   }
 
   gateway(id: string): Gateway | undefined {
@@ -141,10 +148,15 @@ export class Fleet {
       case "pendingRemoved":
         known.pending.delete(event.value);
         break;
+      case "sharesChanged":
+        if (event.value.links === 0) known.links.delete(keyOf(event.value));
+        else known.links.set(keyOf(event.value), event.value.links);
+        break;
       case "synced":
         this.#known = known;
         this.#fresh = undefined;
         this.#tokensSeen += 1;
+        this.told.set(this.told.get() + 1);
         break;
       case "tokensChanged":
         this.#tokensSeen += 1;
@@ -156,7 +168,7 @@ export class Fleet {
   }
 
   #publish(): void {
-    const { gateways, sessions, pending } = this.#known;
+    const { gateways, sessions, pending, links } = this.#known;
     const machines = [...gateways.values()]
       .sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id))
       .map((gateway) => ({
@@ -166,12 +178,12 @@ export class Fleet {
         ),
       }));
     const waiting = [...pending.values()].sort((a, b) => Number(a.askedUnixMs - b.askedUnixMs) || a.id.localeCompare(b.id));
-    this.state.set({ machines, pending: waiting, tokensSeen: this.#tokensSeen, synced: true });
+    this.state.set({ machines, pending: waiting, tokensSeen: this.#tokensSeen, links: new Map(links), synced: true });
   }
 }
 
 function nothing(): Known {
-  return { gateways: new Map(), sessions: new Map(), pending: new Map() };
+  return { gateways: new Map(), sessions: new Map(), pending: new Map(), links: new Map() };
 }
 
 function put(known: Known, gateway: string, session: Session): void {

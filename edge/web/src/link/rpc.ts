@@ -3,12 +3,16 @@
 import { createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
+import { Admin } from "../gen/chatcode/v1/admin_pb";
 import { Accounts } from "../gen/chatcode/v1/accounts_pb";
 import { Audit } from "../gen/chatcode/v1/audit_pb";
+import { Devices } from "../gen/chatcode/v1/devices_pb";
 import { Fleet } from "../gen/chatcode/v1/fleet_pb";
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Host } from "../gen/chatcode/v1/host_pb";
 import { Identities } from "../gen/chatcode/v1/identities_pb";
+import { People } from "../gen/chatcode/v1/people_pb";
+import { Shares } from "../gen/chatcode/v1/shares_pb";
 import { Sessions } from "../gen/chatcode/v1/sessions_pb";
 import { EdgeWatch } from "./edge-watch";
 import { UNARY_DEADLINE_MS } from "./limits";
@@ -24,21 +28,29 @@ export interface Call {
 export interface Rpc {
   edge: EdgeWatch;
   accounts: Client<typeof Accounts>;
+  admin: Client<typeof Admin>;
   audit: Client<typeof Audit>;
+  devices: Client<typeof Devices>;
   fleet: Client<typeof Fleet>;
   host: Client<typeof Host>;
   identities: Client<typeof Identities>;
+  people: Client<typeof People>;
   sessions: Client<typeof Sessions>;
+  shares: Client<typeof Shares>;
 }
 
-/** A page at this origin. `prove` asks the person to prove anew who they are; whether they did. */
-export function createRpc(origin: string, prove: () => Promise<boolean>): Rpc {
+/** A page at this origin. `prove` asks the person to prove anew who they are; whether they did. `as`: headers of every call, which say as whom it is made. */
+export function createRpc(origin: string, prove: () => Promise<boolean>, as: Record<string, string> = {}): Rpc {
   const edge = new EdgeWatch(origin);
   const inner = createGrpcWebTransport({
     baseUrl: origin,
     useBinaryFormat: true,
     defaultTimeoutMs: UNARY_DEADLINE_MS,
-    fetch: (input, init) => fetch(input, { ...init, credentials: "same-origin", cache: "no-store", redirect: "error" }),
+    fetch: (input, init) => {
+      const headers = new Headers(init?.headers);
+      for (const [name, value] of Object.entries(as)) headers.set(name, value);
+      return fetch(input, { ...init, headers, credentials: "same-origin", cache: "no-store", redirect: "error" });
+    },
   });
   const transport: Transport = {
     ...inner,
@@ -62,11 +74,15 @@ export function createRpc(origin: string, prove: () => Promise<boolean>): Rpc {
   return {
     edge,
     accounts: createClient(Accounts, transport),
+    admin: createClient(Admin, transport),
     audit: createClient(Audit, transport),
+    devices: createClient(Devices, transport),
     fleet: createClient(Fleet, transport),
     host: createClient(Host, transport),
     identities: createClient(Identities, transport),
+    people: createClient(People, transport),
     sessions: createClient(Sessions, transport),
+    shares: createClient(Shares, transport),
   };
 }
 

@@ -3,6 +3,7 @@
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
 
 import type { App } from "../app";
+import { Code } from "../gen/chatcode/v1/code_pb";
 import type { Store } from "../store";
 
 export function useStore<T>(store: Store<T>): T {
@@ -27,4 +28,10 @@ export function useApp(): App {
   const app = useContext(AppContext);
   if (app === undefined) throw new Error("a component outside of the app");
   return app;
+}
+
+/** Whether the person has no role by which anything is seen. */
+export function useNothingGiven(): boolean {
+  const { phase, refusal } = useStore(useApp().fleet.line.state);
+  return phase !== "open" && refusal?.code === Code.FORBIDDEN;
 }

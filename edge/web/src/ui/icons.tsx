@@ -64,6 +64,20 @@ export const AuditIcon = (): ReactNode => (
     <path d="M12.5 12l1.9 1.9" />
   </Icon>
 );
+export const PeopleIcon = (): ReactNode => (
+  <Icon>
+    <circle cx="6" cy="5.6" r="2.4" />
+    <path d="M1.8 13c.3-2.6 2-4 4.2-4s3.9 1.4 4.2 4M10.2 3.5a2.3 2.3 0 0 1 0 4.3M11.8 9.4c1.4.5 2.2 1.7 2.4 3.6" />
+  </Icon>
+);
+export const ShareIcon = (): ReactNode => (
+  <Icon>
+    <circle cx="4" cy="8" r="1.8" />
+    <circle cx="11.8" cy="4" r="1.8" />
+    <circle cx="11.8" cy="12" r="1.8" />
+    <path d="M5.6 7.1l4.6-2.3M5.6 8.9l4.6 2.3" />
+  </Icon>
+);
 export const SchemeIcon = ({ choice }: { choice: "auto" | "dark" | "light" }): ReactNode => (
   <Icon>
     {choice === "light" && (

@@ -41,6 +41,14 @@ export const COMMANDS: readonly PageCommand[] = [
     run: (app) => app.overlay.set({ kind: "audit" }),
     isThere: (app) => app.account.permissions.get().has(Permission.AUDIT_READ),
   },
+  {
+    id: "directory",
+    label: "People, teams and roles",
+    keys: undefined,
+    code: undefined,
+    run: (app) => app.overlay.set({ kind: "directory" }),
+    isThere: (app) => app.account.permissions.get().has(Permission.PEOPLE_MANAGE),
+  },
   { id: "palette", label: "Commands and sessions", keys: "P", code: "KeyP", run: (app) => app.overlay.set({ kind: "palette" }) },
   { id: "next", label: "Next tab", keys: "→", code: "ArrowRight", run: (app) => app.workspace.step(1) },
   { id: "previous", label: "Previous tab", keys: "←", code: "ArrowLeft", run: (app) => app.workspace.step(-1) },
@@ -57,6 +65,7 @@ export const COMMANDS: readonly PageCommand[] = [
   { id: "forget", label: "Forget what I typed while the line was down", keys: undefined, code: undefined, run: (app) => app.workspace.current()?.dropKept() },
   { id: "take", label: "Take over typing", keys: undefined, code: undefined, run: (app) => app.workspace.current()?.takeOver() },
   { id: "rename", label: "Rename this session", keys: undefined, code: undefined, run: rename },
+  { id: "share", label: "Share this session…", keys: undefined, code: undefined, run: share, isThere: (app) => app.account.permissions.get().has(Permission.SESSION_SHARE) },
   { id: "end", label: "End this session…", keys: undefined, code: undefined, run: end },
   { id: "close", label: "Close this tab", keys: "X", code: "KeyX", run: closeTab },
   { id: "larger", label: "Larger text", keys: "+", code: "Equal", run: (app) => zoom(app, 1) },
@@ -79,13 +88,22 @@ export const COMMANDS: readonly PageCommand[] = [
   })),
   { id: "keys", label: "Show all keys", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "keys" }) },
   { id: "account", label: "Account: passkeys, password, browsers", keys: undefined, code: undefined, run: (app) => app.overlay.set({ kind: "account" }) },
+  { id: "device", label: "Log a program in by its code", keys: undefined, code: undefined, run: (app) => app.device.ask("") },
   { id: "sign-out", label: "Sign out", keys: undefined, code: undefined, run: (app) => void app.signOut() },
 ];
+
+/** What a guest may do with the one session: nothing that leads out of it. */
+const FOR_GUESTS = /^(?:palette|find|earlier|copy|paste|copy-offered|notices|try|forget|take|larger|smaller|scheme|reader|keys|clipboard-.*)$/u;
+
+/** The commands that are there for whoever uses this page. */
+export function commandsOf(app: App): PageCommand[] {
+  return COMMANDS.filter(({ id, isThere }) => isThere?.(app) !== false && (app.guest === undefined || FOR_GUESTS.test(id)));
+}
 
 /** Runs the command of this key; false when it is nobody's. */
 export function runKey(app: App, event: KeyboardEvent): boolean {
   if (!isPageKey(event) || app.overlay.get() !== undefined) return false;
-  const command = COMMANDS.find(({ code }) => code === event.code);
+  const command = commandsOf(app).find(({ code }) => code === event.code);
   if (command === undefined) return false;
   event.preventDefault();
   event.stopPropagation();
@@ -162,6 +180,13 @@ function end(app: App): void {
   if (tab === undefined) return;
   const name = app.fleet.session(tab.gateway, tab.session)?.name ?? "";
   app.overlay.set({ kind: "end-session", tab, name });
+}
+
+function share(app: App): void {
+  const tab = inView(app.workspace.tabs.get());
+  if (tab === undefined) return;
+  const name = app.fleet.session(tab.gateway, tab.session)?.name ?? "";
+  app.overlay.set({ kind: "share", tab, name });
 }
 
 function closeTab(app: App): void {

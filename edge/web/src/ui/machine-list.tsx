@@ -11,8 +11,8 @@ import { displaySafe, latencyText, spanText } from "../words";
 import { keyOf } from "../workspace/workspace";
 import { Waiting } from "./approval";
 import { Rename } from "./fields";
-import { useApp, useNow, useStore } from "./hooks";
-import { AuditIcon, CloseIcon, Mark, PencilIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
+import { useApp, useNothingGiven, useNow, useStore } from "./hooks";
+import { AuditIcon, CloseIcon, Mark, PencilIcon, PeopleIcon, PlusIcon, SchemeIcon, StopIcon } from "./icons";
 import { certificateText, isAlarmed, labelsText, machineWord } from "./machine-words";
 import { InsteadOf, PasskeyOffer } from "./offer";
 import { exitTone, isOver, restartText, sessionDetail } from "./session-words";
@@ -21,9 +21,10 @@ import { UpdateOffer } from "./update";
 export function MachineList(): ReactNode {
   const app = useApp();
   const { machines, pending, synced } = useStore(app.fleet.state);
+  const nothingGiven = useNothingGiven();
   const look = useStore(app.look.look);
   const who = useStore(app.account.account);
-  const mayAudit = useStore(app.account.permissions).has(Permission.AUDIT_READ);
+  const may = useStore(app.account.permissions);
   return (
     <nav className="list" aria-label="Machines and sessions" data-list>
       <div className="list-head">
@@ -47,7 +48,7 @@ export function MachineList(): ReactNode {
         </button>
       </div>
       <div className="list-scroll" data-testid="machines">
-        {!synced && <p className="list-empty">Asking for your machines…</p>}
+        {!synced && <p className="list-empty">{nothingGiven ? "No machine is yours to see yet." : "Asking for your machines…"}</p>}
         <Waiting pending={pending} />
         {machines.map((machine) => (
           <MachineGroup key={machine.gateway.id} machine={machine} />
@@ -73,7 +74,22 @@ export function MachineList(): ReactNode {
         >
           {who.state === "signed-in" ? displaySafe(who.displayName, 64) : ""}
         </button>
-        {mayAudit && (
+        {may.has(Permission.PEOPLE_MANAGE) && (
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="People, teams and roles"
+            title="People, teams and roles"
+            data-testid="directory-open"
+            onClick={() => {
+              app.listOpen.set(false);
+              app.overlay.set({ kind: "directory" });
+            }}
+          >
+            <PeopleIcon />
+          </button>
+        )}
+        {may.has(Permission.AUDIT_READ) && (
           <button
             type="button"
             className="icon-button"

@@ -7,12 +7,15 @@ import { AccountDialog } from "./account";
 import { AddMachine } from "./add-machine";
 import { Approval } from "./approval";
 import { AuditDialog } from "./audit";
+import { DeviceLogin } from "./device";
 import { Dialog } from "./dialog";
+import { DirectoryDialog } from "./directory";
 import { useApp, useStore } from "./hooks";
-import { COMMANDS, keysText } from "./keys";
+import { commandsOf, keysText } from "./keys";
 import { MachineDetails, RevokeMachine } from "./machine";
 import { NewSession } from "./new-session";
 import { Palette } from "./palette";
+import { ShareDialog } from "./share";
 import { UpdateMachine } from "./update";
 
 export function Overlays(): ReactNode {
@@ -43,10 +46,23 @@ export function Overlays(): ReactNode {
       return <UpdateMachine gateway={overlay.gateway} name={overlay.name} close={close} />;
     case "audit":
       return <AuditDialog gateway={overlay.gateway ?? ""} close={close} />;
+    case "directory":
+      return <DirectoryDialog close={close} />;
     case "end-session":
       return <EndSession tab={overlay.tab} name={overlay.name} close={close} />;
+    case "share":
+      return <ShareDialog tab={overlay.tab} name={overlay.name} close={close} />;
     case "account":
       return <AccountDialog close={close} />;
+    case "device":
+      return (
+        <DeviceLogin
+          close={() => {
+            app.device.over();
+            close();
+          }}
+        />
+      );
     case "palette":
       return <Palette close={close} />;
     case "keys":
@@ -79,10 +95,11 @@ function EndSession({ tab, name, close }: { tab: Tab; name: string; close: () =>
 }
 
 function Keys({ close }: { close: () => void }): ReactNode {
+  const app = useApp();
   return (
     <Dialog title="Keys" testId="keys" later="Close" over close={close}>
       <dl className="hints">
-        {COMMANDS.filter(({ keys }) => keys !== undefined).map(({ id, label, keys }) => (
+        {commandsOf(app).filter(({ keys }) => keys !== undefined).map(({ id, label, keys }) => (
           <div key={id}>
             <dt>{label}</dt>
             <dd>

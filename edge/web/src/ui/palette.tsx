@@ -5,7 +5,7 @@ import { useState, type KeyboardEvent, type ReactNode } from "react";
 import { displaySafe } from "../words";
 import { Modal } from "./dialog";
 import { useApp, useNow, useStore } from "./hooks";
-import { COMMANDS, keysText } from "./keys";
+import { commandsOf, keysText } from "./keys";
 import { machineWord } from "./machine-words";
 import { sessionDetail } from "./session-words";
 
@@ -40,7 +40,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
     command: false,
     run: () => app.overlay.set({ kind: "machine", gateway: gateway.id }),
   }));
-  const commands: Item[] = COMMANDS.filter(({ id, isThere }) => id !== "palette" && isThere?.(app) !== false).map((command) => ({
+  const commands: Item[] = commandsOf(app).filter(({ id }) => id !== "palette").map((command) => ({
     id: command.id,
     label: command.isSet?.(app) === true ? `${command.label} (as it is)` : command.label,
     detail: command.keys === undefined ? "" : keysText(command.keys),
@@ -68,7 +68,7 @@ export function Palette({ close }: { close: () => void }): ReactNode {
       <input
         className="palette-field"
         value={text}
-        placeholder="Go to a session, or do something"
+        placeholder={app.guest === undefined ? "Go to a session, or do something" : "Do something"}
         role="combobox"
         aria-expanded="true"
         aria-controls="palette-items"

@@ -131,12 +131,16 @@ function Ended({ attachment, tab }: { attachment: Attachment; tab: Tab }): React
         {words}
         {span}.
       </span>
-      <button type="button" className="small" onClick={() => app.workspace.close(tab)}>
-        Close the tab
-      </button>
-      <button type="button" className="small" onClick={() => app.overlay.set({ kind: "new-session", gateway: tab.gateway })}>
-        New session here
-      </button>
+      {app.guest === undefined && (
+        <>
+          <button type="button" className="small" onClick={() => app.workspace.close(tab)}>
+            Close the tab
+          </button>
+          <button type="button" className="small" onClick={() => app.overlay.set({ kind: "new-session", gateway: tab.gateway })}>
+            New session here
+          </button>
+        </>
+      )}
     </div>
   );
 }

@@ -10,13 +10,15 @@ import { displaySafe, spanText } from "../words";
 import { Command } from "./command";
 import { useAct, type Act } from "./dialog";
 import { PasswordField } from "./fields";
-import { useApp, useNow } from "./hooks";
+import { useApp, useNow, useStore } from "./hooks";
 import { Mark } from "./icons";
 import { MailForm, ProviderButtons } from "./sign-in-elsewhere";
 
 export function SignedOut({ why }: { why: string | undefined }): ReactNode {
+  const { device } = useApp();
   const methods = useMethods();
   const act = useAct();
+  const waits = useStore(device.asked) !== undefined;
   const words = act.refused ?? (act.busy ? undefined : why);
   const passkeys = methods?.passkeys === true && knowsPasskeys();
   const passwords = methods?.passwords === true;
@@ -31,6 +33,11 @@ export function SignedOut({ why }: { why: string | undefined }): ReactNode {
         {words !== undefined && (
           <p className="calm-why" role="alert" data-testid="sign-in-refused">
             {displaySafe(words)}
+          </p>
+        )}
+        {waits && (
+          <p role="status" data-testid="sign-in-device">
+            A program waits to be let in as you. Sign in first; then you see what asks.
           </p>
         )}
         {passkeys && <PasskeyButton act={act} />}

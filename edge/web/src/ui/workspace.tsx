@@ -5,7 +5,7 @@ import { useEffect, type ReactNode } from "react";
 import { displaySafe } from "../words";
 import { inView, keyOf } from "../workspace/workspace";
 import { Command } from "./command";
-import { useApp, useStore } from "./hooks";
+import { useApp, useNothingGiven, useStore } from "./hooks";
 import { CommandIcon, ListIcon, PlusIcon } from "./icons";
 import { keysText, runKey } from "./keys";
 import { MachineList } from "./machine-list";
@@ -14,6 +14,7 @@ import { TerminalPane } from "./pane";
 import { People } from "./people";
 import { OthersLink } from "./offer";
 import { ProofQuestion } from "./proof";
+import { ShareButton } from "./share";
 import { TabStrip } from "./tabs";
 import { Wire } from "./wire";
 
@@ -51,6 +52,7 @@ export function WorkspaceView(): ReactNode {
           </button>
           <TabStrip />
           {tab !== undefined && <People key={active} attachment={app.workspace.attachment(tab)} />}
+          {tab !== undefined && <ShareButton tab={tab} />}
           <button
             type="button"
             className="icon-button"
@@ -93,6 +95,16 @@ export function WorkspaceView(): ReactNode {
 function Nothing(): ReactNode {
   const app = useApp();
   const { machines, synced } = useStore(app.fleet.state);
+  const nothingGiven = useNothingGiven();
+  if (!synced && nothingGiven) {
+    return (
+      <section className="nothing" data-testid="nothing-given">
+        <div className="nothing-art" aria-hidden="true" />
+        <h1>Nothing is yours to see yet</h1>
+        <p>Your account has no role here. Ask whoever let you in to give you one; this page shows it by itself.</p>
+      </section>
+    );
+  }
   if (!synced) return <div className="nothing" />;
   const none = machines.length === 0;
   return (

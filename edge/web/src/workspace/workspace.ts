@@ -35,7 +35,8 @@ const KEY = "chatcode.tabs";
 const OF = "chatcode.tabs-of";
 
 export class Workspace {
-  readonly tabs = new Store<Tabs>(read());
+  readonly tabs: Store<Tabs>;
+  readonly #key: string;
   readonly #attachments = new Map<string, Attachment>();
   readonly #ids = new Map<string, Uint8Array>();
 
@@ -45,7 +46,11 @@ export class Workspace {
     private readonly secret: Uint8Array,
     private readonly look: LookKeeper,
     private readonly signedOut: () => void,
+    /** The link by which a guest is here, whose tab is none of the account's. */
+    guest?: string,
   ) {
+    this.#key = guest === undefined ? KEY : `${KEY}.${guest}`;
+    this.tabs = new Store(read(this.#key));
     const restyle = (): void => {
       for (const attachment of this.#attachments.values()) attachment.setLook(this.#screenLook());
     };
@@ -66,6 +71,12 @@ export class Workspace {
     const active = keyOf(wanted);
     const known = open.some((tab) => keyOf(tab) === active);
     this.#set({ open: known ? open : [...open, wanted], active });
+  }
+
+  /** Brings the session into view, and no other one. */
+  async only(tab: Tab): Promise<void> {
+    await this.#prepare(tab.session);
+    this.#set({ open: [tab], active: keyOf(tab) });
   }
 
   activate(tab: Tab): void {
@@ -166,7 +177,7 @@ export class Workspace {
 
   #set(tabs: Tabs): void {
     this.tabs.set(tabs);
-    sessionStorage.setItem(KEY, JSON.stringify(tabs));
+    sessionStorage.setItem(this.#key, JSON.stringify(tabs));
   }
 
   #screenLook(): { scheme: "dark" | "light"; fontSize: number; screenReader: boolean } {
@@ -175,9 +186,9 @@ export class Workspace {
   }
 }
 
-function read(): Tabs {
+function read(key: string): Tabs {
   try {
-    const stored = JSON.parse(sessionStorage.getItem(KEY) ?? "{}") as Partial<Tabs>;
+    const stored = JSON.parse(sessionStorage.getItem(key) ?? "{}") as Partial<Tabs>;
     const open = (stored.open ?? []).filter((tab) => typeof tab.gateway === "string" && typeof tab.session === "string");
     const tab = open.find((each) => keyOf(each) === stored.active) ?? open[0];
     return { open, active: tab === undefined ? undefined : keyOf(tab) };

@@ -1,0 +1,142 @@
+//! `chatcode admin drain`: sends every machine's link away for a while, and with
+//! `--wait` stays until they are back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use chatcode_process::exit::{self, Exit};
+use chatcode_proto::{
+    limits,
+    pb::{
+        AdminDrainRequest, FleetWatchRequest, FleetWatchResponse, Gateway, LinkState,
+        fleet_watch_response::Event,
+    },
+};
+use tokio::time::timeout;
+use tonic::Streaming;
+
+use crate::{
+    client::{Client, unary},
+    print::{say, shown},
+};
+
+/// Tell every gateway to come back later, and close the links. Sessions go on, and the
+/// core keeps running; each machine links again by itself, so there is nothing to undo.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drain {
+    /// When they shall come back, in seconds; at most 300.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=300))]
+    retry_after: u32,
+    /// Wait until all links are closed, and then until all are back.
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Machines that had a link: the epoch of that, and the name.
+type Linked = BTreeMap<String, (u64, String)>;
+
+impl Drain {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When the core refuses or does not answer; with `--wait` when machines do not come
+    /// back in time.
+    pub(crate) async fn run(self, client: &Client) -> anyhow::Result<()> {
+        let mut watched = if self.wait { Some(Watched::begin(client).await?) } else { None };
+        let request = AdminDrainRequest { retry_after_ms: self.retry_after * 1000 };
+        let call = client.admin().drain(unary(request)).await;
+        let links = call.map_err(|status| client.error(&status))?.into_inner().links;
+        say(&format!("{links} links were told to come back"));
+        let Some(watched) = &mut watched else { return Ok(()) };
+        let patience = Duration::from_secs(u64::from(self.retry_after)) + limits::DRAIN_BACK;
+        let waited = timeout(patience, watched.until_back(client)).await;
+        let missing = watched.missing();
+        match waited {
+            Ok(done) => done,
+            Err(_) => Err(anyhow::anyhow!(
+                "not back within {} s: {}; look at `chatcode admin status`",
+                patience.as_secs(),
+                missing.join(", ")
+            )
+            .context(Exit(exit::TEMPFAIL))),
+        }
+    }
+}
+
+/// The machines that had a link, and what became of it.
+struct Watched {
+    events: Streaming<FleetWatchResponse>,
+    linked: Linked,
+    /// Those whose link has ended.
+    closed: BTreeSet<String>,
+    /// Those that have another one.
+    back: BTreeSet<String>,
+}
+
+impl Watched {
+    async fn begin(client: &Client) -> anyhow::Result<Self> {
+        let call = client.fleet_watch().watch(FleetWatchRequest {}).await;
+        let mut events = call.map_err(|status| client.error(&status))?.into_inner();
+        let mut linked = Linked::new();
+        while let Some(event) = events.message().await.map_err(|status| client.error(&status))? {
+            match event.event {
+                Some(Event::GatewayChanged(one)) if one.link_state() == LinkState::Online => {
+                    linked.insert(one.id, (one.link_epoch, one.name));
+                }
+                Some(Event::Synced(_)) => break,
+                _ => {}
+            }
+        }
+        Ok(Self { events, linked, closed: BTreeSet::new(), back: BTreeSet::new() })
+    }
+
+    async fn until_back(&mut self, client: &Client) -> anyhow::Result<()> {
+        let all = self.linked.len();
+        let mut is_told = false;
+        while self.back.len() < all {
+            let event = self.events.message().await.map_err(|status| client.error(&status))?;
+            let event = event.context("the core went away").context(Exit(exit::UNAVAILABLE))?;
+            match event.event {
+                Some(Event::GatewayChanged(gateway)) => self.look(&gateway),
+                Some(Event::GatewayRemoved(id)) => self.forget(&id),
+                _ => {}
+            }
+            if self.closed.len() == all && !is_told {
+                is_told = true;
+                say(&format!("all {all} links are closed; waiting until the machines are back"));
+            }
+        }
+        say(&format!("{all} of {all} machines are back"));
+        Ok(())
+    }
+
+    fn look(&mut self, gateway: &Gateway) {
+        let Some((epoch, _)) = self.linked.get(&gateway.id) else { return };
+        let is_online = gateway.link_state() == LinkState::Online;
+        if !is_online || gateway.link_epoch != *epoch {
+            self.closed.insert(gateway.id.clone());
+        }
+        if is_online && gateway.link_epoch != *epoch {
+            self.back.insert(gateway.id.clone());
+        }
+        if gateway.link_state() == LinkState::Revoked {
+            self.forget(&gateway.id.clone());
+        }
+    }
+
+    /// Nobody waits for a machine that was thrown out meanwhile.
+    fn forget(&mut self, id: &str) {
+        if self.linked.contains_key(id) {
+            self.closed.insert(id.to_owned());
+            self.back.insert(id.to_owned());
+        }
+    }
+
+    fn missing(&self) -> Vec<String> {
+        let away = self.linked.iter().filter(|(id, _)| !self.back.contains(*id));
+        away.map(|(_, (_, name))| shown(name)).collect()
+    }
+}
