@@ -13,6 +13,9 @@ pub const GUEST: &str = "chatcode-guest";
 /// The version of the program that calls, as it tells it; at most
 /// [`crate::limits::VERSION_CHARS`] characters.
 pub const VERSION: &str = "chatcode-version";
+/// Whom a page takes its caller for, as in grants: a call of anybody else is refused.
+/// Another tab may have signed somebody else in, whose cookie is this one's, too.
+pub const EXPECT: &str = "chatcode-expect";
 /// The [`crate::pb::Grant`] of a call, written by the core only.
 pub const GRANT: &str = "chatcode-grant-bin";
 /// Trailer with the name of the [`crate::pb::Code`].

@@ -222,6 +222,37 @@ fn each_file_is_read_in_one_sitting_and_says_what_it_is() {
 }
 
 #[test]
+fn every_test_that_the_threats_name_is_there() {
+    let code: String = walk(&root())
+        .iter()
+        .filter(|path| {
+            path.extension().is_some_and(|end| ["rs", "ts", "tsx", "mjs"].iter().any(|one| end == *one))
+        })
+        .map(|path| read(path))
+        .collect();
+    let page = read(&root().join("docs/threats.md"));
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| T")).collect();
+    assert!(rows.len() > 20, "the table is there");
+    let mut missing = Vec::new();
+    for row in rows {
+        let tests = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+        for name in tests.split('`').skip(1).step_by(2) {
+            let is_there = if name.starts_with("tests/") {
+                root().join(name).is_file()
+            } else if name.contains(' ') {
+                code.contains(&format!("\"{name}\""))
+            } else {
+                code.contains(&format!("fn {name}("))
+            };
+            if !is_there {
+                missing.push(name);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
 fn one_version_of_each_thing_that_must_not_be_doubled() {
     let lock = read(&root().join("Cargo.lock"));
     for name in [

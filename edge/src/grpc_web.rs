@@ -83,9 +83,12 @@ pub(crate) const METHODS: &[&str] = &[
 
 const GRPC: &str = "application/grpc";
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// The headers with which the page names a target.
-const TARGET: [HeaderName; 2] =
-    [HeaderName::from_static(metadata::GATEWAY), HeaderName::from_static(metadata::SESSION)];
+/// The headers with which the page names a target, and whom it takes itself for.
+const TARGET: [HeaderName; 3] = [
+    HeaderName::from_static(metadata::GATEWAY),
+    HeaderName::from_static(metadata::SESSION),
+    HeaderName::from_static(metadata::EXPECT),
+];
 /// What of the core's trailers goes back to the page.
 const TRAILERS: [HeaderName; 3] = [
     HeaderName::from_static("grpc-status"),
@@ -241,6 +244,7 @@ mod tests {
         for (name, value) in [
             ("chatcode-gateway", "g"),
             ("chatcode-session", "s"),
+            ("chatcode-expect", "person/1"),
             ("grpc-timeout", "5S"),
             ("authorization", "Bearer mine"),
             ("cookie", "a=b"),
@@ -252,7 +256,10 @@ mod tests {
         let passed = headers_for_core(&page).expect("is allowed");
         let mut names: Vec<&str> = passed.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["chatcode-gateway", "chatcode-session", "content-type", "grpc-timeout", "te"]);
+        assert_eq!(
+            names,
+            ["chatcode-expect", "chatcode-gateway", "chatcode-session", "content-type", "grpc-timeout", "te"]
+        );
     }
 
     #[test]

@@ -59,3 +59,6 @@ pub const MAIL_SIGN_INS: u32 = 4096;
 pub const MAIL_CODE_DIGITS: usize = 8;
 /// Wrong codes for one mail; the last one takes link and code back.
 pub const MAIL_CODE_TRIES: u32 = 5;
+/// How old what a provider knows of a person may be before it has to ask them again: as
+/// long as our own session lasts, so that it asks nobody more often than without.
+pub const PROVIDER_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);

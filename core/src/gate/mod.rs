@@ -146,6 +146,7 @@ impl Gate {
             self.identify(peer, headers, shown).await?
         };
         trail.by(&caller);
+        is_whom_the_page_means(&caller, headers)?;
         check(&caller, rule.permission, None, &self.shared.hub)?;
         let target = Target::of(rule.scope, headers)?;
         trail.at(&target);
@@ -267,6 +268,17 @@ pub fn refuse(refusal: Refusal) -> Response<Body> {
 #[must_use]
 pub fn unknown_method() -> Refusal {
     Refusal::new(Code::UnknownMethod, "this core has no such method; the caller may be newer than the core")
+}
+
+/// Refuses a call of a page that takes its caller for somebody else.
+fn is_whom_the_page_means(caller: &Caller, headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get(metadata::EXPECT) {
+        Some(meant) if meant.as_bytes() != caller.principal().as_bytes() => {
+            let words = "somebody else has signed in in this browser, so it was not done; reload the page to go on as they";
+            Err(Refusal::new(Code::Unauthenticated, words))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the proof of who a person at a page is is young enough. Programs show

@@ -17,6 +17,9 @@ pub struct Vouched {
     pub email: String,
     /// Whether that address is proof enough to be the person who has it here.
     pub trusted: bool,
+    /// When the provider itself last asked the person who they are, milliseconds since
+    /// 1970; `None`: it does not say.
+    pub asked_ms: Option<u64>,
     /// Whether a person may be made, and with which role; unspecified: none.
     pub create: Option<PersonRole>,
     /// The groups that the person is in; `None`: groups do not count.

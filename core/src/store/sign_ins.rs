@@ -181,6 +181,7 @@ impl Store {
             return Err(SignInError::OtherPerson);
         }
         let expires_ms = now + millis(limits::PERSON_SESSION);
+        let proven_ms = proven_at(&mut tx, proven, &id, now).await?;
         sqlx::query("DELETE FROM person_sessions WHERE expires_ms <= $1 OR used_ms <= $2")
             .bind(to_row(now))
             .bind(to_row(now.saturating_sub(millis(limits::PERSON_IDLE))))
@@ -189,7 +190,7 @@ impl Store {
         sqlx::query(
             "INSERT INTO person_sessions (hash, person, created_ms, used_ms, proven_ms, expires_ms, device, address,
                                           created_by)
-             VALUES ($1, $2, $3, $3, $3, $4, $5, $6, $7)",
+             VALUES ($1, $2, $3, $3, $8, $4, $5, $6, $7)",
         )
         .bind(&session[..])
         .bind(&id)
@@ -198,6 +199,7 @@ impl Store {
         .bind(&browser.device)
         .bind(&browser.address)
         .bind(&created_by)
+        .bind(to_row(proven_ms))
         .execute(&mut *tx)
         .await?;
         let mut ended = forget_oldest(&mut tx, &id).await?;
@@ -206,7 +208,7 @@ impl Store {
         audit::append(&mut tx, &row).await?;
         tx.commit().await?;
         Ok(SignedIn {
-            session: PersonSession { person: Person { id, display_name }, expires_ms, proven_ms: now },
+            session: PersonSession { person: Person { id, display_name }, expires_ms, proven_ms },
             replaced,
             ended,
         })
@@ -406,6 +408,23 @@ struct Spent {
     by: String,
     /// Who made the one-time URL; empty: it was none.
     created_by: String,
+}
+
+/// Since when a proof counts as fresh. A provider may vouch for whoever sits at a browser
+/// without asking them: it is as fresh as the provider says, and one that does not say is
+/// fresh only for those who have no other way to prove who they are.
+async fn proven_at(tx: &mut Tx, proven: &Proven, person: &str, now: u64) -> Result<u64, StoreError> {
+    let Proven::Vouched(vouched) = proven else { return Ok(now) };
+    let other: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM identities WHERE person = $1 AND kind IN ('passkey', 'password', 'mail') LIMIT 1",
+    )
+    .bind(person)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(match other {
+        None => now,
+        Some(_) => vouched.asked_ms.unwrap_or(0).min(now),
+    })
 }
 
 /// Takes what was proven, once.

@@ -6,7 +6,7 @@ use chatcode_proto::{
     limits, metadata,
     pb::{
         AccountsCreateSignInRequest, AccountsCreateTicketRequest, AccountsSignInRequest,
-        AccountsSignOutRequest, AccountsWhoAmIRequest, Code, FleetWatchRequest, MemberKind,
+        AccountsSignOutRequest, AccountsWhoAmIRequest, Code, FleetListRequest, FleetWatchRequest, MemberKind,
         accounts_client::AccountsClient, accounts_sign_in_request::Proof, fleet_watch_response::Event,
     },
 };
@@ -168,4 +168,44 @@ async fn a_ticket_dies_with_the_session_that_asked_for_it() {
     let ticket = ticket(&page, WATCH, "", "").await.unwrap();
     page.accounts().sign_out(page.request(AccountsSignOutRequest {})).await.unwrap();
     assert_eq!(code(&page.fleet().watch(with_ticket(&ticket)).await.unwrap_err()), Code::BadToken);
+}
+
+#[tokio::test]
+async fn a_call_of_a_page_that_takes_its_caller_for_another_is_not_made() {
+    let core = TestCore::start().await;
+    let page = core.page().await;
+    let who = page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap().into_inner();
+    let as_meant = |principal: &str| {
+        let mut request = page.request(FleetListRequest::default());
+        request.metadata_mut().insert(metadata::EXPECT, principal.parse().unwrap());
+        request
+    };
+    page.fleet().list(as_meant(&who.principal)).await.unwrap();
+    let refused =
+        page.fleet().list(as_meant("person/00000000-0000-4000-8000-000000000000")).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Unauthenticated);
+    assert!(refused.message().contains("somebody else has signed in"), "{refused}");
+}
+
+#[tokio::test]
+async fn t10_a_token_that_somebody_planted_is_nobodys() {
+    let core = TestCore::start().await;
+    let planted = "p".repeat(43);
+    let page = core.page().await;
+    let secret = AccountsClient::new(core.admin().await)
+        .create_sign_in(AccountsCreateSignInRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .secret;
+    let request = AccountsSignInRequest {
+        proof: Some(Proof::Secret(secret)),
+        replaces: planted.clone(),
+        ..Default::default()
+    };
+    let answer = page.accounts().sign_in(request).await.unwrap().into_inner();
+    assert_ne!(answer.session_token, planted, "whoever signs in gets another token");
+    let theirs = Page { edge: page.edge.clone(), token: planted };
+    let refused = theirs.accounts().who_am_i(theirs.request(AccountsWhoAmIRequest {})).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Unauthenticated);
 }

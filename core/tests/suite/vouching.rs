@@ -441,3 +441,31 @@ async fn a_provider_that_always_says_whose_its_answers_are_has_to_say_it() {
     assert!(!provider.asked().contains(&"/token".to_owned()), "the code was not even shown");
     sign_in(&town, &provider, ada(true)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_provider_counts_as_a_fresh_proof_only_as_far_as_it_has_asked_the_person() {
+    let provider = Provider::start().await;
+    let core = core_with(vec![trusting(&provider)]).await;
+    let town = Town::of(&core).await;
+    let ada_here = person(&town, "Ada", "ada@example.org").await;
+    town.give(&ada_here.id, PersonRole::Admin, everything()).await;
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let told = |asked_s: Option<u64>| match asked_s {
+        None => ada(true),
+        Some(at) => json!({ "email": "ada@example.org", "email_verified": true, "auth_time": at }),
+    };
+    let act = async |asked_s: Option<u64>| {
+        let answer = sign_in(&town, &provider, told(asked_s)).await.unwrap();
+        let page = Page { edge: town.edge.clone(), token: answer.session_token };
+        let request = PeopleCreateRequest { display_name: "Bo".to_owned(), email: String::new() };
+        page.people().create(page.request(request)).await.map_or_else(|status| code(&status), |_| Code::Done)
+    };
+    assert_eq!(act(None).await, Code::Done, "who has no other way is not shut out");
+    let other = "INSERT INTO identities (id, person, kind, subject, label, data, created_ms, used_ms)
+                 VALUES ('other', $1, 'mail', 'ada@example.org', 'mail', '', 0, 0)";
+    sqlx::query(other).bind(&ada_here.id).execute(&mut core.store().await).await.unwrap();
+    assert_eq!(act(None).await, Code::StepUpRequired, "it does not say when it asked");
+    assert_eq!(act(Some(now_s - 3600)).await, Code::StepUpRequired);
+    assert_eq!(act(Some(now_s)).await, Code::Done);
+    assert_eq!(act(Some(now_s + 3600)).await, Code::Done, "a clock that is ahead makes nothing last longer");
+}

@@ -195,3 +195,26 @@ async fn the_cores_own_causes_reach_the_page() {
     let (message, trailers) = answer.frames();
     assert!(message.is_none() && trailers.contains("grpc-status:5"), "{trailers}");
 }
+
+#[tokio::test]
+async fn t06_no_door_opens_without_a_credential() {
+    let house = House::new().await;
+    let headers = [
+        ("host", house.edge.authority.as_str()),
+        ("origin", house.edge.origin.as_str()),
+        ("content-type", "application/grpc-web+proto"),
+    ];
+    for method in OPEN {
+        let body = frame(&FleetListRequest::default());
+        let answer = send(&house.edge, Method::POST, method, &headers, body).await;
+        assert_eq!(answer.code(), "unauthenticated", "{method}");
+    }
+    let json = [headers[0], headers[1], ("content-type", "application/json")];
+    for path in ["/api/sign-out", "/api/ws", "/api/anything", "/api/share/enter", "/api/sign-in"] {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
+            let answer = send(&house.edge, method.clone(), path, &json, "{}").await;
+            assert!(answer.status.as_u16() >= 400, "{method} {path}: {}", answer.status);
+        }
+    }
+    assert_eq!(house.core.seen.count(), 0, "the core was not asked");
+}

@@ -77,6 +77,7 @@ export interface ProofWanted {
   done: (proven: boolean) => void;
 }
 
+const WHO_AM_I = "/chatcode.v1.Accounts/WhoAmI";
 /** The pause before it is asked again whether somebody who may see nothing was given a role. */
 const NOTHING_GIVEN_MS = 3000;
 
@@ -115,8 +116,7 @@ export class App {
 
   /** `guest`: the id of the link on whose page of guests we are. */
   constructor(secret: Uint8Array, guest?: string) {
-    const as: Record<string, string> = guest === undefined ? {} : { [GUEST_HEADER]: guest };
-    this.rpc = createRpc(location.origin, () => this.#prove(), as);
+    this.rpc = createRpc(location.origin, () => this.#prove(), (path) => (guest === undefined ? this.#expected(path) : { [GUEST_HEADER]: guest }));
     this.account = new AccountKeeper(this.rpc, (principal) => this.#arrives(principal));
     this.identities = new Identities(this.rpc);
     this.elsewhere = new Elsewhere(this.rpc, this.account);
@@ -224,6 +224,12 @@ export class App {
     setTimeout(() => {
       if (this.fleet.line.state.get() === ended) this.fleet.line.start();
     }, NOTHING_GIVEN_MS);
+  }
+
+  /** Another tab may have signed somebody else in: nothing is done as them. Who one is, is asked without. */
+  #expected(path: string): Record<string, string> {
+    const who = this.account.account.get();
+    return who.state === "signed-in" && path !== WHO_AM_I ? { "chatcode-expect": who.principal } : {};
   }
 
   /** The core does not know this page any more. */

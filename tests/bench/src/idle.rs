@@ -60,5 +60,9 @@ async fn rest(viewers: &mut [Terminal], time: Duration) -> anyhow::Result<()> {
 
 fn row(name: &str, cpu_s: f64) -> Row {
     let seconds = WATCHED.as_secs_f64();
-    Row::new("idle", name, json!({ "percent_of_a_core": cpu_s / seconds * 100.0, "cpu_s": cpu_s, "seconds": seconds }))
+    Row::new(
+        "idle",
+        name,
+        json!({ "percent_of_a_core": cpu_s / seconds * 100.0, "cpu_s": cpu_s, "seconds": seconds }),
+    )
 }

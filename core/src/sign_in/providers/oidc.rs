@@ -142,6 +142,9 @@ impl Oidc {
         let request = client
             .authorize_url(CoreAuthenticationFlow::AuthorizationCode, move || state, move || nonce)
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+            // Long, so that nobody types more than before; but who is asked this has to
+            // say when it looked at the person (OpenID Connect Core 1.0, 3.1.2.1).
+            .set_max_age(limits::PROVIDER_MAX_AGE)
             .add_scopes(self.scopes.iter().filter(|scope| *scope != "openid").cloned().map(Scope::new));
         Ok(request.url().0.into())
     }
@@ -273,6 +276,7 @@ impl Oidc {
             email: email("email").and_then(Value::as_str).map(str::to_owned),
             email_verified: email("email_verified") == Some(&Value::Bool(true)),
             hosted_domain: claims.get("hd").and_then(Value::as_str).map(str::to_owned),
+            asked_s: claims.get("auth_time").and_then(Value::as_u64),
             name: text("name").or_else(|| text("preferred_username")),
             groups: self.groups_claim.as_ref().and_then(|claim| find(claim)).map(|told| match told {
                 Value::Array(groups) => groups.iter().filter_map(Value::as_str).map(str::to_owned).collect(),

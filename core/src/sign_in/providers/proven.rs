@@ -26,6 +26,9 @@ pub(super) struct Claims {
     /// Google: the organisation's domain, when the account is one of an
     /// organisation.
     pub(super) hosted_domain: Option<String>,
+    /// When the provider itself last asked the person who they are, seconds since 1970;
+    /// `None`: it does not say.
+    pub(super) asked_s: Option<u64>,
     /// What the person is called there.
     pub(super) name: Option<String>,
     /// The groups; `None`: nothing was said of groups.
@@ -63,6 +66,7 @@ impl Claims {
             display_name: display_safe(shown.as_deref().unwrap_or("New person").trim(), limits::NAME_CHARS),
             trusted: verified.is_some() && config.trusts_email() && self.domain(config).is_some(),
             email: verified.unwrap_or_default(),
+            asked_ms: self.asked_s.map(|seconds| seconds.saturating_mul(1000)),
             create: create.then(|| config.role.map_or(PersonRole::Unspecified, PersonRole::from)),
             groups: config.groups_claim.as_ref().map(|_| groups(self.groups.unwrap_or_default())),
         })

@@ -37,3 +37,28 @@ describe("an act that needs a new proof", () => {
     expect(calls()).toBe(3);
   });
 });
+
+describe("a call", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("says as whom it is made, each time anew", async () => {
+    const seen: [string, string | null][] = [];
+    vi.stubGlobal("fetch", (input: string, { headers }: { headers: Headers }) => {
+      seen.push([new URL(input).pathname, headers.get("chatcode-expect")]);
+      const trailers = new TextEncoder().encode("grpc-status: 0\r\n");
+      return Promise.resolve(new Response(Uint8Array.from([0, 0, 0, 0, 0, 128, 0, 0, 0, trailers.length, ...trailers]), { headers: { "content-type": "application/grpc-web+proto" } }));
+    });
+    let who = "person/1";
+    const as = (path: string): Record<string, string> => (path.endsWith("/WhoAmI") ? {} : { "chatcode-expect": who });
+    const rpc = createRpc("http://localhost", () => Promise.resolve(false), as);
+    await rpc.accounts.whoAmI({});
+    await rpc.identities.remove({ id: "1" });
+    who = "person/2";
+    await rpc.identities.remove({ id: "1" });
+    expect(seen).toEqual([
+      ["/chatcode.v1.Accounts/WhoAmI", null],
+      ["/chatcode.v1.Identities/Remove", "person/1"],
+      ["/chatcode.v1.Identities/Remove", "person/2"],
+    ]);
+  });
+});

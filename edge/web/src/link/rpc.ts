@@ -39,8 +39,8 @@ export interface Rpc {
   shares: Client<typeof Shares>;
 }
 
-/** A page at this origin. `prove` asks the person to prove anew who they are; whether they did. `as`: headers of every call, which say as whom it is made. */
-export function createRpc(origin: string, prove: () => Promise<boolean>, as: Record<string, string> = {}): Rpc {
+/** A page at this origin. `prove` asks the person to prove anew who they are; whether they did. `as`: headers of the call at a path, which say as whom it is made. */
+export function createRpc(origin: string, prove: () => Promise<boolean>, as: (path: string) => Record<string, string> = () => ({})): Rpc {
   const edge = new EdgeWatch(origin);
   const inner = createGrpcWebTransport({
     baseUrl: origin,
@@ -48,7 +48,8 @@ export function createRpc(origin: string, prove: () => Promise<boolean>, as: Rec
     defaultTimeoutMs: UNARY_DEADLINE_MS,
     fetch: (input, init) => {
       const headers = new Headers(init?.headers);
-      for (const [name, value] of Object.entries(as)) headers.set(name, value);
+      const path = new URL(input instanceof Request ? input.url : input, origin).pathname;
+      for (const [name, value] of Object.entries(as(path))) headers.set(name, value);
       return fetch(input, { ...init, headers, credentials: "same-origin", cache: "no-store", redirect: "error" });
     },
   });
