@@ -11,8 +11,9 @@ use chatcode_proto::{
     limits, metadata,
     pb::{
         Code, accounts_client::AccountsClient, admin_client::AdminClient, audit_client::AuditClient,
-        fleet_client::FleetClient, host_client::HostClient, people_client::PeopleClient,
-        sessions_client::SessionsClient, shares_client::SharesClient, terminal_client::TerminalClient,
+        fleet_client::FleetClient, host_client::HostClient, identities_client::IdentitiesClient,
+        people_client::PeopleClient, sessions_client::SessionsClient, shares_client::SharesClient,
+        terminal_client::TerminalClient,
     },
 };
 use rustls::ClientConfig;
@@ -132,6 +133,12 @@ impl Client {
     /// People, teams, roles and API tokens.
     pub(crate) fn people(&self) -> PeopleClient<Way> {
         PeopleClient::with_interceptor(self.unary.clone(), self.credential.clone())
+            .max_decoding_message_size(limits::UNARY_BYTES)
+    }
+
+    /// Ways to sign in.
+    pub(crate) fn identities(&self) -> IdentitiesClient<Way> {
+        IdentitiesClient::with_interceptor(self.unary.clone(), self.credential.clone())
             .max_decoding_message_size(limits::UNARY_BYTES)
     }
 

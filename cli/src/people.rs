@@ -1,5 +1,7 @@
 //! `chatcode admin people`: who is known, and letting them in.
 
+mod ways;
+
 use chatcode_proto::{
     name::display_safe,
     pb::{
@@ -67,6 +69,30 @@ pub(crate) enum People {
     Remove {
         /// Who.
         who: String,
+    },
+    /// List by what a person signs in, and in which browsers they are.
+    Ways {
+        /// Who.
+        who: String,
+        /// Print one line of JSON for each.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a way to sign in away, of a device that was lost say; all browsers of the
+    /// person are signed out.
+    RemoveWay {
+        /// Who.
+        who: String,
+        /// Its id.
+        id: String,
+    },
+    /// Sign a person out, everywhere.
+    SignOut {
+        /// Who.
+        who: String,
+        /// Only this session, by its id.
+        #[arg(long, default_value = "")]
+        session: String,
     },
     /// Print a one-time URL by which this person signs in.
     Invite {
@@ -144,6 +170,9 @@ impl People {
                 say(&words(&person, "removed"));
                 Ok(())
             }
+            Self::Ways { who, json } => ways::list(&client, &who, json).await,
+            Self::RemoveWay { who, id } => ways::remove(&client, &who, id).await,
+            Self::SignOut { who, session } => ways::sign_out(&client, &who, session).await,
             Self::Invite { who, origin } => {
                 let origin = login_url::place(origin, home)?;
                 let person = named(&client, &who).await?;

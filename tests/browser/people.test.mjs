@@ -66,11 +66,24 @@ async function add(name, email = "") {
 
 /** Lets the person whose details are open in by a link, in a browser of their own. */
 async function letIn(name) {
-  await person(name).locator(id("person-invite")).click();
-  const url = await person(name).locator(id("person-link")).inputValue();
   const theirs = await otherBrowser();
-  await signIn(theirs, url);
+  await signIn(theirs, await invited(name));
   return theirs;
+}
+
+/** A new one-time URL for the person whose details are open. */
+async function invited(name) {
+  const link = person(name).locator(id("person-link"));
+  const before = (await link.count()) === 0 ? "" : await link.inputValue();
+  await person(name).locator(id("person-invite")).click();
+  await link.waitFor();
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const url = await link.inputValue();
+    if (url !== before) return url;
+    if (Date.now() > deadline) throw new Error("no other link was made");
+    await page.waitForTimeout(20);
+  }
 }
 
 test("somebody is added, let in by a link, sees what they are given, and nothing when it is taken", async () => {
@@ -89,6 +102,12 @@ test("somebody is added, let in by a link, sees what they are given, and nothing
   await row.locator(id("role-where")).selectOption({ label: machine });
   await row.locator(id("role-give")).click();
   await row.locator(`${id("role")}[data-role="operator"]`).filter({ hasText: machine }).waitFor();
+  await ada.locator(id("session")).filter({ hasText: "build" }).waitFor();
+
+  await row.locator(id("way-sign-out")).click();
+  await ada.locator(`${id("sign-in-state")}[data-state="signed-out"]`).waitFor();
+  await row.locator(id("way-session")).waitFor({ state: "detached" });
+  await signIn(ada, await invited("Ada"));
   await ada.locator(id("session")).filter({ hasText: "build" }).waitFor();
 
   await row.locator(id("role-take")).click();

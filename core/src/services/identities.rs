@@ -1,5 +1,7 @@
-//! Identities: by what the caller signs in. Always the caller's own; each change
-//! but a name needs a fresh proof of who they are.
+//! Identities: by what the caller signs in; each change but a name needs a fresh proof
+//! of who they are. And those of others, for whoever manages people: [`others`].
+
+mod others;
 
 use std::sync::Arc;
 
@@ -9,11 +11,13 @@ use chatcode_proto::{
     limits, name,
     pb::{
         Code, IdentitiesBeginAddRequest, IdentitiesBeginAddResponse, IdentitiesFinishAddRequest,
-        IdentitiesFinishAddResponse, IdentitiesListRequest, IdentitiesListResponse, IdentitiesRemoveRequest,
-        IdentitiesRemoveResponse, IdentitiesRenameRequest, IdentitiesRenameResponse,
-        IdentitiesSetPasswordRequest, IdentitiesSetPasswordResponse, IdentityKind,
-        identities_begin_add_request::Method, identities_begin_add_response::Options,
-        identities_finish_add_request::Proof, identities_server::Identities,
+        IdentitiesFinishAddResponse, IdentitiesListOfRequest, IdentitiesListOfResponse,
+        IdentitiesListRequest, IdentitiesListResponse, IdentitiesRemoveOfRequest, IdentitiesRemoveOfResponse,
+        IdentitiesRemoveRequest, IdentitiesRemoveResponse, IdentitiesRenameRequest, IdentitiesRenameResponse,
+        IdentitiesSetPasswordRequest, IdentitiesSetPasswordResponse, IdentitiesSignOutOfRequest,
+        IdentitiesSignOutOfResponse, IdentityKind, identities_begin_add_request::Method,
+        identities_begin_add_response::Options, identities_finish_add_request::Proof,
+        identities_server::Identities,
     },
 };
 use tonic::{Request, Response, Status};
@@ -183,6 +187,28 @@ impl Identities for IdentitiesService {
         self.shared.lives.end_each(&removed.map_err(Refusal::from)?);
         self.shared.directory.refresh(&self.shared.store).await.map_err(Refusal::from)?;
         Ok(Response::new(IdentitiesRemoveResponse {}))
+    }
+
+    async fn list_of(&self, request: Request<IdentitiesListOfRequest>) -> Answer<IdentitiesListOfResponse> {
+        Ok(Response::new(others::list(&self.shared, &request.get_ref().person).await?))
+    }
+
+    async fn remove_of(
+        &self,
+        request: Request<IdentitiesRemoveOfRequest>,
+    ) -> Answer<IdentitiesRemoveOfResponse> {
+        let info = CallInfo::of(&request)?;
+        others::remove(&self.shared, &info, request.get_ref()).await?;
+        Ok(Response::new(IdentitiesRemoveOfResponse {}))
+    }
+
+    async fn sign_out_of(
+        &self,
+        request: Request<IdentitiesSignOutOfRequest>,
+    ) -> Answer<IdentitiesSignOutOfResponse> {
+        let info = CallInfo::of(&request)?;
+        let ended = others::sign_out(&self.shared, &info, request.get_ref()).await?;
+        Ok(Response::new(IdentitiesSignOutOfResponse { ended }))
     }
 
     async fn set_password(

@@ -133,6 +133,14 @@ impl Store {
         Ok(owner)
     }
 
+    /// Whether this changer may change this person.
+    ///
+    /// # Errors
+    /// [`ChangeError`]: nobody with this id, or an owner by one who is none.
+    pub async fn check_reachable(&self, id: &str, by: &Changer) -> Result<(), ChangeError> {
+        reachable(&mut self.begin().await?, id, by).await.map(drop)
+    }
+
     /// The people after one of them (empty: the first ones), in the order in
     /// which they were added, and whether there are more.
     ///

@@ -9,8 +9,9 @@ use chatcode_proto::{
     limits,
     pb::{
         AccountsSignInRequest, AccountsWhoAmIRequest, Code, FleetWatchRequest, FleetWatchResponse,
-        IdentityKind, PasskeyProof, PasswordProof, PersonRole, accounts_client::AccountsClient,
-        accounts_sign_in_request::Proof, fleet_watch_response::Event,
+        IdentitiesListOfRequest, IdentitiesRemoveOfRequest, IdentitiesSignOutOfRequest, IdentityKind,
+        PasskeyProof, PasswordProof, PersonRole, accounts_client::AccountsClient,
+        accounts_sign_in_request::Proof, fleet_watch_response::Event, identities_client::IdentitiesClient,
     },
 };
 use tonic::{Status, Streaming, transport::Channel};
@@ -257,4 +258,47 @@ async fn guess(edge: &Channel, password: &str, address: &str) -> Result<(), Stat
         ..Default::default()
     };
     AccountsClient::new(edge.clone()).sign_in(from_page(request)).await.map(drop)
+}
+
+#[tokio::test]
+async fn an_administrator_takes_a_lost_device_out_and_no_owner_is_touched_by_one_who_is_none() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (ada, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    let (_, boss, _) = town.with_role("Boss", PersonRole::Admin, everything()).await;
+    let (owner, _, _) = town.with_role("Owen", PersonRole::Owner, everything()).await;
+    let add = "INSERT INTO identities (id, person, kind, subject, label, data, created_ms, used_ms)
+               VALUES ($1, $2, 'mail', $1, 'the lost phone', '', 0, 0)";
+    for person in [&ada.id, &owner.id] {
+        let id = format!("of {person}");
+        sqlx::query(add).bind(id).bind(person).execute(&mut core.store().await).await.unwrap();
+    }
+    let mut identities = IdentitiesClient::new(town.edge.clone());
+    let of = |person: &str| boss.request(IdentitiesListOfRequest { person: person.to_owned() });
+    let listed = identities.list_of(of(&ada.id)).await.unwrap().into_inner();
+    assert_eq!((listed.identities.len(), listed.sessions.len()), (1, 1));
+    assert_eq!(listed.identities[0].label, "the lost phone");
+
+    let remove = |person: &str, id: &str| {
+        boss.request(IdentitiesRemoveOfRequest { person: person.to_owned(), id: id.to_owned() })
+    };
+    let id = listed.identities[0].id.clone();
+    let theirs = identities.list_of(of(&owner.id)).await.unwrap().into_inner().identities[0].id.clone();
+    let refused = identities.remove_of(remove(&owner.id, &theirs)).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Forbidden);
+    let refused = identities.remove_of(remove(&ada.id, &theirs)).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Invalid, "it is another person's");
+    identities.remove_of(remove(&ada.id, &id)).await.unwrap();
+    let out = page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await.unwrap_err();
+    assert_eq!(code(&out), Code::Unauthenticated, "her browsers are signed out");
+
+    let again = town.sign_in(&ada.id, None).await;
+    let all = IdentitiesSignOutOfRequest { person: ada.id.clone(), session: String::new() };
+    assert_eq!(identities.sign_out_of(boss.request(all)).await.unwrap().into_inner().ended, 1);
+    let out = again.accounts().who_am_i(again.request(AccountsWhoAmIRequest {})).await.unwrap_err();
+    assert_eq!(code(&out), Code::Unauthenticated);
+    let owners = IdentitiesSignOutOfRequest { person: owner.id.clone(), session: String::new() };
+    assert_eq!(code(&identities.sign_out_of(boss.request(owners)).await.unwrap_err()), Code::Forbidden);
+    core.audited(|row| row.action == "identity.removed" && row.detail.contains(&ada.id)).await;
+    core.audited(|row| row.action == "sessions.ended" && row.detail.contains(&ada.id)).await;
 }

@@ -3,7 +3,9 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
+import type { PersonSession } from "../gen/chatcode/v1/accounts_pb";
 import type { AdminMember } from "../gen/chatcode/v1/admin_pb";
+import type { Identity } from "../gen/chatcode/v1/identities_pb";
 import { PersonRole, type ApiToken, type Binding, type Person, type PlaceSchema, type Team } from "../gen/chatcode/v1/people_pb";
 import type { Rpc } from "../link/rpc";
 import { Store } from "../store";
@@ -19,6 +21,12 @@ export interface Known {
 }
 
 export type Place = MessageInitShape<typeof PlaceSchema>;
+
+/** By what a person signs in, and where they are signed in. */
+export interface WaysIn {
+  identities: readonly Identity[];
+  sessions: readonly PersonSession[];
+}
 
 /** Who has a role: a person or a team. */
 export interface Holder {
@@ -129,6 +137,22 @@ export class Directory {
 
   async revokeToken(id: string): Promise<void> {
     await this.rpc.people.revokeApiToken({ id });
+  }
+
+  /** By what a person signs in, and where they are signed in. */
+  async waysIn(person: string): Promise<WaysIn> {
+    const { identities, sessions } = await this.rpc.identities.listOf({ person });
+    return { identities, sessions };
+  }
+
+  /** Takes a way in away, of a device that was lost; all sessions of the person end. */
+  async removeWayIn(person: string, id: string): Promise<void> {
+    await this.rpc.identities.removeOf({ person, id });
+  }
+
+  /** Ends one session of a person, or all. */
+  async signOut(person: string, session = ""): Promise<void> {
+    await this.rpc.identities.signOutOf({ person, session });
   }
 
   /** Throws an edge or an administrator's program out. */

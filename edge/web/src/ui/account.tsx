@@ -84,7 +84,7 @@ function Identities({ act }: { act: Act }): ReactNode {
   );
 }
 
-const KINDS: Record<IdentityKind, string> = {
+export const KINDS: Record<IdentityKind, string> = {
   [IdentityKind.UNSPECIFIED]: "",
   [IdentityKind.PASSKEY]: "passkey",
   [IdentityKind.PASSWORD]: "password",

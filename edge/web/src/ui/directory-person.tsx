@@ -10,6 +10,7 @@ import { Refused, useAct } from "./dialog";
 import { NameAndEmail } from "./directory";
 import { Roles } from "./directory-roles";
 import { placeChoices, placeText, roleText, ROLES } from "./directory-words";
+import { Ways } from "./directory-ways";
 import { useApp, useNow, useStore } from "./hooks";
 import { OneTime } from "./one-time";
 
@@ -74,6 +75,7 @@ export function Person({ known, person, gone }: { known: Known; person: PersonMe
       )}
       <Refused words={act.refused} />
       <Roles known={known} holder={{ case: "person", value: person.id }} />
+      <Ways person={person.id} name={name} />
       <Tokens known={known} person={person.id} />
     </div>
   );
