@@ -7,6 +7,7 @@
 //! `target/bench/latest.jsonl`.
 
 mod bulk;
+mod calls;
 mod echo;
 mod figures;
 mod flood;
@@ -32,7 +33,7 @@ use relay::Relay;
 struct Args {
     #[command(subcommand)]
     relay: Option<Relay>,
-    /// Only these scenarios (echo, echo_flood, bulk, interrupt, reattach, revival,
+    /// Only these scenarios (echo, echo_flood, bulk, interrupt, reattach, calls, revival,
     /// memory, idle); all when none is named.
     scenarios: Vec<String>,
     /// Samples of `echo` and `echo_flood`.
@@ -88,6 +89,9 @@ async fn measure(args: Args) -> anyhow::Result<()> {
     }
     if wants("reattach") {
         reattach::chain(&page, &gateway, mesh.folder()).await?.into_iter().for_each(|row| report.add(row));
+    }
+    if wants("calls") {
+        calls::chain(&page).await?.into_iter().for_each(|row| report.add(row));
     }
     if wants("revival") {
         let mut mesh = Mesh::start().await?;
