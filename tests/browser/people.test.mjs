@@ -104,6 +104,7 @@ test("somebody is added, let in by a link, sees what they are given, and nothing
   await row.locator(`${id("role")}[data-role="operator"]`).filter({ hasText: machine }).waitFor();
   await ada.locator(id("session")).filter({ hasText: "build" }).waitFor();
 
+  assert.deepEqual(await violations(page), []);
   await row.locator(id("way-sign-out")).click();
   await ada.locator(`${id("sign-in-state")}[data-state="signed-out"]`).waitFor();
   await row.locator(id("way-session")).waitFor({ state: "detached" });
@@ -147,6 +148,7 @@ test("a team gives its members what it has", async () => {
   await team.locator(id("member-choice")).selectOption({ label: "Bo" });
   await team.locator(id("member-in")).click();
   await team.locator(id("member")).filter({ hasText: "Bo" }).waitFor();
+  assert.deepEqual(await violations(page), []);
   await bo.locator(id("machine")).first().waitFor();
   await team.locator(id("member-out")).click();
   await team.locator(id("member")).waitFor({ state: "detached" });

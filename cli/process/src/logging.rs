@@ -78,10 +78,21 @@ pub(crate) fn last_line(line: &str) {
 fn say_now(out: impl AsFd, line: &str) {
     let mut ready = [PollFd::new(&out, PollFlags::OUT)];
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    if poll(&mut ready, Some(&at_once)).is_ok_and(|ready| ready == 1) {
-        let line = format!("{}\n", &line[..line.floor_char_boundary(PIPE_BUF - 1)]);
-        // Nobody is left to tell of what cannot be written.
+    if !poll(&mut ready, Some(&at_once)).is_ok_and(|ready| ready == 1) {
+        return;
+    }
+    let Ok(out) = out.as_fd().try_clone_to_owned() else { return };
+    let line = format!("{}\n", &line[..line.floor_char_boundary(PIPE_BUF - 1)]);
+    let (done, written) = mpsc::sync_channel(1);
+    // The thread of the log may fill the pipe before this does, and then nobody makes
+    // room: the program ends all the same. Nobody is left to tell of what cannot be
+    // written.
+    let saying = move || {
         let _ = rustix::io::write(&out, line.as_bytes());
+        let _ = done.try_send(());
+    };
+    if thread::Builder::new().name("last line".to_owned()).spawn(saying).is_ok() {
+        let _ = written.recv_timeout(limits::LOG_FLUSH);
     }
 }
 

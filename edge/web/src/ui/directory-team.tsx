@@ -69,7 +69,7 @@ function Members({ known, team }: { known: Known; team: TeamMessage }): ReactNod
           return (
             <li key={person.id} data-testid="member">
               <span>{name}</span>
-              <button type="button" className="small" disabled={act.busy} aria-label={`Take ${name} out`} data-testid="member-out" onClick={() => void act.run(() => directory.setMember(team.id, person.id, false))}>
+              <button type="button" className="small" disabled={act.busy} aria-label={`Take out: ${name}`} data-testid="member-out" onClick={() => void act.run(() => directory.setMember(team.id, person.id, false))}>
                 Take out
               </button>
             </li>

@@ -35,7 +35,7 @@ export function Ways({ person, name }: { person: string; name: string }): ReactN
               <span>
                 <b>{label}</b> · {KINDS[way.kind]} · {way.usedUnixMs === 0n ? "not used yet" : `used ${spanText(now - Number(way.usedUnixMs))} ago`}
               </span>
-              <button type="button" className="small" disabled={act.busy} aria-label={`Take ${label} away from ${name}; all browsers are signed out`} data-testid="way-remove" onClick={() => change(() => directory.removeWayIn(person, way.id))}>
+              <button type="button" className="small" disabled={act.busy} aria-label={`Take away: ${label} of ${name}; all browsers are signed out`} data-testid="way-remove" onClick={() => change(() => directory.removeWayIn(person, way.id))}>
                 Take away
               </button>
             </li>
@@ -49,7 +49,7 @@ export function Ways({ person, name }: { person: string; name: string }): ReactN
                 {device}
                 {session.address === "" ? "" : ` from ${displaySafe(session.address, 64)}`} · used {spanText(now - Number(session.usedUnixMs))} ago
               </span>
-              <button type="button" className="small" disabled={act.busy} aria-label={`Sign ${name} out of ${device}`} data-testid="way-sign-out" onClick={() => change(() => directory.signOut(person, session.id))}>
+              <button type="button" className="small" disabled={act.busy} aria-label={`Sign out: ${name} in ${device}`} data-testid="way-sign-out" onClick={() => change(() => directory.signOut(person, session.id))}>
                 Sign out
               </button>
             </li>
