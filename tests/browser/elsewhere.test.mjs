@@ -175,7 +175,7 @@ test("an address that the provider has not verified, and one of nobody, are refu
     await other.context.close();
   }
   assert.equal(words[0], words[1]);
-  assert.match(words[0], /no account here is linked/);
+  assert.match(words[0], /^No account here is linked/);
 });
 
 test("who says no at the provider is told so, and no address of the answer leads elsewhere", async () => {

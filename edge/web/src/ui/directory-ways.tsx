@@ -7,7 +7,7 @@ import type { WaysIn } from "../people/directory";
 import { displaySafe, spanText } from "../words";
 import { KINDS } from "./account";
 import { Refused, useAct } from "./dialog";
-import { useApp, useNow } from "./hooks";
+import { useApp, useNow, useStore } from "./hooks";
 
 export function Ways({ person, name }: { person: string; name: string }): ReactNode {
   const { directory } = useApp();
@@ -16,7 +16,9 @@ export function Ways({ person, name }: { person: string; name: string }): ReactN
   const [ways, setWays] = useState<WaysIn>();
   const [failed, setFailed] = useState<string>();
   const ask = async (): Promise<void> => setWays(await directory.waysIn(person));
-  useEffect(() => void ask().catch((error: unknown) => setFailed(explain(error))), [person]);
+  // With everything else that is asked for anew.
+  const known = useStore(directory.known);
+  useEffect(() => void ask().catch((error: unknown) => setFailed(explain(error))), [person, known]);
   const change = (work: () => Promise<void>): void =>
     void act.run(async () => {
       await work();
