@@ -3,12 +3,15 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
 
 use chatcode_certs::{JoinToken, files};
+use chatcode_link::enroll::enroll;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatcode-core"));
@@ -118,6 +121,33 @@ fn what_is_wrong_is_said_in_one_line_with_its_exit_code() {
     let refused = program().args(["run", "--config"]).arg(&config).output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("listen_on"));
+}
+
+#[test]
+fn t35_a_core_without_descriptors_lives_and_serves_again_when_it_has_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("core");
+    let (mut child, ready) =
+        start(program().args(["run", "--exit-with-stdin", "--data-dir"]).arg(&folder).stderr(Stdio::piped()));
+    let join: JoinToken = String::from_utf8(token(&folder, &[]).stdout).unwrap().trim_end().parse().unwrap();
+    let core = ready["grpc"].as_str().unwrap();
+
+    let pid = Pid::from_child(&child);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().count();
+    let most = getrlimit(Resource::Nofile).maximum;
+    let few = Rlimit { current: Some(open as u64 + 2), maximum: most };
+    let before = prlimit(Some(pid), Resource::Nofile, few).unwrap();
+    let crowd: Vec<TcpStream> = (0..8).map(|_| TcpStream::connect(core).unwrap()).collect();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("a connection could not be accepted")), "it has ended");
+    let reading = std::thread::spawn(move || log.for_each(drop));
+
+    drop(crowd);
+    prlimit(Some(pid), Resource::Nofile, before).unwrap();
+    let enrolled = tokio::runtime::Runtime::new().unwrap().block_on(enroll(core, &join, "machine", None));
+    enrolled.unwrap();
+    stop(child);
+    reading.join().unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What holds for a session as a whole; the parts have tests of their own.
 
 mod answers;
+mod sizes;
 
 use super::*;
 use crate::pb::server_frame;

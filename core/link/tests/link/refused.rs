@@ -1,10 +1,13 @@
 //! Who gets no link.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use chatcode_certs::{MemberName, tls};
 use chatcode_link::{LinkDialer, LinkError, LinkListener};
-use chatcode_proto::pb::Code;
+use chatcode_proto::{limits::LINK_UNPROVEN, pb::Code};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
@@ -153,7 +156,7 @@ async fn so_many_handshakes_that_addresses_must_be_proven_still_all_succeed() {
     let listener = Arc::new(world.listen(0));
     let address = listener.local_addr().unwrap();
     let tls = tls::core_client(&world.gateway(), LINK).unwrap();
-    let count = 3 * chatcode_proto::limits::LINK_UNPROVEN;
+    let count = 3 * LINK_UNPROVEN;
     let dialer = Arc::new(LinkDialer::bind().unwrap());
     let mut dials = tokio::task::JoinSet::new();
     for _ in 0..count {
@@ -165,7 +168,7 @@ async fn so_many_handshakes_that_addresses_must_be_proven_still_all_succeed() {
     let mut finished = tokio::task::JoinSet::new();
     for number in 0..count {
         knocking.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
-        if number >= chatcode_proto::limits::LINK_UNPROVEN {
+        if number >= LINK_UNPROVEN {
             for incoming in knocking.drain(..) {
                 finished.spawn(async move { incoming.finish().await.unwrap() });
             }
@@ -173,6 +176,65 @@ async fn so_many_handshakes_that_addresses_must_be_proven_still_all_succeed() {
     }
     assert_eq!(timeout(SOON, finished.join_all()).await.unwrap().len(), count);
     assert_eq!(timeout(SOON, dials.join_all()).await.unwrap().len(), count);
+}
+
+/// First packets of so many handshakes, as gateways send them.
+async fn first_packets(world: &World, count: usize) -> Vec<Vec<u8>> {
+    let sink = tokio::net::UdpSocket::bind(local(0)).await.unwrap();
+    let address = sink.local_addr().unwrap();
+    let tls = tls::core_client(&world.gateway(), LINK).unwrap();
+    let dialer = Arc::new(LinkDialer::bind().unwrap());
+    let mut dials = tokio::task::JoinSet::new();
+    let mut packets = std::collections::BTreeMap::new();
+    let mut buffer = [0; 2048];
+    // One after the other, or the sink's buffer runs over.
+    while packets.len() < count {
+        let (dialer, tls, dns) = (dialer.clone(), tls.clone(), world.dns());
+        dials.spawn(async move { dialer.dial(address, &dns, tls).await });
+        let length = timeout(SOON, sink.recv(&mut buffer)).await.unwrap().unwrap();
+        // The connection's id is behind flags, version and its length.
+        let id = buffer[6..6 + usize::from(buffer[5])].to_vec();
+        packets.entry(id).or_insert_with(|| buffer[..length].to_vec());
+    }
+    packets.into_values().collect()
+}
+
+#[tokio::test]
+async fn t36_handshakes_that_nobody_meant_keep_no_gateway_out_and_hold_no_link_up() {
+    let world = World::new();
+    let packets = first_packets(&world, 4 * LINK_UNPROVEN).await;
+    let listener = Arc::new(world.listen(0));
+    let address = listener.local_addr().unwrap();
+    let taken = Arc::new(AtomicUsize::new(0));
+    let (door, counted) = (listener.clone(), taken.clone());
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move {
+        let mut under_way = tokio::task::JoinSet::new();
+        while let Some(incoming) = door.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            under_way.spawn(async move {
+                if let Ok(link) = incoming.finish().await {
+                    crate::world::serve(link, crate::world::Echo::new("core")).await;
+                }
+            });
+        }
+    });
+    let dialer = LinkDialer::bind().unwrap();
+    let before = world.dial(&dialer, address, &world.gateway()).await;
+    let mut pings = Pings::open(before.channel()).await.unwrap();
+
+    let forger = tokio::net::UdpSocket::bind(local(0)).await.unwrap();
+    for (stamp, packet) in (1..).zip(&packets) {
+        forger.send_to(packet, address).await.unwrap();
+        // What is no packet of QUIC is as welcome.
+        forger.send_to(&packet[..packet.len() / 2], address).await.unwrap();
+        timeout(SOON, pings.ping(stamp)).await.unwrap().unwrap();
+    }
+    let after = timeout(SOON, world.dial(&dialer, address, &world.gateway())).await.unwrap();
+    timeout(SOON, Pings::open(after.channel())).await.unwrap().unwrap();
+    let taken = taken.load(Ordering::Relaxed);
+    assert!(taken > LINK_UNPROVEN, "the forged ones were tried: {taken}");
+    assert!(taken <= LINK_UNPROVEN + 2, "the rest had to prove their address: {taken}");
 }
 
 #[tokio::test]
