@@ -1,7 +1,10 @@
 //! Passwords: argon2id, a few at once. A guess for an account that there is not
 //! costs the same and is answered the same.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
@@ -22,6 +25,7 @@ const NOBODY: &str =
 pub struct Passwords {
     at_work: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    hashed: AtomicU64,
 }
 
 impl Passwords {
@@ -29,6 +33,7 @@ impl Passwords {
         Self {
             at_work: Arc::new(Semaphore::new(limits::PASSWORD_HASHES)),
             places: Arc::new(Semaphore::new(limits::PASSWORD_HASHES + limits::PASSWORD_QUEUE)),
+            hashed: AtomicU64::new(0),
         }
     }
 
@@ -57,6 +62,12 @@ impl Passwords {
         judged.await?.ok_or_else(broken)
     }
 
+    /// How many were hashed since the core's start.
+    #[must_use]
+    pub fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
+    }
+
     /// Does this when it is its turn. It goes on when nobody waits for it any more,
     /// and keeps its place until it is done.
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
@@ -64,6 +75,7 @@ impl Passwords {
             Refusal::new(Code::RateLimited, "too many passwords are being checked; wait and try again")
         })?;
         let turn = Arc::clone(&self.at_work).acquire_owned().await.map_err(|_| broken())?;
+        self.hashed.fetch_add(1, Ordering::Relaxed);
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
             drop((turn, place));
