@@ -31,7 +31,7 @@ use crate::{
 
 pub use self::verifier::PinMismatch;
 
-/// ALPN of links over QUIC.
+/// ALPN of links, over QUIC and over TCP.
 pub const LINK_ALPN: &[u8] = b"chatcode-link/1";
 /// ALPN of HTTP/2.
 pub const H2_ALPN: &[u8] = b"h2";
@@ -85,15 +85,16 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider_value())
 }
 
-/// The core's listener for edge, CLI and grpcurl: HTTP/2, a client certificate
-/// is optional and must be a member's of this installation. It shows the roots
+/// The core's listener for edge, CLI and grpcurl, and for links over TCP: a client
+/// certificate is optional and must be a member's of this installation. It shows the roots
 /// as well, so that [`pinned_client`] finds the one it knows. Certificate and
 /// trust are those of the cell at each handshake.
 ///
 /// # Errors
 /// When the provider does not speak TLS 1.3.
 pub fn core_listener(identity: &Arc<IdentityCell>) -> Result<Arc<ServerConfig>, TlsError> {
-    member_listener(identity, true, H2_ALPN, false, &[Kind::Gateway, Kind::Edge, Kind::Admin, Kind::Core])
+    let kinds = &[Kind::Gateway, Kind::Edge, Kind::Admin, Kind::Core];
+    member_listener(identity, true, &[H2_ALPN, LINK_ALPN], false, kinds)
 }
 
 /// The core's listener for links: a client certificate is mandatory and must be
@@ -103,13 +104,13 @@ pub fn core_listener(identity: &Arc<IdentityCell>) -> Result<Arc<ServerConfig>, 
 /// # Errors
 /// When the provider does not speak TLS 1.3.
 pub fn link_listener(identity: &Arc<IdentityCell>) -> Result<Arc<ServerConfig>, TlsError> {
-    member_listener(identity, false, LINK_ALPN, true, &[Kind::Gateway])
+    member_listener(identity, false, &[LINK_ALPN], true, &[Kind::Gateway])
 }
 
 fn member_listener(
     identity: &Arc<IdentityCell>,
     with_roots: bool,
-    alpn: &[u8],
+    alpn: &[&[u8]],
     mandatory: bool,
     kinds: &'static [Kind],
 ) -> Result<Arc<ServerConfig>, TlsError> {
@@ -119,7 +120,7 @@ fn member_listener(
         .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(Arc::new(Shown { cell: Arc::clone(identity), with_roots }));
-    config.alpn_protocols = vec![alpn.to_vec()];
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;

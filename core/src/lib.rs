@@ -65,6 +65,7 @@ use chatcode_proto::{
         identities_server::IdentitiesServer, people_server::PeopleServer, shares_server::SharesServer,
     },
 };
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -266,9 +267,10 @@ impl Core {
             std::future::pending::<()>().await;
         };
         let serving = async {
+            let (of_links, over_tcp) = mpsc::channel(limits::CORE_READY);
             tokio::join!(
-                listener.serve(gate, stop.clone(), cut.clone()),
-                links.serve(stop.clone(), cut.clone())
+                listener.serve(gate, of_links, stop.clone(), cut.clone()),
+                links.serve(over_tcp, stop.clone(), cut.clone())
             );
         };
         tokio::select! {

@@ -1,6 +1,6 @@
-//! The gRPC listener: TCP and TLS in, calls out to the gate. An error of
-//! `accept` never ends it, a slow handshake holds nobody up, and whoever shows
-//! no certificate takes no member's place.
+//! The TCP listener: TLS in, calls out to the gate, and links over TCP to their
+//! room. An error of `accept` never ends it, a slow handshake holds nobody up,
+//! and whoever shows no certificate takes no member's place.
 
 use std::{
     io,
@@ -49,7 +49,19 @@ struct Door {
     anonymous: Room,
     /// For members.
     members: Arc<Semaphore>,
+    /// For links over TCP and their streams.
+    links: Arc<Semaphore>,
     cut: CancellationToken,
+}
+
+/// A connection of a link over TCP, and its place; the handshake is done.
+pub type OfLink = (tcp::TcpConnection, OwnedSemaphorePermit);
+
+/// Where connections go when their handshake is done.
+#[derive(Clone)]
+struct Ready {
+    calls: mpsc::Sender<io::Result<Connection>>,
+    links: mpsc::Sender<OfLink>,
 }
 
 /// The room that a connection takes up until it ends.
@@ -69,6 +81,7 @@ impl GrpcListener {
             handshakes: Room::new(limits::CORE_HANDSHAKES, limits::CORE_HANDSHAKES_PER_ADDRESS),
             anonymous: shared.doors.anonymous.clone(),
             members: Arc::clone(&shared.doors.members),
+            links: Arc::new(Semaphore::new(limits::LINK_TCP_CONNECTIONS)),
             cut: CancellationToken::new(),
             shared,
         };
@@ -83,10 +96,18 @@ impl GrpcListener {
         self.tcp.local_addr()
     }
 
-    /// Serves `gate` until `stop`; then takes no more connections, lets the
-    /// calls end, and cuts what is left at `cut`.
-    pub async fn serve(self, gate: Gate, stop: CancellationToken, cut: CancellationToken) {
-        let (ready, incoming) = mpsc::channel(limits::CORE_READY);
+    /// Serves `gate`, and gives the connections of links to `links`, until `stop`;
+    /// then takes no more connections, lets the calls end, and cuts what is left at
+    /// `cut`.
+    pub async fn serve(
+        self,
+        gate: Gate,
+        links: mpsc::Sender<OfLink>,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) {
+        let (calls, incoming) = mpsc::channel(limits::CORE_READY);
+        let ready = Ready { calls, links };
         let ended = self.door.cut.clone();
         let accepting = self.accept(ready, stop.clone());
         let serving = serve::builder().serve_with_incoming_shutdown(
@@ -109,7 +130,7 @@ impl GrpcListener {
         }
     }
 
-    async fn accept(self, ready: mpsc::Sender<io::Result<Connection>>, stop: CancellationToken) {
+    async fn accept(self, ready: Ready, stop: CancellationToken) {
         let mut handshakes = JoinSet::new();
         loop {
             let has_room = handshakes.len() < limits::CORE_HANDSHAKES;
@@ -136,20 +157,28 @@ impl GrpcListener {
 }
 
 /// One connection from its handshake until it is served.
-async fn enter(
-    door: Arc<Door>,
-    stream: TcpStream,
-    handshake: Place,
-    ready: mpsc::Sender<io::Result<Connection>>,
-) {
-    match door.welcome(stream).await {
-        Ok(connection) => {
+async fn enter(door: Arc<Door>, stream: TcpStream, handshake: Place, ready: Ready) {
+    let entered = async {
+        let stream = tcp::accept(stream, Arc::clone(&door.tls)).await?;
+        // An error of a channel means that the core stops.
+        if stream.is_of_link() {
+            let place = Arc::clone(&door.links).try_acquire_owned().map_err(|_| full())?;
             drop(handshake);
-            // An error means that the core stops.
-            drop(ready.send(Ok(connection)).await);
+            drop(ready.links.send((stream, place)).await);
+        } else {
+            let connection = door.welcome(stream).await?;
+            drop(handshake);
+            drop(ready.calls.send(Ok(connection)).await);
         }
-        Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "not let in"),
+        io::Result::Ok(())
+    };
+    if let Err(error) = entered.await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "not let in");
     }
+}
+
+fn full() -> io::Error {
+    io::Error::new(io::ErrorKind::QuotaExceeded, "there is no room for one more")
 }
 
 impl std::fmt::Debug for GrpcListener {
@@ -159,10 +188,9 @@ impl std::fmt::Debug for GrpcListener {
 }
 
 impl Door {
-    /// Does the handshake and asks the allow-list about the certificate. A
-    /// member that is not on it is let in to be told so, and nothing else.
-    async fn welcome(&self, stream: TcpStream) -> io::Result<Connection> {
-        let stream = tcp::accept(stream, Arc::clone(&self.tls)).await?;
+    /// Asks the allow-list about the certificate. A member that is not on it is let
+    /// in to be told so, and nothing else.
+    async fn welcome(&self, stream: tcp::TcpConnection) -> io::Result<Connection> {
         let address = stream.peer().address;
         let mut lasting = Arc::default();
         let (who, certificate_ends_unix_s) = if stream.peer().chain.is_empty() {
@@ -174,7 +202,6 @@ impl Door {
             (who, peer.not_after_unix_s)
         };
         let vouched = Arc::new(Vouched::default());
-        let full = || io::Error::new(io::ErrorKind::QuotaExceeded, "there is no room for one more");
         let cut = self.cut.clone().cancelled_owned();
         let (taken, ended): (_, BoxFuture<'static, ()>) = if let Standing::Member(..) = who {
             let place = Arc::clone(&self.members).try_acquire_owned().map_err(|_| full())?;
@@ -235,7 +262,7 @@ const fn same_kind(kind: MemberKind, name: &MemberName) -> bool {
 /// One connection: who it is travels with every call on it, and it breaks when
 /// its time, or the core's time to stop, is over.
 struct Connection {
-    stream: tcp::TcpLink,
+    stream: tcp::TcpConnection,
     info: PeerInfo,
     /// The end of its time; in a set, which polls it only when it was woken.
     ended: FuturesUnordered<BoxFuture<'static, ()>>,

@@ -1,7 +1,12 @@
 //! What the daemon is told, and where its files lie.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use chatcode_certs::files::{self, FilesError};
+use chatcode_link::{Proxy, ProxyError};
 use chatcode_proto::{id::SessionId, limits};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +29,12 @@ pub struct Config {
     /// The core's link address, host and UDP port; else the one that was told
     /// at the enrollment.
     pub link: Option<String>,
+    /// The HTTP proxy by which the core's TCP listener is reached, `http://HOST:PORT`:
+    /// for enrollment, and for the link where UDP does not get through. One with a
+    /// password stands in [`Self::proxy_file`].
+    pub proxy: Option<String>,
+    /// A private file that holds the proxy, `http://USER:PASSWORD@HOST:PORT`.
+    pub proxy_file: Option<PathBuf>,
     /// The holder's program; else `chatcode-holder` beside the daemon's.
     pub holder: Option<PathBuf>,
     /// The size of each session's output log, bytes, within
@@ -54,6 +65,8 @@ impl Default for Config {
             data_dir: chatcode_process::default_data_dir().join("gateway"),
             runtime_dir: None,
             link: None,
+            proxy: None,
+            proxy_file: None,
             holder: None,
             log_bytes: limits::LOG_BYTES,
             history_lines: limits::DEFAULT_HISTORY_LINES,
@@ -86,6 +99,18 @@ pub enum ConfigError {
     /// A setting of updates.
     #[error(transparent)]
     Update(#[from] SettingsError),
+    /// The proxy cannot be used.
+    #[error("{0}; correct the setting proxy or the file that proxy_file names")]
+    Proxy(#[from] ProxyError),
+    /// A password would be in a file that others may read.
+    #[error("proxy holds a password; put it into a private file of its own and name that with proxy_file")]
+    ProxyPassword,
+    /// The proxy's file cannot be used, or is open to others.
+    #[error("the file of the proxy cannot be used: {0}")]
+    ProxyFile(#[from] FilesError),
+    /// The proxy's file is not there.
+    #[error("the file of the proxy {0} is not there; make it, or take proxy_file out of the settings")]
+    NoProxyFile(PathBuf),
     /// A Unix socket's path would be cut by the kernel.
     #[error(
         "the path of a session's socket would be too long for a Unix socket ({length} bytes: {path}); \
@@ -147,6 +172,23 @@ impl Config {
             return Err(ConfigError::SocketPath { length: longest.as_os_str().len(), path: longest });
         }
         Ok(places)
+    }
+
+    /// The proxy on the way to the core's TCP listener; `None`: straight.
+    ///
+    /// # Errors
+    /// A proxy that cannot be used, or its password where others may read it.
+    pub fn proxy(&self) -> Result<Option<Arc<Proxy>>, ConfigError> {
+        if let Some(path) = &self.proxy_file {
+            let text = files::read_private(path)?.ok_or_else(|| ConfigError::NoProxyFile(path.clone()))?;
+            let text = std::str::from_utf8(&text).map_err(|_| ProxyError::Form)?;
+            return Ok(Some(Arc::new(Proxy::parse(text)?)));
+        }
+        let Some(text) = self.proxy.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
+        if text.contains('@') {
+            return Err(ConfigError::ProxyPassword);
+        }
+        Ok(Some(Arc::new(Proxy::parse(text)?)))
     }
 
     /// The folder of the daemon's identity and of the core's address.
@@ -230,6 +272,27 @@ mod tests {
         assert!(matches!(long.places(), Err(ConfigError::HistoryLines(200_001))));
         let without = Config { holder: Some("/no/such/holder".into()), ..config("/tmp/x".into()) };
         assert!(matches!(without.places(), Err(ConfigError::NoHolder(_))));
+    }
+
+    #[test]
+    fn a_proxy_with_a_password_stands_in_a_private_file_and_nowhere_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let plain = Config { proxy: Some("http://proxy:3128".into()), ..Config::default() };
+        assert_eq!(plain.proxy().expect("is one").expect("is one").place(), "proxy:3128");
+        assert!(
+            Config { proxy: Some(String::new()), ..Config::default() }.proxy().expect("is none").is_none()
+        );
+        let open = Config { proxy: Some("http://me:secret@proxy:3128".into()), ..Config::default() };
+        let error = open.proxy().expect_err("is in a file that others read");
+        assert!(matches!(error, ConfigError::ProxyPassword) && !error.to_string().contains("secret"));
+        let path = folder.path().join("proxy");
+        let kept = Config { proxy_file: Some(path.clone()), ..Config::default() };
+        assert!(matches!(kept.proxy(), Err(ConfigError::NoProxyFile(_))));
+        files::write_private(&path, b"http://me:secret@proxy:3128\n").expect("is written");
+        assert_eq!(kept.proxy().expect("is one").expect("is one").place(), "proxy:3128");
+        files::write_private(&path, b"me:secret@proxy").expect("is written");
+        let error = kept.proxy().expect_err("is no proxy").to_string();
+        assert!(!error.contains("secret"), "{error}");
     }
 
     /// No flag.

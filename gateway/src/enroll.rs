@@ -11,13 +11,16 @@ use chatcode_certs::{
     files::{self, FilesError},
     fingerprint,
 };
-use chatcode_link::enroll::{self, Asking, CoreAddress, CoreAddressError, EnrollError};
+use chatcode_link::{
+    Target,
+    enroll::{self, Asking, CoreAddress, CoreAddressError, EnrollError},
+};
 use chatcode_proto::{code::Refusal, id::GatewayId, limits, name};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use zeroize::Zeroizing;
 
 use crate::{
-    config::Config,
+    config::{Config, ConfigError},
     host,
     lock::{DataLock, LockError},
     shell::user::User,
@@ -44,6 +47,9 @@ pub enum EnrollmentError {
     /// The name cannot be used.
     #[error(transparent)]
     Name(Refusal),
+    /// The proxy in the settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The core refused, or was not reached.
     #[error(transparent)]
     Enroll(#[from] EnrollError),
@@ -106,7 +112,7 @@ pub async fn enroll(
     let keys = EnrollingKeys::of_token(&config.data_dir, token.id())?;
     let user = config.session_user.clone().unwrap_or_else(|| User::current().name);
     let asking = Asking {
-        core,
+        core: Target::from(core).by(config.proxy()?),
         token: &token,
         key: keys.key.clone(),
         name: wished_name,

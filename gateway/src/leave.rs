@@ -1,9 +1,12 @@
 //! Taking leave of the core, when the daemon is taken off its machine.
 
 use chatcode_certs::{Identity, IdentityError, MachineKey};
-use chatcode_link::enroll::{self, CoreAddress, CoreAddressError, EnrollError};
+use chatcode_link::{
+    Target,
+    enroll::{self, CoreAddress, CoreAddressError, EnrollError},
+};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 
 /// Why the core was not told.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,9 @@ pub enum LeaveError {
     /// The core's address cannot be read.
     #[error("the core's address cannot be read")]
     Address(#[from] CoreAddressError),
+    /// The proxy in the settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The core refused or was not reached.
     #[error("{0}; to take this machine off the page, revoke it: chatcode gateway revoke")]
     Enroll(#[from] EnrollError),
@@ -33,5 +39,6 @@ pub async fn leave(config: &Config) -> Result<(), LeaveError> {
     let identity = Identity::load(&home)?.ok_or_else(nobody)?;
     let machine = MachineKey::load(&home)?.ok_or_else(nobody)?;
     let address = CoreAddress::load(&home)?.ok_or_else(nobody)?;
-    Ok(enroll::leave(&address.grpc, &identity, &machine).await?)
+    let core = Target::from(&address.grpc).by(config.proxy()?);
+    Ok(enroll::leave(core, &identity, &machine).await?)
 }

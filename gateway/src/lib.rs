@@ -38,7 +38,10 @@ use chatcode_certs::{
     files::{self, FilesError},
     tls,
 };
-use chatcode_link::enroll::{CoreAddress, CoreAddressError};
+use chatcode_link::{
+    Target,
+    enroll::{CoreAddress, CoreAddressError},
+};
 use chatcode_proto::id::GatewayId;
 use tokio_util::sync::CancellationToken;
 
@@ -152,13 +155,14 @@ impl Gateway {
         let identity = Identity::load(&home)?.ok_or_else(|| BuildError::NotEnrolled(home.clone()))?;
         let MemberName::Gateway(id) = *identity.name() else { return Err(BuildError::NotAGateway(home)) };
         let address = CoreAddress::load(&home)?;
+        let proxy = config.proxy()?;
         let link = config.link.clone().or_else(|| address.as_ref().map(|address| address.link.clone()));
         let me = Me {
             identity,
             machine: MachineKey::load(&home)?,
             home,
             link: link.ok_or(BuildError::NoAddress)?,
-            core: address.map(|address| address.grpc),
+            core: address.map(|address| Target::from(&address.grpc).by(proxy)),
         };
         let own = User::current();
         let keeping = Keeping::choose(config, &Surroundings::of_this_process(&own.name))?;

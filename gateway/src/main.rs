@@ -379,7 +379,7 @@ fn enroll_exit(error: &EnrollmentError) -> Exit {
         EnrollmentError::NoToken(_) | EnrollmentError::BadToken(_) | EnrollmentError::Name(_) => exit::USAGE,
         EnrollmentError::Enroll(error) => return Exit::of(error.code()),
         EnrollmentError::Lock(LockError::Taken(_)) => exit::TEMPFAIL,
-        EnrollmentError::Files(_) => exit::CONFIG,
+        EnrollmentError::Files(_) | EnrollmentError::Config(_) => exit::CONFIG,
         _ => exit::FAILURE,
     })
 }

@@ -50,6 +50,9 @@ pub struct State {
     pub name: String,
     /// The core's link address, host and UDP port.
     pub core: String,
+    /// What the link runs over, or ran over last: "quic" or "tcp"; empty until the
+    /// first Welcome.
+    pub over: String,
     /// Since when the link is so, in milliseconds since 1970.
     pub since_unix_ms: u64,
     /// The name of the code by which the last link, or the last try, ended; empty
@@ -127,11 +130,12 @@ impl Teller {
         Ok(Self { state, writing, _lock: lock })
     }
 
-    /// The core said Welcome, and calls this machine so.
-    pub(crate) fn online(&self, name: &str) {
+    /// The core said Welcome over this way, and calls this machine so.
+    pub(crate) fn online(&self, name: &str, over: &str) {
         self.state.send_modify(|state| {
             state.link = LinkWord::Online;
             state.name = display_safe(name, limits::NAME_CHARS);
+            over.clone_into(&mut state.over);
             state.since_unix_ms = unix_ms();
             (state.code, state.reason) = (String::new(), String::new());
         });

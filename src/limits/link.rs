@@ -12,6 +12,33 @@ pub const FRAME_VERSIONS: &[u32] = &[1];
 pub const HOLDER_VERSIONS: &[u32] = &[1];
 /// Version of the WebSocket's first message.
 pub const EDGE_VERSIONS: &[u32] = &[1];
+/// Version of the signals of a link over TCP.
+pub const TCP_LINK_VERSIONS: &[u32] = &[1];
+/// How long a gateway tries QUIC alone before it dials over TCP as well.
+pub const LINK_TCP_AFTER: Duration = Duration::from_secs(1);
+/// Silence of the core on a link over QUIC after which a gateway looks whether TCP
+/// gets through: a heartbeat and some patience.
+pub const LINK_DOUBT: Duration = Duration::from_millis(6500);
+/// First and longest time after which a gateway on TCP looks whether UDP gets
+/// through again; twice as long each time, less a half by chance.
+pub const LINK_UDP_PROBE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+/// How long TCP is dialled first after a link over QUIC fell silent or never came
+/// to its Welcome.
+pub const LINK_UDP_AVOIDED: Duration = Duration::from_secs(60);
+/// Connections of all links over TCP at one core: one for each link and one for
+/// each of its streams. One more is closed after its handshake.
+pub const LINK_TCP_CONNECTIONS: usize = 16_384;
+/// Signals of a link over TCP that wait to be sent; one more waits at its caller.
+pub const LINK_TCP_SIGNALS: usize = 64;
+/// Handshakes for streams of one link over TCP that a gateway does at once; more
+/// wait for one to end.
+pub const LINK_TCP_DIALS: usize = 16;
+/// The kernel asks after this silence whether the other end of a link's TCP
+/// connection is there, also through NAT, and so often again.
+pub const LINK_TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+/// Bytes that a proxy may answer to `CONNECT`; more is no answer of a proxy. (The
+/// library's own bound.)
+pub const PROXY_ANSWER_BYTES: usize = 8 * 1024;
 /// Bytes of one message of `Link.Control`; more ends the link.
 pub const CONTROL_BYTES: usize = 16 * 1024;
 /// Bidirectional QUIC streams that either end may open: terminals, watches and

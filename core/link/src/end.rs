@@ -1,6 +1,6 @@
 //! Why a link ended or did not come about.
 
-use std::io;
+use std::{error::Error as _, io};
 
 use chatcode_proto::{limits, pb::Code};
 use quinn::ConnectionError;
@@ -21,8 +21,8 @@ pub struct LinkEnd {
 /// Why a link did not come about.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// The UDP socket could not be had.
-    #[error("could not use a UDP socket")]
+    /// The socket could not be had or used.
+    #[error("could not use a socket: {0}")]
     Socket(#[from] io::Error),
     /// The TLS config does not fit QUIC.
     #[error("the TLS config does not fit QUIC: {0}")]
@@ -67,6 +67,26 @@ impl LinkEnd {
             ConnectionError::LocallyClosed => (None, false),
         };
         Self { code, by_peer, reason: error.to_string() }
+    }
+}
+
+impl LinkEnd {
+    /// A link that ended without a word.
+    pub(crate) fn broken(reason: &str) -> Self {
+        Self { code: None, by_peer: true, reason: reason.to_owned() }
+    }
+
+    /// How a connection over TCP broke.
+    pub(crate) fn of_io(error: &io::Error) -> Self {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let (code, by_peer) = match tls {
+            Some(rustls::Error::AlertReceived(_)) => (Some(Code::Unauthenticated), true),
+            Some(_) => (Some(Code::Unauthenticated), false),
+            None if error.kind() == io::ErrorKind::TimedOut => (Some(Code::Timeout), false),
+            None => (None, true),
+        };
+        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        Self { code, by_peer, reason: cut(&cause).to_owned() }
     }
 }
 

@@ -13,8 +13,9 @@ use chatcode_proto::{limits, pb::Code};
 use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
-use crate::{Link, LinkEnd, LinkError, LinkKeys, config, end};
+use crate::{Link, LinkEnd, LinkError, LinkKeys, Target, config, end, over_tcp};
 
 /// A UDP socket with the buffers that links need.
 fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -146,7 +147,7 @@ impl Incoming {
         let connecting = self.incoming.accept().map_err(refused)?;
         let connection =
             timeout(limits::HANDSHAKE, connecting).await.map_err(|_| LinkError::Timeout)?.map_err(refused)?;
-        Ok(Link::new(connection))
+        Ok(Link::over_quic(connection))
     }
 }
 
@@ -160,6 +161,8 @@ impl fmt::Debug for Incoming {
 #[derive(Debug)]
 pub struct LinkDialer {
     endpoint: Endpoint,
+    /// What keeps links over TCP.
+    tasks: TaskTracker,
 }
 
 impl LinkDialer {
@@ -170,7 +173,7 @@ impl LinkDialer {
     pub fn bind() -> Result<Self, LinkError> {
         let endpoint =
             Endpoint::new(EndpointConfig::default(), None, dialing_socket()?, Arc::new(TokioRuntime))?;
-        Ok(Self { endpoint })
+        Ok(Self { endpoint, tasks: TaskTracker::new() })
     }
 
     /// Makes a link to the core at this address, which must show a certificate
@@ -196,10 +199,25 @@ impl LinkDialer {
             .await
             .map_err(|_| LinkError::Timeout)?
             .map_err(|e| LinkError::Refused(LinkEnd::of(&e)))?;
-        Ok(Link::new(connection))
+        Ok(Link::over_quic(connection))
     }
 
-    /// Moves all links to a new UDP port, for when the network has changed. They
+    /// Makes a link over TCP to the core's gRPC listener at `target`, as
+    /// [`Self::dial`] does over QUIC. What of `tls` changes counts for each of its
+    /// streams anew.
+    ///
+    /// # Errors
+    /// As [`Self::dial`].
+    pub async fn dial_tcp(
+        &self,
+        target: Target,
+        server_name: &str,
+        tls: Arc<rustls::ClientConfig>,
+    ) -> Result<Link, LinkError> {
+        over_tcp::dialer::dial(target, server_name, tls, &self.tasks).await
+    }
+
+    /// Moves all links over QUIC to a new UDP port, for when the network has changed. They
     /// go on where they were; nothing is lost.
     ///
     /// # Errors
@@ -216,7 +234,7 @@ impl LinkDialer {
         self.endpoint.local_addr()
     }
 
-    /// Closes all links with this cause.
+    /// Closes all links over QUIC with this cause.
     pub fn close(&self, code: Code, reason: &str) {
         self.endpoint.close(VarInt::from_u32(code.quic()), end::cut(reason).as_bytes());
     }
@@ -224,5 +242,7 @@ impl LinkDialer {
     /// Waits until every peer was told or is given up. Bound it in time.
     pub async fn wait_idle(&self) {
         self.endpoint.wait_idle().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }

@@ -25,7 +25,7 @@ use rustls::{CertificateError, pki_types::CertificateDer};
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 
-use crate::{exit, tcp};
+use crate::{Target, exit, tcp};
 
 /// Why a machine was not enrolled.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +101,8 @@ impl EnrollError {
 /// What is asked for at an enrollment.
 #[derive(Debug)]
 pub struct Asking<'a> {
-    /// `host:port` of the core's gRPC listener.
-    pub core: &'a str,
+    /// The core's gRPC listener.
+    pub core: Target,
     /// Shown only to the core whose pin it carries.
     pub token: &'a JoinToken,
     /// The key of the certificate. The same key may ask again.
@@ -121,14 +121,14 @@ pub struct Asking<'a> {
 /// # Errors
 /// As [`enroll_with`]; [`EnrollError::NeedsApproval`].
 pub async fn enroll(
-    core: &str,
+    core: impl Into<Target>,
     token: &JoinToken,
     name: &str,
     machine: Option<&MachineKey>,
 ) -> Result<(Identity, EnrollmentEnrollResponse), EnrollError> {
-    let asking = Asking { core, token, key: Key::generate()?, name, machine, host: None };
+    let asking = Asking { core: core.into(), token, key: Key::generate()?, name, machine, host: None };
     let (asked, token) = asking.request()?;
-    let response = ask(core, token, &asked).await?;
+    let response = ask(&asking.core, token, &asked).await?;
     if response.pending.is_some() {
         return Err(EnrollError::NeedsApproval);
     }
@@ -149,18 +149,19 @@ pub async fn enroll_with(
     waits: impl FnOnce(Duration),
 ) -> Result<(Identity, EnrollmentEnrollResponse), EnrollError> {
     let (asked, token) = asking.request()?;
-    let mut response = ask(asking.core, token, &asked).await?;
+    let mut response = ask(&asking.core, token, &asked).await?;
     if let Some(pending) = response.pending {
         let left = Duration::from_millis(pending.left_ms).min(limits::APPROVAL);
         waits(left);
-        response = wait(asking.core, token, &asked, left).await?;
+        response = wait(&asking.core, token, &asked, left).await?;
     }
     Ok((accept(asking.key, token, &response)?, response))
 }
 
 impl<'a> Asking<'a> {
     fn request(&self) -> Result<(EnrollmentEnrollRequest, &'a JoinToken), EnrollError> {
-        split(self.core).ok_or_else(|| EnrollError::Address(self.core.to_owned()))?;
+        let core = self.core.address();
+        split(core).ok_or_else(|| EnrollError::Address(core.to_owned()))?;
         let request = EnrollmentEnrollRequest {
             token_id: self.token.id().to_owned(),
             token_secret: self.token.secret().expose_bytes().to_vec().into(),
@@ -177,7 +178,7 @@ impl<'a> Asking<'a> {
 /// Asks until a person has decided. A core that restarts, or is away for a
 /// while, does not end it.
 async fn wait(
-    core: &str,
+    core: &Target,
     token: &JoinToken,
     request: &EnrollmentEnrollRequest,
     left: Duration,
@@ -206,12 +207,17 @@ async fn wait(
     }
 }
 
-/// Tells the core at `core` (`host:port` of its gRPC listener) that this gateway
-/// goes for good: it is revoked. Tried once, for at most [`limits::LEAVE`].
+/// Tells the core at `core` (its gRPC listener) that this gateway goes for good: it
+/// is revoked. Tried once, for at most [`limits::LEAVE`].
 ///
 /// # Errors
 /// As [`enroll`]; when the core does not know the gateway by this key.
-pub async fn leave(core: &str, identity: &Identity, machine: &MachineKey) -> Result<(), EnrollError> {
+pub async fn leave(
+    core: impl Into<Target>,
+    identity: &Identity,
+    machine: &MachineKey,
+) -> Result<(), EnrollError> {
+    let core = &core.into();
     let member = identity.name().id().to_string();
     let proof = machine.sign_leave(&member)?;
     let tls = tls::nameless_client(identity).map_err(|error| EnrollError::Answer(error.to_string()))?;
@@ -223,7 +229,7 @@ pub async fn leave(core: &str, identity: &Identity, machine: &MachineKey) -> Res
         Ok(Err(status)) => Err(judge(core, &status)),
         Err(_) => {
             let cause = format!("it did not answer within {} s", limits::LEAVE.as_secs());
-            Err(EnrollError::Unreachable { address: core.to_owned(), cause })
+            Err(EnrollError::Unreachable { address: core.address().to_owned(), cause })
         }
     }
 }
@@ -235,7 +241,7 @@ pub fn certificates(list: &[bytes::Bytes]) -> Vec<CertificateDer<'static>> {
 }
 
 async fn ask(
-    core: &str,
+    core: &Target,
     token: &JoinToken,
     request: &EnrollmentEnrollRequest,
 ) -> Result<EnrollmentEnrollResponse, EnrollError> {
@@ -258,7 +264,7 @@ const ALERT: &str = "received fatal alert: ";
 
 /// One try, on a new connection, whose core is checked anew.
 async fn once(
-    core: &str,
+    core: &Target,
     token: &JoinToken,
     request: &EnrollmentEnrollRequest,
 ) -> Result<EnrollmentEnrollResponse, EnrollError> {
@@ -270,7 +276,7 @@ async fn once(
     Ok(answer.into_inner())
 }
 
-pub(crate) fn judge(core: &str, status: &Status) -> EnrollError {
+pub(crate) fn judge(core: &Target, status: &Status) -> EnrollError {
     let is_mismatch = exit::causes(status).any(|cause| {
         matches!(
             cause.downcast_ref::<rustls::Error>(),
@@ -286,7 +292,7 @@ pub(crate) fn judge(core: &str, status: &Status) -> EnrollError {
         if refusal.message.starts_with(ALERT) {
             return EnrollError::NotTaken(refusal.message);
         }
-        EnrollError::Unreachable { address: core.to_owned(), cause: refusal.message }
+        EnrollError::Unreachable { address: core.address().to_owned(), cause: refusal.message }
     } else {
         EnrollError::Refused(refusal)
     }

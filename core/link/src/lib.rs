@@ -1,11 +1,14 @@
 //! The way between a gateway and the core, and every gRPC connection beside
-//! it: gRPC both ways over one QUIC connection, plain gRPC over TCP and TLS,
-//! and what both need.
+//! it: gRPC both ways over one QUIC connection, or over TCP where UDP does not get
+//! through; plain gRPC over TCP and TLS, and what all need.
 //!
-//! - [`LinkListener`], [`LinkDialer`]: the two ends of a link being made.
+//! - [`LinkListener`], [`Switchboard`], [`LinkDialer`]: the ends of a link being
+//!   made.
 //! - [`Link`]: one connection. Either end opens channels on it and serves what
-//!   the other opens. Each channel is a QUIC stream of its own with an HTTP/2
+//!   the other opens. Each channel is a stream of its own with an HTTP/2
 //!   connection on it, so that no call waits for another's lost packet.
+//! - [`Target`], [`Proxy`]: where the core's TCP listener is, and what is on the
+//!   way.
 //! - [`tcp`]: the same channel to the core's gRPC listener; [`serve`]: the
 //!   server with all limits set; [`codec`]: messages passed on unopened.
 //! - [`enroll`]: how a machine gets its certificate; [`renew`]: how it keeps one and
@@ -26,15 +29,19 @@ mod http2;
 mod keys;
 mod link;
 pub mod network;
+mod over_tcp;
 pub mod renew;
 pub mod serve;
 mod stream;
 mod subscriber;
+mod target;
 pub mod tcp;
 
 pub use end::{LinkEnd, LinkError};
 pub use endpoint::{Incoming, LinkDialer, LinkListener};
 pub use keys::{LinkKeys, LinkKeysError};
 pub use link::Link;
+pub use over_tcp::switchboard::{Joining, Opened, Switchboard};
 pub use stream::{LinkPeer, LinkStream};
 pub use subscriber::subscriber;
+pub use target::{Proxy, ProxyError, Target};

@@ -4,7 +4,6 @@ use std::{
     fmt, io,
     net::SocketAddr,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use chatcode_proto::{limits, pb::Code};
@@ -15,7 +14,7 @@ use rustls::pki_types::CertificateDer;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::{LinkEnd, LinkPeer, LinkStream, end, http2};
+use crate::{LinkEnd, LinkPeer, LinkStream, end, http2, over_tcp::TcpWay};
 
 /// One connection to a peer whose certificate was verified. Cheap to clone.
 /// The connection closes when the last clone, channel and stream is dropped.
@@ -25,25 +24,46 @@ pub struct Link {
 }
 
 struct Inner {
-    connection: Connection,
-    chain: Arc<[CertificateDer<'static>]>,
+    way: Way,
     /// The pooled stream of unary calls, made at first use.
     unary: OnceLock<Channel>,
-    /// What this end closed the link with.
-    closed: OnceLock<(Code, String)>,
+}
+
+/// What the link runs over.
+#[derive(Clone)]
+enum Way {
+    Quic {
+        connection: Connection,
+        chain: Arc<[CertificateDer<'static>]>,
+        closed: Arc<OnceLock<(Code, String)>>,
+    },
+    Tcp(Arc<TcpWay>),
 }
 
 impl Link {
-    pub(crate) fn new(connection: Connection) -> Self {
+    pub(crate) fn over_quic(connection: Connection) -> Self {
         let chain = connection
             .peer_identity()
             .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
             .map_or_else(|| Arc::from([]), |chain| Arc::from(*chain));
-        let inner = Inner { connection, chain, unary: OnceLock::new(), closed: OnceLock::new() };
-        Self { inner: Arc::new(inner) }
+        Self::new(Way::Quic { connection, chain, closed: Arc::default() })
     }
 
-    /// A channel on a QUIC stream of its own, opened at its first call: for one
+    pub(crate) fn over_tcp(way: Arc<TcpWay>) -> Self {
+        Self::new(Way::Tcp(way))
+    }
+
+    fn new(way: Way) -> Self {
+        Self { inner: Arc::new(Inner { way, unary: OnceLock::new() }) }
+    }
+
+    /// Whether it runs over TCP, because UDP does not get through.
+    #[must_use]
+    pub fn is_over_tcp(&self) -> bool {
+        matches!(self.inner.way, Way::Tcp(_))
+    }
+
+    /// A channel on a stream of its own, opened at its first call: for one
     /// streaming call. Its loss or flood holds up nobody else. To give a call up
     /// drop its answers *and* its requests: HTTP/2 keeps a call whose request is
     /// still open. Must be called inside a tokio runtime.
@@ -53,14 +73,10 @@ impl Link {
     }
 
     fn channel_of(&self, endpoint: Endpoint) -> Channel {
-        let (connection, chain) = (self.inner.connection.clone(), self.inner.chain.clone());
+        let way = self.inner.way.clone();
         endpoint.connect_with_connector_lazy(service_fn(move |_| {
-            let (connection, chain) = (connection.clone(), chain.clone());
-            async move {
-                let streams = connection.open_bi().await?;
-                let peer = LinkPeer { chain, address: connection.remote_address() };
-                Ok::<_, io::Error>(TokioIo::new(LinkStream::new(streams, peer)))
-            }
+            let way = way.clone();
+            async move { way.open().await.map(TokioIo::new) }
         }))
     }
 
@@ -77,60 +93,93 @@ impl Link {
     /// The streams that the peer opens, for `serve_with_incoming`; ends when the
     /// connection ends. Of several, each stream goes to one.
     pub fn incoming(&self) -> impl Stream<Item = io::Result<LinkStream>> + Send + use<> {
-        let (connection, chain) = (self.inner.connection.clone(), self.inner.chain.clone());
-        stream::unfold((connection, chain), |(connection, chain)| async move {
-            let streams = connection.accept_bi().await.ok()?;
-            let peer = LinkPeer { chain: chain.clone(), address: connection.remote_address() };
-            Some((Ok(LinkStream::new(streams, peer)), (connection, chain)))
-        })
+        let way = self.inner.way.clone();
+        stream::unfold(way, |way| async move { way.accept().await.map(|stream| (Ok(stream), way)) })
     }
 
     /// The peer's certificates, leaf first, verified in the handshake.
     #[must_use]
     pub fn peer_chain(&self) -> Vec<CertificateDer<'static>> {
-        self.inner.chain.to_vec()
+        match &self.inner.way {
+            Way::Quic { chain, .. } => chain.to_vec(),
+            Way::Tcp(way) => way.chain().to_vec(),
+        }
     }
 
     /// Where the peer is now.
     #[must_use]
     pub fn remote_address(&self) -> SocketAddr {
-        self.inner.connection.remote_address()
-    }
-
-    /// QUIC's present estimate of the round trip.
-    #[must_use]
-    pub fn rtt(&self) -> Duration {
-        self.inner.connection.rtt()
+        match &self.inner.way {
+            Way::Quic { connection, .. } => connection.remote_address(),
+            Way::Tcp(way) => way.address(),
+        }
     }
 
     /// Ends the link at once, with all its calls, and tells the peer why. The
     /// first cause stands. `reason` is cut to the limit of messages.
     pub fn close(&self, code: Code, reason: &str) {
         let reason = end::cut(reason);
-        if self.inner.closed.set((code, reason.to_owned())).is_ok() {
-            self.inner.connection.close(VarInt::from_u32(code.quic()), reason.as_bytes());
+        match &self.inner.way {
+            Way::Quic { connection, closed, .. } => {
+                if closed.set((code, reason.to_owned())).is_ok() {
+                    connection.close(VarInt::from_u32(code.quic()), reason.as_bytes());
+                }
+            }
+            Way::Tcp(way) => way.close(code, reason),
         }
     }
 
     /// Waits for the end of the link. Cancelling does nothing to it.
     pub async fn closed(&self) -> LinkEnd {
-        let error = self.inner.connection.closed().await;
-        self.end(&error)
+        match &self.inner.way {
+            Way::Quic { connection, closed, .. } => quic_end(&connection.closed().await, closed),
+            Way::Tcp(way) => way.closed().await,
+        }
     }
 
     /// How the link ended; `None` while it stands.
     #[must_use]
     pub fn close_reason(&self) -> Option<LinkEnd> {
-        self.inner.connection.close_reason().map(|error| self.end(&error))
+        match &self.inner.way {
+            Way::Quic { connection, closed, .. } => {
+                connection.close_reason().map(|error| quic_end(&error, closed))
+            }
+            Way::Tcp(way) => way.close_reason(),
+        }
+    }
+}
+
+impl Way {
+    async fn open(&self) -> io::Result<LinkStream> {
+        match self {
+            Self::Quic { connection, chain, .. } => {
+                let streams = connection.open_bi().await?;
+                let peer = LinkPeer { chain: Arc::clone(chain), address: connection.remote_address() };
+                Ok(LinkStream::over_quic(streams, peer))
+            }
+            Self::Tcp(way) => way.open().await,
+        }
     }
 
-    fn end(&self, error: &ConnectionError) -> LinkEnd {
-        match (error, self.inner.closed.get()) {
-            (ConnectionError::LocallyClosed, Some((code, reason))) => {
-                LinkEnd { code: Some(*code), by_peer: false, reason: reason.clone() }
+    async fn accept(&self) -> Option<LinkStream> {
+        match self {
+            Self::Quic { connection, chain, .. } => {
+                let streams = connection.accept_bi().await.ok()?;
+                let peer = LinkPeer { chain: Arc::clone(chain), address: connection.remote_address() };
+                Some(LinkStream::over_quic(streams, peer))
             }
-            _ => LinkEnd::of(error),
+            Self::Tcp(way) => way.accept().await,
         }
+    }
+}
+
+/// How a link over QUIC ended; `closed` is what this end closed it with.
+fn quic_end(error: &ConnectionError, closed: &OnceLock<(Code, String)>) -> LinkEnd {
+    match (error, closed.get()) {
+        (ConnectionError::LocallyClosed, Some((code, reason))) => {
+            LinkEnd { code: Some(*code), by_peer: false, reason: reason.clone() }
+        }
+        _ => LinkEnd::of(error),
     }
 }
 

@@ -12,12 +12,13 @@ use chatcode_proto::{
 use tonic::{Request, transport::Channel};
 
 use crate::{
+    Target,
     enroll::{EnrollError, certificates, judge},
     tcp,
 };
 
 /// The next certificate, for a new key, asked for at the core at `core`
-/// (`host:port` of its gRPC listener) on a connection of its own, by the
+/// (its gRPC listener) on a connection of its own, by the
 /// certificate that `identity` has; and what to trust from now on. The core learns
 /// the durable key of a machine that it does not know yet. Tried once. Nothing is
 /// kept: save what is given back.
@@ -26,10 +27,11 @@ use crate::{
 /// When the core is not reached, refuses, or its answer does not hold together.
 /// `UNAUTHENTICATED`: the certificate has ended or is not known any more.
 pub async fn renew(
-    core: &str,
+    core: impl Into<Target>,
     identity: &Identity,
     machine: Option<&MachineKey>,
 ) -> Result<Identity, EnrollError> {
+    let core = &core.into();
     let key = Key::generate()?;
     let request = EnrollmentRenewRequest {
         csr: csr::create(&key)?.into(),
@@ -48,7 +50,8 @@ pub async fn renew(
 ///
 /// # Errors
 /// As [`renew`].
-pub async fn follow(core: &str, identity: &Identity) -> Result<Option<Identity>, EnrollError> {
+pub async fn follow(core: impl Into<Target>, identity: &Identity) -> Result<Option<Identity>, EnrollError> {
+    let core = &core.into();
     let told = tell(&mut client(core, identity)?, core, identity).await?;
     match identity.trusting(&told)? {
         Some(follows) => confirm(core, follows).await.map(Some),
@@ -58,7 +61,7 @@ pub async fn follow(core: &str, identity: &Identity) -> Result<Option<Identity>,
 
 /// Tells the core what is trusted now. One that does not hear it waits for the
 /// next time.
-async fn confirm(core: &str, identity: Identity) -> Result<Identity, EnrollError> {
+async fn confirm(core: &Target, identity: Identity) -> Result<Identity, EnrollError> {
     if let Err(error) = tell(&mut client(core, &identity)?, core, &identity).await {
         tracing::debug!(error = &error as &dyn std::error::Error, "the core was not told what is trusted");
     }
@@ -67,7 +70,7 @@ async fn confirm(core: &str, identity: Identity) -> Result<Identity, EnrollError
 
 async fn tell(
     client: &mut EnrollmentClient<Channel>,
-    core: &str,
+    core: &Target,
     identity: &Identity,
 ) -> Result<Trust, EnrollError> {
     let answer = client.trust(call(EnrollmentTrustRequest { trusts: pins(identity) })).await;
@@ -75,12 +78,17 @@ async fn tell(
 }
 
 /// A new certificate for a member whose last one has ended: asked for at the
-/// core at `core` (`host:port` of its gRPC listener) without a certificate, and
+/// core at `core` (its gRPC listener) without a certificate, and
 /// proven by the durable key. Tried once. Nothing is kept.
 ///
 /// # Errors
 /// As [`renew`]; `REVOKED` when there is no way back.
-pub async fn revive(core: &str, ended: &Identity, machine: &MachineKey) -> Result<Identity, EnrollError> {
+pub async fn revive(
+    core: impl Into<Target>,
+    ended: &Identity,
+    machine: &MachineKey,
+) -> Result<Identity, EnrollError> {
+    let core = &core.into();
     let key = Key::generate()?;
     let csr = csr::create(&key)?;
     let proof = machine.sign(&csr)?;
@@ -112,7 +120,7 @@ pub fn pins(identity: &Identity) -> Vec<bytes::Bytes> {
 
 /// A connection of its own: the certificate that is shown is the one that counts
 /// now.
-fn client(core: &str, identity: &Identity) -> Result<EnrollmentClient<Channel>, EnrollError> {
+fn client(core: &Target, identity: &Identity) -> Result<EnrollmentClient<Channel>, EnrollError> {
     let tls = chatcode_certs::tls::core_client(identity, &[chatcode_certs::tls::H2_ALPN])
         .map_err(|error| EnrollError::Answer(error.to_string()))?;
     let channel = tcp::channel(core, tls, &identity.trust_domain().core_dns());

@@ -1,4 +1,4 @@
-//! One QUIC stream as something that HTTP/2 can run on.
+//! One stream of a link as something that HTTP/2 can run on.
 
 use std::{
     fmt, io,
@@ -14,6 +14,8 @@ use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
+use crate::over_tcp::TcpLinkStream;
+
 /// Who is at the other end of a stream; in the extensions of every request
 /// that came on it.
 #[derive(Clone, Debug)]
@@ -27,21 +29,35 @@ pub struct LinkPeer {
 /// One bidirectional stream of a link. Dropped without being shut down, it is
 /// reset: the peer sees an error, not an end.
 pub struct LinkStream {
+    way: Way,
+    peer: LinkPeer,
+}
+
+/// What it runs over.
+enum Way {
+    Quic(QuicStream),
+    Tcp(Box<TcpLinkStream>),
+}
+
+struct QuicStream {
     send: SendStream,
     receive: RecvStream,
-    peer: LinkPeer,
     is_finished: bool,
 }
 
 impl LinkStream {
-    pub(crate) fn new((send, receive): (SendStream, RecvStream), peer: LinkPeer) -> Self {
-        Self { send, receive, peer, is_finished: false }
+    pub(crate) fn over_quic((send, receive): (SendStream, RecvStream), peer: LinkPeer) -> Self {
+        Self { way: Way::Quic(QuicStream { send, receive, is_finished: false }), peer }
+    }
+
+    pub(crate) fn over_tcp(stream: TcpLinkStream, peer: LinkPeer) -> Self {
+        Self { way: Way::Tcp(Box::new(stream)), peer }
     }
 }
 
 impl fmt::Debug for LinkStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LinkStream").field("id", &self.send.id()).finish_non_exhaustive()
+        f.debug_struct("LinkStream").field("address", &self.peer.address).finish_non_exhaustive()
     }
 }
 
@@ -59,30 +75,44 @@ impl AsyncRead for LinkStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        AsyncRead::poll_read(Pin::new(&mut self.receive), cx, buf)
+        match &mut self.way {
+            Way::Quic(quic) => AsyncRead::poll_read(Pin::new(&mut quic.receive), cx, buf),
+            Way::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+        }
     }
 }
 
 impl AsyncWrite for LinkStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(Pin::new(&mut self.send), cx, buf)
+        match &mut self.way {
+            Way::Quic(quic) => AsyncWrite::poll_write(Pin::new(&mut quic.send), cx, buf),
+            Way::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+        }
     }
 
-    /// Ready at once: QUIC sends what was written by itself.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// On QUIC ready at once: it sends what was written by itself.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.way {
+            Way::Quic(_) => Poll::Ready(Ok(())),
+            Way::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+        }
     }
 
     /// Ends this direction; what was written is still delivered. A stream that
     /// the peer stopped before is ended already.
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.is_finished = true;
-        let _ = self.send.finish();
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.way {
+            Way::Quic(quic) => {
+                quic.is_finished = true;
+                let _ = quic.send.finish();
+                Poll::Ready(Ok(()))
+            }
+            Way::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+        }
     }
 }
 
-impl Drop for LinkStream {
+impl Drop for QuicStream {
     fn drop(&mut self) {
         let code = VarInt::from_u32(Code::Done.quic());
         if !self.is_finished {

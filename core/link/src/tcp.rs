@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use chatcode_certs::tls::LINK_ALPN;
 use chatcode_proto::limits;
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -23,35 +24,35 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use tonic::transport::{Channel, server::Connected};
 use tower::service_fn;
 
-/// A channel with a connection of its own to `addr` (`host:port`), made at the
+use crate::{Target, target::prepare};
+
+/// A channel with a connection of its own to the core's TCP listener, made at the
 /// first call and made anew when it breaks. Use one for each streaming call and
 /// share one for unary calls. The server must show a certificate for
 /// `server_name` as `tls` demands. Must be called inside a tokio runtime.
 #[must_use]
-pub fn channel(addr: &str, tls: Arc<ClientConfig>, server_name: &str) -> Channel {
-    let target: Arc<(String, String)> = Arc::new((addr.to_owned(), server_name.to_owned()));
-    let connector = TlsConnector::from(tls);
+pub fn channel(to: impl Into<Target>, tls: Arc<ClientConfig>, server_name: &str) -> Channel {
+    let target: Arc<(Target, String)> = Arc::new((to.into(), server_name.to_owned()));
     crate::http2::endpoint()
         .http2_keep_alive_interval(limits::HTTP2_KEEPALIVE)
         .keep_alive_timeout(limits::HTTP2_KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .connect_with_connector_lazy(service_fn(move |_| {
-            let (target, connector) = (target.clone(), connector.clone());
-            async move { connect(&target.0, &target.1, &connector).await.map(TokioIo::new) }
+            let (target, tls) = (target.clone(), tls.clone());
+            async move { connect(&target.0, &target.1, tls).await.map(TokioIo::new) }
         }))
 }
 
-async fn connect(
-    addr: &str,
+/// A connection to the core's TCP listener, its certificate verified.
+pub(crate) async fn connect(
+    to: &Target,
     server_name: &str,
-    connector: &TlsConnector,
+    tls: Arc<ClientConfig>,
 ) -> io::Result<client::TlsStream<TcpStream>> {
     let name = ServerName::try_from(server_name.to_owned())
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-    let tcp = TcpStream::connect(addr).await?;
-    // Or a key waits for the answer to the one before it.
-    tcp.set_nodelay(true)?;
-    connector.connect(name, tcp).await
+    let tcp = to.connect().await?;
+    TlsConnector::from(tls).connect(name, tcp).await
 }
 
 /// Who is at the other end of an accepted connection; in the extensions of
@@ -66,41 +67,52 @@ pub struct TcpPeer {
 }
 
 /// An accepted connection, for `serve_with_incoming`.
-pub struct TcpLink {
+pub struct TcpConnection {
     stream: server::TlsStream<TcpStream>,
     peer: TcpPeer,
 }
 
 /// Does the server's side of the handshake on an accepted TCP connection, and
-/// sets `TCP_NODELAY`. In a task of its own, so that a slow client holds nobody
+/// sets what every connection of ours has. In a task of its own, so that a slow client holds nobody
 /// up.
 ///
 /// # Errors
 /// When the client does not speak TLS as `tls` demands, shows a certificate that
 /// is refused, or takes longer than [`limits::HANDSHAKE`].
-pub async fn accept(tcp: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TcpLink> {
+pub async fn accept(tcp: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TcpConnection> {
     let address = tcp.peer_addr()?;
-    tcp.set_nodelay(true)?;
+    prepare(&tcp)?;
     let stream = timeout(limits::HANDSHAKE, TlsAcceptor::from(tls).accept(tcp)).await??;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().into();
-    Ok(TcpLink { stream, peer: TcpPeer { chain, address } })
+    Ok(TcpConnection { stream, peer: TcpPeer { chain, address } })
 }
 
-impl TcpLink {
+impl TcpConnection {
     /// Who is at the other end.
     #[must_use]
     pub const fn peer(&self) -> &TcpPeer {
         &self.peer
     }
-}
 
-impl fmt::Debug for TcpLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TcpLink").field("address", &self.peer.address).finish_non_exhaustive()
+    /// Whether it belongs to a link, by the protocol that was agreed on (ALPN); else
+    /// it is HTTP/2.
+    #[must_use]
+    pub fn is_of_link(&self) -> bool {
+        self.stream.get_ref().1.alpn_protocol() == Some(LINK_ALPN)
+    }
+
+    pub(crate) fn into_parts(self) -> (server::TlsStream<TcpStream>, TcpPeer) {
+        (self.stream, self.peer)
     }
 }
 
-impl Connected for TcpLink {
+impl fmt::Debug for TcpConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TcpConnection").field("address", &self.peer.address).finish_non_exhaustive()
+    }
+}
+
+impl Connected for TcpConnection {
     type ConnectInfo = TcpPeer;
 
     fn connect_info(&self) -> TcpPeer {
@@ -108,7 +120,7 @@ impl Connected for TcpLink {
     }
 }
 
-impl AsyncRead for TcpLink {
+impl AsyncRead for TcpConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -118,7 +130,7 @@ impl AsyncRead for TcpLink {
     }
 }
 
-impl AsyncWrite for TcpLink {
+impl AsyncWrite for TcpConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

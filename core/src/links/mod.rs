@@ -1,5 +1,5 @@
-//! Links come in here: handshake, allow-list, then `Link.Control` and nothing
-//! else is served on them.
+//! Links come in here, over QUIC or over TCP: handshake, allow-list, then
+//! `Link.Control` and nothing else is served on them.
 
 mod control;
 mod heart;
@@ -8,14 +8,15 @@ mod mirror;
 use std::{io, net::SocketAddr, sync::Arc};
 
 use chatcode_certs::{MemberName, Peer, tls};
-use chatcode_link::{Incoming, Link, LinkKeys, LinkListener, serve};
+use chatcode_link::{Incoming, Link, LinkKeys, LinkListener, Opened, Switchboard, serve};
 use chatcode_proto::{
     code::Refusal,
     id::GatewayId,
     limits,
     pb::{Code, link_server::LinkServer},
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::ServiceBuilder;
@@ -26,7 +27,7 @@ use crate::{
     clock,
     gate::coded,
     links::control::Control,
-    listener::standing,
+    listener::{OfLink, standing},
     shared::Shared,
 };
 
@@ -34,6 +35,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Links {
     listener: LinkListener,
+    board: Arc<Switchboard>,
     shared: Arc<Shared>,
 }
 
@@ -48,7 +50,7 @@ impl Links {
             chatcode_link::LinkError::Socket(error) => error,
             other => io::Error::other(other),
         })?;
-        Ok(Self { listener, shared })
+        Ok(Self { listener, board: Arc::default(), shared })
     }
 
     /// Where it listens.
@@ -59,14 +61,25 @@ impl Links {
         self.listener.local_addr()
     }
 
-    /// Takes links until `stop`, then no new ones; at `cut` all are closed.
-    /// Returns when every link has been written off.
-    pub async fn serve(self, stop: CancellationToken, cut: CancellationToken) {
+    /// Takes links, also those that `over_tcp` brings, until `stop`, then no new
+    /// ones; at `cut` all are closed. Returns when every link has been written off.
+    pub async fn serve(
+        self,
+        mut over_tcp: mpsc::Receiver<OfLink>,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) {
         let mut links = JoinSet::new();
+        let close = CancellationToken::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = links.join_next() => {}
+                Some(connection) = over_tcp.recv() => {
+                    // As many as have a place.
+                    let (shared, board) = (Arc::clone(&self.shared), Arc::clone(&self.board));
+                    links.spawn(take_tcp(shared, board, connection, close.clone()));
+                }
                 incoming = self.listener.accept() => match incoming {
                     Some(incoming) if links.len() < limits::GATEWAYS + limits::LINK_INCOMING => {
                         links.spawn(take(Arc::clone(&self.shared), incoming));
@@ -81,31 +94,77 @@ impl Links {
             () = async { while links.join_next().await.is_some() {} } => {}
         }
         self.listener.close();
+        close.cancel();
         // Told that they are closed, the tasks write their links off.
         let rest = async { while links.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(limits::REVOKED_FAREWELL, rest).await;
         links.shutdown().await;
-        let _ = tokio::time::timeout(limits::REVOKED_FAREWELL, self.listener.wait_idle()).await;
+        let told = async { tokio::join!(self.listener.wait_idle(), self.board.wait_idle()) };
+        let _ = tokio::time::timeout(limits::REVOKED_FAREWELL, told).await;
     }
 }
 
-/// One link from its handshake to its end.
+/// One link over QUIC from its handshake to its end.
 async fn take(shared: Arc<Shared>, incoming: Incoming) {
     let address = incoming.remote_address();
     match incoming.finish().await {
-        Ok(link) => match admit(&shared, &link).await {
-            Ok(who) => {
-                let span = tracing::info_span!("link", gateway = %who.gateway, peer = %address);
-                run(shared, link, who).instrument(span).await;
+        Ok(link) => live(shared, link).await,
+        Err(error) => {
+            tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no link came about");
+        }
+    }
+}
+
+/// One connection of a link over TCP: the link that it begins, to its end, or the
+/// stream that it becomes.
+async fn take_tcp(
+    shared: Arc<Shared>,
+    board: Arc<Switchboard>,
+    (connection, place): OfLink,
+    close: CancellationToken,
+) {
+    let address = connection.peer().address;
+    match board.open(connection, place).await {
+        Ok(Opened::Link(link)) => {
+            let closing = async {
+                close.cancelled().await;
+                link.close(Code::Draining, "the core stops");
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = live(shared, link.clone()) => {}
+                () = closing => {}
+            }
+        }
+        Ok(Opened::Stream(joining)) => match admit(&shared, &joining.peer_chain()).await {
+            Ok(_) => {
+                if let Err(error) = joining.join() {
+                    tracing::debug!(peer = %address, %error, "a stream finds no link");
+                }
             }
             Err(refusal) => {
-                tracing::warn!(peer = %address, code = refusal.code.name(), "a link is refused");
-                link.close(refusal.code, &refusal.message);
-                link.closed().await;
+                tracing::warn!(peer = %address, code = refusal.code.name(), "a stream is refused");
             }
         },
         Err(error) => {
             tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no link came about");
+        }
+    }
+}
+
+/// One link from its handshake to its end.
+async fn live(shared: Arc<Shared>, link: Link) {
+    let address = link.remote_address();
+    match admit(&shared, &link.peer_chain()).await {
+        Ok(who) => {
+            let over = if link.is_over_tcp() { "tcp" } else { "quic" };
+            let span = tracing::info_span!("link", gateway = %who.gateway, peer = %address, over);
+            run(shared, link, who).instrument(span).await;
+        }
+        Err(refusal) => {
+            tracing::warn!(peer = %address, code = refusal.code.name(), "a link is refused");
+            link.close(refusal.code, &refusal.message);
+            link.closed().await;
         }
     }
 }
@@ -117,9 +176,9 @@ struct Admitted {
     certificate_ends: Instant,
 }
 
-/// The gateway behind a link, when the allow-list has its certificate now.
-async fn admit(shared: &Shared, link: &Link) -> Result<Admitted, Refusal> {
-    let peer = Peer::from_chain(&link.peer_chain()).map_err(|_| caller::not_listed())?;
+/// The gateway behind a chain, when the allow-list has its certificate now.
+async fn admit(shared: &Shared, chain: &[CertificateDer<'static>]) -> Result<Admitted, Refusal> {
+    let peer = Peer::from_chain(chain).map_err(|_| caller::not_listed())?;
     match standing(shared, &peer).await {
         Ok(Standing::Member(MemberName::Gateway(id), name)) => {
             let certificate_ends = clock::instant(peer.not_after_unix_s);

@@ -1,10 +1,10 @@
 //! The gateway's certificate: renewed over the link, brought back by the
 //! durable key when it has ended, and kept on the disk.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use chatcode_certs::{Identity, IdentityError, Key, MachineKey, Renewal, csr};
-use chatcode_link::{enroll, renew};
+use chatcode_certs::{Identity, IdentityCell, IdentityError, Key, MachineKey, Renewal, csr, tls::TlsError};
+use chatcode_link::{Target, enroll, renew};
 use chatcode_proto::{code::Refusal, limits, name::display_safe, pb};
 use tokio::task::JoinHandle;
 
@@ -14,11 +14,13 @@ use crate::grant::CoreClock;
 #[derive(Debug)]
 pub(super) struct Credentials {
     identity: Identity,
+    /// The same, for the next handshake.
+    shown: Arc<IdentityCell>,
     machine: Option<MachineKey>,
     /// The folder in which both are kept.
     home: PathBuf,
-    /// Where the core enrolls: `host:port`.
-    core: Option<String>,
+    /// Where the core enrolls.
+    core: Option<Target>,
     renewal: Renewal,
     /// The key of the request that is under way.
     asked: Option<Key>,
@@ -27,18 +29,22 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
+    /// # Errors
+    /// When no TLS can be made of the identity.
     pub(super) fn new(
         identity: Identity,
         machine: Option<MachineKey>,
         home: PathBuf,
-        core: Option<String>,
-    ) -> Self {
+        core: Option<Target>,
+    ) -> Result<Self, TlsError> {
         let renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
-        Self { identity, machine, home, core, renewal, asked: None, saving: None }
+        let shown = IdentityCell::new(identity.clone())?;
+        Ok(Self { identity, shown, machine, home, core, renewal, asked: None, saving: None })
     }
 
-    pub(super) const fn identity(&self) -> &Identity {
-        &self.identity
+    /// What each handshake shows.
+    pub(super) const fn shown(&self) -> &Arc<IdentityCell> {
+        &self.shown
     }
 
     /// Waits until it is time to renew, and makes the request. May be dropped at
@@ -107,7 +113,7 @@ impl Credentials {
             Ok(Some(identity)) => {
                 tracing::info!(roots = identity.roots().len(), "what to trust has changed");
                 self.save(&identity);
-                self.identity = identity;
+                self.show(identity);
                 Some(self.trusts())
             }
             Err(error) => {
@@ -151,6 +157,16 @@ impl Credentials {
         tracing::info!(serial = %identity.serial(), "the certificate is {how}");
         self.save(&identity);
         self.renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
+        self.show(identity);
+    }
+
+    fn show(&mut self, identity: Identity) {
+        if let Err(error) = self.shown.put(identity.clone()) {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "no TLS can be made of the new certificate; handshakes show the old one"
+            );
+        }
         self.identity = identity;
     }
 

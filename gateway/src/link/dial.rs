@@ -1,14 +1,18 @@
-//! Dialling the core: names are looked up at each try, every address is tried.
+//! Dialling the core: names are looked up at each try, every address is tried, and
+//! where UDP does not get through, TCP.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use chatcode_certs::{
-    Identity,
+    IdentityCell,
     tls::{self, TlsError},
 };
-use chatcode_link::{Link, LinkDialer, LinkError};
+use chatcode_link::{Link, LinkDialer, LinkError, Target};
 use chatcode_proto::{code::Refusal, limits, pb::Code};
 use tokio::{net::lookup_host, time::timeout};
+use tokio_rustls::rustls::ClientConfig;
+
+use super::ways::{Way, Ways};
 
 /// Why nothing can be dialled at all.
 #[derive(Debug, thiserror::Error)]
@@ -21,30 +25,86 @@ pub enum DialError {
     Tls(#[from] TlsError),
 }
 
-/// The way to the core.
+/// The ways to the core.
 #[derive(Debug)]
 pub(super) struct Route {
-    address: String,
+    dialer: LinkDialer,
+    /// Host and UDP port.
+    link: String,
+    /// Where TCP goes; `None`: it is not known.
+    tcp: Option<Target>,
+    server_name: String,
+    tls: Arc<ClientConfig>,
 }
 
 impl Route {
-    /// The way to the core at `address` (host and UDP port).
-    pub(super) const fn new(address: String) -> Self {
-        Self { address }
+    /// The ways to the core, for who is in `shown` at each handshake. Must be called
+    /// inside a tokio runtime.
+    ///
+    /// # Errors
+    /// No UDP port, or no TLS.
+    pub(super) fn new(
+        link: String,
+        tcp: Option<Target>,
+        shown: &Arc<IdentityCell>,
+    ) -> Result<Self, DialError> {
+        let server_name = shown.identity().trust_domain().core_dns();
+        let tls = tls::living_client(shown, &[tls::LINK_ALPN])?;
+        Ok(Self { dialer: LinkDialer::bind()?, link, tcp, server_name, tls })
+    }
+
+    /// A link by the first way that leads to the core: one alone at first, then both.
+    ///
+    /// # Errors
+    /// Why none did.
+    pub(super) async fn dial(&self, ways: &Ways) -> Result<Link, Refusal> {
+        let (first, second) = match (&self.tcp, ways.first(Instant::now())) {
+            (None, _) => return self.by(Way::Quic).await,
+            (_, Way::Quic) => (Way::Quic, Way::Tcp),
+            (_, Way::Tcp) => (Way::Tcp, Way::Quic),
+        };
+        let mut one = std::pin::pin!(self.by(first));
+        match timeout(limits::LINK_TCP_AFTER, &mut one).await {
+            Ok(Ok(link)) => return Ok(link),
+            Ok(Err(refusal)) if is_said(&refusal) => return Err(refusal),
+            Ok(Err(refusal)) => return self.by(second).await.map_err(|other| both(&refusal, &other)),
+            Err(_) => {}
+        }
+        let mut other = std::pin::pin!(self.by(second));
+        tokio::select! {
+            link = &mut one => match link {
+                Err(refusal) if !is_said(&refusal) => other.await.map_err(|other| both(&refusal, &other)),
+                link => link,
+            },
+            link = &mut other => match link {
+                Err(refusal) if !is_said(&refusal) => one.await.map_err(|one| both(&one, &refusal)),
+                link => link,
+            },
+        }
+    }
+
+    /// A link by this way.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn by(&self, way: Way) -> Result<Link, Refusal> {
+        match way {
+            Way::Quic => self.by_quic().await,
+            Way::Tcp => self.by_tcp().await,
+        }
+    }
+
+    /// Whether there is this way at all.
+    pub(super) const fn has(&self, way: Way) -> bool {
+        matches!(way, Way::Quic) || self.tcp.is_some()
     }
 
     /// Looks the name up and tries each address, until one answers that is the
     /// core of the identity's trust domain.
-    ///
-    /// # Errors
-    /// Why the last one did not.
-    pub(super) async fn dial(&self, dialer: &LinkDialer, identity: &Identity) -> Result<Link, Refusal> {
-        let tls = tls::core_client(identity, &[tls::LINK_ALPN])
-            .map_err(|error| self.refusal(Code::Internal, &error.to_string()))?;
-        let server_name = identity.trust_domain().core_dns();
+    async fn by_quic(&self) -> Result<Link, Refusal> {
         let mut problem = self.refusal(Code::CoreUnreachable, "its name has no address");
         for address in self.look_up().await? {
-            match dialer.dial(address, &server_name, Arc::clone(&tls)).await {
+            match self.dialer.dial(address, &self.server_name, Arc::clone(&self.tls)).await {
                 Ok(link) => return Ok(link),
                 Err(error) => {
                     tracing::debug!(%address, %error, "no link");
@@ -55,8 +115,19 @@ impl Route {
         Err(problem)
     }
 
+    async fn by_tcp(&self) -> Result<Link, Refusal> {
+        let Some(target) = &self.tcp else {
+            return Err(self.refusal(Code::CoreUnreachable, "its TCP address is not known"));
+        };
+        let dialled = self.dialer.dial_tcp(target.clone(), &self.server_name, Arc::clone(&self.tls)).await;
+        dialled.map_err(|error| {
+            tracing::debug!(address = target.address(), %error, "no link over TCP");
+            Refusal::new(error.code(), format!("the core at {} over TCP: {error}", target.address()))
+        })
+    }
+
     async fn look_up(&self) -> Result<Vec<SocketAddr>, Refusal> {
-        match timeout(limits::HANDSHAKE, lookup_host(&self.address)).await {
+        match timeout(limits::HANDSHAKE, lookup_host(&self.link)).await {
             Ok(Ok(addresses)) => Ok(addresses.collect()),
             Ok(Err(error)) => Err(self.refusal(Code::CoreUnreachable, &error.to_string())),
             Err(_) => Err(self.refusal(Code::CoreUnreachable, "its name was not found in time")),
@@ -64,6 +135,19 @@ impl Route {
     }
 
     fn refusal(&self, code: Code, why: &str) -> Refusal {
-        Refusal::new(code, format!("the core at {}: {why}", self.address))
+        Refusal::new(code, format!("the core at {}: {why}", self.link))
     }
+}
+
+/// Whether the core itself said so: the other way leads to the same answer.
+const fn is_said(refusal: &Refusal) -> bool {
+    !matches!(refusal.code, Code::CoreUnreachable | Code::Timeout | Code::Internal)
+}
+
+/// Neither way led to the core.
+fn both(one: &Refusal, other: &Refusal) -> Refusal {
+    if is_said(other) {
+        return other.clone();
+    }
+    Refusal::new(one.code, format!("{}; {}", one.message, other.message))
 }

@@ -7,13 +7,17 @@ use chatcode_proto::{code::Refusal, limits, pb::Code};
 use tokio::time::timeout;
 use tonic::Status;
 
+use super::life::Moved;
+
 /// What follows from the end of a link.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Outcome {
     /// The daemon stops.
     Stopped,
     /// Come back after this time.
     Drained(Duration),
+    /// Go on with a link over a better way.
+    Moved(Box<Moved>),
     /// Come back at once, with the certificate that was just brought back.
     Revived,
     /// Never come back.
@@ -28,6 +32,18 @@ impl Outcome {
         match refusal.code {
             Code::Revoked => Self::Revoked(refusal.message),
             _ => Self::Ended(refusal),
+        }
+    }
+
+    /// Why the link ended; one that was moved away from had fallen silent, or was
+    /// the lesser way.
+    pub(super) const fn code(&self) -> Code {
+        match self {
+            Self::Stopped | Self::Revived => Code::Done,
+            Self::Moved(_) => Code::Timeout,
+            Self::Drained(_) => Code::Draining,
+            Self::Revoked(_) => Code::Revoked,
+            Self::Ended(refusal) => refusal.code,
         }
     }
 
@@ -63,7 +79,7 @@ mod tests {
 
     #[test]
     fn only_a_revocation_is_for_ever() {
-        assert_eq!(end(Some(Code::Revoked)), Outcome::Revoked("why".to_owned()));
+        assert!(matches!(end(Some(Code::Revoked)), Outcome::Revoked(why) if why == "why"));
         for code in [Some(Code::Fenced), Some(Code::Unauthenticated), Some(Code::Draining), None] {
             assert!(matches!(end(code), Outcome::Ended(_)), "{code:?}");
         }

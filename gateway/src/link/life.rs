@@ -17,14 +17,20 @@ use chatcode_proto::{
     },
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{error::Elapsed, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::Streaming;
 
-use super::{credentials::Credentials, end::Outcome};
+use super::{
+    better,
+    credentials::Credentials,
+    dial::Route,
+    end::Outcome,
+    ways::{Way, Ways},
+};
 use crate::{
     grant::CoreClock, host, serve, sessions::Registry, shell::user::User, state::Teller, update::Updates,
 };
@@ -62,6 +68,8 @@ impl Greeting {
 /// A link that was dialled. The connection closes when this is dropped.
 pub(super) struct Life<'a> {
     pub(super) link: Link,
+    pub(super) way: Way,
+    pub(super) route: &'a Route,
     pub(super) registry: &'a Arc<Registry>,
     pub(super) updates: &'a Arc<Updates>,
     pub(super) user: &'a User,
@@ -69,10 +77,48 @@ pub(super) struct Life<'a> {
     pub(super) teller: &'a Teller,
 }
 
+/// What outlasts a link, and learns from it.
+pub(super) struct Lasting<'a> {
+    pub(super) greeting: &'a mut Greeting,
+    pub(super) credentials: &'a mut Credentials,
+    pub(super) ways: &'a mut Ways,
+}
+
 /// The control call: what goes out, what comes in.
 struct Control {
     outbox: mpsc::Sender<GatewayControl>,
     inbox: Streaming<CoreControl>,
+}
+
+/// What a welcomed link is kept by.
+struct Live {
+    control: Control,
+    services: Services,
+    /// How long the core may be silent.
+    silence: Duration,
+    clock: CoreClock,
+    /// Told whenever the core is heard.
+    hears: watch::Sender<()>,
+}
+
+/// A better link, and the one that it takes the place of.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) link: Link,
+    pub(super) before: Before,
+}
+
+/// A link that serves its calls until the next one is live. Dropped, it closes.
+pub(super) struct Before {
+    _link: Link,
+    _control: Control,
+    _services: Services,
+}
+
+impl std::fmt::Debug for Before {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Before").finish_non_exhaustive()
+    }
 }
 
 /// The services of a live link, running until dropped.
@@ -82,14 +128,16 @@ struct Services {
 }
 
 impl Life<'_> {
-    /// Says Hello and lives until the link ends.
+    /// Says Hello and lives until the link ends or moves; from the Welcome on it
+    /// takes the place of the one `before`.
     pub(super) async fn live(
         self,
-        greeting: &mut Greeting,
-        credentials: &mut Credentials,
+        before: Option<Before>,
+        lasting: Lasting<'_>,
         stop: &CancellationToken,
         on_welcome: impl FnOnce(GatewayId),
     ) -> Outcome {
+        let Lasting { greeting, credentials, ways } = lasting;
         let greeted = match stop.run_until_cancelled(self.greet(greeting, credentials)).await {
             Some(greeted) => greeted,
             None => {
@@ -106,17 +154,22 @@ impl Life<'_> {
             epoch = welcome.epoch,
             name = display_safe(&welcome.name, limits::NAME_CHARS),
             core = %self.link.remote_address(),
+            over = self.way.name(),
             "link up"
         );
+        drop(before);
         // The queue is nearly empty, and a core that hears nothing asks again.
         if let Some(trusts) = credentials.follow(welcome.trust.as_ref()) {
             let _ = control.outbox.try_send(GatewayControl { kind: Some(FromGateway::Trusts(trusts)) });
         }
         let clock = CoreClock::told(welcome.server_unix_ms);
         let services = self.serve(clock);
-        self.teller.online(&welcome.name);
+        self.teller.online(&welcome.name, self.way.name());
         on_welcome(self.gateway);
-        self.keep(control, services, silence(&welcome), (credentials, clock), stop).await
+        let hears = watch::Sender::new(());
+        let better = better::look(self.route, ways, self.way, hears.subscribe());
+        let live = Live { control, services, silence: silence(&welcome), clock, hears };
+        self.keep(live, credentials, better, stop).await
     }
 
     /// From the Hello to the Welcome, within [`limits::HELLO`].
@@ -174,15 +227,16 @@ impl Life<'_> {
     }
 
     /// Echoes heartbeats, renews the certificate and obeys orders until the link
-    /// ends.
+    /// ends, or another way is better.
     async fn keep(
         self,
-        mut control: Control,
-        mut services: Services,
-        silence: Duration,
-        (credentials, clock): (&mut Credentials, CoreClock),
+        live: Live,
+        credentials: &mut Credentials,
+        better: impl Future<Output = Link>,
         stop: &CancellationToken,
     ) -> Outcome {
+        let Live { mut control, mut services, silence, clock, hears } = live;
+        let mut better = std::pin::pin!(better);
         loop {
             let heard = tokio::select! {
                 message = timeout(silence, control.inbox.message()) => self.heard(message).await,
@@ -198,8 +252,14 @@ impl Life<'_> {
                     }
                     continue;
                 }
+                link = &mut better => {
+                    tracing::info!(core = %link.remote_address(), "the link moves to a better way");
+                    let before = Before { _link: self.link, _control: control, _services: services };
+                    return Outcome::Moved(Box::new(Moved { link, before }));
+                }
                 _ = &mut services.server => Err(self.give_up(Code::Internal, "the services of the link ended")),
             };
+            hears.send_replace(());
             match heard {
                 Err(outcome) => return outcome,
                 Ok(Some(FromCore::Heartbeat(beat))) => {

@@ -1,20 +1,30 @@
 //! The gateway's one link to the core: dialled, kept, dialled anew for as long
-//! as the daemon lives or until the core says never again.
+//! as the daemon lives or until the core says never again. When another way to
+//! the core is the better one, the link moves there: the next one is live before
+//! the last one ends.
 
+mod better;
 mod credentials;
 mod dial;
 mod end;
 mod life;
+mod ways;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use chatcode_certs::{Identity, MachineKey, random, tls};
-use chatcode_link::LinkDialer;
+use chatcode_certs::{Identity, MachineKey, random};
+use chatcode_link::Target;
 use chatcode_proto::{backoff::Backoff, code::Refusal, id::GatewayId, limits, name::display_safe, pb::Code};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::{credentials::Credentials, dial::Route, end::Outcome, life::Greeting};
+use self::{
+    credentials::Credentials,
+    dial::Route,
+    end::Outcome,
+    life::{Greeting, Lasting, Life, Moved},
+    ways::{Way, Ways, Went},
+};
 use crate::{
     sessions::Registry,
     shell::user::User,
@@ -41,8 +51,8 @@ pub(crate) struct Me {
     pub(crate) home: PathBuf,
     /// The core's links: host and UDP port.
     pub(crate) link: String,
-    /// Its gRPC listener: host and TCP port.
-    pub(crate) core: Option<String>,
+    /// Its gRPC listener.
+    pub(crate) core: Option<Target>,
 }
 
 /// What a machine serves over its links.
@@ -59,8 +69,10 @@ pub(crate) struct Serves {
 /// Keeps the link.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    dialer: LinkDialer,
     route: Route,
+    ways: Ways,
+    /// The link that is moved to, and the one that it follows.
+    moving: Option<Moved>,
     credentials: Credentials,
     /// When the last certificate was brought back.
     revived: Option<Instant>,
@@ -76,12 +88,12 @@ impl Keeper {
     /// # Errors
     /// No UDP port, or an identity that no TLS can be made of.
     pub(crate) fn new(me: Me, gateway: GatewayId, serves: Serves, teller: Teller) -> Result<Self, DialError> {
-        // Whether it can be used at all is known at once.
-        tls::core_client(&me.identity, &[tls::LINK_ALPN])?;
+        let credentials = Credentials::new(me.identity, me.machine, me.home, me.core.clone())?;
         Ok(Self {
-            dialer: LinkDialer::bind()?,
-            route: Route::new(me.link),
-            credentials: Credentials::new(me.identity, me.machine, me.home, me.core),
+            route: Route::new(me.link, me.core, credentials.shown())?,
+            ways: Ways::new(),
+            moving: None,
+            credentials,
             revived: None,
             greeting: Greeting { instance: random::bytes(), user: serves.user.name.clone(), epoch: 0 },
             serves,
@@ -127,6 +139,10 @@ impl Keeper {
                     self.teller.close().await;
                     return Err(Revoked(display_safe(&words, limits::MESSAGE_BYTES)));
                 }
+                Outcome::Moved(moved) => {
+                    self.moving = Some(*moved);
+                    continue;
+                }
                 Outcome::Revived => Duration::ZERO,
                 Outcome::Drained(after) => after + after.mul_f64(rand::random()),
                 Outcome::Ended(refusal) => pause(&refusal, &mut backoff),
@@ -142,7 +158,7 @@ impl Keeper {
     /// Tells who asks on this machine what became of the link.
     fn tell(&self, outcome: &Outcome) {
         match outcome {
-            Outcome::Stopped | Outcome::Revived => {}
+            Outcome::Stopped | Outcome::Revived | Outcome::Moved(_) => {}
             Outcome::Revoked(words) => {
                 self.teller.ended(LinkWord::Revoked, &Refusal::new(Code::Revoked, words.as_str()));
             }
@@ -154,18 +170,35 @@ impl Keeper {
         }
     }
 
-    /// One link from dialling to its end.
+    /// One link from dialling to its end, or until it moves.
     async fn once(&mut self, stop: &CancellationToken, on_welcome: impl FnOnce(GatewayId)) -> Outcome {
-        let dialling = self.route.dial(&self.dialer, self.credentials.identity());
-        let link = match stop.run_until_cancelled(dialling).await {
-            None => return Outcome::Stopped,
-            Some(Ok(link)) => link,
-            Some(Err(refusal)) => return Outcome::of(refusal),
+        let (link, before) = match self.moving.take() {
+            Some(Moved { link, before }) => (link, Some(before)),
+            None => match stop.run_until_cancelled(self.route.dial(&self.ways)).await {
+                None => return Outcome::Stopped,
+                Some(Ok(link)) => (link, None),
+                Some(Err(refusal)) => return Outcome::of(refusal),
+            },
+        };
+        let way = Way::of(&link);
+        let mut begun = None;
+        let welcomed = |gateway| {
+            begun = Some(Instant::now());
+            on_welcome(gateway);
         };
         let Serves { registry, updates, user } = &self.serves;
-        life::Life { link, registry, updates, user, gateway: self.gateway, teller: &self.teller }
-            .live(&mut self.greeting, &mut self.credentials, stop, on_welcome)
-            .await
+        let (route, teller, gateway) = (&self.route, &self.teller, self.gateway);
+        let lasting = Lasting {
+            greeting: &mut self.greeting,
+            credentials: &mut self.credentials,
+            ways: &mut self.ways,
+        };
+        let outcome = Life { link, way, route, registry, updates, user, gateway, teller }
+            .live(before, lasting, stop, welcomed)
+            .await;
+        let went = Went { way, lived: begun.map(|begun| begun.elapsed()), code: outcome.code() };
+        self.ways.went(&went, std::time::Instant::now());
+        outcome
     }
 
     /// What follows when the core does not take the certificate: it has ended, or

@@ -1,4 +1,4 @@
-//! Calls in both directions over one connection.
+//! Calls in both directions over one link.
 
 use bytes::Bytes;
 use chatcode_certs::Peer;
@@ -12,12 +12,36 @@ use prost::Message as _;
 use tokio::{task::JoinSet, time::timeout};
 use tonic::Request;
 
-use crate::world::{Pings, SOON, World, flood, who};
+use crate::world::{Over, Pings, SOON, World, flood, who};
 
-#[tokio::test]
-async fn both_ends_call_and_serve_at_once() {
+/// Each of these holds whatever the link runs over.
+macro_rules! over_each {
+    ($($test:ident),* $(,)?) => {
+        mod quic {
+            $(#[tokio::test] async fn $test() { super::$test(super::Over::Quic).await })*
+        }
+        mod tcp {
+            $(#[tokio::test] async fn $test() { super::$test(super::Over::Tcp).await })*
+        }
+    };
+}
+
+over_each!(
+    both_ends_call_and_serve_at_once,
+    each_end_sees_the_other_by_its_certificate,
+    a_stream_that_nobody_reads_holds_up_no_other,
+    answers_that_nobody_reads_hold_up_no_other_on_the_shared_stream,
+    an_answer_that_is_dropped_ends_its_call_and_harms_nothing,
+    calls_on_the_shared_stream_outlive_each_other,
+    messages_pass_unopened_as_bytes,
+    streams_are_given_back,
+    many_terminals_are_open_at_once,
+    a_close_says_its_cause_at_both_ends_and_ends_what_runs,
+);
+
+async fn both_ends_call_and_serve_at_once(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     let (mut to_gateway, mut to_core) =
         (Pings::open(link.core.channel()).await.unwrap(), Pings::open(link.gateway.channel()).await.unwrap());
     for stamp in 1..200 {
@@ -27,10 +51,9 @@ async fn both_ends_call_and_serve_at_once() {
     }
 }
 
-#[tokio::test]
-async fn each_end_sees_the_other_by_its_certificate() {
+async fn each_end_sees_the_other_by_its_certificate(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     let (core, gateway) = (world.core.name().to_string(), link.who.name().to_string());
     assert_eq!(who(link.core.unary()).await.unwrap(), ("gateway".to_owned(), core.clone()));
     assert_eq!(who(link.gateway.unary()).await.unwrap(), ("core".to_owned(), gateway.clone()));
@@ -38,10 +61,9 @@ async fn each_end_sees_the_other_by_its_certificate() {
     assert_eq!(Peer::from_chain(&link.gateway.peer_chain()).unwrap().name.to_string(), core);
 }
 
-#[tokio::test]
-async fn a_stream_that_nobody_reads_holds_up_no_other() {
+async fn a_stream_that_nobody_reads_holds_up_no_other(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     // Never read: they fill their windows, together more than the link's own.
     let mut unread = vec![];
     for _ in 0..=limits::LINK_CONNECTION_WINDOW / limits::HTTP2_STREAM_WINDOW {
@@ -60,10 +82,9 @@ async fn a_stream_that_nobody_reads_holds_up_no_other() {
 }
 
 /// Two answers that nobody read once took the window of all unary calls.
-#[tokio::test]
-async fn answers_that_nobody_reads_hold_up_no_other_on_the_shared_stream() {
+async fn answers_that_nobody_reads_hold_up_no_other_on_the_shared_stream(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     let mut unread = vec![];
     for _ in 0..8 {
         unread.push(flood(link.core.unary()).await);
@@ -72,10 +93,9 @@ async fn answers_that_nobody_reads_hold_up_no_other_on_the_shared_stream() {
     drop(unread);
 }
 
-#[tokio::test]
-async fn an_answer_that_is_dropped_ends_its_call_and_harms_nothing() {
+async fn an_answer_that_is_dropped_ends_its_call_and_harms_nothing(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     let mut ended = link.at_gateway.floods_ended.subscribe();
     let mut pings = Pings::open(link.core.channel()).await.unwrap();
     for round in 1..20 {
@@ -87,10 +107,9 @@ async fn an_answer_that_is_dropped_ends_its_call_and_harms_nothing() {
     }
 }
 
-#[tokio::test]
-async fn calls_on_the_shared_stream_outlive_each_other() {
+async fn calls_on_the_shared_stream_outlive_each_other(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     // A call on it that is given up while it floods.
     drop(flood(link.core.unary()).await);
     let mut calls = JoinSet::new();
@@ -102,10 +121,9 @@ async fn calls_on_the_shared_stream_outlive_each_other() {
     }
 }
 
-#[tokio::test]
-async fn messages_pass_unopened_as_bytes() {
+async fn messages_pass_unopened_as_bytes(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     let mut grpc = tonic::client::Grpc::new(link.core.channel());
     grpc.ready().await.unwrap();
     let kind = client_frame::Kind::Ping(Ping { stamp: 7 });
@@ -121,10 +139,9 @@ async fn messages_pass_unopened_as_bytes() {
     assert_eq!(answers.message().await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn streams_are_given_back() {
+async fn streams_are_given_back(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     timeout(SOON, async {
         for _ in 0..limits::LINK_STREAMS + 50 {
             who(link.core.channel()).await.unwrap();
@@ -134,10 +151,9 @@ async fn streams_are_given_back() {
     .unwrap();
 }
 
-#[tokio::test]
-async fn many_terminals_are_open_at_once() {
+async fn many_terminals_are_open_at_once(over: Over) {
     let world = World::new();
-    let link = world.link().await;
+    let link = world.link_over(over).await;
     let mut open = vec![];
     for _ in 0..300 {
         open.push(timeout(SOON, Pings::open(link.core.channel())).await.unwrap().unwrap());
@@ -147,10 +163,9 @@ async fn many_terminals_are_open_at_once() {
     }
 }
 
-#[tokio::test]
-async fn a_close_says_its_cause_at_both_ends_and_ends_what_runs() {
+async fn a_close_says_its_cause_at_both_ends_and_ends_what_runs(over: Over) {
     let world = World::new();
-    let mut link = world.link().await;
+    let mut link = world.link_over(over).await;
     let mut pings = Pings::open(link.gateway.channel()).await.unwrap();
     link.core.close(Code::Revoked, &"not wanted any more, ".repeat(100));
     link.core.close(Code::Done, "too late");

@@ -239,8 +239,14 @@ async fn a_machine_waits_for_a_person_also_while_the_core_restarts() {
     let (_world, core) = core(Answer::ApproveLater).await;
     let (address, token) = (core.address.to_string(), JoinToken::generate(core.pin));
     let (key, mut left) = (Key::generate().unwrap(), None);
-    let asking =
-        Asking { core: &address, token: &token, key: key.clone(), name: "", machine: None, host: None };
+    let asking = Asking {
+        core: (&address).into(),
+        token: &token,
+        key: key.clone(),
+        name: "",
+        machine: None,
+        host: None,
+    };
     let (identity, _) = timeout(SOON, enroll_with(asking, |time| left = Some(time))).await.unwrap().unwrap();
     assert_eq!(Peer::from_chain(identity.chain()).unwrap().spki_sha256, key.spki_sha256());
     assert_eq!((left, core.asked.load(Ordering::SeqCst)), (Some(Duration::from_secs(60)), 3));

@@ -5,5 +5,6 @@
 mod both_ways;
 mod enrolling;
 mod moves;
+mod over_tcp;
 mod refused;
 mod world;

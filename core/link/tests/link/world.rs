@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use chatcode_certs::{Authority, Identity, IdentityCell, MemberName, Peer, random, tls};
-use chatcode_link::{Link, LinkDialer, LinkError, LinkKeys, LinkListener, LinkPeer, serve};
+use chatcode_link::{
+    Link, LinkDialer, LinkError, LinkKeys, LinkListener, LinkPeer, Opened, Switchboard, Target, serve, tcp,
+};
 use chatcode_proto::{
     id::MemberId,
     limits,
@@ -18,6 +20,7 @@ use chatcode_proto::{
 use futures_util::{Stream, StreamExt as _, stream};
 use rustls::ClientConfig;
 use tokio::{
+    net::TcpListener,
     sync::{mpsc, watch},
     task::JoinSet,
 };
@@ -80,19 +83,93 @@ impl World {
         tokio::join!(async { listener.accept().await.unwrap().finish().await }, dialer.dial(to, &name, tls))
     }
 
-    /// A link with the echo served at both ends.
+    /// A link over QUIC with the echo served at both ends.
     pub(crate) async fn link(&self) -> Linked {
+        self.link_over(Over::Quic).await
+    }
+
+    /// The same over what is named.
+    pub(crate) async fn link_over(&self, over: Over) -> Linked {
         let listener = self.listen(0);
         let dialer = LinkDialer::bind().unwrap();
         let who = self.gateway();
         let tls = tls::core_client(&who, LINK).unwrap();
-        let (core, gateway) = self.meet(&listener, &dialer, tls).await;
+        let (core, gateway) = match over {
+            Over::Quic => self.meet(&listener, &dialer, tls).await,
+            Over::Tcp => {
+                let mut core = self.listen_tcp().await;
+                let dialled = core.dial(self, &dialer, &who).await;
+                (Ok(core.links.recv().await.unwrap()), dialled)
+            }
+        };
         let (core, gateway) = (core.unwrap(), gateway.unwrap());
+        assert!([&core, &gateway].iter().all(|link| link.is_over_tcp() == (over == Over::Tcp)));
         let mut servers = JoinSet::new();
         let (at_core, at_gateway) = (Echo::new("core"), Echo::new("gateway"));
         servers.spawn(serve(core.clone(), at_core.clone()));
         servers.spawn(serve(gateway.clone(), at_gateway.clone()));
         Linked { listener, dialer, core, gateway, who, at_gateway, servers }
+    }
+}
+
+/// What a link runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Quic,
+    Tcp,
+}
+
+/// A core's TCP listener: links that begin come out, streams join theirs.
+pub(crate) struct TcpCore {
+    pub(crate) address: SocketAddr,
+    pub(crate) board: Arc<Switchboard>,
+    pub(crate) links: mpsc::Receiver<Link>,
+    /// What became of each connection that did not begin a link.
+    pub(crate) others: mpsc::Receiver<Result<(), String>>,
+}
+
+impl TcpCore {
+    pub(crate) async fn dial(
+        &self,
+        world: &World,
+        dialer: &LinkDialer,
+        who: &Identity,
+    ) -> Result<Link, LinkError> {
+        let tls = tls::core_client(who, LINK).unwrap();
+        dialer.dial_tcp(Target::from(&self.address.to_string()), &world.dns(), tls).await
+    }
+}
+
+impl World {
+    pub(crate) async fn listen_tcp(&self) -> TcpCore {
+        let tls = tls::core_listener(&IdentityCell::new(self.core.clone()).unwrap()).unwrap();
+        let listener = TcpListener::bind(local(0)).await.unwrap();
+        let (address, board) = (listener.local_addr().unwrap(), Arc::<Switchboard>::default());
+        let ((begun, links), (gone, others)) = (mpsc::channel(8), mpsc::channel(1024));
+        let switchboard = Arc::clone(&board);
+        tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (tls, board) = (Arc::clone(&tls), Arc::clone(&switchboard));
+                let (begun, gone) = (begun.clone(), gone.clone());
+                tokio::spawn(async move {
+                    let opened = async {
+                        let connection = tcp::accept(tcp, tls).await.map_err(|e| e.to_string())?;
+                        if !connection.is_of_link() {
+                            return Err("another protocol".to_owned());
+                        }
+                        board.open(connection, ()).await.map_err(|e| e.to_string())
+                    };
+                    let became = match opened.await {
+                        Ok(Opened::Link(link)) => return drop(begun.send(link).await),
+                        Ok(Opened::Stream(joining)) => joining.join().map_err(|e| e.to_string()),
+                        Err(error) => Err(error),
+                    };
+                    // Nobody may look.
+                    let _ = gone.try_send(became);
+                });
+            }
+        });
+        TcpCore { address, board, links, others }
     }
 }
 
