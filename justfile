@@ -83,7 +83,7 @@ browser-deps:
     cd tests/browser
     [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund --ignore-scripts >&2
 
-# Install a browser, tmux and the test runner, when they are missing.
+# Install a browser, tmux, iptables and the test runner, when they are missing.
 [private]
 test-tools: web-deps
     #!/usr/bin/env sh
@@ -100,6 +100,11 @@ test-tools: web-deps
         echo "a test opens sessions of tmux; installing it: apt-get install tmux"
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tmux >/dev/null
+    fi
+    if ! command -v iptables >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        echo "a test blocks UDP in a network namespace; installing what does that: apt-get install iptables iproute2"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iptables iproute2 >/dev/null
     fi
     if ! cargo nextest --version >/dev/null 2>&1; then
         echo "the tests are run by cargo-nextest; building it: cargo install cargo-nextest"

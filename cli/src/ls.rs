@@ -2,7 +2,7 @@
 
 use chatcode_proto::{
     label::{self, Labels},
-    pb::{Gateway, LostReason, RestartPolicy, Session},
+    pb::{Gateway, LinkTransport, LostReason, RestartPolicy, Session},
 };
 use serde::Serialize;
 
@@ -29,6 +29,8 @@ pub(crate) struct GatewayRow<'a> {
     state: &'static str,
     since_unix_ms: u64,
     link_ended: &'static str,
+    /// "quic" or "tcp"; empty while it is not linked.
+    link_transport: &'static str,
     link_rtt_us: u64,
     holder_rtt_us: u64,
     hostname: &'a str,
@@ -105,6 +107,7 @@ pub(crate) fn gateway_row(gateway: &Gateway) -> GatewayRow<'_> {
         state: link_state(gateway),
         since_unix_ms: gateway.since_unix_ms,
         link_ended: link_ended(gateway),
+        link_transport: link_transport(gateway),
         link_rtt_us: gateway.link_rtt_us,
         holder_rtt_us: gateway.holder_rtt_us,
         hostname: host.map_or("", |host| &host.hostname),
@@ -168,7 +171,7 @@ pub(crate) fn gateways_table(fleet: &Fleet) -> String {
         let mut row = vec![
             gateway.name.clone(),
             short(&gateway.id),
-            link_state(gateway).to_owned(),
+            link_words(gateway),
             ago(now, gateway.since_unix_ms),
             round_trip,
             link_ended(gateway).to_owned(),
@@ -178,6 +181,21 @@ pub(crate) fn gateways_table(fleet: &Fleet) -> String {
         table.row(row);
     }
     table.render()
+}
+
+/// What a machine's link runs over; empty while it is not linked.
+pub(crate) fn link_transport(gateway: &Gateway) -> &'static str {
+    match gateway.link_transport() {
+        LinkTransport::Unspecified => "",
+        LinkTransport::Quic => "quic",
+        LinkTransport::Tcp => "tcp",
+    }
+}
+
+/// How a machine is linked, and whether by the lesser way.
+fn link_words(gateway: &Gateway) -> String {
+    let state = link_state(gateway);
+    if gateway.link_transport() == LinkTransport::Tcp { format!("{state}, by TCP") } else { state.to_owned() }
 }
 
 fn sessions_table(fleet: &Fleet) -> String {

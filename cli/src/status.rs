@@ -16,6 +16,7 @@ use crate::{
     ca,
     client::{Client, unary},
     fleet::{self, Fleet, is_living, link_state},
+    ls::link_transport,
     members,
     print::{self, shown},
     table::{Table, ago, now_ms, until},
@@ -62,6 +63,7 @@ struct Machine<'a> {
     name: &'a str,
     state: &'static str,
     since_unix_ms: u64,
+    link_transport: &'static str,
     link_rtt_us: u64,
     version: &'a str,
     sessions: usize,
@@ -167,7 +169,10 @@ impl Asked {
         let mut machines =
             Table::new(&["MACHINE", "STATE", "SINCE", "LINK", "VERSION", "SESSIONS", "VIEWERS"]);
         for one in self.machines() {
-            let rtt = if one.link_rtt_us == 0 { String::new() } else { millis(one.link_rtt_us) };
+            let mut rtt = if one.link_rtt_us == 0 { String::new() } else { millis(one.link_rtt_us) };
+            if one.link_transport == "tcp" {
+                rtt.push_str(" by TCP");
+            }
             machines.row([
                 one.name,
                 one.state,
@@ -223,6 +228,7 @@ impl Asked {
                 name: &one.name,
                 state: link_state(one),
                 since_unix_ms: one.since_unix_ms,
+                link_transport: link_transport(one),
                 link_rtt_us: one.link_rtt_us,
                 version: &one.program_version,
                 sessions: living().count(),

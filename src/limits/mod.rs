@@ -128,6 +128,7 @@ mod tests {
                 renewed_unix_ms: u64::MAX,
                 failures: u32::MAX,
             }),
+            link_transport: i32::MAX,
         }
     }
 

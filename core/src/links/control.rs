@@ -16,7 +16,7 @@ use chatcode_proto::{
     id::GatewayId,
     limits, name, negotiate,
     pb::{
-        Code, CoreControl, GatewayControl, Hello, HostFacts, LinkState, Welcome, core_control,
+        Code, CoreControl, GatewayControl, Hello, HostFacts, LinkState, LinkTransport, Welcome, core_control,
         gateway_control, link_server,
     },
 };
@@ -183,6 +183,7 @@ impl Control {
             gateway.link_rtt_us = 0;
             gateway.holder_rtt_us = 0;
             gateway.link_epoch = live.epoch;
+            gateway.link_transport = transport(&live.link).into();
             gateway.host = Some(facts);
             gateway.program_version = program;
             true
@@ -241,6 +242,10 @@ impl link_server::Link for Control {
             refusal.into()
         })
     }
+}
+
+fn transport(link: &Link) -> LinkTransport {
+    if link.is_over_tcp() { LinkTransport::Tcp } else { LinkTransport::Quic }
 }
 
 /// Closes a refused link, a moment after its call got the answer.

@@ -9,8 +9,8 @@ use chatcode_proto::{
     code::Refusal,
     limits, name,
     pb::{
-        Code, CoreControl, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, RenewRefused,
-        RenewRequest, Renewed, Revoked, core_control, gateway_control,
+        Code, CoreControl, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, LinkTransport,
+        RenewRefused, RenewRequest, Renewed, Revoked, core_control, gateway_control,
     },
 };
 use tokio::{
@@ -81,6 +81,7 @@ impl Heart {
                     gateway.since_unix_ms = clock::unix_ms();
                 }
                 gateway.link_ended = code.into();
+                gateway.link_transport = LinkTransport::Unspecified.into();
                 gateway.link_rtt_us = 0;
                 gateway.holder_rtt_us = 0;
                 true

@@ -5,13 +5,14 @@
 //! - [`http`]: requests with every header in the test's hand; [`page`]: what a
 //!   browser's page does; [`terminal`]: one attachment that resumes by itself.
 //! - [`forward`]: a seeded forwarder that cuts, delays, reorders and loses
-//!   packets; [`tcp`]: one that resets and silences connections.
+//!   packets; [`tcp`]: one that resets and silences connections; [`proxy`]: one that tunnels.
 
 pub mod forward;
 pub mod http;
 pub mod mesh;
 pub mod page;
 pub mod proc;
+pub mod proxy;
 pub mod tcp;
 pub mod terminal;
 

@@ -180,6 +180,23 @@ impl Terminal {
         Ok(())
     }
 
+    /// Goes on until `other` is done.
+    ///
+    /// # Errors
+    /// That of `other`, or when a hop speaks nonsense.
+    pub async fn while_waiting<T>(
+        &mut self,
+        other: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let mut other = std::pin::pin!(other);
+        loop {
+            tokio::select! {
+                done = &mut other => return done,
+                turn = self.turn() => turn?,
+            }
+        }
+    }
+
     /// Breaks the connection without a word, as a network does.
     pub fn cut(&mut self) {
         self.socket = None;

@@ -3,9 +3,9 @@
 
 use std::{io, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::BytesMut;
 use chatcode_certs::{Identity, tls};
+use chatcode_harness::proxy::Proxy as HttpProxy;
 use chatcode_link::{Link, LinkDialer, LinkError, Proxy, Target};
 use chatcode_proto::{
     framing, limits,
@@ -14,7 +14,7 @@ use chatcode_proto::{
 use prost::Message as _;
 use rustls::pki_types::ServerName;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
@@ -185,47 +185,12 @@ async fn without_a_gateways_certificate_there_is_no_link_over_tcp() {
     core.others.recv().await.unwrap().unwrap_err();
 }
 
-/// A proxy that asks for a password and makes tunnels; the requests that it got.
-async fn proxy(password: Option<&'static str>) -> (std::net::SocketAddr, Arc<std::sync::Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind(local(0)).await.unwrap();
-    let (address, seen) = (listener.local_addr().unwrap(), Arc::<std::sync::Mutex<Vec<String>>>::default());
-    let requests = Arc::clone(&seen);
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            let requests = Arc::clone(&requests);
-            tokio::spawn(async move {
-                let mut client = BufReader::new(client);
-                let (mut first, mut let_in) = (String::new(), password.is_none());
-                client.read_line(&mut first).await.unwrap();
-                loop {
-                    let mut header = String::new();
-                    client.read_line(&mut header).await.unwrap();
-                    let wanted = password.map(|password| format!("Basic {}", STANDARD.encode(password)));
-                    let_in |= wanted.is_some_and(|wanted| header.trim_end().ends_with(&wanted));
-                    if header.trim_end().is_empty() {
-                        break;
-                    }
-                }
-                requests.lock().unwrap().push(first.clone());
-                if !let_in {
-                    let no = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
-                    return client.write_all(no).await.unwrap();
-                }
-                let to = first.split(' ').nth(1).unwrap();
-                let mut server = TcpStream::connect(to).await.unwrap();
-                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    });
-    (address, seen)
-}
-
 #[tokio::test]
 async fn a_link_goes_by_a_proxy_that_wants_a_password() {
     let world = World::new();
     let mut core = world.listen_tcp().await;
-    let (address, seen) = proxy(Some("me:p@ss")).await;
+    let proxy = HttpProxy::start(Some("me:p@ss")).await.unwrap();
+    let address = proxy.address();
     let dialer = LinkDialer::bind().unwrap();
     let (one, dns) = (world.gateway(), world.dns());
     let by = |text: String| {
@@ -241,10 +206,8 @@ async fn a_link_goes_by_a_proxy_that_wants_a_password() {
     assert_eq!(who(link.unary()).await.unwrap().0, "gateway");
     link.close(Code::Done, "");
     serving.await.unwrap();
-    let seen = seen.lock().unwrap().clone();
-    assert!(
-        seen.len() >= 3 && seen.iter().all(|line| *line == format!("CONNECT {} HTTP/1.1\r\n", core.address))
-    );
+    let seen = proxy.seen();
+    assert!(seen.len() >= 3 && seen.iter().all(|to| *to == core.address.to_string()), "{seen:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 import { useEffect, type ReactNode } from "react";
 
-import { LinkState, type Gateway } from "../gen/chatcode/v1/fleet_pb";
+import { LinkState, LinkTransport, type Gateway } from "../gen/chatcode/v1/fleet_pb";
 import { UpdatePolicy, type UpdateStatus } from "../gen/chatcode/v1/host_pb";
 import { Permission } from "../gen/chatcode/v1/rule_pb";
 import { dateText, displaySafe, latencyText } from "../words";
@@ -95,6 +95,7 @@ function Link({ gateway, now }: { gateway: Gateway; now: number }): ReactNode {
         {more}
         {online && linkRttUs > 0n && `, ${latencyText(Number(linkRttUs) / 1000)} there and back`}
       </small>
+      {gateway.linkTransport === LinkTransport.TCP && <small data-testid="machine-by-tcp">Linked by TCP: UDP does not get through from there. Typing is slower on a bad network.</small>}
     </>
   );
 }
