@@ -212,7 +212,7 @@ struct Ready<'a> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     chatcode_process::init_logging("core");
-    chatcode_process::main_with("chatcode-core", chatcode_process::Threads::PerCpu, async move {
+    chatcode_process::main_with("chatcode-core", chatcode_process::Threads::Several, async move {
         match arguments.command {
             Command::Run(flags) => Box::pin(run(flags)).await,
             Command::Token(wish) => token(wish).await,

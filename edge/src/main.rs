@@ -94,7 +94,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     chatcode_process::init_logging("edge");
     tls::install_provider();
-    chatcode_process::main_with("chatcode-edge", chatcode_process::Threads::PerCpu, async {
+    chatcode_process::main_with("chatcode-edge", chatcode_process::Threads::Several, async {
         match cli.command {
             Command::Enroll { data_dir, core } => {
                 let data_dir = data_dir.unwrap_or_else(|| chatcode_process::default_data_dir().join("edge"));

@@ -74,8 +74,10 @@ pub enum Threads {
     /// One: a key goes from socket to socket without waking another thread. For
     /// programs of one machine or one person.
     One,
-    /// One for each CPU. For programs that serve many.
-    PerCpu,
+    /// One for every two CPUs. For programs that serve many: what a thread reads it
+    /// mostly also writes, and of two threads one wakes the other for each key, for
+    /// nothing (docs/performance.md).
+    Several,
 }
 
 /// Runs a program to its end: prints an error with its causes to standard
@@ -85,8 +87,12 @@ pub enum Threads {
 pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let mut builder = match threads {
         Threads::One => tokio::runtime::Builder::new_current_thread(),
-        Threads::PerCpu => tokio::runtime::Builder::new_multi_thread(),
+        Threads::Several => tokio::runtime::Builder::new_multi_thread(),
     };
+    if threads == Threads::Several {
+        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        builder.worker_threads(cpus.div_ceil(2));
+    }
     let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

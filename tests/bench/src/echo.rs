@@ -76,7 +76,8 @@ where
     Ok(took)
 }
 
-async fn keys(page: &Page, gateway: &str, samples: usize) -> anyhow::Result<Vec<Duration>> {
+/// The round trips of single keys.
+pub(crate) async fn keys(page: &Page, gateway: &str, samples: usize) -> anyhow::Result<Vec<Duration>> {
     let mut terminal = Terminal::start(page, gateway, &[]).await?;
     terminal.enter(RAW_CAT)?;
     terminal.sees("ready\r\n").await?;

@@ -11,6 +11,7 @@ mod calls;
 mod echo;
 mod figures;
 mod flood;
+mod hops;
 mod idle;
 mod interrupt;
 mod memory;
@@ -33,10 +34,10 @@ use relay::Relay;
 struct Args {
     #[command(subcommand)]
     relay: Option<Relay>,
-    /// Only these scenarios (echo, echo_flood, bulk, interrupt, reattach, calls, revival,
-    /// memory, idle); all when none is named.
+    /// Only these scenarios (echo, echo_flood, hops, bulk, interrupt, reattach, calls,
+    /// revival, memory, idle); all when none is named.
     scenarios: Vec<String>,
-    /// Samples of `echo` and `echo_flood`.
+    /// Samples of `echo`, `echo_flood` and `hops`.
     #[arg(long, default_value_t = 2000)]
     samples: usize,
     /// Size of the text of `bulk`, MiB.
@@ -70,6 +71,9 @@ async fn measure(args: Args) -> anyhow::Result<()> {
     if wants("echo_flood") {
         report.add(echo::plain_flood(args.samples)?);
         report.add(echo::chain_flood(&page, &gateway, args.samples).await?);
+    }
+    if wants("hops") {
+        hops::chain(&mesh, &page, args.samples).await?.into_iter().for_each(|row| report.add(row));
     }
     if wants("bulk") {
         let text = bulk::Text::write(mesh.folder(), args.mib)?;
