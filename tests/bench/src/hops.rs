@@ -32,7 +32,7 @@ pub(crate) async fn chain(mesh: &Mesh, page: &Page, samples: usize) -> anyhow::R
     let gateway = mesh.gateway_id()?;
     let target = page.create_session(&gateway, &pb::SessionsCreateRequest::default()).await?;
     let mut socket = page.open(metadata::ATTACH, &target).await?;
-    let mut viewer = Viewer::new([7; 16], pb::Role::Reader, None);
+    let mut viewer = Viewer::new([7; 16], pb::Role::Viewer, None);
     socket.send(Message::Binary(viewer.attach().encode_to_vec().into())).await?;
     let (to_edge, pong) = rounds(&mut socket, samples, edge_ping, edge_pong).await?;
     let (to_holder, _) = rounds(&mut socket, samples, holder_ping, holder_pong).await?;
