@@ -907,8 +907,8 @@ confirm() {
     say "the gateway is not online: $(field reason)"
     case $(field code) in
         core_unreachable | timeout | '')
-            say "The core answered over TCP, but no link came about over UDP to $(field core):"
-            say "let UDP to that port out of this network and into the core's. The gateway runs and keeps trying."
+            say "The core let the machine in, but no link came about, over UDP to $(field core) or over TCP to $core:"
+            say "let UDP or TCP to that port out of this network and into the core's. The gateway runs and keeps trying."
             ;;
         *) say "The gateway runs and keeps trying." ;;
     esac

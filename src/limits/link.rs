@@ -14,8 +14,9 @@ pub const HOLDER_VERSIONS: &[u32] = &[1];
 pub const EDGE_VERSIONS: &[u32] = &[1];
 /// Version of the signals of a link over TCP.
 pub const TCP_LINK_VERSIONS: &[u32] = &[1];
-/// How long a gateway tries QUIC alone before it dials over TCP as well.
-pub const LINK_TCP_AFTER: Duration = Duration::from_secs(1);
+/// How long a gateway waits for a first answer over QUIC before it dials over TCP as
+/// well: long enough that a core which thousands dial at once is not dialled twice.
+pub const LINK_TCP_AFTER: Duration = Duration::from_secs(2);
 /// Silence of the core on a link over QUIC after which a gateway looks whether TCP
 /// gets through: a heartbeat and some patience.
 pub const LINK_DOUBT: Duration = Duration::from_millis(6500);

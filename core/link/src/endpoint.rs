@@ -191,10 +191,31 @@ impl LinkDialer {
         server_name: &str,
         tls: Arc<rustls::ClientConfig>,
     ) -> Result<Link, LinkError> {
-        let connecting = self
+        self.dial_telling(address, server_name, tls, || {}).await
+    }
+
+    /// The same; `answered` is called when the first answer came: UDP gets through,
+    /// however long the rest takes.
+    ///
+    /// # Errors
+    /// As [`Self::dial`].
+    pub async fn dial_telling(
+        &self,
+        address: SocketAddr,
+        server_name: &str,
+        tls: Arc<rustls::ClientConfig>,
+        answered: impl FnOnce(),
+    ) -> Result<Link, LinkError> {
+        let mut connecting = self
             .endpoint
             .connect_with(config::client(tls)?, address, server_name)
             .map_err(|e| LinkError::Dial(e.to_string()))?;
+        let connecting = async {
+            if connecting.handshake_data().await.is_ok() {
+                answered();
+            }
+            connecting.await
+        };
         let connection = timeout(limits::HANDSHAKE, connecting)
             .await
             .map_err(|_| LinkError::Timeout)?

@@ -9,8 +9,12 @@ use chatcode_certs::{
 };
 use chatcode_link::{Link, LinkDialer, LinkError, Target};
 use chatcode_proto::{code::Refusal, limits, pb::Code};
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{
+    net::lookup_host,
+    time::{sleep, timeout},
+};
 use tokio_rustls::rustls::ClientConfig;
+use tokio_util::sync::CancellationToken;
 
 use super::ways::{Way, Ways};
 
@@ -63,12 +67,23 @@ impl Route {
             (_, Way::Quic) => (Way::Quic, Way::Tcp),
             (_, Way::Tcp) => (Way::Tcp, Way::Quic),
         };
-        let mut one = std::pin::pin!(self.by(first));
-        match timeout(limits::LINK_TCP_AFTER, &mut one).await {
-            Ok(Ok(link)) => return Ok(link),
-            Ok(Err(refusal)) if is_said(&refusal) => return Err(refusal),
-            Ok(Err(refusal)) => return self.by(second).await.map_err(|other| both(&refusal, &other)),
-            Err(_) => {}
+        let answered = CancellationToken::new();
+        let mut one = std::pin::pin!(self.dial_by(first, &answered));
+        let patient = async {
+            sleep(limits::LINK_TCP_AFTER).await;
+            // A core that has answered only takes its time.
+            if answered.is_cancelled() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            link = &mut one => return match link {
+                Err(refusal) if !is_said(&refusal) => {
+                    self.by(second).await.map_err(|other| both(&refusal, &other))
+                }
+                link => link,
+            },
+            () = patient => {}
         }
         let mut other = std::pin::pin!(self.by(second));
         tokio::select! {
@@ -88,8 +103,12 @@ impl Route {
     /// # Errors
     /// Why there is none.
     pub(super) async fn by(&self, way: Way) -> Result<Link, Refusal> {
+        self.dial_by(way, &CancellationToken::new()).await
+    }
+
+    async fn dial_by(&self, way: Way, answered: &CancellationToken) -> Result<Link, Refusal> {
         match way {
-            Way::Quic => self.by_quic().await,
+            Way::Quic => self.by_quic(answered).await,
             Way::Tcp => self.by_tcp().await,
         }
     }
@@ -100,11 +119,13 @@ impl Route {
     }
 
     /// Looks the name up and tries each address, until one answers that is the
-    /// core of the identity's trust domain.
-    async fn by_quic(&self) -> Result<Link, Refusal> {
+    /// core of the identity's trust domain. `answered` is cancelled when one has
+    /// answered at all.
+    async fn by_quic(&self, answered: &CancellationToken) -> Result<Link, Refusal> {
         let mut problem = self.refusal(Code::CoreUnreachable, "its name has no address");
         for address in self.look_up().await? {
-            match self.dialer.dial(address, &self.server_name, Arc::clone(&self.tls)).await {
+            let (name, tls) = (&self.server_name, Arc::clone(&self.tls));
+            match self.dialer.dial_telling(address, name, tls, || answered.cancel()).await {
                 Ok(link) => return Ok(link),
                 Err(error) => {
                     tracing::debug!(%address, %error, "no link");

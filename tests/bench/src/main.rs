@@ -10,10 +10,12 @@ mod bulk;
 mod calls;
 mod echo;
 mod figures;
+mod fleet;
 mod flood;
 mod hops;
 mod idle;
 mod interrupt;
+mod machines;
 mod memory;
 mod plain;
 mod reattach;
@@ -35,7 +37,7 @@ struct Args {
     #[command(subcommand)]
     relay: Option<Relay>,
     /// Only these scenarios (echo, echo_flood, hops, bulk, interrupt, reattach, calls,
-    /// revival, memory, idle); all when none is named.
+    /// revival, memory, idle, fleet); all when none is named.
     scenarios: Vec<String>,
     /// Samples of `echo`, `echo_flood` and `hops`.
     #[arg(long, default_value_t = 2000)]
@@ -112,6 +114,9 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         let mesh = Mesh::start().await?;
         let page = mesh.page().await?;
         idle::chain(&mesh, &page).await?.into_iter().for_each(|row| report.add(row));
+    }
+    if wants("fleet") {
+        fleet::chain().await?.into_iter().for_each(|row| report.add(row));
     }
     report.print();
     report.write(&args.out)

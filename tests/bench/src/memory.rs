@@ -17,13 +17,14 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// Memory, KiB.
 #[derive(Clone, Copy, Default)]
-struct Memory {
-    pss: u64,
-    rss: u64,
+pub(crate) struct Memory {
+    pub(crate) pss: u64,
+    pub(crate) rss: u64,
 }
 
 impl Memory {
-    fn of(pid: u32) -> anyhow::Result<Self> {
+    /// What this process has now.
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
         let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
         let field = |name: &str| -> anyhow::Result<u64> {
             let line = rollup.lines().find(|line| line.starts_with(name)).context("a field")?;

@@ -17,7 +17,8 @@ use clap::Subcommand;
 
 use crate::plain::Plain;
 
-/// One relay process of the chain, named after whom it stands for.
+/// One process beside the bench itself: a relay of the chain, named after whom it
+/// stands for, or a fleet.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Relay {
     /// Copies between a TCP client and a TCP server.
@@ -32,6 +33,9 @@ pub(crate) enum Relay {
     /// Copies between a Unix socket and a shell on a PTY.
     #[command(name = "relay-holder", hide = true)]
     Holder { socket: PathBuf },
+    /// Machines that do nothing.
+    #[command(name = "machines", hide = true)]
+    Machines { grpc: String, link: SocketAddr },
 }
 
 /// A datagram of the relays.
@@ -44,6 +48,7 @@ impl Relay {
     /// I/O errors, such as the end of a neighbour.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
+            Self::Machines { grpc, link } => crate::machines::run(&grpc, link),
             Self::Edge { next } => {
                 let client = tcp_client()?;
                 let server = TcpStream::connect(next)?;

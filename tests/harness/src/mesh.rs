@@ -323,9 +323,9 @@ async fn bootstrap_token(folder: &TempDir, kind: &str) -> anyhow::Result<String>
 
 async fn start_core(folder: &TempDir, grpc: &str, link: &str, more: &[String]) -> anyhow::Result<Proc> {
     let (data, log) = (data_dir(folder, "core"), folder.path().join("core.log"));
-    // All of a test's machines come from one address.
+    // All of a test's machines come from one address; a bench has thousands.
     let settings = folder.path().join("core.toml");
-    let lines = "enroll_per_minute = 1000\nenroll_whole_per_minute = 1000\nshort_lives = true\n";
+    let lines = "enroll_per_minute = 100000\nenroll_whole_per_minute = 100000\nshort_lives = true\n";
     std::fs::write(&settings, lines)?;
     let settings = settings.to_string_lossy();
     let mut args = vec!["run", "--config", &settings, "--data-dir", &data, "--listen", grpc, "--link", link];

@@ -1,0 +1,300 @@
+//! Machines that do nothing, thousands in one process: each has an identity of its
+//! own, keeps a real link by the rules of the daemon, echoes heartbeats and serves
+//! an empty list of sessions.
+
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use chatcode_certs::{Identity, JoinToken, random, tls};
+use chatcode_link::{Link, LinkDialer, enroll, serve};
+use chatcode_proto::{
+    backoff::Backoff,
+    limits, pb,
+    pb::{
+        CoreControl, GatewayControl,
+        core_control::Kind as FromCore,
+        gateway_control::Kind as FromGateway,
+        link_client::LinkClient,
+        sessions_server::{Sessions, SessionsServer},
+    },
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use serde_json::json;
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Enrollments at once.
+const ENROLLING: usize = 16;
+/// Machines that share a UDP port, so that its buffers are as wide as theirs
+/// would be.
+const PER_PORT: usize = 50;
+
+/// Reads tokens with their uses, one a line, until an empty line; links one machine
+/// for each use; then says each time when all are linked how soon they were.
+///
+/// # Errors
+/// When a machine cannot be enrolled.
+pub(crate) fn run(grpc: &str, link: SocketAddr) -> anyhow::Result<()> {
+    tls::install_provider();
+    let lines = std::io::stdin().lines().map_while(Result::ok);
+    let mut tokens = Vec::new();
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let (uses, token) = line.split_once(' ').context("uses and token")?;
+        let (uses, token): (usize, JoinToken) = (uses.parse()?, token.parse()?);
+        tokens.extend(std::iter::repeat_n(Arc::new(token), uses));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(live(grpc, link, tokens))
+}
+
+async fn live(grpc: &str, link: SocketAddr, tokens: Vec<Arc<JoinToken>>) -> anyhow::Result<()> {
+    let (room, mut enrolling) = (Arc::new(Semaphore::new(ENROLLING)), JoinSet::new());
+    for (number, token) in tokens.into_iter().enumerate() {
+        let (room, grpc) = (Arc::clone(&room), grpc.to_owned());
+        enrolling.spawn(async move {
+            let _room = room.acquire_owned().await?;
+            let name = format!("machine-{number}");
+            let (identity, _) = enroll::enroll(&grpc, &token, &name, None).await?;
+            anyhow::Ok(identity)
+        });
+    }
+    let mut identities = Vec::new();
+    while let Some(enrolled) = enrolling.join_next().await {
+        identities.push(enrolled??);
+    }
+    let fleet = Arc::new(Fleet::new(identities.len()));
+    let mut machines = JoinSet::new();
+    for some in identities.chunks(PER_PORT) {
+        let dialer = Arc::new(LinkDialer::bind()?);
+        for identity in some {
+            let tls = tls::core_client(identity, &[tls::LINK_ALPN])?;
+            let machine = Machine {
+                identity: identity.clone(),
+                instance: random::bytes(),
+                epoch: 0,
+                dialer: Arc::clone(&dialer),
+                tls,
+                core: link,
+                fleet: Arc::clone(&fleet),
+            };
+            machines.spawn(machine.keep());
+        }
+    }
+    drop(identities);
+    // The end of standard input ends all.
+    let (kills, mut killed) = watch::channel(Instant::now());
+    let orders = tokio::task::spawn_blocking(move || {
+        std::io::stdin().lines().map_while(Result::ok).for_each(|_| drop(kills.send_replace(Instant::now())));
+    });
+    let told = async {
+        loop {
+            let since = *killed.borrow_and_update();
+            fleet.report(since).await?;
+            killed.changed().await?;
+            fleet.begin_anew();
+        }
+    };
+    tokio::select! {
+        _ = orders => Ok(()),
+        told = told => told,
+    }
+}
+
+/// How many are linked.
+struct Fleet {
+    count: usize,
+    /// Welcomes since all were counted anew.
+    welcomed: watch::Sender<usize>,
+    dialled: AtomicUsize,
+}
+
+impl Fleet {
+    fn new(count: usize) -> Self {
+        Self { count, welcomed: watch::Sender::new(0), dialled: AtomicUsize::new(0) }
+    }
+
+    fn begin_anew(&self) {
+        self.dialled.store(0, Ordering::Relaxed);
+        self.welcomed.send_replace(0);
+    }
+
+    /// Says when half, nine tenths and all were linked.
+    #[expect(clippy::print_stdout, reason = "the bench reads it")]
+    async fn report(&self, since: Instant) -> anyhow::Result<()> {
+        let mut welcomed = self.welcomed.subscribe();
+        let mut took = Vec::new();
+        for wanted in [self.count.div_ceil(2), self.count * 9 / 10, self.count] {
+            welcomed.wait_for(|welcomed| *welcomed >= wanted).await?;
+            took.push(since.elapsed().as_secs_f64());
+        }
+        let dialled = self.dialled.load(Ordering::Relaxed);
+        println!(
+            "{}",
+            json!({ "what": "up", "half_s": took[0], "most_s": took[1], "all_s": took[2], "dialled": dialled })
+        );
+        Ok(())
+    }
+}
+
+struct Machine {
+    identity: Identity,
+    instance: [u8; 16],
+    epoch: u64,
+    dialer: Arc<LinkDialer>,
+    tls: Arc<rustls::ClientConfig>,
+    core: SocketAddr,
+    fleet: Arc<Fleet>,
+}
+
+impl Machine {
+    /// Links, and links again, as the daemon does.
+    async fn keep(mut self) {
+        let mut backoff = Backoff::new(limits::RECONNECT.0, limits::RECONNECT.1);
+        loop {
+            let begun = Instant::now();
+            if let Err(error) = self.once().await {
+                tracing::debug!(%error, "no link");
+            }
+            if begun.elapsed() >= limits::LINK_LASTED {
+                backoff.reset();
+            }
+            sleep(backoff.next(rand::random())).await;
+        }
+    }
+
+    async fn once(&mut self) -> anyhow::Result<()> {
+        self.fleet.dialled.fetch_add(1, Ordering::Relaxed);
+        let name = self.identity.trust_domain().core_dns();
+        let link = self.dialer.dial(self.core, &name, Arc::clone(&self.tls)).await?;
+        let (outbox, messages) = mpsc::channel(limits::CONTROL_QUEUE);
+        outbox.try_send(GatewayControl { kind: Some(FromGateway::Hello(self.hello())) })?;
+        let mut client = LinkClient::new(link.channel());
+        let greeting = async {
+            let mut inbox = client.control(ReceiverStream::new(messages)).await?.into_inner();
+            let first = inbox.message().await?;
+            Ok::<_, Status>((inbox, first))
+        };
+        let (mut inbox, first) = timeout(limits::HELLO, greeting).await??;
+        let Some(CoreControl { kind: Some(FromCore::Welcome(welcome)) }) = first else {
+            anyhow::bail!("no Welcome");
+        };
+        self.epoch = welcome.epoch;
+        self.fleet.welcomed.send_modify(|welcomed| *welcomed += 1);
+        tokio::select! {
+            served = served(link.clone()) => served?,
+            heard = beat(&mut inbox, &outbox) => heard?,
+            _ = link.closed() => {}
+        }
+        Ok(())
+    }
+
+    fn hello(&self) -> pb::Hello {
+        pb::Hello {
+            versions: limits::LINK_VERSIONS.to_vec(),
+            boot_id: "bench".to_owned(),
+            epoch: self.epoch,
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: Some(pb::HostFacts { hostname: "bench".to_owned(), ..Default::default() }),
+            instance: self.instance.to_vec().into(),
+            ..Default::default()
+        }
+    }
+}
+
+/// Echoes heartbeats until the call ends or falls silent.
+async fn beat(
+    inbox: &mut Streaming<CoreControl>,
+    outbox: &mpsc::Sender<GatewayControl>,
+) -> anyhow::Result<()> {
+    loop {
+        let message = timeout(limits::LINK_SILENCE, inbox.message()).await??.context("the call ended")?;
+        if let Some(FromCore::Heartbeat(beat)) = message.kind {
+            let echo = pb::HeartbeatEcho {
+                number: beat.number,
+                core_sent_us: beat.core_sent_us,
+                ..Default::default()
+            };
+            outbox.try_send(GatewayControl { kind: Some(FromGateway::HeartbeatEcho(echo)) })?;
+        }
+    }
+}
+
+async fn served(link: Link) -> anyhow::Result<()> {
+    let sessions = SessionsServer::new(Nothing);
+    Ok(serve::link_builder().add_service(sessions).serve_with_incoming(link.incoming()).await?)
+}
+
+/// No sessions.
+struct Nothing;
+
+type Events = Pin<Box<dyn Stream<Item = Result<pb::SessionsWatchResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Sessions for Nothing {
+    type WatchStream = Events;
+
+    async fn watch(&self, _: Request<pb::SessionsWatchRequest>) -> Result<Response<Events>, Status> {
+        let synced = pb::sessions_watch_response::Event::Synced(true);
+        let first = stream::iter([Ok(pb::SessionsWatchResponse { event: Some(synced) })]);
+        Ok(Response::new(Box::pin(first.chain(stream::pending()))))
+    }
+
+    async fn create(
+        &self,
+        _: Request<pb::SessionsCreateRequest>,
+    ) -> Result<Response<pb::SessionsCreateResponse>, Status> {
+        Err(nothing())
+    }
+
+    async fn list(
+        &self,
+        _: Request<pb::SessionsListRequest>,
+    ) -> Result<Response<pb::SessionsListResponse>, Status> {
+        Err(nothing())
+    }
+
+    async fn get(
+        &self,
+        _: Request<pb::SessionsGetRequest>,
+    ) -> Result<Response<pb::SessionsGetResponse>, Status> {
+        Err(nothing())
+    }
+
+    async fn rename(
+        &self,
+        _: Request<pb::SessionsRenameRequest>,
+    ) -> Result<Response<pb::SessionsRenameResponse>, Status> {
+        Err(nothing())
+    }
+
+    async fn end(
+        &self,
+        _: Request<pb::SessionsEndRequest>,
+    ) -> Result<Response<pb::SessionsEndResponse>, Status> {
+        Err(nothing())
+    }
+
+    async fn list_tmux(
+        &self,
+        _: Request<pb::SessionsListTmuxRequest>,
+    ) -> Result<Response<pb::SessionsListTmuxResponse>, Status> {
+        Err(nothing())
+    }
+}
+
+fn nothing() -> Status {
+    Status::unavailable("a machine of the bench has no sessions")
+}
