@@ -97,7 +97,9 @@ async fn live(grpc: &str, link: SocketAddr, tokens: Vec<Arc<JoinToken>>) -> anyh
     // The end of standard input ends all.
     let (kills, mut killed) = watch::channel(Instant::now());
     let orders = tokio::task::spawn_blocking(move || {
-        std::io::stdin().lines().map_while(Result::ok).for_each(|_| drop(kills.send_replace(Instant::now())));
+        std::io::stdin().lines().map_while(Result::ok).for_each(|_| {
+            kills.send_replace(Instant::now());
+        });
     });
     let told = async {
         loop {
