@@ -127,6 +127,11 @@ impl Teller {
         Ok(Self { state, writing, _lock: lock })
     }
 
+    /// What is told, for whoever asks within this process.
+    pub(crate) fn seen(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
     /// The core said Welcome, and calls this machine so.
     pub(crate) fn online(&self, name: &str) {
         self.state.send_modify(|state| {

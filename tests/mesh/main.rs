@@ -6,6 +6,7 @@ mod enroll;
 mod faults;
 mod link;
 mod login;
+mod observe;
 mod people;
 mod reflect;
 mod refuse;

@@ -8,7 +8,7 @@ use chatcode_link::{enroll, renew};
 use chatcode_proto::{code::Refusal, limits, name::display_safe, pb};
 use tokio::task::JoinHandle;
 
-use crate::grant::CoreClock;
+use crate::{grant::CoreClock, meters::GatewayMeters};
 
 /// What the gateway proves itself by.
 #[derive(Debug)]
@@ -24,17 +24,19 @@ pub(super) struct Credentials {
     asked: Option<Key>,
     /// The identity on its way to the disk.
     saving: Option<JoinHandle<Result<(), IdentityError>>>,
+    meters: GatewayMeters,
 }
 
 impl Credentials {
     pub(super) fn new(
-        identity: Identity,
-        machine: Option<MachineKey>,
+        (identity, machine): (Identity, Option<MachineKey>),
         home: PathBuf,
         core: Option<String>,
+        meters: GatewayMeters,
     ) -> Self {
         let renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
-        Self { identity, machine, home, core, renewal, asked: None, saving: None }
+        meters.certificate_ends(identity.validity_unix_s().end);
+        Self { identity, machine, home, core, renewal, asked: None, saving: None, meters }
     }
 
     pub(super) const fn identity(&self) -> &Identity {
@@ -151,6 +153,7 @@ impl Credentials {
         tracing::info!(serial = %identity.serial(), "the certificate is {how}");
         self.save(&identity);
         self.renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
+        self.meters.certificate_ends(identity.validity_unix_s().end);
         self.identity = identity;
     }
 

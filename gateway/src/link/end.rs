@@ -31,6 +31,17 @@ impl Outcome {
         }
     }
 
+    /// Its cause.
+    pub(super) const fn code(&self) -> Code {
+        match self {
+            Self::Stopped => Code::Done,
+            Self::Drained(_) => Code::Draining,
+            Self::Revived => Code::Unauthenticated,
+            Self::Revoked(_) => Code::Revoked,
+            Self::Ended(refusal) => refusal.code,
+        }
+    }
+
     /// What follows from the end of the connection.
     pub(super) fn of_link(end: LinkEnd) -> Self {
         let code = end.code.unwrap_or(Code::CoreUnreachable);

@@ -81,7 +81,12 @@ impl Keeper {
         Ok(Self {
             dialer: LinkDialer::bind()?,
             route: Route::new(me.link),
-            credentials: Credentials::new(me.identity, me.machine, me.home, me.core),
+            credentials: Credentials::new(
+                (me.identity, me.machine),
+                me.home,
+                me.core,
+                serves.registry.meters.clone(),
+            ),
             revived: None,
             greeting: Greeting { instance: random::bytes(), user: serves.user.name.clone(), epoch: 0 },
             serves,
@@ -141,6 +146,7 @@ impl Keeper {
 
     /// Tells who asks on this machine what became of the link.
     fn tell(&self, outcome: &Outcome) {
+        self.serves.registry.meters.links_ended.of([outcome.code().name()]).inc();
         match outcome {
             Outcome::Stopped | Outcome::Revived => {}
             Outcome::Revoked(words) => {

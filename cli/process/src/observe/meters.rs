@@ -124,17 +124,24 @@ impl Meters {
         self.lock().register(name, help, counter.0.clone());
     }
 
-    /// Counters with labels of these keys; their name gets `_total`.
+    /// Counters with labels of these keys; their name gets `_total`. Those of the words of
+    /// `first` are there from the beginning, with 0, so that their first event is seen as
+    /// a rise; at least one is.
     #[must_use]
     pub fn counters<const N: usize>(
         &self,
         name: &'static str,
         help: &'static str,
         keys: [&'static str; N],
+        first: &[[&'static str; N]],
     ) -> Counters<N> {
         let family = Family::default();
         self.lock().register(name, help, family.clone());
-        Counters { keys, family }
+        let counters = Counters { keys, family };
+        for words in first {
+            let _ = counters.of(*words);
+        }
+        counters
     }
 
     /// How long things took, in the buckets of [`WAITS`]; the name ends in `_seconds`.
@@ -206,6 +213,18 @@ impl Meters {
     }
 }
 
+/// What reads `of` for a gauge, and keeps it from nothing: the default when it is gone.
+pub fn look<T, V: Default>(
+    of: &Arc<T>,
+    read: impl Fn(&T) -> V + Send + Sync + 'static,
+) -> impl Fn() -> V + Send + Sync + 'static
+where
+    T: Send + Sync + 'static,
+{
+    let of = Arc::downgrade(of);
+    move || of.upgrade().map(|of| read(&of)).unwrap_or_default()
+}
+
 /// Takes one value, with its label if it has one.
 type Values<'a> = dyn FnMut(Option<(&'static str, &'static str)>, f64) + 'a;
 /// Gives all values of one name.
@@ -255,7 +274,7 @@ mod tests {
         let counter = meters.counter("things", "Things that were done");
         counter.inc();
         counter.add(2);
-        meters.counters("ends", "Ends", ["code", "side"]).of(["done", "page"]).inc();
+        meters.counters("ends", "Ends", ["code", "side"], &[["gone", "page"]]).of(["done", "page"]).inc();
         meters.histogram("wait_seconds", "Waits").took(Duration::from_millis(3));
         meters.read("now", "What is now", || 7.0);
         meters.read_each("each", "What each is", "state", || vec![("one", 1.0), ("two", 2.5)]);
@@ -265,6 +284,7 @@ mod tests {
             "# TYPE chatcode_test_things_total counter",
             "chatcode_test_things_total 3",
             "chatcode_test_ends_total{code=\"done\",side=\"page\"} 1",
+            "chatcode_test_ends_total{code=\"gone\",side=\"page\"} 0",
             "# TYPE chatcode_test_wait_seconds histogram",
             "chatcode_test_wait_seconds_bucket{le=\"0.005\"} 1",
             "chatcode_test_wait_seconds_count 1",

@@ -16,7 +16,7 @@ use chatcode_proto::limits;
 use zeroize::Zeroizing;
 
 pub use self::{
-    meters::{Counter, Counters, Histogram, Meters},
+    meters::{Counter, Counters, Histogram, Meters, look},
     trace::TraceError,
 };
 
