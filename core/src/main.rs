@@ -381,8 +381,9 @@ fn audit_key(data_dir: &Path) -> anyhow::Result<()> {
 /// what only the store or the system knows is a failure.
 fn unbuilt(error: BuildError) -> anyhow::Error {
     let code = match &error {
-        BuildError::Listen { source, .. }
-        | BuildError::Observe(ObserveError::Listen { source, .. }) => Exit::of_listening(source),
+        BuildError::Listen { source, .. } | BuildError::Observe(ObserveError::Listen { source, .. }) => {
+            Exit::of_listening(source)
+        }
         BuildError::Taken(_) => Exit(exit::TEMPFAIL),
         BuildError::Store(_) | BuildError::Reflection(_) => Exit(exit::FAILURE),
         _ => Exit(exit::CONFIG),

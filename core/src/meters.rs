@@ -45,28 +45,63 @@ impl Default for CoreMeters {
         let bytes = all.counters(
             "passed_bytes",
             "Bytes of calls that were passed on over links, with gRPC's heads",
-            ["direction"], &[]);
+            ["direction"],
+            &[],
+        );
         Self {
             links_up: all.counter("links_up", "Links that came up: a Welcome was sent"),
-            links_ended: all.counters("links_ended", "Links that ended, by their cause", ["code"], &[["done"], ["gateway_offline"], ["timeout"]]),
-            links_refused: all.counters("links_refused", "Links that were not let in, by cause", ["code"], &[["revoked"], ["unauthenticated"], ["duplicate_identity"]]),
+            links_ended: all.counters(
+                "links_ended",
+                "Links that ended, by their cause",
+                ["code"],
+                &[["done"], ["gateway_offline"], ["timeout"]],
+            ),
+            links_refused: all.counters(
+                "links_refused",
+                "Links that were not let in, by cause",
+                ["code"],
+                &[["revoked"], ["unauthenticated"], ["duplicate_identity"]],
+            ),
             handshakes_failed: all.counters(
                 "handshakes_failed",
                 "Connections that did not come about, by listener and reason",
-                ["listener", "reason"], &[["link", "timeout"], ["link", "certificate"], ["grpc", "timeout"], ["grpc", "tls"], ["grpc", "no_room"]]),
+                ["listener", "reason"],
+                &[
+                    ["link", "timeout"],
+                    ["link", "certificate"],
+                    ["grpc", "timeout"],
+                    ["grpc", "tls"],
+                    ["grpc", "no_room"],
+                ],
+            ),
             link_rtt: all.histogram("link_rtt_seconds", "Round trips of heartbeats between core and gateway"),
             holder_rtt: all.histogram(
                 "holder_rtt_seconds",
                 "Round trips from gateways to the slowest of their holders, told with each heartbeat",
             ),
-            renewals: all.counters("renewals", "Renewals of certificates over links, by code", ["code"], &[["done"], ["internal"]]),
-            calls: all.counters("calls", "Calls, by method and the code of the answer's head", ["method", "code"], &[["unknown", "unknown_method"]]),
+            renewals: all.counters(
+                "renewals",
+                "Renewals of certificates over links, by code",
+                ["code"],
+                &[["done"], ["internal"]],
+            ),
+            calls: all.counters(
+                "calls",
+                "Calls, by method and the code of the answer's head",
+                ["method", "code"],
+                &[["unknown", "unknown_method"]],
+            ),
             unary: all.histogram(
                 "call_seconds",
                 "From a call of one message and one answer to the head of the answer",
             ),
             streams: all.histogram("stream_open_seconds", "From a streaming call to the head of its answer"),
-            cuts: all.counters("calls_cut", "Streaming calls that the core ended early, by cause", ["code"], &[["draining"], ["gateway_offline"], ["timeout"]]),
+            cuts: all.counters(
+                "calls_cut",
+                "Streaming calls that the core ended early, by cause",
+                ["code"],
+                &[["draining"], ["gateway_offline"], ["timeout"]],
+            ),
             to_gateways: bytes.of(["to_gateway"]),
             to_callers: bytes.of(["to_caller"]),
             all,

@@ -17,7 +17,11 @@ pub fn show(shared: &Arc<Shared>) {
     show_fleet(meters, shared);
     show_store(meters, shared);
     show_certificates(meters, shared);
-    meters.read("calls_running", "Calls that are passed on to machines now", look(shared, |of| of.calls.now().into()));
+    meters.read(
+        "calls_running",
+        "Calls that are passed on to machines now",
+        look(shared, |of| of.calls.now().into()),
+    );
     meters.read_each(
         "connections",
         "Connections of the gRPC listener, by whether they show a certificate",
@@ -25,32 +29,45 @@ pub fn show(shared: &Arc<Shared>) {
         look(shared, |of| {
             let members = limits::CORE_CONNECTIONS.saturating_sub(of.doors.members.available_permits());
             vec![("member", number(members)), ("anonymous", number(of.doors.anonymous.taken()))]
-        }));
+        }),
+    );
 }
 
 fn show_fleet(meters: &Meters, shared: &Arc<Shared>) {
     meters.read("links", "Links that are live", look(shared, |of| number(of.links.all().len())));
-    meters.read_each("gateways", "Gateways that are known, by how they are linked", "state", look(shared, |of| {
-        let counts = of.hub.counts();
-        let offline = counts.gateways.saturating_sub(counts.online);
-        vec![
-            ("online", number(counts.online)),
-            ("offline", number(offline)),
-            ("revoked", number(counts.revoked)),
-        ]
-    }));
-    meters.read_each("sessions", "Sessions in the directory, by state", "state", look(shared, |of| {
-        let counts = of.hub.counts();
-        vec![
-            ("running", number(counts.sessions)),
-            ("ended", number(counts.ended)),
-            ("lost", number(counts.lost)),
-        ]
-    }));
+    meters.read_each(
+        "gateways",
+        "Gateways that are known, by how they are linked",
+        "state",
+        look(shared, |of| {
+            let counts = of.hub.counts();
+            let offline = counts.gateways.saturating_sub(counts.online);
+            vec![
+                ("online", number(counts.online)),
+                ("offline", number(offline)),
+                ("revoked", number(counts.revoked)),
+            ]
+        }),
+    );
+    meters.read_each(
+        "sessions",
+        "Sessions in the directory, by state",
+        "state",
+        look(shared, |of| {
+            let counts = of.hub.counts();
+            vec![
+                ("running", number(counts.sessions)),
+                ("ended", number(counts.ended)),
+                ("lost", number(counts.lost)),
+            ]
+        }),
+    );
     meters.read("viewers", "Viewers of all sessions", look(shared, |of| number(of.hub.counts().viewers)));
-    meters.read("gateways_pending", "Machines that wait for a person's approval", look(shared, |of| {
-        number(of.hub.counts().pending)
-    }));
+    meters.read(
+        "gateways_pending",
+        "Machines that wait for a person's approval",
+        look(shared, |of| number(of.hub.counts().pending)),
+    );
 }
 
 fn show_store(meters: &Meters, shared: &Arc<Shared>) {
@@ -61,10 +78,16 @@ fn show_store(meters: &Meters, shared: &Arc<Shared>) {
     meters.show_counter("store_failures", help, &store.failed);
     let help = "Rows of the audit that could not be written; their acts were not done";
     meters.show_counter("audit_failures", help, &store.audit_failed);
-    meters.read("store_bytes", "Bytes of the store's files", look(shared, |of| bytes(Disk::of(&of.data_dir).store)));
-    meters.read("disk_free_bytes", "Bytes that are free on the disk of the store", look(shared, |of| {
-        bytes(Disk::of(&of.data_dir).free)
-    }));
+    meters.read(
+        "store_bytes",
+        "Bytes of the store's files",
+        look(shared, |of| bytes(Disk::of(&of.data_dir).store)),
+    );
+    meters.read(
+        "disk_free_bytes",
+        "Bytes that are free on the disk of the store",
+        look(shared, |of| bytes(Disk::of(&of.data_dir).free)),
+    );
 }
 
 fn show_certificates(meters: &Meters, shared: &Arc<Shared>) {
@@ -73,9 +96,11 @@ fn show_certificates(meters: &Meters, shared: &Arc<Shared>) {
         "When a certificate in use ends, in seconds since 1970; gateway: the first of all that are not revoked",
         "certificate",
         look(shared, |of| ends(of)));
-    meters.read("own_renewals_failing", "Renewals of the core's own certificate that failed since the last good one", look(shared, |of| {
-        of.own_failures.load(Ordering::Relaxed).into()
-    }));
+    meters.read(
+        "own_renewals_failing",
+        "Renewals of the core's own certificate that failed since the last good one",
+        look(shared, |of| of.own_failures.load(Ordering::Relaxed).into()),
+    );
 }
 
 fn ends(shared: &Shared) -> Vec<(&'static str, f64)> {

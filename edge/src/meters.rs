@@ -136,7 +136,10 @@ mod tests {
 
     fn count(meters: &EdgeMeters) -> String {
         let text = meters.all.text();
-        text.lines().find(|line| line.starts_with("chatcode_edge_echo_seconds_count")).unwrap_or_default().into()
+        text.lines()
+            .find(|line| line.starts_with("chatcode_edge_echo_seconds_count"))
+            .unwrap_or_default()
+            .into()
     }
 
     #[test]

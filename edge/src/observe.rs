@@ -11,21 +11,31 @@ use crate::app::App;
 /// Adds what is read at the moment of the question to the meters of `app`.
 pub(crate) fn show(app: &Arc<App>) {
     let meters = &app.meters.all;
-    meters.read("sockets", "WebSockets that are open", look(app, |of| {
-        number(limits::WEBSOCKETS.saturating_sub(of.sockets.places.available_permits()))
-    }));
-    meters.read("requests_running", "HTTP requests that are being answered", look(app, |of| {
-        number(limits::HTTP_REQUESTS.saturating_sub(of.requests.available_permits()))
-    }));
-    meters.read("core_up", "Whether the core answered the last probe: 1 or 0", look(app, |of| {
-        f64::from(u8::from(of.upstream.health().up))
-    }));
+    meters.read(
+        "sockets",
+        "WebSockets that are open",
+        look(app, |of| number(limits::WEBSOCKETS.saturating_sub(of.sockets.places.available_permits()))),
+    );
+    meters.read(
+        "requests_running",
+        "HTTP requests that are being answered",
+        look(app, |of| number(limits::HTTP_REQUESTS.saturating_sub(of.requests.available_permits()))),
+    );
+    meters.read(
+        "core_up",
+        "Whether the core answered the last probe: 1 or 0",
+        look(app, |of| f64::from(u8::from(of.upstream.health().up))),
+    );
     let help = "When the edge's certificate for the core ends, in seconds since 1970";
-    meters.read("certificate_end_seconds", help, look(app, |of| {
-        #[expect(clippy::cast_precision_loss, reason = "seconds are exact up to 2^53")]
-        let end = of.identity.identity().validity_unix_s().end as f64;
-        end
-    }));
+    meters.read(
+        "certificate_end_seconds",
+        help,
+        look(app, |of| {
+            #[expect(clippy::cast_precision_loss, reason = "seconds are exact up to 2^53")]
+            let end = of.identity.identity().validity_unix_s().end as f64;
+            end
+        }),
+    );
 }
 
 /// Whether the edge can do its duty: it is not stopping, and the core answers.

@@ -11,13 +11,41 @@ use chatcode_process::observe::{Counter, Counters, Histogram, Meters};
 /// The kinds of frames by their field number in `ClientFrame`, which are the words of
 /// their label.
 const CLIENT_KINDS: [&str; KINDS] = [
-    "other", "attach", "input", "credit", "resize", "take_lease", "hand_over_lease", "ping", "detach",
-    "snapshot_request", "theme", "other", "other", "other", "other", "sealed",
+    "other",
+    "attach",
+    "input",
+    "credit",
+    "resize",
+    "take_lease",
+    "hand_over_lease",
+    "ping",
+    "detach",
+    "snapshot_request",
+    "theme",
+    "other",
+    "other",
+    "other",
+    "other",
+    "sealed",
 ];
 /// The same of `ServerFrame`.
 const SERVER_KINDS: [&str; KINDS] = [
-    "other", "attached", "output", "other", "snapshot", "input_confirmed", "input_refused", "presence",
-    "resized", "exited", "pong", "closing", "other", "titled", "other", "sealed",
+    "other",
+    "attached",
+    "output",
+    "other",
+    "snapshot",
+    "input_confirmed",
+    "input_refused",
+    "presence",
+    "resized",
+    "exited",
+    "pong",
+    "closing",
+    "other",
+    "titled",
+    "other",
+    "sealed",
 ];
 /// Field numbers of one byte: 4 bits, before 3 bits of the wire type.
 const KINDS: usize = 16;
@@ -79,14 +107,21 @@ impl Terminals {
         let frames = all.counters(
             "terminal_frames",
             "Frames of terminals, by direction and kind; credit: what a viewer has shown",
-            ["direction", "kind"], &[]);
+            ["direction", "kind"],
+            &[],
+        );
         let snapshots = all.counters(
             "snapshots",
             "Snapshots of screens; first: at the beginning of an attachment; later: a viewer was too slow, or asked, and the output between is a gap",
             ["at"], &[]);
         Self {
             attached: all.counter("attachments", "Attachments of viewers that began"),
-            ended: all.counters("attachments_ended", "Attachments that ended, by cause; left: the call was given up", ["code"], &[["done"], ["left"], ["holder_unreachable"]]),
+            ended: all.counters(
+                "attachments_ended",
+                "Attachments that ended, by cause; left: the call was given up",
+                ["code"],
+                &[["done"], ["left"], ["holder_unreachable"]],
+            ),
             to_holder: CLIENT_KINDS.map(|kind| frames.of(["to_holder", kind])),
             to_viewer: SERVER_KINDS.map(|kind| frames.of(["to_viewer", kind])),
             bytes_to_holder: bytes.of(["to_holder"]),
@@ -140,12 +175,23 @@ impl Default for GatewayMeters {
             links_ended: all.counters(
                 "links_ended",
                 "Links that ended, and tries of one that failed, by cause",
-                ["code"], &[["core_unreachable"], ["timeout"], ["draining"]]),
-            renewals_refused: all.counter("renewals_refused", "Renewals of the certificate that the core refused"),
-            calls: all.counters("calls", "Calls of the core, by method and the code of the answer's head", ["method", "code"], &[["Sessions/List", "done"]]),
-            sessions_started: all.counter("sessions_started", "Sessions that were started, again or for the first time"),
-            sessions_restarted: all.counter("sessions_restarted", "Sessions that were started again by their policy"),
-            holder_rtt: all.histogram("holder_rtt_seconds", "Round trips to holders, one of them with each heartbeat"),
+                ["code"],
+                &[["core_unreachable"], ["timeout"], ["draining"]],
+            ),
+            renewals_refused: all
+                .counter("renewals_refused", "Renewals of the certificate that the core refused"),
+            calls: all.counters(
+                "calls",
+                "Calls of the core, by method and the code of the answer's head",
+                ["method", "code"],
+                &[["Sessions/List", "done"]],
+            ),
+            sessions_started: all
+                .counter("sessions_started", "Sessions that were started, again or for the first time"),
+            sessions_restarted: all
+                .counter("sessions_restarted", "Sessions that were started again by their policy"),
+            holder_rtt: all
+                .histogram("holder_rtt_seconds", "Round trips to holders, one of them with each heartbeat"),
             holders_silent: all.counter("holders_silent", "Measures that a holder did not answer in time"),
             terminals: Arc::new(Terminals::new(&all)),
             certificate_end_s,

@@ -32,20 +32,27 @@ pub(crate) fn show(registry: &Arc<Registry>, state: &watch::Receiver<State>) {
     meters.read("link_up", "Whether the link to the core is up: 1 or 0", move || {
         f64::from(u8::from(of.borrow().link == LinkWord::Online))
     });
-    meters.read_each("sessions", "Sessions that the machine knows, by state", "state", look(registry, |of| {
-        let sessions = of.list();
-        let are = |wanted: &[SessionState]| {
-            number(sessions.iter().filter(|session| wanted.contains(&session.state())).count())
-        };
-        vec![
-            ("running", are(&[SessionState::Running, SessionState::Ending])),
-            ("ended", are(&[SessionState::Exited])),
-            ("lost", are(&[SessionState::Lost])),
-        ]
-    }));
-    meters.read("viewers", "Viewers of all sessions", look(registry, |of| {
-        number(of.list().iter().map(|session| session.viewers as usize).sum())
-    }));
+    meters.read_each(
+        "sessions",
+        "Sessions that the machine knows, by state",
+        "state",
+        look(registry, |of| {
+            let sessions = of.list();
+            let are = |wanted: &[SessionState]| {
+                number(sessions.iter().filter(|session| wanted.contains(&session.state())).count())
+            };
+            vec![
+                ("running", are(&[SessionState::Running, SessionState::Ending])),
+                ("ended", are(&[SessionState::Exited])),
+                ("lost", are(&[SessionState::Lost])),
+            ]
+        }),
+    );
+    meters.read(
+        "viewers",
+        "Viewers of all sessions",
+        look(registry, |of| number(of.list().iter().map(|session| session.viewers as usize).sum())),
+    );
 }
 
 /// Whether the daemon can do its duty: its link is up.

@@ -68,7 +68,9 @@ async fn reaches(mesh: &Mesh, role: &Proc, sample: &str, least: f64) -> anyhow::
 async fn what_happens_is_counted_at_each_hop_and_every_metric_is_in_the_docs() -> anyhow::Result<()> {
     let mesh = Mesh::start().await?;
     let page = mesh.page().await?;
-    let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &["cat"]).await?;
+    let command = ["sh", "-c", "seq 30000; exec cat"];
+    let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &command).await?;
+    terminal.sees("30000").await?;
     terminal.enter("hello\n")?;
     terminal.sees("hello\r\nhello\r\n").await?;
     for (role, sample, least) in [
@@ -92,19 +94,28 @@ async fn what_happens_is_counted_at_each_hop_and_every_metric_is_in_the_docs() -
         (&mesh.edge, "chatcode_edge_socket_bytes_total{direction=\"from_page\"}", 6.0),
         (&mesh.edge, "chatcode_edge_socket_bytes_total{direction=\"to_page\"}", 6.0),
         (&mesh.edge, "chatcode_edge_echo_seconds_count", 1.0),
+        (&mesh.edge, "chatcode_edge_page_rtt_seconds_count", 1.0),
         (&mesh.edge, "chatcode_edge_certificate_end_seconds", 1e9),
         (&mesh.gateway, "chatcode_gateway_link_up", 1.0),
         (&mesh.gateway, "chatcode_gateway_sessions{state=\"running\"}", 1.0),
         (&mesh.gateway, "chatcode_gateway_attachments_total", 1.0),
         (&mesh.gateway, "chatcode_gateway_calls_total{method=\"Sessions/Create\",code=\"done\"}", 1.0),
-        (&mesh.gateway, "chatcode_gateway_terminal_frames_total{direction=\"to_holder\",kind=\"credit\"}", 1.0),
-        (&mesh.gateway, "chatcode_gateway_terminal_frames_total{direction=\"to_viewer\",kind=\"output\"}", 1.0),
+        (
+            &mesh.gateway,
+            "chatcode_gateway_terminal_frames_total{direction=\"to_holder\",kind=\"credit\"}",
+            1.0,
+        ),
+        (
+            &mesh.gateway,
+            "chatcode_gateway_terminal_frames_total{direction=\"to_viewer\",kind=\"output\"}",
+            1.0,
+        ),
         (&mesh.gateway, "chatcode_gateway_certificate_end_seconds", 1e9),
     ] {
         // The viewer goes on: it pings, and shows what comes.
         tokio::select! {
             reached = reaches(&mesh, role, sample, least) => reached?,
-            never = terminal.until("nothing", |_| false) => never?,
+            never = terminal.until(sample, |_| false) => never?,
         }
     }
     let mut exposed = BTreeMap::new();
@@ -155,7 +166,8 @@ async fn readiness_turns_with_what_a_program_rests_on_and_health_does_not() -> a
     let turns = async |mesh: &Mesh, status: u16| {
         for role in [&mesh.edge, &mesh.gateway] {
             let what = format!("{} of {}", status, role.ready);
-            eventually(&what, async || Ok((mesh.observe(role, "/readyz").await?.0 == status).then_some(()))).await?;
+            eventually(&what, async || Ok((mesh.observe(role, "/readyz").await?.0 == status).then_some(())))
+                .await?;
             ensure!(mesh.observe(role, "/healthz").await? == (200, "ok\n".to_owned()));
         }
         Ok(())

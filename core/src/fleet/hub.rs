@@ -169,7 +169,8 @@ impl Hub {
             let all = || state.sessions.values().flat_map(BTreeMap::values);
             let sessions = || all().filter(living);
             let are = |wanted| all().filter(|session| session.state() == wanted).count();
-            let linked = |wanted| state.gateways.values().filter(|known| known.link_state() == wanted).count();
+            let linked =
+                |wanted| state.gateways.values().filter(|known| known.link_state() == wanted).count();
             let revoked = linked(LinkState::Revoked);
             let ends = state.gateways.values().filter(|known| known.link_state() != LinkState::Revoked);
             let ends = ends.filter_map(|known| Some(known.certificate.as_ref()?.not_after_unix_ms));

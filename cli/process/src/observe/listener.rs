@@ -114,9 +114,7 @@ impl<R: Fn() -> Readiness> Desk<R> {
             }
             "/metrics" => {
                 let mut response = words(StatusCode::OK, self.meters.text());
-                response
-                    .headers_mut()
-                    .insert(CONTENT_TYPE, HeaderValue::from_static(meters::CONTENT_TYPE));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(meters::CONTENT_TYPE));
                 response
             }
             _ => words(StatusCode::NOT_FOUND, "here are /metrics, /healthz and /readyz\n"),

@@ -254,9 +254,9 @@ impl Collector for Read {
                     metric.encode_counter::<[(&str, &str); 0], f64, f64>(&value, None)
                 }
                 (None, _) => metric.encode_gauge(&value),
-                (Some(label), _) => metric
-                    .encode_family(&[label])
-                    .and_then(|encoder| ConstGauge::new(value).encode(encoder)),
+                (Some(label), _) => {
+                    metric.encode_family(&[label]).and_then(|encoder| ConstGauge::new(value).encode(encoder))
+                }
             };
             all = all.and(one);
         });
@@ -290,9 +290,9 @@ mod tests {
             "chatcode_test_wait_seconds_count 1",
             "# TYPE chatcode_test_now gauge",
             "chatcode_test_each{state=\"two\"} 2.5",
-            "chatcode_test_build_info{version=\"1.2.3\"} 1",
+            "chatcode_test_build_info{version=\"1.2.3\"} 1.0",
             "# TYPE chatcode_test_log_lines_lost_total counter",
-            "chatcode_test_log_lines_lost_total 0",
+            "chatcode_test_log_lines_lost_total 0.0",
         ] {
             assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
         }

@@ -5,11 +5,7 @@
 //! The spans have a target of their own, which the log never shows; without a collector
 //! nobody makes them.
 
-use std::{
-    net::IpAddr,
-    sync::OnceLock,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::OnceLock, time::Duration};
 
 use chatcode_proto::{limits, pb::Code};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
@@ -65,8 +61,11 @@ where
     if !is_on_this_machine(address) {
         return Err(TraceError::Address(address.chars().take(limits::COLLECTOR_ADDRESS_BYTES).collect()));
     }
-    let exporter =
-        SpanExporter::builder().with_tonic().with_endpoint(address).with_timeout(limits::COLLECTOR).build()?;
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(address)
+        .with_timeout(limits::COLLECTOR)
+        .build()?;
     let batches = BatchConfigBuilder::default()
         .with_max_queue_size(limits::SPANS)
         .with_max_export_batch_size(limits::SPANS_AT_ONCE)
