@@ -95,7 +95,7 @@ fn show_certificates(meters: &Meters, shared: &Arc<Shared>) {
         "certificate_end_seconds",
         "When a certificate in use ends, in seconds since 1970; gateway: the first of all that are not revoked",
         "certificate",
-        look(shared, |of| ends(of)));
+        look(shared, ends));
     meters.read(
         "own_renewals_failing",
         "Renewals of the core's own certificate that failed since the last good one",

@@ -288,6 +288,9 @@ mod tests {
             "x-forwarded-for",
             "connection",
             "te",
+            "traceparent",
+            "tracestate",
+            "baggage",
         ] {
             headers.append(name, HeaderValue::from_static("x"));
         }

@@ -47,7 +47,7 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
         /// Stop when standard input ends.
         #[arg(long)]
         exit_with_stdin: bool,

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use chatcode_harness::{Mesh, Page, Terminal, eventually, proc::Proc};
-use chatcode_proto::pb;
+use chatcode_proto::{metadata, pb};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -251,6 +251,28 @@ async fn one_call_is_one_trace_from_the_edge_over_the_core_to_the_machine() -> a
     assert_eq!((&core.parent_span_id, &gateway.parent_span_id), (&edge.span_id, &core.span_id));
     let keys = |span: &Span| span.attributes.iter().map(|one| one.key.clone()).collect::<BTreeSet<_>>();
     assert!(keys(&core).contains("chatcode.request_id") && keys(&core).contains("chatcode.code"));
+
+    // Of a terminal too, when it has ended.
+    let terminal = Terminal::start(&page, &mesh.gateway_id()?, &["cat"]).await?;
+    drop(terminal);
+    let attach = metadata::ATTACH.trim_start_matches('/');
+    let [edge, core] = eventually("the spans of a terminal", async || {
+        Ok(collector
+            .span("edge", attach)
+            .zip(collector.span("core", attach))
+            .map(|(edge, core)| [edge, core]))
+    })
+    .await?;
+    assert_eq!((core.trace_id, core.parent_span_id), (edge.trace_id, edge.span_id));
+
+    // Who is no edge is not believed.
+    let mut list = Request::new(pb::FleetListRequest::default());
+    let forged = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    list.metadata_mut().insert("traceparent", forged.parse()?);
+    mesh.fleet()?.list(list).await?;
+    let listed = "chatcode.v1.Fleet/List";
+    let core = eventually("the span of the list", async || Ok(collector.span("core", listed))).await?;
+    assert!(core.parent_span_id.is_empty(), "the caller named one");
     let text = format!("{:?}", collector.0.lock().map_err(|_| anyhow::anyhow!("poisoned"))?);
     assert!(!text.contains(&page.cookie), "no secret is in a span");
     Ok(())

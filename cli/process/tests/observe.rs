@@ -1,5 +1,7 @@
 //! Who may read what a program tells of itself, and what a stranger may use up.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::{net::SocketAddr, time::Duration};
 
 use chatcode_process::observe::{Meters, ObserveError, Observer, Readiness};
