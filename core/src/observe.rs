@@ -93,9 +93,10 @@ fn show_store(meters: &Meters, shared: &Arc<Shared>) {
 fn show_certificates(meters: &Meters, shared: &Arc<Shared>) {
     meters.read_each(
         "certificate_end_seconds",
-        "When a certificate in use ends, in seconds since 1970; gateway: the first of all that are not revoked",
+        "When a certificate in use ends, in seconds since 1970; gateway: the first of all machines",
         "certificate",
-        look(shared, ends));
+        look(shared, ends),
+    );
     meters.read(
         "own_renewals_failing",
         "Renewals of the core's own certificate that failed since the last good one",

@@ -13,6 +13,10 @@ use chatcode_process::observe::{Counter, Counters, Histogram, Meters};
 const PING: u8 = 7 << 3 | 2;
 const PONG: u8 = 10 << 3 | 2;
 
+/// What an echo is, for those who read.
+const ECHO: &str = "From a viewer's ping that passes the edge until the pong of the session's holder passes back: \
+                    the way of a key without page and shell";
+
 /// The meters of an edge; each handle is kept by whoever counts.
 #[derive(Clone, Debug)]
 pub(crate) struct EdgeMeters {
@@ -53,27 +57,35 @@ impl Default for EdgeMeters {
             sockets_ended: all.counters(
                 "sockets_ended",
                 "WebSockets that ended, by the code that the page was told; left: the page ended it",
-                ["code"], &[["left"], ["core_unreachable"], ["gateway_offline"], ["limit"]]),
+                ["code"],
+                &[["left"], ["core_unreachable"], ["gateway_offline"], ["limit"]],
+            ),
             from_pages: bytes.of(["from_page"]),
             to_pages: bytes.of(["to_page"]),
             page_rtt: all.histogram(
                 "page_rtt_seconds",
                 "Round trips between edge and page, by the pings of WebSockets",
             ),
-            echo: all.histogram(
-                "echo_seconds",
-                "From a viewer's ping that passes the edge until the pong of the session's holder passes back: the way of a key without page and shell",
+            echo: all.histogram("echo_seconds", ECHO),
+            requests: all.counters(
+                "requests",
+                "HTTP requests, by class of status",
+                ["status"],
+                &[["2xx"], ["4xx"], ["5xx"]],
             ),
-            requests: all.counters("requests", "HTTP requests, by class of status", ["status"], &[["2xx"], ["4xx"], ["5xx"]]),
             call: all.histogram("call_seconds", "From a page's call to its answer"),
             tries_refused: all.counters(
                 "tries_refused",
                 "Tries of one address beyond its limit, by what was tried",
-                ["kind"], &[["begin"], ["sign_in"], ["share"]]),
+                ["kind"],
+                &[["begin"], ["sign_in"], ["share"]],
+            ),
             handshakes_failed: all.counters(
                 "handshakes_failed",
                 "TLS handshakes of browsers that did not come about, by reason",
-                ["reason"], &[["tls"], ["broke_off"], ["timeout"]]),
+                ["reason"],
+                &[["tls"], ["broke_off"], ["timeout"]],
+            ),
             core_rtt: all.histogram("core_rtt_seconds", "Round trips of probes between edge and core"),
             probes_failed: all.counter("core_probes_failed", "Probes that the core did not answer in time"),
             all,

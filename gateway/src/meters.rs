@@ -53,6 +53,10 @@ const KINDS: usize = 16;
 const OUTPUT: usize = 2;
 const SNAPSHOT: usize = 4;
 
+/// What a snapshot means, for those who read.
+const SNAPSHOTS: &str = "Snapshots of screens; first: at the beginning of an attachment; later: a viewer was too slow, \
+                         or asked, and the output between is a gap";
+
 /// The meters of a daemon; each handle is kept by whoever counts.
 #[derive(Clone, Debug)]
 pub(crate) struct GatewayMeters {
@@ -66,7 +70,7 @@ pub(crate) struct GatewayMeters {
     pub(crate) renewals_refused: Counter,
     /// Calls of the core, by method and code.
     pub(crate) calls: Counters<2>,
-    /// Sessions that were started, by whether again.
+    /// Sessions that were started, again or for the first time.
     pub(crate) sessions_started: Counter,
     /// Sessions that were started again by their policy.
     pub(crate) sessions_restarted: Counter,
@@ -110,10 +114,7 @@ impl Terminals {
             ["direction", "kind"],
             &[],
         );
-        let snapshots = all.counters(
-            "snapshots",
-            "Snapshots of screens; first: at the beginning of an attachment; later: a viewer was too slow, or asked, and the output between is a gap",
-            ["at"], &[]);
+        let snapshots = all.counters("snapshots", SNAPSHOTS, ["at"], &[]);
         Self {
             attached: all.counter("attachments", "Attachments of viewers that began"),
             ended: all.counters(
