@@ -28,6 +28,14 @@ impl Rule {
     pub fn of(path: &str) -> Option<&'static Self> {
         RULES.iter().find(|(known, _)| *known == path).map(|(_, rule)| rule)
     }
+
+    /// The name of the method with this full path without its package, such as
+    /// "Fleet/Watch"; `None` for a method that the contract does not know.
+    #[must_use]
+    pub fn name_of(path: &str) -> Option<&'static str> {
+        let (known, _) = RULES.iter().find(|(known, _)| *known == path)?;
+        Some(known.trim_start_matches("/chatcode.v1."))
+    }
 }
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));
@@ -43,6 +51,8 @@ mod tests {
             assert_eq!(Rule::of(path), Some(rule), "{path} is listed once");
         }
         assert_eq!(Rule::of("/chatcode.v1.Terminal/Nothing"), None);
+        assert_eq!(Rule::name_of("/chatcode.v1.Terminal/Nothing"), None);
+        assert_eq!(Rule::name_of(crate::metadata::ATTACH), Some("Terminal/Attach"));
     }
 
     #[test]

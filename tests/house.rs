@@ -50,6 +50,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("openidconnect::", &["core/src/sign_in/providers"]),
     ("lettre::", &["core/src/sign_in/mail"]),
     ("protox::", &["build.rs"]),
+    ("prometheus_client::", &["cli/process/src/observe"]),
+    ("opentelemetry::", &["cli/process/src/observe"]),
+    ("opentelemetry_sdk::", &["cli/process/src/observe"]),
+    ("opentelemetry_otlp::", &["cli/process/src/observe"]),
+    ("tracing_opentelemetry::", &["cli/process/src/observe"]),
 ];
 
 /// The source folder of a package, and its rooms floor by floor from below: a
@@ -59,7 +64,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "core/src",
         &[
-            "clock config lock people rate target",
+            "clock config lock meters people rate target",
             "store room sign_in",
             "backup caller fleet",
             "judge",
@@ -68,12 +73,13 @@ const FLOORS: &[(&str, &[&str])] = &[
             "services pass",
             "gate",
             "listener",
-            "links",
+            "links observe",
         ],
     ),
     (
         "edge/src",
         &[
+            "meters",
             "admit body cookie forwarded sockets tries upstream",
             "config credentials listener refuse",
             "page release",
@@ -81,6 +87,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "account",
             "share grpc_web socket",
             "router",
+            "observe",
         ],
     ),
 ];

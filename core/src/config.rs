@@ -64,6 +64,17 @@ pub struct Config {
     /// credential `ca-passphrase`; without that they are kept as they are.
     #[serde(default)]
     pub ca_passphrase_file: Option<PathBuf>,
+    /// Where metrics, `/healthz` and `/readyz` are served; without it nowhere. Off
+    /// loopback a `metrics_token_file` is needed. Port 0: any free one.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
+    /// A private file with the token that readers of metrics show.
+    #[serde(default)]
+    pub metrics_token_file: Option<PathBuf>,
+    /// The collector on this machine that gets traces of calls (OTLP over gRPC), such as
+    /// `http://127.0.0.1:4317`; without it there are none.
+    #[serde(default)]
+    pub otlp: Option<String>,
     /// How people sign in.
     #[serde(default)]
     pub sign_in: SignInConfig,
@@ -140,6 +151,9 @@ impl Config {
             audit_keep_days: 0,
             short_lives: false,
             ca_passphrase_file: None,
+            metrics: None,
+            metrics_token_file: None,
+            otlp: None,
             sign_in: SignInConfig::default(),
         }
     }

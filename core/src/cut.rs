@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chatcode_process::observe::{Counter, Counters};
 use chatcode_proto::{code::Refusal, pb::Code};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http_body::{Frame, SizeHint};
@@ -112,13 +113,14 @@ pub fn lost(live: Option<&LiveLink>) -> Refusal {
 pub struct CutRequest {
     inner: Option<Body>,
     cut: FuturesUnordered<BoxFuture<'static, ()>>,
+    bytes: Counter,
 }
 
 impl CutRequest {
-    /// `inner`, until `cut` is done.
-    pub fn new(inner: Body, cut: impl Future<Output = ()> + Send + 'static) -> Self {
+    /// `inner`, until `cut` is done; its `bytes` are counted.
+    pub fn new(inner: Body, cut: impl Future<Output = ()> + Send + 'static, bytes: Counter) -> Self {
         let cut: BoxFuture<'static, ()> = Box::pin(cut);
-        Self { inner: Some(inner), cut: FuturesUnordered::from_iter([cut]) }
+        Self { inner: Some(inner), cut: FuturesUnordered::from_iter([cut]), bytes }
     }
 }
 
@@ -144,7 +146,9 @@ impl http_body::Body for CutRequest {
             this.inner = None;
             return Poll::Ready(Some(Err(Status::cancelled("the call is cut"))));
         }
-        http_body::Body::poll_frame(Pin::new(inner), cx)
+        let polled = http_body::Body::poll_frame(Pin::new(inner), cx);
+        count(&polled, &this.bytes);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -164,19 +168,35 @@ pub struct CutBody<G> {
     /// no lock.
     cut: FuturesUnordered<BoxFuture<'static, Refusal>>,
     frames: u8,
+    tally: Tally,
     _guard: G,
+}
+
+/// What is counted of an answer.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Its bytes.
+    pub bytes: Counter,
+    /// That it was cut, by code.
+    pub cuts: Counters<1>,
 }
 
 impl<G> CutBody<G> {
     /// `inner`, until `cut` is done.
-    pub fn new(inner: Body, cut: impl Future<Output = Refusal> + Send + 'static, guard: G) -> Self {
+    pub fn new(
+        inner: Body,
+        cut: impl Future<Output = Refusal> + Send + 'static,
+        tally: Tally,
+        guard: G,
+    ) -> Self {
         let cut: BoxFuture<'static, Refusal> = Box::pin(cut);
-        Self { inner: Some(inner), cut: FuturesUnordered::from_iter([cut]), frames: 0, _guard: guard }
+        Self { inner: Some(inner), cut: FuturesUnordered::from_iter([cut]), frames: 0, tally, _guard: guard }
     }
 
     /// Ends the body with the status of a refusal.
     fn end(&mut self, refusal: Refusal) -> Frame<Bytes> {
         self.inner = None;
+        self.tally.cuts.of([refusal.code.name()]).inc();
         tracing::debug!(code = refusal.code.name(), "the call is cut");
         let mut trailers = http::HeaderMap::new();
         // Fails only for a message that is no header, and ours are.
@@ -203,6 +223,7 @@ impl<G: Unpin> http_body::Body for CutBody<G> {
         let Some(inner) = this.inner.as_mut() else { return Poll::Ready(None) };
         this.frames = this.frames.wrapping_add(1);
         let polled = http_body::Body::poll_frame(Pin::new(inner), cx);
+        count(&polled, &this.tally.bytes);
         // A frame that is there goes out at once; the look at the end is not for
         // every frame of a flood.
         if (polled.is_pending() || this.frames.is_multiple_of(LOOK_EVERY))
@@ -230,5 +251,14 @@ impl<G: Unpin> http_body::Body for CutBody<G> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
+    }
+}
+
+/// Counts the bytes of a frame that is there.
+fn count(polled: &Poll<Option<Result<Frame<Bytes>, Status>>>, bytes: &Counter) {
+    if let Poll::Ready(Some(Ok(frame))) = polled
+        && let Some(data) = frame.data_ref()
+    {
+        bytes.add(data.len());
     }
 }

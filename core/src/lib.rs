@@ -4,6 +4,7 @@
 //!
 //! Its rooms, from the top; each uses only rooms further down:
 //!
+//! - [`observe`]: what is shown to those who run it.
 //! - [`links`]: the way of a gateway in, by [`listener`]'s look at who it is.
 //! - [`listener`]: the way of a call in, to the gate.
 //! - [`gate`]: who may do what; then to a service or by the pass-through.
@@ -16,7 +17,7 @@
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown;
 //!   [`sign_in`]: what proves who somebody is.
 //! - [`people`]: the rules of roles and places, and nothing else.
-//! - [`clock`], [`config`], [`rate`], [`target`], `lock`: these use no other room.
+//! - [`clock`], [`config`], [`meters`], [`rate`], [`target`], `lock`: these use no other room.
 
 pub mod backup;
 pub mod caller;
@@ -29,6 +30,8 @@ pub mod judge;
 pub mod links;
 pub mod listener;
 mod lock;
+pub mod meters;
+pub mod observe;
 pub mod pass;
 pub mod people;
 pub mod rate;
@@ -55,6 +58,7 @@ use chatcode_certs::{
     random, tls,
 };
 use chatcode_link::{LinkKeys, LinkKeysError};
+use chatcode_process::observe::{ObserveError, Observer};
 use chatcode_proto::{
     DESCRIPTORS,
     id::MemberId,
@@ -153,6 +157,9 @@ pub enum BuildError {
     /// The keys of the links cannot be used.
     #[error("the keys of the links cannot be used")]
     LinkKeys(#[from] LinkKeysError),
+    /// It cannot be observed as the settings say.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
     /// An address cannot be had.
     #[error("cannot listen at {address}")]
     Listen {
@@ -173,6 +180,8 @@ pub struct Bound {
     pub grpc: SocketAddr,
     /// Links, UDP.
     pub link: SocketAddr,
+    /// Metrics, TCP.
+    pub metrics: Option<SocketAddr>,
     /// Names the installation: 8 lower-case hex digits.
     pub installation: String,
 }
@@ -184,6 +193,7 @@ pub struct Core {
     listener: GrpcListener,
     links: Links,
     gate: Gate,
+    observer: Option<Observer>,
     bound: Bound,
     lock: DataLock,
 }
@@ -232,8 +242,11 @@ impl Core {
         let (links, link) = listen_links(&shared, &keys, config.link).await?;
         shared.set_link_port(link.port());
         let gate = Gate::new(Arc::clone(&shared), routes(&shared).await?);
-        let bound = Bound { grpc, link, installation: shared.installation().to_owned() };
-        Ok(Self { shared, listener, links, gate, bound, lock })
+        let observer = observer(&config)?;
+        let metrics = observer.as_ref().map(Observer::address);
+        observe::show(&shared);
+        let bound = Bound { grpc, link, metrics, installation: shared.installation().to_owned() };
+        Ok(Self { shared, listener, links, gate, observer, bound, lock })
     }
 
     /// Where it listens.
@@ -252,7 +265,7 @@ impl Core {
     /// are told to come back, gateways are sent away for a moment, and what is
     /// left after [`limits::SHUTDOWN`] is cut.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { shared, listener, links, gate, bound: _, lock } = self;
+        let Self { shared, listener, links, gate, observer, bound: _, lock } = self;
         let cut = CancellationToken::new();
         let ending = async {
             stop.cancelled().await;
@@ -273,9 +286,17 @@ impl Core {
                 links.serve(over_tcp, stop.clone(), cut.clone())
             );
         };
+        let observed = async {
+            if let Some(observer) = observer {
+                let of = Arc::clone(&shared);
+                observer.serve(shared.meters.all.clone(), move || observe::ready(&of)).await;
+            }
+            std::future::pending().await
+        };
         tokio::select! {
             () = serving => {}
             () = ending => {}
+            () = Box::pin(observed) => {}
             () = Box::pin(shared.lives.judge(&shared.store, &shared.directory)) => {}
             () = upkeep::keep(&shared) => {}
             () = Box::pin(upkeep::archive(&shared)) => {}
@@ -287,6 +308,15 @@ impl Core {
         shared.store.close().await;
         drop(lock);
     }
+}
+
+fn observer(config: &Config) -> Result<Option<Observer>, BuildError> {
+    let Some(address) = config.metrics else { return Ok(None) };
+    let token = match &config.metrics_token_file {
+        Some(file) => Some(files::read_private(file)?.ok_or(ObserveError::NoToken)?),
+        None => None,
+    };
+    Ok(Some(Observer::bind(address, token)?))
 }
 
 fn take(data_dir: &Path) -> Result<DataLock, BuildError> {

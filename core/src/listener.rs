@@ -140,6 +140,7 @@ impl GrpcListener {
                 accepted = self.tcp.accept(), if has_room => match accepted {
                     Ok((stream, address)) => {
                         let Some(place) = self.door.handshakes.take(address.ip()) else {
+                            self.door.shared.meters.handshakes_failed.of(["grpc", "no_room"]).inc();
                             tracing::debug!(peer = %address, "too many handshakes of one address");
                             continue;
                         };
@@ -173,7 +174,21 @@ async fn enter(door: Arc<Door>, stream: TcpStream, handshake: Place, ready: Read
         io::Result::Ok(())
     };
     if let Err(error) = entered.await {
+        door.shared.meters.handshakes_failed.of(["grpc", reason(&error)]).inc();
         tracing::debug!(error = &error as &dyn std::error::Error, "not let in");
+    }
+}
+
+/// Why a connection did not come about, in one word.
+fn reason(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::TimedOut => "timeout",
+        io::ErrorKind::QuotaExceeded => "no_room",
+        io::ErrorKind::InvalidData => "tls",
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            "broke_off"
+        }
+        _ => "other",
     }
 }
 

@@ -19,6 +19,7 @@ use chatcode_core::{
 };
 use chatcode_process::{
     exit::{self, Exit},
+    observe::ObserveError,
     secret,
 };
 use chatcode_proto::pb::MemberKind;
@@ -171,6 +172,14 @@ struct Run {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_passphrase_file: Option<PathBuf>,
+    /// Where metrics, /healthz and /readyz are served; left out: nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
+    /// The collector on this machine that gets traces, such as http://127.0.0.1:4317.
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp: Option<String>,
     /// Stop when standard input ends.
     #[arg(long)]
     #[serde(skip)]
@@ -206,13 +215,17 @@ struct Ready<'a> {
     ready: &'static str,
     grpc: SocketAddr,
     link: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
     installation: &'a str,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    chatcode_process::init_logging("core");
     chatcode_process::main_with("chatcode-core", chatcode_process::Threads::Several, async move {
+        if !matches!(arguments.command, Command::Run(_)) {
+            chatcode_process::init_logging("core");
+        }
         match arguments.command {
             Command::Run(flags) => Box::pin(run(flags)).await,
             Command::Token(wish) => token(wish).await,
@@ -226,8 +239,6 @@ fn main() -> ExitCode {
 }
 
 async fn run(mut flags: Run) -> anyhow::Result<()> {
-    chatcode_process::raise_file_limit();
-    let stop = chatcode_process::shutdown(flags.exit_with_stdin);
     if flags.data_dir.is_none()
         && std::env::var_os("CHATCODE_CORE_DATA_DIR").is_none()
         && flags.config.is_none()
@@ -236,6 +247,9 @@ async fn run(mut flags: Run) -> anyhow::Result<()> {
     }
     let config: Config =
         chatcode_process::load("core", flags.config.as_deref(), &flags).context(Exit(exit::CONFIG))?;
+    chatcode_process::init_logging_and_traces("core", config.otlp.as_deref()).context(Exit(exit::CONFIG))?;
+    chatcode_process::raise_file_limit();
+    let stop = chatcode_process::shutdown(flags.exit_with_stdin);
     let core = Core::build(config).await.map_err(unbuilt)?;
     let bound = core.bound();
     tracing::info!(grpc = %bound.grpc, link = %bound.link, installation = bound.installation, "ready");
@@ -243,6 +257,7 @@ async fn run(mut flags: Run) -> anyhow::Result<()> {
         ready: "core",
         grpc: bound.grpc,
         link: bound.link,
+        metrics: bound.metrics,
         installation: &bound.installation,
     })?;
     core.run(stop).await;
@@ -366,7 +381,9 @@ fn audit_key(data_dir: &Path) -> anyhow::Result<()> {
 /// what only the store or the system knows is a failure.
 fn unbuilt(error: BuildError) -> anyhow::Error {
     let code = match &error {
-        BuildError::Listen { source, .. } => Exit::of_listening(source),
+        BuildError::Listen { source, .. } | BuildError::Observe(ObserveError::Listen { source, .. }) => {
+            Exit::of_listening(source)
+        }
         BuildError::Taken(_) => Exit(exit::TEMPFAIL),
         BuildError::Store(_) | BuildError::Reflection(_) => Exit(exit::FAILURE),
         _ => Exit(exit::CONFIG),

@@ -4,6 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::Bytes;
+use chatcode_process::observe::{Counter, trace};
 use chatcode_proto::{
     code::Refusal,
     limits, metadata,
@@ -11,6 +13,7 @@ use chatcode_proto::{
     rules::Rule,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use http_body::Frame;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +22,7 @@ use tower::{Service as _, ServiceExt as _};
 
 use crate::{
     clock,
-    cut::{CutBody, CutRequest, Cuts, lost},
+    cut::{CutBody, CutRequest, Cuts, Tally, lost},
     fleet::registry::LiveLink,
     judge::Verdict,
     shared::Shared,
@@ -44,6 +47,9 @@ const STRIPPED: &[&str] = &[
     "proxy-connection",
     "referer",
     "te",
+    "traceparent",
+    "tracestate",
+    "baggage",
     "trailer",
     "transfer-encoding",
     "upgrade",
@@ -73,7 +79,7 @@ impl Pass {
         rule: &Rule,
         verdict: Verdict,
         target: &Target,
-        request_id: &str,
+        (request_id, trace): (&str, &tracing::Span),
     ) -> Result<Response<Body>, Refusal> {
         let live = self.live(target)?;
         let streaming = rule.client_streaming || rule.server_streaming;
@@ -83,7 +89,9 @@ impl Pass {
         let grant = grant(&verdict, target, request_id);
         let cuts = Cuts::new(&self.shared.stop, verdict).over(&live).within(time);
         let cuts = if streaming { cuts } else { cuts.finishing() };
-        let (request, exceeded) = outgoing(request, target, &grant, streaming)?;
+        let span = trace.clone();
+        let (mut request, exceeded) = outgoing(request, target, &grant, streaming)?;
+        trace::pass_on(trace, request.headers_mut());
         let counted = self.shared.calls.one();
         let answered = CancellationToken::new();
         let request = if rule.client_streaming {
@@ -94,9 +102,11 @@ impl Pass {
                     () = answered.cancelled() => {}
                 }
             };
-            request.map(|body| Body::new(CutRequest::new(body, cut)))
+            let bytes = self.shared.meters.to_gateways.clone();
+            request.map(|body| Body::new(CutRequest::new(body, cut, bytes)))
         } else {
-            request
+            let bytes = self.shared.meters.to_gateways.clone();
+            request.map(|body| Body::new(body.map_frame(move |frame| counted_frame(frame, &bytes))))
         };
         let answered = answered.drop_guard();
 
@@ -120,7 +130,9 @@ impl Pass {
                     () = exceeded.cancelled() => too_large("the machine's answer", "ask for less"),
                 }
             };
-            Body::new(CutBody::new(body, cut, (counted, answered)))
+            let tally =
+                Tally { bytes: self.shared.meters.to_callers.clone(), cuts: self.shared.meters.cuts.clone() };
+            Body::new(CutBody::new(body, cut, tally, (counted, answered, span)))
         }))
     }
 
@@ -205,6 +217,14 @@ fn too_large(what: &str, next: &str) -> Refusal {
     Refusal::new(Code::TooLarge, format!("{what} is larger than {} bytes; {next}", limits::UNARY_BYTES))
 }
 
+/// Counts the bytes of a frame.
+fn counted_frame(frame: Frame<Bytes>, bytes: &Counter) -> Frame<Bytes> {
+    if let Some(data) = frame.data_ref() {
+        bytes.add(data.len());
+    }
+    frame
+}
+
 /// Takes away all metadata of ours and everything hop by hop.
 fn clean(headers: &mut HeaderMap) {
     let ours = |name: &HeaderName| name.as_str().starts_with(metadata::PREFIX);
@@ -268,6 +288,9 @@ mod tests {
             "x-forwarded-for",
             "connection",
             "te",
+            "traceparent",
+            "tracestate",
+            "baggage",
         ] {
             headers.append(name, HeaderValue::from_static("x"));
         }

@@ -26,6 +26,7 @@ use crate::{
     clock,
     config::Config,
     fleet::{hub::Hub, registry::Registry},
+    meters::CoreMeters,
     rate::{Pace, PerHour, PerMinute},
     room::Room,
     sign_in::SignIn,
@@ -74,6 +75,8 @@ pub struct Shared {
     pub decided: Notify,
     /// Told when a link to a session was made or taken back.
     pub shares_changed: Notify,
+    /// What is counted.
+    pub meters: CoreMeters,
     /// Calls that are passed on now.
     pub calls: Count,
     /// Cancelled when the core begins to stop.
@@ -328,6 +331,7 @@ impl Shared {
             data_dir: config.data_dir.clone(),
             decided: Notify::new(),
             shares_changed: Notify::new(),
+            meters: CoreMeters::default(),
             calls: Count::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -101,7 +101,7 @@ pub(crate) async fn begin(State(app): State<Arc<App>>, request: Request) -> Resp
 async fn try_begin(app: &App, request: Request) -> Result<Response, Refusal> {
     let (client, device) = (client(&request)?, device(request.headers()));
     let wanted: Begin = read(request, "a way to begin, such as {\"method\": \"passkey\"}").await?;
-    app.challenges.check(client)?;
+    app.challenges.check(client).inspect_err(|_| app.meters.tries_refused.of(["begin"]).inc())?;
     let (method, cookie, longest) = match wanted {
         Begin::Passkey {} => (Method::Passkey(true), &app.challenge, limits::CHALLENGE),
         Begin::Mail { address } => (Method::Mail(address), &app.mail_challenge, limits::MAIL),
@@ -151,7 +151,7 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
     let wanted: SignIn = read(request, "one proof, such as {\"secret\": \"...\"}").await?;
     let same_person = wanted.same_person;
     let (proof, spent) = proof(app, wanted, &challenges)?;
-    app.sign_ins.check(client)?;
+    app.sign_ins.check(client).inspect_err(|_| app.meters.tries_refused.of(["sign_in"]).inc())?;
     let request = AccountsSignInRequest {
         proof: Some(proof),
         device,

@@ -7,8 +7,8 @@ use chatcode_proto::limits;
 use tokio::sync::Semaphore;
 
 use crate::{
-    admit::Admission, cookie::Cookie, forwarded::Proxies, release::Releases, sockets::Sockets, tries::Tries,
-    upstream::Upstream,
+    admit::Admission, cookie::Cookie, forwarded::Proxies, meters::EdgeMeters, release::Releases,
+    sockets::Sockets, tries::Tries, upstream::Upstream,
 };
 
 /// The state of one edge.
@@ -40,6 +40,8 @@ pub(crate) struct App {
     pub(crate) shares: Tries,
     /// The WebSockets.
     pub(crate) sockets: Sockets,
+    /// What is counted.
+    pub(crate) meters: EdgeMeters,
     /// What new machines install.
     pub(crate) releases: Releases,
     /// Places for requests.
@@ -57,7 +59,7 @@ impl App {
         identity: Arc<IdentityCell>,
         sockets: Sockets,
         releases: Releases,
-        sign_in_per_minute: u32,
+        (sign_in_per_minute, meters): (u32, EdgeMeters),
     ) -> Self {
         let installation = identity.identity().trust_domain().installation().to_owned();
         Self {
@@ -74,6 +76,7 @@ impl App {
             challenges: Tries::per_minute(limits::CHALLENGES_PER_ADDRESS_PER_MINUTE),
             shares: Tries::per_minute(limits::SHARE_TRIES_PER_ADDRESS_PER_MINUTE),
             sockets,
+            meters,
             releases,
             requests: Semaphore::new(limits::HTTP_REQUESTS),
             number: AtomicU64::new(0),

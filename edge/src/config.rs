@@ -60,6 +60,17 @@ pub struct Config {
     /// one address.
     #[serde(default = "sign_in_per_minute")]
     pub sign_in_per_minute: u32,
+    /// Where metrics, `/healthz` and `/readyz` are served; without it nowhere. Off
+    /// loopback a `metrics_token_file` is needed. Port 0: any free one.
+    #[serde(default)]
+    pub metrics: Option<SocketAddr>,
+    /// A private file with the token that readers of metrics show.
+    #[serde(default)]
+    pub metrics_token_file: Option<PathBuf>,
+    /// The collector on this machine that gets traces of calls (OTLP over gRPC), such as
+    /// `http://127.0.0.1:4317`; without it there are none.
+    #[serde(default)]
+    pub otlp: Option<String>,
 }
 
 const fn sign_in_per_minute() -> u32 {
@@ -156,6 +167,9 @@ mod tests {
             core_for_gateways: None,
             trusted_proxies: Vec::new(),
             sign_in_per_minute: sign_in_per_minute(),
+            metrics: None,
+            metrics_token_file: None,
+            otlp: None,
         }
     }
 

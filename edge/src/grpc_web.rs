@@ -3,12 +3,15 @@
 //! refused here. A call is taken in whole before the core sees it, and answered
 //! whole, so a slow browser never holds the connection that all calls share.
 
+use std::time::Instant;
+
 use axum::{
     body::Body,
     extract::Request,
     response::{IntoResponse as _, Response},
 };
 use bytes::{BufMut as _, Bytes, BytesMut};
+use chatcode_process::observe::trace;
 use chatcode_proto::{code::Refusal, limits, metadata, pb::Code};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
@@ -147,9 +150,14 @@ async fn pass_on(app: &App, request: Request) -> Result<Response, Refusal> {
     *to_core.method_mut() = Method::POST;
     *to_core.uri_mut() = PathAndQuery::from_static(method).into();
     *to_core.headers_mut() = headers;
-    timeout(limits::UNARY_DEADLINE, ask(app, to_core))
+    let (span, begun) = (trace::call(method.trim_start_matches('/'), None), Instant::now());
+    trace::pass_on(&span, to_core.headers_mut());
+    let answer = timeout(limits::UNARY_DEADLINE, ask(app, to_core))
         .await
-        .map_err(|_| refuse::late(app.upstream.health(), "the call took too long; try again"))?
+        .unwrap_or_else(|_| Err(refuse::late(app.upstream.health(), "the call took too long; try again")));
+    app.meters.call.took(begun.elapsed());
+    trace::ended(&span, answer.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Done));
+    answer
 }
 
 /// The headers of the page that the core may see. A header of ours that is not

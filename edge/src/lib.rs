@@ -5,6 +5,7 @@
 //!
 //! Its rooms, from the top; each uses only rooms further down:
 //!
+//! - `observe`: what is shown to those who run it.
 //! - `router`: what is answered, and what every request passes.
 //! - `share`: guests coming in; `grpc_web`: unary calls; `socket`: a streaming call.
 //! - `account`: signing in and out.
@@ -16,7 +17,7 @@
 //!   `listener`: connections of browsers.
 //! - [`admit`]: which requests may be from our page; `cookie`: the session token;
 //!   `forwarded`: where a request comes from; `tries`: how often somebody may sign in; `sockets`: how many are open;
-//!   `upstream`: the way to the core; `body`: what a request brings.
+//!   `upstream`: the way to the core; `body`: what a request brings; `meters`: what is counted.
 
 mod account;
 pub mod admit;
@@ -28,6 +29,8 @@ mod credentials;
 mod forwarded;
 mod grpc_web;
 mod listener;
+mod meters;
+mod observe;
 mod page;
 mod refuse;
 mod release;
@@ -40,8 +43,13 @@ mod upstream;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use chatcode_certs::{Identity, IdentityCell, IdentityError, MachineKey, tls};
+use chatcode_certs::{
+    Identity, IdentityCell, IdentityError, MachineKey,
+    files::{self, FilesError},
+    tls,
+};
 use chatcode_link::enroll::{CoreAddress, CoreAddressError};
+use chatcode_process::observe::{ObserveError, Observer};
 use chatcode_proto::limits;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_rustls::TlsAcceptor;
@@ -53,6 +61,7 @@ use crate::{
     app::App,
     config::UnfitConfig,
     credentials::Credentials,
+    meters::EdgeMeters,
     release::Releases,
     sockets::Sockets,
     upstream::Upstream,
@@ -76,6 +85,12 @@ pub enum StartError {
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
+    /// The metrics token cannot be read.
+    #[error("a file of the edge cannot be used")]
+    Files(#[from] FilesError),
+    /// It cannot be observed as the settings say.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
     /// The address is taken or not of this machine.
     #[error("cannot listen on {address}")]
     Listen {
@@ -93,6 +108,7 @@ pub struct Edge {
     tls: Option<TlsAcceptor>,
     app: Arc<App>,
     credentials: Credentials,
+    observer: Option<Observer>,
     drain: CancellationToken,
 }
 
@@ -132,15 +148,19 @@ impl Edge {
         let admission = Admission::new(config.page_origin(address)?);
         let releases = Releases::new(config, admission.origin(), &core, pin);
         let cell = IdentityCell::new(identity)?;
-        let upstream = Arc::new(Upstream::new(core.clone(), &cell)?);
+        let observer = observer(config)?;
+        let meters = EdgeMeters::default();
+        let upstream = Arc::new(Upstream::new(core.clone(), &cell, meters.clone())?);
         let machine = MachineKey::load(&folder)?;
         let credentials = Credentials::new(Arc::clone(&cell), machine, folder, core);
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
         let proxies = config.proxies()?;
-        let app = App::new(admission, proxies, upstream, cell, sockets, releases, config.sign_in_per_minute);
+        let tries = config.sign_in_per_minute;
+        let app = App::new(admission, proxies, upstream, cell, sockets, releases, (tries, meters));
         let app = Arc::new(app);
-        Ok(Self { listener, address, tls, app, credentials, drain })
+        observe::show(&app);
+        Ok(Self { listener, address, tls, app, credentials, observer, drain })
     }
 
     /// The origin of the page.
@@ -155,27 +175,59 @@ impl Edge {
         self.address
     }
 
+    /// Where its metrics are read, if they are.
+    #[must_use]
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.observer.as_ref().map(Observer::address)
+    }
+
     /// Serves until `stop`, then tells every socket to come back later, lets
     /// requests end, and after [`limits::SHUTDOWN`] cuts what is left.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { listener, tls, app, mut credentials, drain, .. } = self;
+        let Self { listener, tls, app, mut credentials, observer, drain, .. } = self;
         let _cancels_all = drain.clone().drop_guard();
+        let tls = tls.map(|tls| (tls, app.meters.handshakes_failed.clone()));
         let connections = listener::serve(listener, tls, router::router(app.clone()), drain.clone());
         let mut connections = std::pin::pin!(connections);
+        let observed = async {
+            if let Some(observer) = observer {
+                let of = Arc::clone(&app);
+                observer.serve(app.meters.all.clone(), move || observe::ready(&of)).await;
+            }
+            std::future::pending().await
+        };
+        let mut observed = std::pin::pin!(observed);
         tokio::select! {
             () = stop.cancelled() => {}
             () = app.upstream.watch(&stop) => {}
             () = credentials.keep() => {}
             () = connections.as_mut() => {}
+            () = observed.as_mut() => {}
         }
         drain.cancel();
         let drained = async {
             tokio::join!(connections, app.sockets.closed());
         };
+        // What stops is still asked whether it is ready.
+        let drained = async {
+            tokio::select! {
+                () = drained => {}
+                () = observed => {}
+            }
+        };
         if timeout(limits::SHUTDOWN, drained).await.is_err() {
             tracing::warn!(target: "chatcode", "some connections did not end in time and are cut");
         }
     }
+}
+
+fn observer(config: &Config) -> Result<Option<Observer>, StartError> {
+    let Some(address) = config.metrics else { return Ok(None) };
+    let token = match &config.metrics_token_file {
+        Some(file) => Some(files::read_private(file)?.ok_or(ObserveError::NoToken)?),
+        None => None,
+    };
+    Ok(Some(Observer::bind(address, token)?))
 }
 
 /// The folder of the data folder in which certificate and core address lie.

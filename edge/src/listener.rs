@@ -12,6 +12,7 @@ use std::{
 };
 
 use axum::{Router, body::Body};
+use chatcode_process::observe::Counters;
 use chatcode_proto::limits;
 use hyper::{
     body::Incoming,
@@ -38,7 +39,7 @@ use crate::tries::Client;
 /// answered what they were asked. Dropping it cuts them all.
 pub(crate) async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(TlsAcceptor, Counters<1>)>,
     router: Router,
     drain: CancellationToken,
 ) {
@@ -87,7 +88,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 async fn handle(
     stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(TlsAcceptor, Counters<1>)>,
     router: Router,
     drain: CancellationToken,
     _place: OwnedSemaphorePermit,
@@ -97,7 +98,7 @@ async fn handle(
         return;
     }
     let Ok(client) = stream.peer_addr().map(|address| Client(address.ip())) else { return };
-    let Some(acceptor) = tls else {
+    let Some((acceptor, failed)) = tls else {
         return talk(stream, false, client, router, drain).await;
     };
     match timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
@@ -105,8 +106,15 @@ async fn handle(
             let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             talk(stream, http2, client, router, drain).await;
         }
-        Ok(Err(error)) => tracing::debug!(target: "chatcode", %error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(target: "chatcode", "a TLS handshake took too long"),
+        Ok(Err(error)) => {
+            let is_tls = error.kind() == io::ErrorKind::InvalidData;
+            failed.of([if is_tls { "tls" } else { "broke_off" }]).inc();
+            tracing::debug!(target: "chatcode", %error, "a TLS handshake failed");
+        }
+        Err(_) => {
+            failed.of(["timeout"]).inc();
+            tracing::debug!(target: "chatcode", "a TLS handshake took too long");
+        }
     }
 }
 

@@ -10,7 +10,10 @@ use anyhow::Context as _;
 use chatcode_certs::{JoinToken, MachineKey, tls};
 use chatcode_edge::{Config, Edge, IDENTITY_FOLDER, StartError};
 use chatcode_link::enroll::{CoreAddress, enroll};
-use chatcode_process::exit::{self, CONFIG, Exit, USAGE};
+use chatcode_process::{
+    exit::{self, CONFIG, Exit, USAGE},
+    observe::ObserveError,
+};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
@@ -44,7 +47,7 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
         /// Stop when standard input ends.
         #[arg(long)]
         exit_with_stdin: bool,
@@ -81,6 +84,14 @@ struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     release_dir: Option<PathBuf>,
+    /// Where metrics, /healthz and /readyz are served; left out: nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
+    /// The collector on this machine that gets traces, such as http://127.0.0.1:4317.
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -88,15 +99,17 @@ struct Ready {
     ready: &'static str,
     origin: String,
     listen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    chatcode_process::init_logging("edge");
     tls::install_provider();
     chatcode_process::main_with("chatcode-edge", chatcode_process::Threads::Several, async {
         match cli.command {
             Command::Enroll { data_dir, core } => {
+                chatcode_process::init_logging("edge");
                 let data_dir = data_dir.unwrap_or_else(|| chatcode_process::default_data_dir().join("edge"));
                 get_certificate(&data_dir, &core).await
             }
@@ -108,13 +121,18 @@ fn main() -> ExitCode {
 }
 
 async fn run(file: Option<&Path>, flags: &Flags, exit_with_stdin: bool) -> anyhow::Result<()> {
+    let config: Config = chatcode_process::load("edge", file, flags).context(Exit(CONFIG))?;
+    chatcode_process::init_logging_and_traces("edge", config.otlp.as_deref()).context(Exit(CONFIG))?;
     chatcode_process::raise_file_limit();
     let stop = chatcode_process::shutdown(exit_with_stdin);
-    let config: Config = chatcode_process::load("edge", file, flags).context(Exit(CONFIG))?;
     let edge = Edge::build(&config).await.map_err(|error| exit::with(start_exit(&error), error))?;
     tracing::info!(target: "chatcode", origin = %edge.origin(), listen = %edge.address(), "the page is served");
-    let ready =
-        Ready { ready: "edge", origin: edge.origin().to_string(), listen: edge.address().to_string() };
+    let ready = Ready {
+        ready: "edge",
+        origin: edge.origin().to_string(),
+        listen: edge.address().to_string(),
+        metrics: edge.metrics(),
+    };
     chatcode_process::ready(&ready).context("standard output is closed")?;
     edge.run(stop).await;
     Ok(())
@@ -142,7 +160,9 @@ async fn get_certificate(data_dir: &Path, core: &str) -> anyhow::Result<()> {
 
 fn start_exit(error: &StartError) -> Exit {
     match error {
-        StartError::Listen { source, .. } => Exit::of_listening(source),
+        StartError::Listen { source, .. } | StartError::Observe(ObserveError::Listen { source, .. }) => {
+            Exit::of_listening(source)
+        }
         _ => Exit(CONFIG),
     }
 }

@@ -12,7 +12,7 @@ use axum::{
 };
 use chatcode_certs::pem;
 use chatcode_proto::{code::Refusal, pb::Code};
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 
 use crate::{account, app::App, grpc_web, page, refuse, share, socket, tries::Client};
@@ -101,10 +101,21 @@ async fn admitted(app: &App, request: Request, next: Next) -> Response {
     let number = app.number.fetch_add(1, Ordering::Relaxed);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
+    app.meters.requests.of([class_of(response.status())]).inc();
     tracing::debug!(
         target: "chatcode",
         request = number, %method, path = chatcode_proto::name::display_safe(&path, 128),
         status = response.status().as_u16(), "answered"
     );
     response
+}
+
+const fn class_of(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
 }

@@ -59,7 +59,7 @@ pub(crate) async fn look(State(app): State<Arc<App>>, request: Request) -> Respo
 async fn try_look(app: &App, request: Request) -> Result<Response, Refusal> {
     let (client, headers) = (client(&request)?, request.headers().clone());
     let Look { secret } = read(request, "a link's secret: {\"secret\": \"...\"}").await?;
-    app.shares.check(client)?;
+    app.shares.check(client).inspect_err(|_| app.meters.tries_refused.of(["share"]).inc())?;
     let look = SharesLookRequest { secret, address: client.0.to_canonical().to_string() };
     let SharesLookResponse { guest_of, passphrase, accounts_only } =
         in_time(app, SharesClient::new(app.upstream.shared()).look(unary(app, look)?)).await?;
@@ -103,7 +103,7 @@ async fn try_enter(app: &App, request: Request) -> Result<Response, Refusal> {
         "a link's secret, and the guest's name: {\"secret\": \"...\", \"display_name\": \"...\"}",
     )
     .await?;
-    app.shares.check(client)?;
+    app.shares.check(client).inspect_err(|_| app.meters.tries_refused.of(["share"]).inc())?;
     let address = client.0.to_canonical().to_string();
     let again = already(app, &headers, &secret, &address).await?;
     let enter = SharesEnterRequest {

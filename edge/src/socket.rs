@@ -10,12 +10,13 @@ use std::{
 };
 
 use axum::{
-    extract::{FromRequestParts as _, Request, State, WebSocketUpgrade, ws::Message},
+    extract::{FromRequestParts as _, Request, State, WebSocketUpgrade},
     response::{IntoResponse as _, Response},
 };
 use bytes::Bytes;
 use chatcode_link::codec::OpaqueCodec;
-use chatcode_proto::{code::Refusal, limits, pb::Code};
+use chatcode_process::observe::trace;
+use chatcode_proto::{code::Refusal, limits, metadata, pb::Code};
 use futures_util::FutureExt as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
@@ -60,12 +61,14 @@ pub(crate) async fn open(State(app): State<Arc<App>>, request: Request) -> Respo
         .max_write_buffer_size(limits::WEBSOCKET_WRITE_BYTES)
         .on_upgrade(move |socket| {
             let tasks = app.sockets.tasks.clone();
-            tasks.track_future(serve(app, Browser::new(socket), place, full).instrument(span))
+            let browser = Browser::new(socket, &app.meters);
+            tasks.track_future(serve(app, browser, place, full).instrument(span))
         })
 }
 
 /// One socket from its handshake to its end.
 async fn serve(app: Arc<App>, browser: Browser, _place: OwnedSemaphorePermit, full: bool) {
+    app.meters.sockets_opened.inc();
     let end = if full {
         End::Refused(no_place())
     } else {
@@ -75,6 +78,8 @@ async fn serve(app: Arc<App>, browser: Browser, _place: OwnedSemaphorePermit, fu
             () = browser.silence() => End::Left,
         }
     };
+    let code = if let End::Refused(refusal) = &end { refusal.code.name() } else { "left" };
+    app.meters.sockets_ended.of([code]).inc();
     match end {
         End::Left => tracing::debug!(target: "chatcode", "the browser left"),
         End::Refused(refusal) => {
@@ -95,13 +100,19 @@ async fn converse(app: &App, browser: &Browser) -> End {
         target: "chatcode",
         method = opening.method.as_str(), gateway = opening.gateway, session = opening.session, "opened"
     );
-    let (body, pings) = browser.body(!opening.many);
+    let span = trace::call(opening.method.as_str().trim_start_matches('/'), None);
+    let is_terminal = opening.method.as_str() == metadata::ATTACH;
+    let (body, pings) = browser.body(!opening.many, is_terminal);
     let mut page = Page { browser: browser.clone(), pings: Some(pings) };
-    let mut answer = match begin(app, browser, &mut page, call(app, opening, body)).await {
+    let mut answer = match begin(app, browser, &mut page, call(app, opening, body, &span)).await {
         Ok(answer) => answer,
-        Err(end) => return end,
+        Err(end) => {
+            trace::ended(&span, end.code());
+            return end;
+        }
     };
     let end = exchange(app, browser, &mut page, &mut answer).await;
+    trace::ended(&span, end.code());
     if matches!(end, End::Left) {
         // What the page sent last, such as its detach, is on its way: let the
         // call end by itself instead of cutting it.
@@ -136,9 +147,11 @@ async fn call(
     app: &App,
     opening: Opening,
     body: browser::Incoming,
+    span: &tracing::Span,
 ) -> Result<Streaming<Bytes>, tonic::Status> {
     let path = opening.method.clone();
-    let request = opening.request(app.admission.origin(), body)?;
+    let mut request = opening.request(app.admission.origin(), body)?;
+    trace::pass_on(span, request.metadata_mut().as_mut());
     let mut grpc = Grpc::new(app.upstream.attachment()).max_decoding_message_size(limits::UNARY_BYTES);
     grpc.ready().await.map_err(|error| tonic::Status::from_error(Box::new(error)))?;
     Ok(grpc.streaming(request, path, OpaqueCodec).await?.into_inner())
@@ -159,7 +172,7 @@ async fn exchange(app: &App, browser: &Browser, page: &mut Page, answer: &mut St
                 Ok(stamp) => browser.pong(stamp, app.upstream.health()).await,
                 Err(end) => return end,
             },
-            _ = ticks.tick() => match browser.feed(Message::Ping(Bytes::new())).await {
+            _ = ticks.tick() => match browser.ping().await {
                 Ok(()) => browser.flush().await,
                 Err(end) => Err(end),
             },
@@ -173,10 +186,10 @@ async fn exchange(app: &App, browser: &Browser, page: &mut Page, answer: &mut St
 /// Sends a message, and with it what has arrived by now: one flush for all.
 /// How the call ended, if it did, comes up at the next read.
 async fn send(browser: &Browser, message: Bytes, answer: &mut Streaming<Bytes>) -> Result<(), End> {
-    browser.feed(Message::Binary(message)).await?;
+    browser.message(message).await?;
     for _ in 1..limits::WEBSOCKET_BATCH {
         match answer.message().now_or_never() {
-            Some(Ok(Some(next))) => browser.feed(Message::Binary(next)).await?,
+            Some(Ok(Some(next))) => browser.message(next).await?,
             Some(Ok(None)) => {
                 browser.flush().await?;
                 return Err(End::Refused(Refusal::new(Code::Done, "the call has ended")));

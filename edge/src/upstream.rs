@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{metadata::MetadataValue, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
+use crate::meters::EdgeMeters;
+
 /// Whether the core answers: [`chatcode_proto::pb::CoreHealth`] as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct CoreHealth {
@@ -34,17 +36,22 @@ pub(crate) struct Upstream {
     tls: Arc<ClientConfig>,
     shared: Channel,
     health: watch::Sender<CoreHealth>,
+    meters: EdgeMeters,
 }
 
 impl Upstream {
     /// The core at `address` (HOST:PORT). Dials nothing yet. Each new connection
     /// shows the certificate that the cell has then.
-    pub(crate) fn new(address: String, identity: &Arc<IdentityCell>) -> Result<Self, tls::TlsError> {
+    pub(crate) fn new(
+        address: String,
+        identity: &Arc<IdentityCell>,
+        meters: EdgeMeters,
+    ) -> Result<Self, tls::TlsError> {
         let tls = tls::living_client(identity, &[b"h2"])?;
         let server_name = identity.identity().trust_domain().core_dns();
         let shared = chatcode_link::tcp::channel(&address, tls.clone(), &server_name);
         let unknown = CoreHealth { up: false, since_unix_ms: unix_ms(), rtt_us: 0 };
-        Ok(Self { address, server_name, tls, shared, health: watch::Sender::new(unknown) })
+        Ok(Self { address, server_name, tls, shared, health: watch::Sender::new(unknown), meters })
     }
 
     /// The connection that unary calls share.
@@ -98,6 +105,10 @@ impl Upstream {
     }
 
     fn note(&self, rtt: Option<Duration>) {
+        match rtt {
+            Some(rtt) => self.meters.core_rtt.took(rtt),
+            None => self.meters.probes_failed.inc(),
+        }
         self.health.send_modify(|health| {
             if health.up != rtt.is_some() {
                 health.up = rtt.is_some();

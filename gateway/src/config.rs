@@ -1,6 +1,7 @@
 //! What the daemon is told, and where its files lie.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -57,6 +58,14 @@ pub struct Config {
     pub session_limits: SessionLimits,
     /// When and from where the programs are updated.
     pub update: UpdateSettings,
+    /// Where metrics, `/healthz` and `/readyz` are served; without it nowhere. Off
+    /// loopback a `metrics_token_file` is needed. Port 0: any free one.
+    pub metrics: Option<SocketAddr>,
+    /// A private file with the token that readers of metrics show.
+    pub metrics_token_file: Option<PathBuf>,
+    /// The collector on this machine that gets traces of calls (OTLP over gRPC), such as
+    /// `http://127.0.0.1:4317`; without it there are none.
+    pub otlp: Option<String>,
 }
 
 impl Default for Config {
@@ -76,6 +85,9 @@ impl Default for Config {
             spawner: "/run/chatcode/spawner.sock".into(),
             session_limits: SessionLimits::default(),
             update: UpdateSettings::default(),
+            metrics: None,
+            metrics_token_file: None,
+            otlp: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //!   and how it takes its leave.
 //! - [`state`]: what it tells other programs of this machine.
 //! - `link`: the link, kept for ever; `serve`: the services on it.
+//! - `meters`: what is counted; `observe`: what is shown to those who run it.
 //! - `grant`: what a caller may do, judged here.
 //! - `sessions`, `terminal`: the services; `tmux`: the machine's own sessions.
 //! - `shell`: user, environment and order of a shell; `keeping`: where its
@@ -22,6 +23,8 @@ mod last_screen;
 pub mod leave;
 mod link;
 mod lock;
+mod meters;
+mod observe;
 mod serve;
 mod sessions;
 mod shell;
@@ -31,7 +34,7 @@ mod terminal;
 mod tmux;
 pub mod update;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use chatcode_certs::{
     Identity, IdentityError, MachineKey, MemberName,
@@ -42,7 +45,9 @@ use chatcode_link::{
     Target,
     enroll::{CoreAddress, CoreAddressError},
 };
+use chatcode_process::observe::{ObserveError, Observer};
 use chatcode_proto::id::GatewayId;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::{
@@ -58,7 +63,7 @@ use crate::{
     lock::DataLock,
     sessions::{Registry, Starter},
     shell::user::User,
-    state::Teller,
+    state::{State, Teller},
     update::{Handover, Updates},
 };
 
@@ -98,6 +103,9 @@ pub enum BuildError {
     /// The core cannot be dialled at all.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// It cannot be observed as the settings say.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
     /// The daemon's state cannot be told.
     #[error(transparent)]
     State(#[from] StateError),
@@ -121,6 +129,8 @@ pub struct Gateway {
     registry: Arc<Registry>,
     keeper: Keeper,
     updates: Arc<Updates>,
+    observer: Option<Observer>,
+    state: watch::Receiver<State>,
     lock: DataLock,
 }
 
@@ -175,12 +185,21 @@ impl Gateway {
             history_lines: config.history_lines,
             pass_ssh_agent: config.pass_ssh_agent,
         };
+        let observer = observer(config)?;
         let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
         let updates = Updates::new(config.update.clone(), places.data.clone());
         let registry = Registry::new(places, starter);
+        let state = teller.seen();
+        observe::show(&registry, &state);
         let serves = link::Serves { registry: Arc::clone(&registry), updates: Arc::clone(&updates), user };
         let keeper = Keeper::new(me, id.into(), serves, teller)?;
-        Ok(Self { id: id.into(), registry, keeper, updates, lock })
+        Ok(Self { id: id.into(), registry, keeper, updates, observer, state, lock })
+    }
+
+    /// Where its metrics are read, if they are.
+    #[must_use]
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.observer.as_ref().map(Observer::address)
     }
 
     /// The gateway's id.
@@ -200,12 +219,24 @@ impl Gateway {
         stop: CancellationToken,
         welcomed: impl FnOnce(GatewayId),
     ) -> Result<Ended, RunError> {
-        let Self { registry, keeper, updates, lock, .. } = self;
+        let Self { registry, keeper, updates, observer, state, lock, .. } = self;
         registry.adopt().await.map_err(RunError::Sessions)?;
         let leaving = stop.child_token();
         let mut next = None;
         let ended = {
-            let mut keeping = std::pin::pin!(keeper.run(leaving.clone(), welcomed));
+            let observed = async {
+                if let Some(observer) = observer {
+                    let meters = registry.meters.all.clone();
+                    observer.serve(meters, move || observe::ready(&state)).await;
+                }
+                std::future::pending().await
+            };
+            let mut keeping = std::pin::pin!(async {
+                tokio::select! {
+                    ended = keeper.run(leaving.clone(), welcomed) => ended,
+                    never = observed => never,
+                }
+            });
             tokio::select! {
                 ended = &mut keeping => ended,
                 version = updates.next() => {
@@ -222,4 +253,13 @@ impl Gateway {
             .filter(|_| !stop.is_cancelled())
             .map_or(Ended::Stopped, |version| Ended::Update(Box::new(Handover::new(&updates, version)))))
     }
+}
+
+fn observer(config: &Config) -> Result<Option<Observer>, BuildError> {
+    let Some(address) = config.metrics else { return Ok(None) };
+    let token = match &config.metrics_token_file {
+        Some(file) => Some(files::read_private(file)?.ok_or(ObserveError::NoToken)?),
+        None => None,
+    };
+    Ok(Some(Observer::bind(address, token)?))
 }

@@ -4,6 +4,7 @@
 use std::{
     ffi::OsString,
     io::Write as _,
+    net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{self, ExitCode},
@@ -23,7 +24,7 @@ use chatcode_gateway::{
         units::{self, Unit},
     },
 };
-use chatcode_process::{Exit, exit};
+use chatcode_process::{Exit, exit, observe::ObserveError};
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
@@ -173,6 +174,14 @@ struct Settings {
     #[arg(long, value_name = "HOW")]
     #[serde(skip_serializing_if = "Option::is_none")]
     holders: Option<Holders>,
+    /// Where metrics, /healthz and /readyz are served; left out: nowhere.
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
+    /// The collector on this machine that gets traces, such as http://127.0.0.1:4317.
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp: Option<String>,
 }
 
 /// The line on standard output when the daemon is linked.
@@ -180,6 +189,8 @@ struct Settings {
 struct Ready {
     ready: &'static str,
     gateway: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
 }
 
 /// The line on standard output when the machine is enrolled.
@@ -190,9 +201,11 @@ struct Enrolled {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    chatcode_process::init_logging("gateway");
     chatcode_certs::tls::install_provider();
     chatcode_process::main_with("chatcode-gateway", chatcode_process::Threads::One, async {
+        if !matches!(cli.command, Command::Run(_)) {
+            chatcode_process::init_logging("gateway");
+        }
         match cli.command {
             Command::Enroll(args) => enroll_machine(args).await,
             Command::Run(args) if args.launchd => run(args).await.map_err(for_launchd),
@@ -234,14 +247,17 @@ fn say_waiting(waiting: Waiting) {
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = load(args.shared, args.settings)?;
+    chatcode_process::init_logging_and_traces("gateway", config.otlp.as_deref())
+        .context(Exit(exit::CONFIG))?;
     let stop = chatcode_process::shutdown(args.exit_with_stdin);
     for unit in units_of_this_installation() {
         tracing::warn!("{unit}");
     }
     loop {
         let gateway = Gateway::build(&config).map_err(|error| exit::with(build_exit(&error), error))?;
+        let metrics = gateway.metrics();
         let welcomed = |id| {
-            let line = Ready { ready: "gateway", gateway: format!("{id}") };
+            let line = Ready { ready: "gateway", gateway: format!("{id}"), metrics };
             if let Err(error) = chatcode_process::ready(&line) {
                 tracing::warn!(%error, "nobody reads the ready line");
             }
@@ -367,6 +383,7 @@ fn uninstall(options: &[OsString]) -> anyhow::Result<()> {
 
 fn build_exit(error: &BuildError) -> Exit {
     Exit(match error {
+        BuildError::Observe(ObserveError::Listen { source, .. }) => return Exit::of_listening(source),
         BuildError::Lock(LockError::Taken(_)) => exit::TEMPFAIL,
         BuildError::Lock(LockError::Io { .. }) | BuildError::Dial(_) => exit::FAILURE,
         _ => exit::CONFIG,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     grant::CoreClock,
+    observe::Observed,
     sessions::{Registry, Sessions},
     shell::user::User,
     terminal::Terminal,
@@ -33,7 +34,9 @@ pub(crate) async fn run(
     let sessions = SessionsServer::new(sessions).max_decoding_message_size(limits::UNARY_BYTES);
     let terminal = Terminal { registry, clock, draining: draining.clone() };
     let host = HostServer::new(Host { updates, clock }).max_decoding_message_size(limits::UNARY_BYTES);
+    let meters = terminal.registry.meters.clone();
     serve::link_builder()
+        .layer(tower::layer::layer_fn(move |inner| Observed::new(inner, meters.clone())))
         .add_service(host)
         .add_service(sessions)
         .add_service(terminal)

@@ -130,6 +130,11 @@ impl Teller {
         Ok(Self { state, writing, _lock: lock })
     }
 
+    /// What is told, for whoever asks within this process.
+    pub(crate) fn seen(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
     /// The core said Welcome over this way, and calls this machine so.
     pub(crate) fn online(&self, name: &str, over: &str) {
         self.state.send_modify(|state| {
@@ -226,7 +231,7 @@ mod tests {
         assert!(!read(folder.path(), AT_ONCE).await.expect("is read").running, "there was none yet");
         let teller = Teller::begin(folder.path(), "id".into(), "core:1".into()).expect("begins");
         teller.ended(LinkWord::Connecting, &Refusal::new(Code::CoreUnreachable, "no\nway"));
-        teller.online("box");
+        teller.online("box", "quic");
         let online = read(folder.path(), LONG).await.expect("is read");
         assert!(online.running && online.link == LinkWord::Online);
         assert_eq!((online.name.as_str(), online.pid), ("box", std::process::id()));
@@ -242,7 +247,7 @@ mod tests {
     async fn a_daemon_that_begins_is_not_online_by_the_word_of_the_last_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let last = Teller::begin(folder.path(), "id".into(), "core:1".into()).expect("begins");
-        last.online("box");
+        last.online("box", "quic");
         last.close().await;
         let next = Teller::begin(folder.path(), "id".into(), "core:1".into()).expect("begins");
         // Nothing else has run since.

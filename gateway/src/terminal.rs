@@ -41,6 +41,7 @@ use tonic::{
 use crate::{
     grant::{self, CoreClock},
     last_screen,
+    meters::{Place, Terminals},
     sessions::Registry,
 };
 
@@ -131,7 +132,9 @@ impl Terminal {
         tracing::debug!(%call, %principal, session = %id, "attach");
         let (socket, buffer) = connection.into_parts();
         let (from_holder, to_holder) = socket.into_split();
-        let carry = tokio::spawn(carry(request.into_inner(), to_holder));
+        let terminals = Arc::clone(&self.registry.meters.terminals);
+        terminals.attached.inc();
+        let carry = tokio::spawn(carry(request.into_inner(), to_holder, Arc::clone(&terminals)));
         Ok(Either::Left(Attachment {
             from_holder,
             buffer,
@@ -139,6 +142,8 @@ impl Terminal {
             draining: Box::pin(self.draining.clone().cancelled_owned()),
             last: Last::Other,
             over: false,
+            terminals,
+            place: Place::default(),
         }))
     }
 }
@@ -148,13 +153,18 @@ impl Terminal {
 type Carried = (OwnedWriteHalf, Result<(), Refusal>);
 
 /// Writes the viewer's frames to the holder, each with its length.
-async fn carry(mut frames: Streaming<Bytes>, mut holder: OwnedWriteHalf) -> Carried {
+async fn carry(
+    mut frames: Streaming<Bytes>,
+    mut holder: OwnedWriteHalf,
+    terminals: Arc<Terminals>,
+) -> Carried {
     loop {
         let frame = match frames.message().await {
             Ok(Some(frame)) => frame,
             Ok(None) => return (holder, Ok(())),
             Err(status) => return (holder, Err(broken_call(&status))),
         };
+        terminals.client_frame(&frame);
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut whole = length.as_slice().chain(frame);
         // A holder that has closed its end says why on the other way.
@@ -229,6 +239,16 @@ pub(crate) struct Attachment {
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
     last: Last,
     over: bool,
+    terminals: Arc<Terminals>,
+    place: Place,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        if !self.over {
+            self.terminals.ended.of(["left"]).inc();
+        }
+    }
 }
 
 impl Attachment {
@@ -238,6 +258,7 @@ impl Attachment {
             let whole = framing::take(&mut self.buffer, limits::SERVER_FRAME_BYTES)
                 .map_err(|error| Refusal::new(Code::TooLarge, format!("the holder's frame: {error}")))?;
             if let Some(frame) = whole {
+                self.terminals.server_frame(&frame, &mut self.place);
                 self.last = std::mem::replace(&mut self.last, Last::Other).of(&frame);
                 return Poll::Ready(Ok(Some(frame)));
             }
@@ -295,6 +316,10 @@ impl Stream for Attachment {
             Poll::Pending => ready!(self.poll_frame(cx)),
         };
         self.over = !matches!(next, Ok(Some(_)));
+        if self.over {
+            let code = next.as_ref().map_or_else(|refusal| refusal.code, |_| Code::Done);
+            self.terminals.ended.of([code.name()]).inc();
+        }
         Poll::Ready(next.map_err(Status::from).transpose())
     }
 }

@@ -12,6 +12,7 @@ mod frames;
 mod identity;
 mod link;
 mod machine;
+mod observe;
 mod people;
 mod providers;
 mod release;
@@ -22,7 +23,7 @@ mod words;
 
 pub use self::{
     audit::*, call::*, devices::*, edge::*, enroll::*, fleet::*, frames::*, identity::*, link::*, machine::*,
-    people::*, providers::*, release::*, session::*, shares::*, up::*, words::*,
+    observe::*, people::*, providers::*, release::*, session::*, shares::*, up::*, words::*,
 };
 
 // How the bounds hang together; a change that breaks one does not compile.
@@ -59,6 +60,8 @@ const _: () = assert!(2 * PASSKEY_JSON_BYTES <= HTTP_BODY_BYTES);
 const _: () = assert!(VIEWER_SILENCE.as_secs() > 2 * PING.as_secs());
 const _: () = assert!(WEBSOCKET_SILENCE.as_secs() >= 3 * WEBSOCKET_PING.as_secs());
 const _: () = assert!(WEBSOCKET_CLOSE.as_secs() < SHUTDOWN.as_secs());
+const _: () = assert!(READINESS.as_secs() < OBSERVER.as_secs());
+const _: () = assert!(SPANS_AT_ONCE <= SPANS);
 
 #[cfg(test)]
 mod tests {

@@ -41,3 +41,19 @@ for workflow in .github/workflows/*.yml; do
     says "$workflow" 's/\(uses: .*\)@[0-9a-f]*/\1@v4/' $tools/bin/zizmor --offline
 done
 ok "the workflow is one, and zizmor finds no danger in it"
+
+if ! command -v promtool >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    # The tool alone: no service is started.
+    apt-get update -qq
+    (cd "$work" && apt-get download -qq prometheus >/dev/null && dpkg-deb -x prometheus_*.deb "$work/prometheus")
+    PATH=$PATH:$work/prometheus/usr/bin
+fi
+if command -v promtool >/dev/null; then
+    cp deploy/observe/*.yml "$work"
+    says deploy/observe/rules.yml 's/histogram_quantile(/histogram_quantle(/' promtool check rules
+    says deploy/observe/prometheus.yml 's/job_name/job_nam/' promtool check config
+    says deploy/observe/rules_test.yml 's/value: 90/value: 91/' promtool test rules
+    ok "promtool takes the rules, their tests pass, and the example of Prometheus is one"
+else
+    skip lint "rules of Prometheus: promtool is not here"
+fi

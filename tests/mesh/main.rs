@@ -7,6 +7,7 @@ mod faults;
 mod link;
 mod login;
 mod networks;
+mod observe;
 mod people;
 mod reflect;
 mod refuse;

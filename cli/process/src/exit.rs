@@ -4,7 +4,7 @@ use std::{error::Error, future::Future, io, process::ExitCode};
 
 use chatcode_proto::pb::Code;
 
-use crate::logging;
+use crate::{logging, observe::trace};
 
 /// All is done.
 pub const SUCCESS: u8 = 0;
@@ -100,7 +100,11 @@ pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyh
             return ExitCode::from(FAILURE);
         }
     };
-    let result = runtime.block_on(run);
+    let result = runtime.block_on(async {
+        let result = run.await;
+        trace::finish().await;
+        result
+    });
     // A blocked read of standard input must not hold up the end.
     runtime.shutdown_background();
     match result {

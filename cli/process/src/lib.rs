@@ -1,12 +1,13 @@
 //! What every program of chatcode does the same way: [`logging`],
-//! [`config`]uration, [`stop`]ping, [`time`]s on command lines, and [`exit`]
-//! codes.
+//! [`config`]uration, [`stop`]ping, [`time`]s on command lines, [`exit`] codes, and
+//! what it tells of itself ([`observe`]).
 
 pub mod config;
 pub mod exit;
 pub mod files;
 pub mod logging;
 mod notify;
+pub mod observe;
 pub mod secret;
 pub mod stop;
 pub mod time;
@@ -19,7 +20,7 @@ use std::{
 pub use config::{ConfigError, load};
 pub use exit::{Exit, Threads, main_with};
 pub use files::raise_file_limit;
-pub use logging::init_logging;
+pub use logging::{init_logging, init_logging_and_traces};
 pub use stop::shutdown;
 pub use time::seconds;
 

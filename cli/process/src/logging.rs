@@ -21,7 +21,11 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     pipe::PIPE_BUF,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
+};
+
+use crate::observe::trace::{self, TraceError};
 
 /// What is logged unless `CHATCODE_LOG` says otherwise: our own news, and the
 /// warnings of what we rest on.
@@ -35,23 +39,50 @@ static QUEUE: OnceLock<Queue> = OnceLock::new();
 /// object per line. A second call changes nothing. At most
 /// [`limits::LOG_LINES`] lines wait to be written.
 pub fn init_logging(role: &str) {
+    if tracing_subscriber::registry().with(lines()).try_init().is_ok() {
+        tracing::debug!(target: "chatcode", role, "logging");
+    }
+}
+
+/// The same, and spans of calls go to the collector at `otlp`, if there is one. In a
+/// tokio runtime.
+///
+/// # Errors
+/// [`TraceError`].
+pub fn init_logging_and_traces(role: &'static str, otlp: Option<&str>) -> Result<(), TraceError> {
+    let Some(address) = otlp else {
+        init_logging(role);
+        return Ok(());
+    };
+    let traces = trace::layer(role, address)?;
+    tracing_subscriber::registry().with(lines()).with(traces).try_init().map_err(|_| TraceError::Late)?;
+    tracing::info!(target: "chatcode", role, otlp = address, "calls are traced");
+    Ok(())
+}
+
+/// The layer that writes lines.
+fn lines<S>() -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
     let filter = std::env::var("CHATCODE_LOG").ok().filter(|text| !text.is_empty());
-    let filter = EnvFilter::new(filter.as_deref().unwrap_or(DEFAULT_FILTER));
+    let mut filter = EnvFilter::new(filter.as_deref().unwrap_or(DEFAULT_FILTER));
+    if let Ok(without_traces) = format!("{}=off", trace::TARGET).parse() {
+        filter = filter.add_directive(without_traces);
+    }
     // A log that cannot be written is lost. Complaining about it on the same
     // standard error would panic where nobody reads that any more.
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(|| QUEUE.get_or_init(|| Queue::start(stderr())).clone())
         .log_internal_errors(false);
     let json = std::env::var("CHATCODE_LOG_FORMAT").is_ok_and(|format| format == "json");
-    let started = if json {
-        builder.json().try_init()
-    } else {
-        builder.with_ansi(io::stderr().is_terminal()).try_init()
-    };
-    if started.is_ok() {
-        tracing::debug!(target: "chatcode", role, "logging");
-    }
+    if json { layer.json().boxed() } else { layer.with_ansi(io::stderr().is_terminal()).boxed() }
+        .with_filter(filter)
+}
+
+/// Lines that were lost since the start.
+pub(crate) fn lost() -> u64 {
+    QUEUE.get().map_or(0, |queue| queue.lost.load(Ordering::Relaxed))
 }
 
 /// Waits until all that was logged is written, [`limits::LOG_FLUSH`] at most: for

@@ -69,8 +69,19 @@ pub struct Picture {
 pub struct Counts {
     /// Gateways that are not revoked.
     pub gateways: usize,
+    /// Those of them that are linked.
+    pub online: usize,
+    /// Gateways that were revoked.
+    pub revoked: usize,
+    /// When the first certificate of a gateway that is not revoked ends, milliseconds
+    /// since 1970; 0: none is known.
+    pub first_end_unix_ms: u64,
     /// Sessions whose shell runs.
     pub sessions: usize,
+    /// Sessions whose shell has ended.
+    pub ended: usize,
+    /// Sessions whose holder vanished.
+    pub lost: usize,
     /// Viewers of all sessions.
     pub viewers: usize,
     /// Sessions in the directory, ended ones too.
@@ -155,14 +166,22 @@ impl Hub {
             let living = |session: &&pb::Session| {
                 matches!(session.state(), pb::SessionState::Running | pb::SessionState::Ending)
             };
-            let sessions = || state.sessions.values().flat_map(BTreeMap::values).filter(living);
+            let all = || state.sessions.values().flat_map(BTreeMap::values);
+            let sessions = || all().filter(living);
+            let are = |wanted| all().filter(|session| session.state() == wanted).count();
+            let linked =
+                |wanted| state.gateways.values().filter(|known| known.link_state() == wanted).count();
+            let revoked = linked(LinkState::Revoked);
+            let ends = state.gateways.values().filter(|known| known.link_state() != LinkState::Revoked);
+            let ends = ends.filter_map(|known| Some(known.certificate.as_ref()?.not_after_unix_ms));
             Counts {
-                gateways: state
-                    .gateways
-                    .values()
-                    .filter(|known| known.link_state() != LinkState::Revoked)
-                    .count(),
+                gateways: state.gateways.len() - revoked,
+                online: linked(LinkState::Online),
+                revoked,
+                first_end_unix_ms: ends.min().unwrap_or_default(),
                 sessions: sessions().count(),
+                ended: are(pb::SessionState::Exited),
+                lost: are(pb::SessionState::Lost),
                 viewers: sessions().map(|session| session.viewers as usize).sum(),
                 directory: state.session_count,
                 most_of_one: state

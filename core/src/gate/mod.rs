@@ -10,9 +10,12 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
+use chatcode_certs::MemberName;
 use chatcode_link::subscriber;
+use chatcode_process::observe::{Counter, trace};
 use chatcode_proto::{
     code::Refusal,
     limits, metadata,
@@ -22,7 +25,7 @@ use chatcode_proto::{
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tonic::{Status, body::Body, service::Routes};
 use tower::Service;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     caller::{
@@ -30,7 +33,7 @@ use crate::{
         identify::{Books, Shown, identify, origin},
     },
     clock,
-    cut::{CutBody, Cuts},
+    cut::{CutBody, Cuts, Tally},
     gate::trail::Trail,
     judge::{Verdict, check},
     pass::Pass,
@@ -89,24 +92,31 @@ impl Gate {
             }
         }
         let Some(rule) = rule_of(&path) else {
+            self.shared.meters.calls.of(["unknown", Code::UnknownMethod.name()]).inc();
             return refuse(unknown_method());
         };
         let trail = Trail::new(&path, rule, request_id(), peer.address);
         let span = tracing::info_span!("call", id = trail.request_id(), method = path);
-        self.judge(request, rule, peer, trail).instrument(span).await
+        let (trace, begun) = (traced(&path, request.headers(), &peer), Instant::now());
+        trace::named(&trace, trail.request_id());
+        let response = self.judge(request, rule, peer, (trail, &trace)).instrument(span).await;
+        let code = refusal_of(response.headers()).map_or(Code::Done, |refusal| refusal.code);
+        trace::ended(&trace, code);
+        self.shared.meters.call(rule_name(&path), code, rule, begun.elapsed());
+        response
     }
 
     /// Lets the call in or refuses it, and writes down which.
     async fn judge(
-        self,
+        &self,
         request: Request<Body>,
         rule: &'static Rule,
         peer: PeerInfo,
-        mut trail: Trail,
+        (mut trail, trace): (Trail, &Span),
     ) -> Response<Body> {
         match self.admit(request.uri().path(), request.headers(), rule, &peer, &mut trail).await {
             Ok((verdict, target)) => {
-                let response = self.dispatch(request, rule, peer, verdict, target, &trail).await;
+                let response = self.dispatch(request, rule, peer, (verdict, target), (&trail, trace)).await;
                 self.seal(response, &trail).await
             }
             Err(refusal) => {
@@ -180,14 +190,13 @@ impl Gate {
         mut request: Request<Body>,
         rule: &'static Rule,
         peer: PeerInfo,
-        verdict: Verdict,
-        target: Target,
-        trail: &Trail,
+        (verdict, target): (Verdict, Target),
+        (trail, trace): (&Trail, &Span),
     ) -> Response<Body> {
         if rule.scope != Scope::Core {
             return self
                 .pass
-                .call(request, rule, verdict, &target, trail.request_id())
+                .call(request, rule, verdict, &target, (trail.request_id(), trace))
                 .await
                 .unwrap_or_else(refuse);
         }
@@ -203,7 +212,9 @@ impl Gate {
         // A router never fails; the type has no value.
         let response = self.routes.clone().call(request).await.unwrap_or_else(|never| match never {});
         if rule.server_streaming {
-            response.map(|body| Body::new(CutBody::new(body, cuts.wait(), ())))
+            // Its bytes are the core's own, and passed on to nobody.
+            let tally = Tally { bytes: Counter::default(), cuts: self.shared.meters.cuts.clone() };
+            response.map(|body| Body::new(CutBody::new(body, cuts.wait(), tally, trace.clone())))
         } else {
             response
         }
@@ -242,6 +253,28 @@ fn rule_of(path: &str) -> Option<&'static Rule> {
     } else {
         Rule::of(path)
     }
+}
+
+/// The method as meters name it: without the package; the methods of a foreign service
+/// have one name.
+fn rule_name(path: &str) -> &'static str {
+    if path.starts_with(HEALTH) {
+        "grpc.health.v1.Health"
+    } else if REFLECTION.contains(&path) {
+        "grpc.reflection.ServerReflection"
+    } else {
+        Rule::name_of(path).unwrap_or("unknown")
+    }
+}
+
+/// The span of a call. An edge, which is ours, says to which trace it belongs; nobody
+/// else is believed. Probes are no calls.
+fn traced(path: &str, headers: &HeaderMap, peer: &PeerInfo) -> Span {
+    if path.starts_with(HEALTH) {
+        return Span::none();
+    }
+    let is_edge = matches!(peer.who, Standing::Member(MemberName::Edge(_), _));
+    trace::call(path.trim_start_matches('/'), is_edge.then_some(headers))
 }
 
 /// The refusal in the head of a response without a body; `None` for any other.

@@ -146,6 +146,7 @@ impl Control {
         }
         self.show(&live, facts, &hello.program_version);
         self.greeted.cancel();
+        self.shared.meters.links_up.inc();
         tracing::info!(epoch = live.epoch, "link up");
 
         let heart = Heart::new(
@@ -237,6 +238,7 @@ impl link_server::Link for Control {
             Err(refusal) => Err(refusal),
         };
         outcome.map(Response::new).map_err(|refusal| {
+            self.shared.meters.links_refused.of([refusal.code.name()]).inc();
             tracing::warn!(code = refusal.code.name(), "the link is refused: {}", refusal.message);
             self.tasks.spawn(farewell(self.link.clone(), refusal.clone()).in_current_span());
             refusal.into()

@@ -87,6 +87,7 @@ impl Heart {
                 true
             });
         }
+        shared.meters.links_ended.of([code.name()]).inc();
         tracing::info!(epoch = live.epoch, code = code.name(), "link down");
         self.note("link.down", code).await;
     }
@@ -185,6 +186,10 @@ impl Heart {
         let rtt = (now - echo.core_sent_us).saturating_sub(held).max(1);
         self.last_rtt_us = rtt;
         let holder = echo.holder_rtt_us;
+        self.shared.meters.link_rtt.took(Duration::from_micros(rtt));
+        if holder > 0 {
+            self.shared.meters.holder_rtt.took(Duration::from_micros(holder));
+        }
         self.shared.hub.change_gateway(self.live.gateway, |gateway| {
             let news = gateway.link_epoch == self.live.epoch
                 && (differs(gateway.link_rtt_us, rtt) || differs(gateway.holder_rtt_us, holder));
@@ -200,11 +205,13 @@ impl Heart {
     async fn renew(&mut self, request: &RenewRequest) {
         let refusal = match self.make(request).await {
             Ok(renewed) => {
+                self.shared.meters.renewals.of([Code::Done.name()]).inc();
                 self.send(core_control::Kind::Renewed(renewed));
                 return self.shared.show_certificate(self.live.gateway).await;
             }
             Err(refusal) => refusal,
         };
+        self.shared.meters.renewals.of([refusal.code.name()]).inc();
         // One that asks again and again costs no write.
         if refusal.code != Code::RateLimited {
             self.note_refused(&refusal).await;

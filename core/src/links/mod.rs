@@ -8,7 +8,7 @@ mod mirror;
 use std::{io, net::SocketAddr, sync::Arc};
 
 use chatcode_certs::{MemberName, Peer, tls};
-use chatcode_link::{Incoming, Link, LinkKeys, LinkListener, Opened, Switchboard, serve};
+use chatcode_link::{Incoming, Link, LinkEnd, LinkError, LinkKeys, LinkListener, Opened, Switchboard, serve};
 use chatcode_proto::{
     code::Refusal,
     id::GatewayId,
@@ -47,7 +47,7 @@ impl Links {
     pub fn bind(address: SocketAddr, keys: &LinkKeys, shared: Arc<Shared>) -> io::Result<Self> {
         let tls = tls::link_listener(&shared.own).map_err(io::Error::other)?;
         let listener = LinkListener::bind(address, tls, keys).map_err(|error| match error {
-            chatcode_link::LinkError::Socket(error) => error,
+            LinkError::Socket(error) => error,
             other => io::Error::other(other),
         })?;
         Ok(Self { listener, board: Arc::default(), shared })
@@ -110,6 +110,7 @@ async fn take(shared: Arc<Shared>, incoming: Incoming) {
     match incoming.finish().await {
         Ok(link) => live(shared, link).await,
         Err(error) => {
+            shared.meters.handshakes_failed.of(["link", reason(&error)]).inc();
             tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no link came about");
         }
     }
@@ -143,10 +144,12 @@ async fn take_tcp(
                 }
             }
             Err(refusal) => {
+                shared.meters.links_refused.of([refusal.code.name()]).inc();
                 tracing::warn!(peer = %address, code = refusal.code.name(), "a stream is refused");
             }
         },
         Err(error) => {
+            shared.meters.handshakes_failed.of(["link", reason(&error)]).inc();
             tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no link came about");
         }
     }
@@ -162,10 +165,22 @@ async fn live(shared: Arc<Shared>, link: Link) {
             run(shared, link, who).instrument(span).await;
         }
         Err(refusal) => {
+            shared.meters.links_refused.of([refusal.code.name()]).inc();
             tracing::warn!(peer = %address, code = refusal.code.name(), "a link is refused");
             link.close(refusal.code, &refusal.message);
             link.closed().await;
         }
+    }
+}
+
+/// Why no link came about, in one word.
+fn reason(error: &LinkError) -> &'static str {
+    match error {
+        LinkError::Timeout => "timeout",
+        LinkError::Refused(LinkEnd { code: Some(Code::Unauthenticated), .. }) => "certificate",
+        LinkError::Refused(LinkEnd { code: Some(code), .. }) => code.name(),
+        LinkError::Refused(_) => "broke_off",
+        LinkError::Socket(_) | LinkError::Tls(_) | LinkError::Dial(_) => "other",
     }
 }
 

@@ -82,18 +82,19 @@ fn used(shared: &Shared, kept: Counts) -> Vec<AdminLimit> {
 
 /// The disk of the store, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Disk {
+pub struct Disk {
     /// What the store takes.
-    store: u64,
+    pub store: u64,
     /// What is free; 0: not known.
-    free: u64,
+    pub free: u64,
     /// What there is; 0: not known.
-    all: u64,
+    pub all: u64,
 }
 
 impl Disk {
     /// Three looks that the kernel answers from memory.
-    fn of(data_dir: &Path) -> Self {
+    #[must_use]
+    pub fn of(data_dir: &Path) -> Self {
         let size = |name| std::fs::metadata(data_dir.join(name)).map_or(0, |facts| facts.len());
         let store = ["core.db", "core.db-wal", "core.db-shm"].into_iter().map(size).sum();
         rustix::fs::statvfs(data_dir).map_or(Self { store, ..Self::default() }, |disk| Self {

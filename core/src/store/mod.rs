@@ -32,9 +32,14 @@ use std::{
     ops::{Deref, DerefMut},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
+use chatcode_process::observe::{Counter, Histogram};
 use chatcode_proto::{code::Refusal, pb::Code};
 use sqlx::{
     Connection as _, SqlSafeStr as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
@@ -60,6 +65,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// How long a statement waits for another process that writes, such as
 /// `chatcode-core token` beside a running core.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// The name in `meta` under which it is noted that the store can be written again.
+const CHECKED: &str = "checked_unix_ms";
 
 /// Connections that read at once; more wait.
 const READERS: u32 = 4;
@@ -161,19 +169,55 @@ impl StoreError {
     }
 }
 
+/// What is counted of a store.
+#[derive(Debug, Default)]
+pub struct StoreMeters {
+    /// From the wish to write to what is on the disk, each.
+    pub writes: Histogram,
+    /// Transactions that could not begin or not be finished.
+    pub failed: Counter,
+    /// Rows of the audit that could not be written.
+    pub audit_failed: Counter,
+    /// Whether the last thing that was to be written was not.
+    unwritable: AtomicBool,
+}
+
+impl StoreMeters {
+    fn failed<E>(&self, error: E) -> E {
+        self.failed.inc();
+        self.unwritable.store(true, Ordering::Relaxed);
+        error
+    }
+
+    fn not_audited<E>(&self, error: E) -> E {
+        self.audit_failed.inc();
+        self.unwritable.store(true, Ordering::Relaxed);
+        error
+    }
+}
+
 /// A transaction that writes. Dropped without a commit it leaves nothing behind.
 pub(crate) struct Tx {
     inner: Transaction<'static, Sqlite>,
     /// The number of the last row of the audit that it appended.
     appended: Option<u64>,
     newest: watch::Sender<u64>,
+    begun: Instant,
+    meters: Arc<StoreMeters>,
 }
 
 impl Tx {
     /// Everything counts, and is on the disk; then those who wait for rows of the
     /// audit are told.
     async fn commit(self) -> Result<(), sqlx::Error> {
-        self.inner.commit().await?;
+        if let Err(error) = self.inner.commit().await {
+            if self.appended.is_some() {
+                self.meters.audit_failed.inc();
+            }
+            return Err(self.meters.failed(error));
+        }
+        self.meters.unwritable.store(false, Ordering::Relaxed);
+        self.meters.writes.took(self.begun.elapsed());
         if let Some(number) = self.appended {
             self.newest.send_replace(number);
         }
@@ -202,6 +246,7 @@ pub struct Store {
     write: SqlitePool,
     /// The number of the last row of the audit that this process has written.
     newest: watch::Sender<u64>,
+    meters: Arc<StoreMeters>,
 }
 
 impl Store {
@@ -231,7 +276,28 @@ impl Store {
         schema::bring_up_to_date(&write, &migrator(), path).await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { read, write, newest: watch::Sender::new(0) })
+        Ok(Self { read, write, newest: watch::Sender::new(0), meters: Arc::default() })
+    }
+
+    /// What is counted of it.
+    #[must_use]
+    pub fn meters(&self) -> &StoreMeters {
+        &self.meters
+    }
+
+    /// Whether it can be read and written now. Nothing is written to find out, unless
+    /// the last thing that was to be written could not be.
+    ///
+    /// # Errors
+    /// [`StoreError`]: why not.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.audit_head().await?;
+        let mut tx = self.begin().await?;
+        if self.meters.unwritable.load(Ordering::Relaxed) {
+            set_meta(&mut tx, CHECKED, &crate::clock::unix_ms().to_string()).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// Closes the connections; the file is whole when it returns.
@@ -280,8 +346,10 @@ impl Store {
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         // At once, not at the first write: a transaction that reads first
         // would be refused when another process wrote in between.
-        let inner = self.write.begin_with("BEGIN IMMEDIATE".into_sql_str()).await?;
-        Ok(Tx { inner, appended: None, newest: self.newest.clone() })
+        let begun = Instant::now();
+        let inner = self.write.begin_with("BEGIN IMMEDIATE".into_sql_str()).await;
+        let inner = inner.map_err(|error| self.meters.failed(error))?;
+        Ok(Tx { inner, appended: None, newest: self.newest.clone(), begun, meters: Arc::clone(&self.meters) })
     }
 }
 
@@ -354,12 +422,14 @@ mod tests {
         let refused = refused.expect("it is full at last");
         assert!(matches!(refused, StoreError::NotAudited(_)), "{refused:?}");
         assert_eq!(Refusal::from(refused).code, Code::Unwritable);
+        assert_eq!(store.meters().audit_failed.get(), 1);
         let (last, _) = store.audit_head().await.expect("is read");
         let rows = store.audit_rows(0, 1).await.expect("is read");
         assert_eq!(rows[0].number, last);
         // The limit is that of the connection, and another one has none.
         store.audit(&long).await.expect("there is room again");
         fill_up(&store).await;
+        assert!(store.check().await.is_ok(), "the last row was written");
         let meta = store.set_meta("a name", &"x".repeat(100_000)).await.expect_err("is full");
         assert!(meta.is_unwritable(), "{meta:?}");
         assert!(

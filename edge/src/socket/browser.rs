@@ -15,6 +15,7 @@ use std::{
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
+use chatcode_process::observe::Counter;
 use chatcode_proto::{code::Refusal, limits, pb::Code};
 use futures_util::{Sink as _, Stream};
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,11 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{self, error::CapacityError};
 
-use crate::{refuse, upstream::CoreHealth};
+use crate::{
+    meters::{EdgeMeters, Trip},
+    refuse,
+    upstream::CoreHealth,
+};
 
 /// How reading from a browser ended.
 #[derive(Clone, Debug)]
@@ -33,6 +38,16 @@ pub(super) enum End {
     Left,
     /// The browser sent what it may not.
     Refused(Refusal),
+}
+
+impl End {
+    /// The cause; that the browser left is none.
+    pub(super) const fn code(&self) -> Code {
+        match self {
+            Self::Left => Code::Done,
+            Self::Refused(refusal) => refusal.code,
+        }
+    }
 }
 
 /// What a browser sent.
@@ -74,6 +89,12 @@ struct Shared {
     began: Instant,
     /// When something was last heard, milliseconds after `began`.
     heard_ms: AtomicU64,
+    /// Pings of the edge.
+    rtt: Trip,
+    /// Pings of a viewer, to its session's holder.
+    echo: Trip,
+    from_page: Counter,
+    to_page: Counter,
 }
 
 struct Socket {
@@ -88,9 +109,16 @@ impl fmt::Debug for Browser {
 }
 
 impl Browser {
-    pub(super) fn new(inner: WebSocket) -> Self {
-        let socket = Mutex::new(Socket { inner, end: None });
-        Self(Arc::new(Shared { socket, began: Instant::now(), heard_ms: AtomicU64::new(0) }))
+    pub(super) fn new(inner: WebSocket, meters: &EdgeMeters) -> Self {
+        Self(Arc::new(Shared {
+            socket: Mutex::new(Socket { inner, end: None }),
+            began: Instant::now(),
+            heard_ms: AtomicU64::new(0),
+            rtt: Trip::new(meters.page_rtt.clone()),
+            echo: Trip::new(meters.echo.clone()),
+            from_page: meters.from_pages.clone(),
+            to_page: meters.to_pages.clone(),
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Socket> {
@@ -107,6 +135,9 @@ impl Browser {
             let message = ready!(Pin::new(&mut socket.inner).poll_next(context));
             let heard = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.0.heard_ms.store(heard, Ordering::Relaxed);
+            if matches!(message, Some(Ok(Message::Pong(_)))) {
+                self.0.rtt.end();
+            }
             match sort(message) {
                 Ok(Some(received)) => return Poll::Ready(received),
                 // Control frames of the protocol, which the library answers.
@@ -114,6 +145,19 @@ impl Browser {
                 Err(end) => socket.end = Some(end),
             }
         }
+    }
+
+    /// A message of the call goes out, with the next flush.
+    pub(super) async fn message(&self, message: Bytes) -> Result<(), End> {
+        self.0.to_page.add(message.len());
+        self.0.echo.server_frame(&message);
+        self.feed(Message::Binary(message)).await
+    }
+
+    /// A ping goes out, with the next flush.
+    pub(super) async fn ping(&self) -> Result<(), End> {
+        self.0.rtt.begin();
+        self.feed(Message::Ping(Bytes::new())).await
     }
 
     /// As [`Self::poll_receive`]; cancel safe.
@@ -176,9 +220,9 @@ impl Browser {
 
     /// What the browser sends from here on as the body of a call, and what else
     /// it sends. When `single`, the body is one message.
-    pub(super) fn body(&self, single: bool) -> (Incoming, mpsc::Receiver<Stamp>) {
+    pub(super) fn body(&self, single: bool, terminal: bool) -> (Incoming, mpsc::Receiver<Stamp>) {
         let (pings, receiver) = mpsc::channel(limits::WEBSOCKET_PINGS);
-        (Incoming { browser: self.clone(), pings, single, over: false }, receiver)
+        (Incoming { browser: self.clone(), pings, single, terminal, over: false }, receiver)
     }
 }
 
@@ -189,6 +233,8 @@ pub(super) struct Incoming {
     browser: Browser,
     pings: mpsc::Sender<Stamp>,
     single: bool,
+    /// Its messages are frames of a viewer.
+    terminal: bool,
     over: bool,
 }
 
@@ -202,6 +248,10 @@ impl Stream for Incoming {
             }
             match ready!(self.browser.poll_receive(context)) {
                 Received::Message(bytes) => {
+                    self.browser.0.from_page.add(bytes.len());
+                    if self.terminal {
+                        self.browser.0.echo.client_frame(&bytes);
+                    }
                     self.over = self.single;
                     return Poll::Ready(Some(bytes));
                 }

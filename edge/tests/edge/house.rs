@@ -46,6 +46,9 @@ impl Ground {
             core_for_gateways: None,
             trusted_proxies: Vec::new(),
             sign_in_per_minute: limits::SIGN_IN_PER_ADDRESS_PER_MINUTE,
+            metrics: None,
+            metrics_token_file: None,
+            otlp: None,
         }
     }
 }

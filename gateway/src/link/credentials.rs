@@ -8,7 +8,7 @@ use chatcode_link::{Target, enroll, renew};
 use chatcode_proto::{code::Refusal, limits, name::display_safe, pb};
 use tokio::task::JoinHandle;
 
-use crate::grant::CoreClock;
+use crate::{grant::CoreClock, meters::GatewayMeters};
 
 /// What the gateway proves itself by.
 #[derive(Debug)]
@@ -26,20 +26,22 @@ pub(super) struct Credentials {
     asked: Option<Key>,
     /// The identity on its way to the disk.
     saving: Option<JoinHandle<Result<(), IdentityError>>>,
+    meters: GatewayMeters,
 }
 
 impl Credentials {
     /// # Errors
     /// When no TLS can be made of the identity.
     pub(super) fn new(
-        identity: Identity,
-        machine: Option<MachineKey>,
+        (identity, machine): (Identity, Option<MachineKey>),
         home: PathBuf,
         core: Option<Target>,
+        meters: GatewayMeters,
     ) -> Result<Self, TlsError> {
         let renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
         let shown = IdentityCell::new(identity.clone())?;
-        Ok(Self { identity, shown, machine, home, core, renewal, asked: None, saving: None })
+        meters.certificate_ends(identity.validity_unix_s().end);
+        Ok(Self { identity, shown, machine, home, core, renewal, asked: None, saving: None, meters })
     }
 
     /// What each handshake shows.
@@ -157,6 +159,7 @@ impl Credentials {
         tracing::info!(serial = %identity.serial(), "the certificate is {how}");
         self.save(&identity);
         self.renewal = Renewal::of(&identity.validity_unix_s(), rand::random());
+        self.meters.certificate_ends(identity.validity_unix_s().end);
         self.show(identity);
     }
 

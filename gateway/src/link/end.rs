@@ -39,8 +39,9 @@ impl Outcome {
     /// the lesser way.
     pub(super) const fn code(&self) -> Code {
         match self {
-            Self::Stopped | Self::Revived => Code::Done,
+            Self::Stopped => Code::Done,
             Self::Moved(_) => Code::Timeout,
+            Self::Revived => Code::Unauthenticated,
             Self::Drained(_) => Code::Draining,
             Self::Revoked(_) => Code::Revoked,
             Self::Ended(refusal) => refusal.code,

@@ -162,6 +162,7 @@ impl Life<'_> {
         if let Some(trusts) = credentials.follow(welcome.trust.as_ref()) {
             let _ = control.outbox.try_send(GatewayControl { kind: Some(FromGateway::Trusts(trusts)) });
         }
+        self.registry.meters.links_up.inc();
         let clock = CoreClock::told(welcome.server_unix_ms);
         let services = self.serve(clock);
         self.teller.online(&welcome.name, self.way.name());
@@ -281,7 +282,10 @@ impl Life<'_> {
                 }
                 Ok(Some(FromCore::Renewed(renewed))) => self.tell(&control, credentials.take(&renewed)),
                 Ok(Some(FromCore::Trust(trust))) => self.tell(&control, credentials.follow(Some(&trust))),
-                Ok(Some(FromCore::RenewRefused(refused))) => credentials.refused(&refused),
+                Ok(Some(FromCore::RenewRefused(refused))) => {
+                    self.registry.meters.renewals_refused.inc();
+                    credentials.refused(&refused);
+                }
                 // A kind of a later version.
                 Ok(None) => {}
             }

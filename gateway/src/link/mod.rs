@@ -88,7 +88,8 @@ impl Keeper {
     /// # Errors
     /// No UDP port, or an identity that no TLS can be made of.
     pub(crate) fn new(me: Me, gateway: GatewayId, serves: Serves, teller: Teller) -> Result<Self, DialError> {
-        let credentials = Credentials::new(me.identity, me.machine, me.home, me.core.clone())?;
+        let meters = serves.registry.meters.clone();
+        let credentials = Credentials::new((me.identity, me.machine), me.home, me.core.clone(), meters)?;
         Ok(Self {
             route: Route::new(me.link, me.core, credentials.shown())?,
             ways: Ways::new(),
@@ -157,6 +158,7 @@ impl Keeper {
 
     /// Tells who asks on this machine what became of the link.
     fn tell(&self, outcome: &Outcome) {
+        self.serves.registry.meters.links_ended.of([outcome.code().name()]).inc();
         match outcome {
             Outcome::Stopped | Outcome::Revived | Outcome::Moved(_) => {}
             Outcome::Revoked(words) => {

@@ -35,6 +35,7 @@ use crate::{
     holder_client::{HolderConnection, HolderError, connect},
     host,
     last_screen::Saved,
+    meters::GatewayMeters,
     shell::order::Order,
 };
 
@@ -52,6 +53,8 @@ pub(crate) struct Registry {
     proofs: Mutex<HashMap<SessionId, Arc<Proof>>>,
     pub(super) starter: Starter,
     pub(super) places: Places,
+    /// What is counted.
+    pub(crate) meters: GatewayMeters,
     /// Places for viewers of saved screens.
     screens_shown: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -67,6 +70,7 @@ impl Registry {
             proofs: Mutex::default(),
             starter,
             places,
+            meters: GatewayMeters::default(),
             screens_shown: Arc::new(Semaphore::new(limits::SAVED_SCREENS_SHOWN)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -119,6 +123,7 @@ impl Registry {
     /// Takes in a session whose holder was started just now.
     pub(super) fn began(self: &Arc<Self>, id: SessionId, child: Option<Child>, session: pb::Session) {
         let (holder, holders) = (child.as_ref().and_then(Child::id), self.starter.keeping.name());
+        self.meters.sessions_started.inc();
         tracing::info!(session = %id, holders, holder, "a session was started");
         if let Some(mut child) = child {
             self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
@@ -432,6 +437,11 @@ impl Registry {
         let mut opening = pin!(async { HolderConnection::ask(connect(&socket).await?, watch()).await });
         let opened = timeout(limits::HOLDER_ANSWER, &mut opening).await;
         let took = opened.as_ref().ok().and_then(|opened| opened.as_ref().ok()).map(|holder| holder.took);
+        if let Some(took) = took {
+            self.meters.holder_rtt.took(took);
+        } else if opened.is_err() {
+            self.meters.holders_silent.inc();
+        }
         self.lock().put_measure(id, took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)));
         if opened.is_err() {
             // What it answers comes too late to count.

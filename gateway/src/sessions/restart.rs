@@ -104,6 +104,7 @@ impl Registry {
             record::remove_folder(&self.places.session(&id));
             return Ok(());
         }
+        self.meters.sessions_restarted.inc();
         tracing::info!(session = %id, restarts = session.restarts, "a session was started again");
         self.began(id, child, session);
         Ok(())

@@ -23,12 +23,16 @@ use crate::{
     proc::{self, Proc},
 };
 
+/// Every role serves its metrics, at a port that its ready line tells.
+const METRICS: [&str; 2] = ["--metrics", "127.0.0.1:0"];
+
 /// One installation in a folder of its own; all of it ends when dropped.
 #[derive(Debug)]
 pub struct Mesh {
     /// The core.
     pub core: Proc,
     core_args: Vec<String>,
+    more: Vec<String>,
     /// The edge.
     pub edge: Proc,
     /// The gateway.
@@ -53,14 +57,28 @@ impl Mesh {
         Self::start_with(&[]).await
     }
 
+    /// The same, and all roles send traces to the collector at `otlp`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_traced(otlp: &str) -> anyhow::Result<Self> {
+        Self::start_all(&[], &["--otlp", otlp]).await
+    }
+
     /// The same, with more arguments for the core.
     ///
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(core_args: &[&str]) -> anyhow::Result<Self> {
+        Self::start_all(core_args, &[]).await
+    }
+
+    async fn start_all(core_args: &[&str], more: &[&str]) -> anyhow::Result<Self> {
         chatcode_certs::tls::install_provider();
         let folder = tempfile::Builder::new().prefix("cc").tempdir()?;
-        let core_args: Vec<_> = core_args.iter().map(|&arg| arg.to_owned()).collect();
+        let more: Vec<String> = METRICS.iter().chain(more).map(|&arg| arg.to_owned()).collect();
+        let core_args: Vec<String> =
+            core_args.iter().map(|&arg| arg.to_owned()).chain(more.iter().cloned()).collect();
         let core = start_core(&folder, "127.0.0.1:0", "127.0.0.1:0", &core_args).await?;
         let (grpc, link) = (core.word("grpc")?, core.word("link")?);
         for role in ["edge", "gateway"] {
@@ -71,14 +89,15 @@ impl Mesh {
         }
         let token: JoinToken = bootstrap_token(&folder, "admin").await?.trim().parse()?;
         let (admin, _) = chatcode_link::enroll::enroll(&grpc, &token, "test", None).await?;
-        let edge = start_edge(&folder, &grpc, "127.0.0.1:0").await?;
+        let edge = start_edge(&folder, &grpc, "127.0.0.1:0", &more).await?;
         let listen = edge.word("listen")?;
-        let gateway = start_gateway(&folder, &link).await?;
+        let gateway = start_gateway(&folder, &link, &more).await?;
         let (edge_core, gateway_link) = (grpc.clone(), link.clone());
         let admin = Arc::new(admin);
         Ok(Self {
             core,
             core_args,
+            more,
             edge,
             gateway,
             admin,
@@ -119,6 +138,17 @@ impl Mesh {
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// What a role answers at `path` of its address for metrics: the status and the text.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn observe(&self, role: &Proc, path: &str) -> anyhow::Result<(u16, String)> {
+        let address = role.word("metrics")?;
+        let request = http::Request::get(path).header("host", &address).body(bytes::Bytes::new())?;
+        let response = crate::http::send(&address, request).await?;
+        Ok((response.status().as_u16(), String::from_utf8(response.body().to_vec())?))
     }
 
     /// The id of the gateway.
@@ -253,7 +283,7 @@ impl Mesh {
     /// When the new one does not come up.
     pub async fn replace_edge(&mut self) -> anyhow::Result<()> {
         self.edge.kill().await?;
-        self.edge = start_edge(&self.folder, &self.edge_core, &self.listen).await?;
+        self.edge = start_edge(&self.folder, &self.edge_core, &self.listen, &self.more).await?;
         Ok(())
     }
 
@@ -273,7 +303,7 @@ impl Mesh {
     /// When the new one does not come up.
     pub async fn replace_gateway(&mut self) -> anyhow::Result<()> {
         self.gateway.kill().await?;
-        self.gateway = start_gateway(&self.folder, &self.gateway_link).await?;
+        self.gateway = start_gateway(&self.folder, &self.gateway_link, &self.more).await?;
         Ok(())
     }
 
@@ -334,14 +364,16 @@ async fn start_core(folder: &TempDir, grpc: &str, link: &str, more: &[String]) -
     Proc::start("chatcode-core", &args, &log).await
 }
 
-async fn start_edge(folder: &TempDir, core: &str, listen: &str) -> anyhow::Result<Proc> {
+async fn start_edge(folder: &TempDir, core: &str, listen: &str, more: &[String]) -> anyhow::Result<Proc> {
     let (data, log) = (data_dir(folder, "edge"), folder.path().join("edge.log"));
-    let args = ["run", "--data-dir", &data, "--core", core, "--listen", listen, "--exit-with-stdin"];
+    let mut args = vec!["run", "--data-dir", &data, "--core", core, "--listen", listen, "--exit-with-stdin"];
+    args.extend(more.iter().map(String::as_str));
     Proc::start("chatcode-edge", &args, &log).await
 }
 
-async fn start_gateway(folder: &TempDir, link: &str) -> anyhow::Result<Proc> {
+async fn start_gateway(folder: &TempDir, link: &str, more: &[String]) -> anyhow::Result<Proc> {
     let (data, log) = (data_dir(folder, "gateway"), folder.path().join("gateway.log"));
-    let args = ["run", "--data-dir", &data, "--link", link, "--exit-with-stdin"];
+    let mut args = vec!["run", "--data-dir", &data, "--link", link, "--exit-with-stdin"];
+    args.extend(more.iter().map(String::as_str));
     Proc::start("chatcode-gateway", &args, &log).await
 }

@@ -204,7 +204,8 @@ async fn kept_as(moment: &mut SqliteConnection, name: &str) -> Result<String, St
 /// # Errors
 /// [`StoreError::NotAudited`]; then the act must not be done.
 pub(crate) async fn append(tx: &mut Tx, entry: &Entry) -> Result<(), StoreError> {
-    write(tx, entry).await.map_err(|error| match error {
+    let written = write(tx, entry).await;
+    written.map_err(|error| match tx.meters.not_audited(error) {
         StoreError::Database(error) => StoreError::NotAudited(error),
         other => other,
     })
