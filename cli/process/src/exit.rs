@@ -4,7 +4,7 @@ use std::{error::Error, future::Future, io, process::ExitCode};
 
 use chatcode_proto::pb::Code;
 
-use crate::logging;
+use crate::{logging, out};
 
 /// All is done.
 pub const SUCCESS: u8 = 0;
@@ -80,7 +80,7 @@ pub enum Threads {
 
 /// Runs a program to its end: prints an error with its causes to standard
 /// error and turns it into an exit code ([`FAILURE`] unless an [`Exit`] is
-/// attached). Standard error that nobody reads holds the end up for at most
+/// attached). A reader of standard output that left is a good end. Standard error that nobody reads holds the end up for at most
 /// `limits::LOG_FLUSH`.
 pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let mut builder = match threads {
@@ -102,6 +102,8 @@ pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyh
             logging::last_line("");
             ExitCode::SUCCESS
         }
+        // As other programs do in a pipe, without a word.
+        Err(error) if error.chain().any(out::is_of_reader) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(program, &error);
             ExitCode::from(error.downcast_ref::<Exit>().map_or(FAILURE, |exit| exit.0))

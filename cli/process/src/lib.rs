@@ -1,12 +1,14 @@
 //! What every program of chatcode does the same way: [`logging`],
-//! [`config`]uration, [`stop`]ping, [`time`]s on command lines, and [`exit`]
-//! codes.
+//! [`config`]uration, [`stop`]ping, [`time`]s on command lines, [`out`]put, [`exit`]
+//! codes, and the [`papers`] of its commands.
 
 pub mod config;
 pub mod exit;
 pub mod files;
 pub mod logging;
 mod notify;
+pub mod out;
+pub mod papers;
 pub mod secret;
 pub mod stop;
 pub mod time;

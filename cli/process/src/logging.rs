@@ -21,7 +21,7 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     pipe::PIPE_BUF,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// What is logged unless `CHATCODE_LOG` says otherwise: our own news, and the
 /// warnings of what we rest on.
@@ -30,13 +30,15 @@ const DEFAULT_FILTER: &str = "warn,chatcode=info";
 /// Where this process writes once [`init_logging`] was called.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
+/// Sets another filter; made by [`init_logging`].
+static SET_FILTER: OnceLock<Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>> = OnceLock::new();
+
 /// Starts logging. `CHATCODE_LOG` holds a filter in the form of
 /// `tracing_subscriber::EnvFilter`; `CHATCODE_LOG_FORMAT=json` writes one JSON
 /// object per line. A second call changes nothing. At most
 /// [`limits::LOG_LINES`] lines wait to be written.
 pub fn init_logging(role: &str) {
-    let filter = std::env::var("CHATCODE_LOG").ok().filter(|text| !text.is_empty());
-    let filter = EnvFilter::new(filter.as_deref().unwrap_or(DEFAULT_FILTER));
+    let filter = EnvFilter::new(filter_of_environment().as_deref().unwrap_or(DEFAULT_FILTER));
     // A log that cannot be written is lost. Complaining about it on the same
     // standard error would panic where nobody reads that any more.
     let builder = tracing_subscriber::fmt()
@@ -45,12 +47,42 @@ pub fn init_logging(role: &str) {
         .log_internal_errors(false);
     let json = std::env::var("CHATCODE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let started = if json {
-        builder.json().try_init()
+        let builder = builder.json().with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = SET_FILTER.set(Box::new(move |filter| handle.reload(filter)));
+        builder.try_init()
     } else {
-        builder.with_ansi(io::stderr().is_terminal()).try_init()
+        let builder = builder.with_ansi(io::stderr().is_terminal()).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = SET_FILTER.set(Box::new(move |filter| handle.reload(filter)));
+        builder.try_init()
     };
     if started.is_ok() {
         tracing::debug!(target: "chatcode", role, "logging");
+    }
+}
+
+/// What `CHATCODE_LOG` says, if it says anything.
+fn filter_of_environment() -> Option<String> {
+    std::env::var("CHATCODE_LOG").ok().filter(|text| !text.is_empty())
+}
+
+/// Whether this is a filter.
+///
+/// # Errors
+/// Why it is none.
+pub fn check_filter(text: &str) -> Result<(), String> {
+    EnvFilter::builder().parse(text).map(drop).map_err(|error| error.to_string())
+}
+
+/// Logs by this filter from now on, or without one by the usual filter; by
+/// `CHATCODE_LOG` where that is set.
+pub fn set_filter(text: Option<&str>) {
+    let of_environment = filter_of_environment();
+    let wanted = of_environment.as_deref().or(text).unwrap_or(DEFAULT_FILTER);
+    let (Some(set), Ok(filter)) = (SET_FILTER.get(), EnvFilter::builder().parse(wanted)) else { return };
+    if let Err(error) = set(filter) {
+        tracing::warn!(target: "chatcode", %error, "the filter of the log stays as it is");
     }
 }
 
