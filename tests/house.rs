@@ -61,7 +61,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "clock config lock people rate target",
             "store room sign_in",
-            "backup caller fleet",
+            "backup caller check fleet",
             "judge",
             "shared cut",
             "upkeep",
