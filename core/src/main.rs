@@ -268,8 +268,8 @@ fn main() -> ExitCode {
 async fn run(flags: Run) -> anyhow::Result<()> {
     chatcode_process::raise_file_limit();
     let stop = chatcode_process::shutdown(flags.exit_with_stdin);
-    let reloads = Reloads::new();
-    let config: Config =
+    let mut reloads = Reloads::new();
+    let mut config: Config =
         chatcode_process::load(flags.config.as_deref(), &flags).context(Exit(exit::CONFIG))?;
     chatcode_process::logging::set_filter(config.log.as_deref());
     let core = Core::build(config.clone()).await.map_err(unbuilt)?;
@@ -289,7 +289,7 @@ async fn run(flags: Run) -> anyhow::Result<()> {
     };
     tokio::select! {
         () = core.run(stop) => {}
-        () = reload::keep(reloads, origin, config, apply) => {}
+        () = reload::keep(&mut reloads, &origin, &mut config, apply) => {}
     }
     Ok(())
 }

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use chatcode_certs::files;
+use chatcode_process::config::{Fault, Setting, Settings};
 use chatcode_proto::{id::SessionId, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    keeping::{Holders, SessionLimits},
+    keeping::{Holders, KeepingError, SessionLimits},
     update::settings::{SettingsError, UpdateSettings},
 };
 
@@ -17,6 +19,8 @@ use crate::{
 pub struct Config {
     /// The folder of the daemon's state; made with 0700 when missing.
     pub data_dir: PathBuf,
+    /// The filter of the log, where `CHATCODE_LOG` does not say.
+    pub log: Option<String>,
     /// The folder below which the sessions' folders lie, when the path of
     /// `data_dir` is too long for a Unix socket. It must survive as long as
     /// the shells: not a folder that something cleans.
@@ -52,6 +56,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: chatcode_process::default_data_dir().join("gateway"),
+            log: None,
             runtime_dir: None,
             link: None,
             holder: None,
@@ -122,13 +127,23 @@ impl Config {
     /// A log or a history out of bounds, a socket path that is too long, a missing
     /// holder.
     pub(crate) fn places(&self) -> Result<Places, ConfigError> {
-        if !limits::LOG_BYTES_RANGE.contains(&self.log_bytes) {
-            return Err(ConfigError::LogBytes(self.log_bytes));
-        }
-        if self.history_lines > limits::HISTORY_LINES {
-            return Err(ConfigError::HistoryLines(self.history_lines));
+        if let Some(error) = self.unfit_sizes().next() {
+            return Err(error);
         }
         self.update.check()?;
+        self.located()
+    }
+
+    /// The sizes that are out of bounds.
+    fn unfit_sizes(&self) -> impl Iterator<Item = ConfigError> {
+        let log = (!limits::LOG_BYTES_RANGE.contains(&self.log_bytes))
+            .then_some(ConfigError::LogBytes(self.log_bytes));
+        let history = (self.history_lines > limits::HISTORY_LINES)
+            .then_some(ConfigError::HistoryLines(self.history_lines));
+        log.into_iter().chain(history)
+    }
+
+    fn located(&self) -> Result<Places, ConfigError> {
         let data = absolute(&self.data_dir)?;
         let sessions = absolute(self.runtime_dir.as_deref().unwrap_or(&data))?.join("sessions");
         let holder = match &self.holder {
@@ -204,8 +219,97 @@ fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })
 }
 
+impl Settings for Config {
+    const ROLE: &'static str = "gateway";
+    const SETTINGS: &'static [Setting] = SETTINGS;
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = Fault::of_log(self.log.as_deref()).into_iter().collect();
+        if let Err(error) = files::look_at_dir(&self.data_dir) {
+            faults.push(Fault::caused("data_dir", &error));
+        }
+        faults.extend(self.link.as_deref().and_then(fault_of_link));
+        for error in self.unfit_sizes() {
+            let key = if matches!(error, ConfigError::LogBytes(_)) { "log_bytes" } else { "history_lines" };
+            faults.push(Fault::new(key, error));
+        }
+        // The sizes are told already.
+        let with_sizes = Self { log_bytes: limits::LOG_BYTES, history_lines: 0, ..self.clone() };
+        if let Err(error) = with_sizes.located() {
+            let key = match &error {
+                ConfigError::NoHolder(_) => "holder",
+                _ if self.runtime_dir.is_some() => "runtime_dir",
+                _ => "data_dir",
+            };
+            faults.push(Fault::caused(key, &error));
+        }
+        for (key, error) in self.session_limits.faults() {
+            faults.push(Fault::new(format!("session_limits.{key}"), error));
+        }
+        if self.holders == Holders::SystemdSystem && self.session_user.is_none() {
+            faults.push(Fault::of(&["holders", "session_user"], KeepingError::NoSessionUser));
+        }
+        for (key, error) in self.update.faults() {
+            faults.push(Fault::caused(format!("update.{key}"), &error));
+        }
+        faults
+    }
+
+    fn log(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+}
+
+fn fault_of_link(text: &str) -> Option<Fault> {
+    let is_one = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    (!is_one).then(|| Fault::new("link", format!("{text:?} is no address; write HOST:PORT")))
+}
+
+const fn setting(
+    key: &'static str,
+    form: &'static str,
+    default: &'static str,
+    reload: bool,
+    means: &'static str,
+) -> Setting {
+    Setting { key, form, default, reload, means }
+}
+
+/// Taken over by a reload.
+const LIVE: bool = true;
+/// Needs a restart.
+const RESTART: bool = false;
+
+const SETTINGS: &[Setting] = &[
+    setting("data_dir", "a folder", "`<data>/gateway`", RESTART, "its identity and its sessions"),
+    setting("log", "a filter such as \"info\" or \"warn,chatcode=debug\"", "`warn,chatcode=info`", LIVE, "what is logged; `CHATCODE_LOG` wins"),
+    setting("runtime_dir", "a folder", "`data_dir`", RESTART, "a place for sockets where the path of `data_dir` is too long; it has to live as long as the shells"),
+    setting("link", "HOST:PORT", "the one of the enrollment", RESTART, "the core's link address (UDP)"),
+    setting("holder", "a program", "`chatcode-holder` beside `chatcode-gateway`", RESTART, "what holds a session"),
+    setting("log_bytes", "65536 to 67108864 bytes", "1048576", LIVE, "output kept per session for viewers that come back; of sessions that begin from then on"),
+    setting("history_lines", "0 to 200000 lines", "10000", LIVE, "lines kept above the screen; of sessions that begin from then on"),
+    setting("pass_ssh_agent", "true or false", "false", LIVE, "shells get `SSH_AUTH_SOCK`; those that begin from then on"),
+    setting("holders", "\"auto\", \"systemd-user\", \"systemd-system\" or \"detached\"", "`auto`", RESTART, "where holders live ([holders and limits](sessions.md))"),
+    setting("session_user", "a user", "the daemon's user", RESTART, "whose shells are started, with `systemd-system`"),
+    setting("spawner", "a socket", "`/run/chatcode/spawner.sock`", RESTART, "the spawner's socket, with `systemd-system`"),
+    setting("session_limits.memory_bytes", "a number of bytes", "none", RESTART, "memory that a session may use; with `systemd-user`"),
+    setting("session_limits.cpu_percent", "a number, 100 for each processor", "none", RESTART, "time of processors that a session may use; with `systemd-user`"),
+    setting("session_limits.tasks", "a number", "none", RESTART, "processes and threads that a session may have; with `systemd-user`"),
+    setting("update.policy", "\"off\", \"notify\" or \"automatic\"", "`notify`", LIVE, "when it updates by itself ([upgrades](upgrade.md))"),
+    setting("update.window", "\"03:00-05:00\" (UTC)", "`03:00-05:00`", LIVE, "when it may"),
+    setting("update.release_url", "an https address or a folder", "none", LIVE, "where releases are, with a folder for each channel and version, or one release by itself; http of this machine only; written by the installation where the release came by the web"),
+    setting("update.channel", "lower-case letters, digits and hyphens", "`stable`", LIVE, "which channel"),
+    setting("update.pin", "a version, or the beginning of one, such as \"0.2\"", "none", LIVE, "what the machine is [held at](upgrade.md#held-at-a-version)"),
+    setting("update.release_key", "a file", "that of the program", LIVE, "the key that releases must be signed by, for releases of your own"),
+    setting("update.look_s", "1 to 604800 seconds", "21600", LIVE, "the shortest pause between two looks for a release; each is longer by up to as much again"),
+    setting("update.trial_s", "2 to 600 seconds", "60", LIVE, "how long a new daemon may take until the core has welcomed it"),
+    setting("update.helper", "a socket", "`/run/chatcode/updater.sock`", LIVE, "the helper that installs releases, where the programs are not the daemon's to change"),
+];
+
 #[cfg(test)]
 mod tests {
+    use chatcode_process::config::{NoFlags, page};
+
     use super::*;
 
     fn config(data_dir: PathBuf) -> Config {
@@ -232,14 +336,49 @@ mod tests {
         assert!(matches!(without.places(), Err(ConfigError::NoHolder(_))));
     }
 
-    /// No flag.
-    #[derive(Serialize)]
-    struct None {}
+    #[test]
+    fn the_reference_has_every_setting_and_no_other() {
+        assert_eq!(page::unlisted(&Config::default()), (Vec::new(), Vec::new()));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+        page::keep_section(&file, "gateway", &page::section::<Config>()).expect("is as it was generated");
+    }
+
+    #[test]
+    fn the_bounds_of_the_reference_are_those_that_are_kept() {
+        let form = |key: &str| SETTINGS.iter().find(|one| one.key == key).expect("is listed").form;
+        let (log, look, trial) = (limits::LOG_BYTES_RANGE, limits::UPDATE_LOOK_RANGE, limits::UPDATE_TRIAL_RANGE);
+        assert_eq!(form("log_bytes"), format!("{} to {} bytes", log.start(), log.end()));
+        assert_eq!(form("history_lines"), format!("0 to {} lines", limits::HISTORY_LINES));
+        assert_eq!(form("update.look_s"), format!("{} to {} seconds", look.start(), look.end()));
+        assert_eq!(form("update.trial_s"), format!("{} to {} seconds", trial.start(), trial.end()));
+    }
+
+    #[test]
+    fn all_mistakes_are_found_at_once() {
+        let mut wrong = Config { log_bytes: 1, link: Some("core".to_owned()), ..config("/tmp/x".into()) };
+        wrong.history_lines = limits::HISTORY_LINES + 1;
+        (wrong.update.trial_s, wrong.update.channel) = (0, "No".to_owned());
+        (wrong.holders, wrong.session_limits.tasks) = (Holders::SystemdSystem, Some(0));
+        let keys: Vec<String> = wrong.faults().into_iter().map(|fault| fault.keys.join(" ")).collect();
+        assert_eq!(
+            keys,
+            [
+                "link",
+                "log_bytes",
+                "history_lines",
+                "session_limits.tasks",
+                "holders session_user",
+                "update.trial_s",
+                "update.channel"
+            ]
+        );
+        assert!(config("/tmp/x".into()).faults().is_empty());
+    }
 
     #[test]
     fn the_example_can_be_read_and_has_every_key() {
         let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway.toml"));
-        let example: Config = chatcode_process::load("gateway", Some(file), None {}).expect("can be read");
+        let example: Config = chatcode_process::config::peek("gateway", Some(file), NoFlags {}).expect("can be read");
         let text = std::fs::read_to_string(file).expect("is there");
         let update = serde_json::to_value(&example.update).expect("is one");
         let whole = serde_json::to_value(&example).expect("is one");

@@ -31,7 +31,11 @@ mod terminal;
 mod tmux;
 pub mod update;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+};
 
 use chatcode_certs::{
     Identity, IdentityError, MachineKey, MemberName,
@@ -53,7 +57,7 @@ use crate::{
     keeping::{Keeping, Surroundings},
     link::{DialError, Keeper, Me},
     lock::DataLock,
-    sessions::{Registry, Starter},
+    sessions::{Registry, Sizes, Starter},
     shell::user::User,
     state::Teller,
     update::{Handover, Updates},
@@ -167,9 +171,7 @@ impl Gateway {
         let starter = Starter {
             user: user.clone(),
             keeping,
-            log_bytes: config.log_bytes,
-            history_lines: config.history_lines,
-            pass_ssh_agent: config.pass_ssh_agent,
+            sizes: RwLock::new(Sizes::from(config)),
         };
         let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
         let updates = Updates::new(config.update.clone(), places.data.clone());
@@ -183,6 +185,12 @@ impl Gateway {
     #[must_use]
     pub const fn id(&self) -> GatewayId {
         self.id
+    }
+
+    /// What takes over settings while the daemon runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader { registry: Arc::clone(&self.registry), updates: Arc::clone(&self.updates) }
     }
 
     /// Takes on the sessions that are there, then keeps the link until `stop`;
@@ -217,5 +225,21 @@ impl Gateway {
         Ok(next
             .filter(|_| !stop.is_cancelled())
             .map_or(Ended::Stopped, |version| Ended::Update(Box::new(Handover::new(&updates, version)))))
+    }
+}
+
+/// Takes over settings while a daemon runs.
+#[derive(Debug)]
+pub struct Reloader {
+    registry: Arc<Registry>,
+    updates: Arc<Updates>,
+}
+
+impl Reloader {
+    /// Takes over what a reload can ([`Config`] lists it): for sessions that begin from
+    /// now on, and for updates.
+    pub fn reload(&self, config: &Config) {
+        self.registry.reload(Sizes::from(config));
+        self.updates.reload(config.update.clone());
     }
 }

@@ -56,17 +56,17 @@ pub struct Origin<F> {
 
 /// Reads the settings again each time that it is wished, for ever. `apply` takes over
 /// what a reload can; a bad file changes nothing. The log tells what was taken over,
-/// what needs a restart, and why nothing was.
+/// what needs a restart, and why nothing was. `current` are the settings that count.
 pub async fn keep<C: Settings>(
-    mut reloads: Reloads,
-    origin: Origin<impl Serialize>,
-    mut current: C,
+    reloads: &mut Reloads,
+    origin: &Origin<impl Serialize>,
+    current: &mut C,
     mut apply: impl FnMut(&C) -> anyhow::Result<()>,
 ) {
     loop {
         reloads.next().await;
-        match read_again(origin.file.as_deref(), &origin.flags, &current, &mut apply) {
-            Ok(new) => current = new,
+        match read_again(origin.file.as_deref(), &origin.flags, current, &mut apply) {
+            Ok(new) => *current = new,
             Err(error) => {
                 tracing::error!(target: "chatcode", "the settings stay as they were: {error:#}");
             }
