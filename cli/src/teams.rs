@@ -104,14 +104,14 @@ impl Teams {
             }
             Self::Update { team, name, external_group, tell } => {
                 let team = named(client, &team).await?;
-                let request = PeopleUpdateTeamRequest {
+                let now = PeopleUpdateTeamRequest {
                     id: team.id,
                     name: name.unwrap_or(team.name),
                     external_group: external_group.unwrap_or(team.external_group),
                 };
-                let call = client.people().update_team(unary(request)).await;
-                let now = call.map_err(|status| client.error(&status))?.into_inner().team.unwrap_or_default();
-                tell.done("", &row(&now))
+                let call = client.people().update_team(unary(now.clone())).await;
+                call.map_err(|status| client.error(&status))?;
+                tell.done("", &json!({ "id": now.id, "name": now.name, "external_group": now.external_group }))
             }
             Self::Remove { team, tell } => {
                 let team = named(client, &team).await?;

@@ -150,9 +150,10 @@ async fn run(file: Option<PathBuf>, flags: Flags, exit_with_stdin: bool) -> anyh
     chatcode_process::ready(&ready).context("standard output is closed")?;
     let reloader = edge.reloader();
     let apply = move |new: &Config| Ok(reloader.reload(new)?);
+    let origin = Origin { file, flags };
     tokio::select! {
         () = edge.run(stop) => {}
-        () = reload::keep(&mut reloads, &Origin { file, flags }, &mut config, apply) => {}
+        () = reload::keep(&mut reloads, &origin, &mut config, apply) => {}
     }
     Ok(())
 }

@@ -152,6 +152,26 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_lists_the_codes_that_there_are() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md");
+        let page = std::fs::read_to_string(file).expect("is there");
+        let section = page.split("## Exit codes").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows = section.expect("is there").lines().filter_map(|line| line.strip_prefix("| "));
+        let listed: Vec<u8> =
+            rows.filter_map(|row| row.split(' ').next().and_then(|code| code.parse().ok())).collect();
+        assert_eq!(listed, [SUCCESS, FAILURE, USAGE, UNAVAILABLE, TEMPFAIL, NOPERM, CONFIG]);
+    }
+
+    #[test]
+    fn a_reader_that_left_is_told_from_what_else_can_go_wrong() {
+        let left = io::Error::new(io::ErrorKind::BrokenPipe, out::ReaderLeft);
+        let error = anyhow::Error::new(left).context("a table");
+        assert!(error.chain().any(out::is_of_reader));
+        let other = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(!other.chain().any(out::is_of_reader), "a socket, say");
+    }
+
+    #[test]
     fn each_cause_is_said_once() {
         let cause = io::Error::from_raw_os_error(2);
         let told = format!("the file is no good ({cause}) and must be made");

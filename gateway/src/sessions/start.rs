@@ -161,6 +161,7 @@ impl Starter {
         last: &pb::Session,
         tried: &[u64],
     ) -> pb::HolderSpec {
+        let sizes = *self.sizes.read().unwrap_or_else(PoisonError::into_inner);
         let resumes = !spec.resume_command.is_empty();
         let now = own_unix_ms();
         let older = tried.len().saturating_sub(limits::RESTARTS - 1);
@@ -172,8 +173,8 @@ impl Starter {
             // The file lies where shells can write: what is the daemon's to say
             // is said anew.
             state_folder: state.to_string_lossy().into_owned(),
-            log_bytes: u32::try_from(self.log_bytes).unwrap_or(u32::MAX),
-            history_lines: self.history_lines,
+            log_bytes: u32::try_from(sizes.log_bytes).unwrap_or(u32::MAX),
+            history_lines: sizes.history_lines,
             epoch: new_epoch(),
             daemon_uid: self.daemon_uid(),
             boot_id: host::boot_id(),

@@ -134,3 +134,85 @@ fn is_reloaded<C: Settings>(key: &str) -> bool {
     let mut found = C::SETTINGS.iter().filter(of_it).peekable();
     found.peek().is_some() && found.all(|setting| setting.reload)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::{
+        super::{Fault, NoFlags, Setting},
+        *,
+    };
+
+    #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Sample {
+        live: u16,
+        fixed: u16,
+        table: Inner,
+    }
+
+    #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Inner {
+        live: u16,
+        fixed: u16,
+    }
+
+    const fn setting(key: &'static str, reload: bool) -> Setting {
+        Setting { key, form: "a number", default: "0", reload, means: "something" }
+    }
+
+    impl Settings for Sample {
+        const ROLE: &'static str = "reloaded";
+        const SETTINGS: &'static [Setting] = &[
+            setting("live", true),
+            setting("fixed", false),
+            setting("table.live", true),
+            setting("table.fixed", false),
+        ];
+
+        fn faults(&self) -> Vec<Fault> {
+            Vec::new()
+        }
+
+        fn log(&self) -> Option<&str> {
+            None
+        }
+    }
+
+    fn again(text: &str, current: &Sample) -> anyhow::Result<(Sample, Option<Sample>)> {
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), text)?;
+        let mut applied = None;
+        let new = read_again(Some(file.path()), NoFlags {}, current, &mut |new: &Sample| {
+            applied = Some(new.clone());
+            Ok(())
+        })?;
+        Ok((new, applied))
+    }
+
+    #[test]
+    fn a_reload_takes_over_what_it_can_and_leaves_the_rest_as_it_was() {
+        let old = Sample { live: 1, fixed: 1, table: Inner { live: 1, fixed: 1 } };
+        let text = "live = 2\nfixed = 2\n[table]\nlive = 2\nfixed = 2\n";
+        let (new, applied) = again(text, &old).expect("is right");
+        assert_eq!(new, Sample { live: 2, fixed: 1, table: Inner { live: 2, fixed: 1 } });
+        assert_eq!(applied.as_ref(), Some(&new));
+        let whole: Sample = load_text(text);
+        assert_eq!(changed(&new, &whole), ["fixed", "table.fixed"], "the next reload says so again");
+    }
+
+    #[test]
+    fn a_file_with_mistakes_changes_nothing() {
+        let error = again("live = \"x\"\nlvie = 1", &Sample::default()).expect_err("is refused");
+        let words = format!("{error:#}");
+        assert!(words.contains(":1: live") && words.contains(":2: lvie"), "{words}");
+    }
+
+    fn load_text(text: &str) -> Sample {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text).expect("is written");
+        load(Some(file.path()), NoFlags {}).expect("is right")
+    }
+}
