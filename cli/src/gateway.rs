@@ -144,7 +144,10 @@ impl Gateway {
                 let call = client.fleet().revoke(unary(FleetRevokeRequest { gateway })).await;
                 let response = call.map_err(|status| client.error(&status))?.into_inner();
                 let gateway = response.gateway.unwrap_or_default();
-                tell.done(&format!("{}: {}", shown(&gateway.name), link_state(&gateway)), &gateway_row(&gateway))
+                tell.done(
+                    &format!("{}: {}", shown(&gateway.name), link_state(&gateway)),
+                    &gateway_row(&gateway),
+                )
             }
         }
     }

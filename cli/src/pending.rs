@@ -78,12 +78,7 @@ pub(crate) async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When there is none, several, or the core refuses or does not answer.
-pub(crate) async fn decide(
-    client: &Client,
-    wanted: &str,
-    approve: bool,
-    tell: Tell,
-) -> anyhow::Result<()> {
+pub(crate) async fn decide(client: &Client, wanted: &str, approve: bool, tell: Tell) -> anyhow::Result<()> {
     let pending = ask(client).await?;
     // Not by a name, which the machine chose itself.
     let found =
@@ -94,7 +89,8 @@ pub(crate) async fn decide(
     call.map_err(|status| client.error(&status))?;
     let what = if approve { "let in" } else { "refused" };
     let host = row(found).hostname;
-    let words = format!("{} from {}, {}: {what}", shown(host), shown(&found.address), shown(&found.fingerprint));
+    let words =
+        format!("{} from {}, {}: {what}", shown(host), shown(&found.address), shown(&found.fingerprint));
     tell.done(&words, &json!({ "id": found.id, "approved": approve }))
 }
 

@@ -160,7 +160,10 @@ impl Roles {
             Self::Take { binding, tell } => {
                 let all = all(client).await?;
                 let id = BINDING.pick(&binding, &all, |one| (&one.id, &one.id))?.id.clone();
-                let call = client.people().remove_binding(unary(PeopleRemoveBindingRequest { id: id.clone() })).await;
+                let call = client
+                    .people()
+                    .remove_binding(unary(PeopleRemoveBindingRequest { id: id.clone() }))
+                    .await;
                 call.map_err(|status| client.error(&status))?;
                 tell.done("taken away", &json!({ "id": id, "done": "taken_away" }))
             }

@@ -111,11 +111,15 @@ impl Teams {
                 };
                 let call = client.people().update_team(unary(now.clone())).await;
                 call.map_err(|status| client.error(&status))?;
-                tell.done("", &json!({ "id": now.id, "name": now.name, "external_group": now.external_group }))
+                tell.done(
+                    "",
+                    &json!({ "id": now.id, "name": now.name, "external_group": now.external_group }),
+                )
             }
             Self::Remove { team, tell } => {
                 let team = named(client, &team).await?;
-                let call = client.people().remove_team(unary(PeopleRemoveTeamRequest { id: team.id.clone() })).await;
+                let call =
+                    client.people().remove_team(unary(PeopleRemoveTeamRequest { id: team.id.clone() })).await;
                 call.map_err(|status| client.error(&status))?;
                 let words = format!("{}: removed; its members stay", shown(&team.name));
                 tell.done(&words, &json!({ "id": team.id, "done": "removed" }))
@@ -178,13 +182,7 @@ fn row(team: &Team) -> Row<'_> {
     Row { id, name, external_group, members, created_unix_ms: *created_unix_ms }
 }
 
-async fn set_member(
-    client: &Client,
-    team: &str,
-    who: &str,
-    member: bool,
-    tell: Tell,
-) -> anyhow::Result<()> {
+async fn set_member(client: &Client, team: &str, who: &str, member: bool, tell: Tell) -> anyhow::Result<()> {
     let (team, person) = (named(client, team).await?, people::named(client, who).await?);
     let request = PeopleSetTeamMemberRequest { team: team.id.clone(), person: person.id.clone(), member };
     let call = client.people().set_team_member(unary(request)).await;

@@ -195,7 +195,8 @@ mod tests {
     #[test]
     fn the_example_has_every_key_an_operator_sets_and_the_defaults() {
         let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/core.toml"));
-        let example: Config = chatcode_process::config::peek("core", Some(file), NoFlags {}).expect("can be read");
+        let example: Config =
+            chatcode_process::config::peek("core", Some(file), NoFlags {}).expect("can be read");
         let text = std::fs::read_to_string(file).expect("is there");
         let mut default = Config::new("/var/lib/chatcode-core");
         (default.listen, default.link) = (example.listen, example.link);

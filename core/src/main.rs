@@ -308,7 +308,11 @@ async fn token(wish: Token) -> anyhow::Result<()> {
     let (token, _) = made.map_err(|refusal| exit::with(Exit::of(refusal.code), refusal))?;
     store.close().await;
     let token = token.expose();
-    if wish_json { Ok(out::json(&json!({ "token": *token }))?) } else { Ok(out::answer(&format!("{}\n", *token))?) }
+    if wish_json {
+        Ok(out::json(&json!({ "token": *token }))?)
+    } else {
+        Ok(out::answer(&format!("{}\n", *token))?)
+    }
 }
 
 fn move_root(order: Ca) -> anyhow::Result<()> {
@@ -448,6 +452,7 @@ mod tests {
     #[test]
     fn the_reference_of_the_commands_is_as_the_program_is() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli-reference.md");
-        page::keep_section(&file, "chatcode-core", &papers::reference(Arguments::command())).expect("is kept");
+        page::keep_section(&file, "chatcode-core", &papers::reference(Arguments::command()))
+            .expect("is kept");
     }
 }

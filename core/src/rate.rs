@@ -41,7 +41,12 @@ impl<K: Hash + Eq + Clone> PerMinute<K> {
     }
 
     fn of(what: &'static str, time: &'static str, quota: Quota) -> Self {
-        Self { what, time, limiter: RwLock::new(DefaultKeyedRateLimiter::keyed(quota)), checks: AtomicU32::new(0) }
+        Self {
+            what,
+            time,
+            limiter: RwLock::new(DefaultKeyedRateLimiter::keyed(quota)),
+            checks: AtomicU32::new(0),
+        }
     }
 
     /// Counts one try of `key`.

@@ -200,7 +200,8 @@ fn both() -> Vec<String> {
 }
 
 fn fault_of_address(key: &str, text: &str) -> Option<Fault> {
-    let is_one = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let is_one =
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     (!is_one).then(|| Fault::new(key, format!("{text:?} is no address; write HOST:PORT")))
 }
 
@@ -221,17 +222,71 @@ const RESTART: bool = false;
 
 const SETTINGS: &[Setting] = &[
     setting("data_dir", "a folder", "`<data>/edge`", RESTART, "where `enroll` put the certificate"),
-    setting("log", "a filter such as \"info\" or \"warn,chatcode=debug\"", "`warn,chatcode=info`", LIVE, "what is logged; `CHATCODE_LOG` wins"),
+    setting(
+        "log",
+        "a filter such as \"info\" or \"warn,chatcode=debug\"",
+        "`warn,chatcode=info`",
+        LIVE,
+        "what is logged; `CHATCODE_LOG` wins",
+    ),
     setting("core", "HOST:PORT", "the one of the enrollment", RESTART, "the core's gRPC address"),
-    setting("listen", "an address and a port, such as \"0.0.0.0:443\"", "`127.0.0.1:0`", RESTART, "the page; off loopback only with TLS; port 0: any free one"),
-    setting("origin", "\"https://HOST\", or \"http://localhost:PORT\"", "`http://localhost:PORT`", RESTART, "the URL under which browsers open the page; nothing else is let in"),
-    setting("tls_cert", "a file", "none", LIVE, "certificate chain for browsers, PEM; its file is read again at each reload"),
+    setting(
+        "listen",
+        "an address and a port, such as \"0.0.0.0:443\"",
+        "`127.0.0.1:0`",
+        RESTART,
+        "the page; off loopback only with TLS; port 0: any free one",
+    ),
+    setting(
+        "origin",
+        "\"https://HOST\", or \"http://localhost:PORT\"",
+        "`http://localhost:PORT`",
+        RESTART,
+        "the URL under which browsers open the page; nothing else is let in",
+    ),
+    setting(
+        "tls_cert",
+        "a file",
+        "none",
+        LIVE,
+        "certificate chain for browsers, PEM; its file is read again at each reload",
+    ),
     setting("tls_key", "a private file", "none", LIVE, "its private key, PEM; read again with it"),
-    setting("release_dir", "a folder", "none", LIVE, "what new machines install: a release, or a folder with `stable` in it; served as `/release/`, `/install.sh`, `/cleanup.sh` ([installing](install.md))"),
-    setting("public_certificate", "true or false", "false", LIVE, "every machine trusts the page's certificate: the line for new machines needs no pin"),
-    setting("core_for_gateways", "HOST:PORT", "the host of `origin`, the port of `core`", LIVE, "the core's address in that line, and for `chatcode login`"),
-    setting("trusted_proxies", "a list of addresses or networks, such as [\"10.0.0.0/8\"]", "none", LIVE, "proxies in front, of which it is believed where people come from ([behind a proxy](proxy.md)); at most 64"),
-    setting("sign_in_per_minute", "a whole number from 0 on", "10", LIVE, "sign-ins from one address in a minute; 0: one"),
+    setting(
+        "release_dir",
+        "a folder",
+        "none",
+        LIVE,
+        "what new machines install: a release, or a folder with `stable` in it; served as `/release/`, `/install.sh`, `/cleanup.sh` ([installing](install.md))",
+    ),
+    setting(
+        "public_certificate",
+        "true or false",
+        "false",
+        LIVE,
+        "every machine trusts the page's certificate: the line for new machines needs no pin",
+    ),
+    setting(
+        "core_for_gateways",
+        "HOST:PORT",
+        "the host of `origin`, the port of `core`",
+        LIVE,
+        "the core's address in that line, and for `chatcode login`",
+    ),
+    setting(
+        "trusted_proxies",
+        "a list of addresses or networks, such as [\"10.0.0.0/8\"]",
+        "none",
+        LIVE,
+        "proxies in front, of which it is believed where people come from ([behind a proxy](proxy.md)); at most 64",
+    ),
+    setting(
+        "sign_in_per_minute",
+        "a whole number from 0 on",
+        "10",
+        LIVE,
+        "sign-ins from one address in a minute; 0: one",
+    ),
 ];
 
 #[cfg(test)]
@@ -322,7 +377,8 @@ mod tests {
     #[test]
     fn the_example_can_be_read_and_has_every_key() {
         let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/edge.toml"));
-        let example: Config = chatcode_process::config::peek("edge", Some(file), NoFlags {}).expect("can be read");
+        let example: Config =
+            chatcode_process::config::peek("edge", Some(file), NoFlags {}).expect("can be read");
         let text = std::fs::read_to_string(file).expect("is there");
         for key in serde_json::to_value(&example).expect("is one").as_object().expect("is one").keys() {
             assert!(text.contains(&format!("{key} = ")), "{key}");

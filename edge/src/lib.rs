@@ -160,7 +160,8 @@ impl Edge {
     pub async fn run(self, stop: CancellationToken) {
         let Self { listener, reloader: Reloader { app, tls, .. }, mut credentials, drain, .. } = self;
         let _cancels_all = drain.clone().drop_guard();
-        let connections = listener::serve(listener, tls.subscribe(), router::router(app.clone()), drain.clone());
+        let connections =
+            listener::serve(listener, tls.subscribe(), router::router(app.clone()), drain.clone());
         let mut connections = std::pin::pin!(connections);
         tokio::select! {
             () = stop.cancelled() => {}

@@ -261,7 +261,8 @@ impl Settings for Config {
 }
 
 fn fault_of_link(text: &str) -> Option<Fault> {
-    let is_one = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let is_one =
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     (!is_one).then(|| Fault::new("link", format!("{text:?} is no address; write HOST:PORT")))
 }
 
@@ -282,28 +283,142 @@ const RESTART: bool = false;
 
 const SETTINGS: &[Setting] = &[
     setting("data_dir", "a folder", "`<data>/gateway`", RESTART, "its identity and its sessions"),
-    setting("log", "a filter such as \"info\" or \"warn,chatcode=debug\"", "`warn,chatcode=info`", LIVE, "what is logged; `CHATCODE_LOG` wins"),
-    setting("runtime_dir", "a folder", "`data_dir`", RESTART, "a place for sockets where the path of `data_dir` is too long; it has to live as long as the shells"),
+    setting(
+        "log",
+        "a filter such as \"info\" or \"warn,chatcode=debug\"",
+        "`warn,chatcode=info`",
+        LIVE,
+        "what is logged; `CHATCODE_LOG` wins",
+    ),
+    setting(
+        "runtime_dir",
+        "a folder",
+        "`data_dir`",
+        RESTART,
+        "a place for sockets where the path of `data_dir` is too long; it has to live as long as the shells",
+    ),
     setting("link", "HOST:PORT", "the one of the enrollment", RESTART, "the core's link address (UDP)"),
-    setting("holder", "a program", "`chatcode-holder` beside `chatcode-gateway`", RESTART, "what holds a session"),
-    setting("log_bytes", "65536 to 67108864 bytes", "1048576", LIVE, "output kept per session for viewers that come back; of sessions that begin from then on"),
-    setting("history_lines", "0 to 200000 lines", "10000", LIVE, "lines kept above the screen; of sessions that begin from then on"),
-    setting("pass_ssh_agent", "true or false", "false", LIVE, "shells get `SSH_AUTH_SOCK`; those that begin from then on"),
-    setting("holders", "\"auto\", \"systemd-user\", \"systemd-system\" or \"detached\"", "`auto`", RESTART, "where holders live ([holders and limits](sessions.md))"),
-    setting("session_user", "a user", "the daemon's user", RESTART, "whose shells are started, with `systemd-system`"),
-    setting("spawner", "a socket", "`/run/chatcode/spawner.sock`", RESTART, "the spawner's socket, with `systemd-system`"),
-    setting("session_limits.memory_bytes", "a number of bytes", "none", RESTART, "memory that a session may use; with `systemd-user`"),
-    setting("session_limits.cpu_percent", "a number, 100 for each processor", "none", RESTART, "time of processors that a session may use; with `systemd-user`"),
-    setting("session_limits.tasks", "a number", "none", RESTART, "processes and threads that a session may have; with `systemd-user`"),
-    setting("update.policy", "\"off\", \"notify\" or \"automatic\"", "`notify`", LIVE, "when it updates by itself ([upgrades](upgrade.md))"),
+    setting(
+        "holder",
+        "a program",
+        "`chatcode-holder` beside `chatcode-gateway`",
+        RESTART,
+        "what holds a session",
+    ),
+    setting(
+        "log_bytes",
+        "65536 to 67108864 bytes",
+        "1048576",
+        LIVE,
+        "output kept per session for viewers that come back; of sessions that begin from then on",
+    ),
+    setting(
+        "history_lines",
+        "0 to 200000 lines",
+        "10000",
+        LIVE,
+        "lines kept above the screen; of sessions that begin from then on",
+    ),
+    setting(
+        "pass_ssh_agent",
+        "true or false",
+        "false",
+        LIVE,
+        "shells get `SSH_AUTH_SOCK`; those that begin from then on",
+    ),
+    setting(
+        "holders",
+        "\"auto\", \"systemd-user\", \"systemd-system\" or \"detached\"",
+        "`auto`",
+        RESTART,
+        "where holders live ([holders and limits](sessions.md))",
+    ),
+    setting(
+        "session_user",
+        "a user",
+        "the daemon's user",
+        RESTART,
+        "whose shells are started, with `systemd-system`",
+    ),
+    setting(
+        "spawner",
+        "a socket",
+        "`/run/chatcode/spawner.sock`",
+        RESTART,
+        "the spawner's socket, with `systemd-system`",
+    ),
+    setting(
+        "session_limits.memory_bytes",
+        "a number of bytes",
+        "none",
+        RESTART,
+        "memory that a session may use; with `systemd-user`",
+    ),
+    setting(
+        "session_limits.cpu_percent",
+        "a number, 100 for each processor",
+        "none",
+        RESTART,
+        "time of processors that a session may use; with `systemd-user`",
+    ),
+    setting(
+        "session_limits.tasks",
+        "a number",
+        "none",
+        RESTART,
+        "processes and threads that a session may have; with `systemd-user`",
+    ),
+    setting(
+        "update.policy",
+        "\"off\", \"notify\" or \"automatic\"",
+        "`notify`",
+        LIVE,
+        "when it updates by itself ([upgrades](upgrade.md))",
+    ),
     setting("update.window", "\"03:00-05:00\" (UTC)", "`03:00-05:00`", LIVE, "when it may"),
-    setting("update.release_url", "an https address or a folder", "none", LIVE, "where releases are, with a folder for each channel and version, or one release by itself; http of this machine only; written by the installation where the release came by the web"),
+    setting(
+        "update.release_url",
+        "an https address or a folder",
+        "none",
+        LIVE,
+        "where releases are, with a folder for each channel and version, or one release by itself; http of this machine only; written by the installation where the release came by the web",
+    ),
     setting("update.channel", "lower-case letters, digits and hyphens", "`stable`", LIVE, "which channel"),
-    setting("update.pin", "a version, or the beginning of one, such as \"0.2\"", "none", LIVE, "what the machine is [held at](upgrade.md#held-at-a-version)"),
-    setting("update.release_key", "a file", "that of the program", LIVE, "the key that releases must be signed by, for releases of your own"),
-    setting("update.look_s", "1 to 604800 seconds", "21600", LIVE, "the shortest pause between two looks for a release; each is longer by up to as much again"),
-    setting("update.trial_s", "2 to 600 seconds", "60", LIVE, "how long a new daemon may take until the core has welcomed it"),
-    setting("update.helper", "a socket", "`/run/chatcode/updater.sock`", LIVE, "the helper that installs releases, where the programs are not the daemon's to change"),
+    setting(
+        "update.pin",
+        "a version, or the beginning of one, such as \"0.2\"",
+        "none",
+        LIVE,
+        "what the machine is [held at](upgrade.md#held-at-a-version)",
+    ),
+    setting(
+        "update.release_key",
+        "a file",
+        "that of the program",
+        LIVE,
+        "the key that releases must be signed by, for releases of your own",
+    ),
+    setting(
+        "update.look_s",
+        "1 to 604800 seconds",
+        "21600",
+        LIVE,
+        "the shortest pause between two looks for a release; each is longer by up to as much again",
+    ),
+    setting(
+        "update.trial_s",
+        "2 to 600 seconds",
+        "60",
+        LIVE,
+        "how long a new daemon may take until the core has welcomed it",
+    ),
+    setting(
+        "update.helper",
+        "a socket",
+        "`/run/chatcode/updater.sock`",
+        LIVE,
+        "the helper that installs releases, where the programs are not the daemon's to change",
+    ),
 ];
 
 #[cfg(test)]
@@ -346,7 +461,8 @@ mod tests {
     #[test]
     fn the_bounds_of_the_reference_are_those_that_are_kept() {
         let form = |key: &str| SETTINGS.iter().find(|one| one.key == key).expect("is listed").form;
-        let (log, look, trial) = (limits::LOG_BYTES_RANGE, limits::UPDATE_LOOK_RANGE, limits::UPDATE_TRIAL_RANGE);
+        let (log, look, trial) =
+            (limits::LOG_BYTES_RANGE, limits::UPDATE_LOOK_RANGE, limits::UPDATE_TRIAL_RANGE);
         assert_eq!(form("log_bytes"), format!("{} to {} bytes", log.start(), log.end()));
         assert_eq!(form("history_lines"), format!("0 to {} lines", limits::HISTORY_LINES));
         assert_eq!(form("update.look_s"), format!("{} to {} seconds", look.start(), look.end()));
@@ -378,7 +494,8 @@ mod tests {
     #[test]
     fn the_example_can_be_read_and_has_every_key() {
         let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway.toml"));
-        let example: Config = chatcode_process::config::peek("gateway", Some(file), NoFlags {}).expect("can be read");
+        let example: Config =
+            chatcode_process::config::peek("gateway", Some(file), NoFlags {}).expect("can be read");
         let text = std::fs::read_to_string(file).expect("is there");
         let update = serde_json::to_value(&example.update).expect("is one");
         let whole = serde_json::to_value(&example).expect("is one");

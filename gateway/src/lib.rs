@@ -168,11 +168,7 @@ impl Gateway {
         let keeping = Keeping::choose(config, &Surroundings::of_this_process(&own.name))?;
         keeping.make_sessions(&places.sessions)?;
         let user = keeping.spawner().map_or(own, |spawner| spawner.user().clone());
-        let starter = Starter {
-            user: user.clone(),
-            keeping,
-            sizes: RwLock::new(Sizes::from(config)),
-        };
+        let starter = Starter { user: user.clone(), keeping, sizes: RwLock::new(Sizes::from(config)) };
         let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
         let updates = Updates::new(config.update.clone(), places.data.clone());
         let registry = Registry::new(places, starter);

@@ -106,8 +106,12 @@ fn row(arg: &Arg) -> String {
     let shown = [words.join(", "), format!("{}{many}", value.join(" "))];
     let shown: Vec<String> = shown.into_iter().filter(|word| !word.is_empty()).collect();
     let mut means = arg.get_help().map(|help| cell(&help.to_string())).unwrap_or_default();
-    let possible: Vec<String> =
-        arg.get_possible_values().iter().filter(|one| !one.is_hide_set()).map(|one| format!("`{}`", one.get_name())).collect();
+    let possible: Vec<String> = arg
+        .get_possible_values()
+        .iter()
+        .filter(|one| !one.is_hide_set())
+        .map(|one| format!("`{}`", one.get_name()))
+        .collect();
     if takes_value && !possible.is_empty() {
         means.push_str(&format!("; one of {}", possible.join(", ")));
     }

@@ -67,12 +67,7 @@ pub(super) async fn remove(client: &Client, who: &str, id: String, tell: Tell) -
     tell.done(&words, &json!({ "person": person.id, "id": id, "done": "removed" }))
 }
 
-pub(super) async fn sign_out(
-    client: &Client,
-    who: &str,
-    session: String,
-    tell: Tell,
-) -> anyhow::Result<()> {
+pub(super) async fn sign_out(client: &Client, who: &str, session: String, tell: Tell) -> anyhow::Result<()> {
     let person = named(client, who).await?;
     let request = IdentitiesSignOutOfRequest { person: person.id.clone(), session };
     let call = client.identities().sign_out_of(unary(request)).await;

@@ -2,12 +2,7 @@
 //! the rest is read again, until nothing is left to find.
 
 use chatcode_proto::limits;
-use figment::{
-    Figment,
-    error::Kind,
-    providers::Serialized,
-    value::Value,
-};
+use figment::{Figment, error::Kind, providers::Serialized, value::Value};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -109,9 +104,8 @@ impl Found<'_> {
     /// already.
     fn fault(&mut self, layers: &Layers, fault: Fault) {
         let paths: Vec<Vec<String>> = fault.keys.iter().map(|key| path_of(key)).collect();
-        let follows = |path: &Vec<String>| {
-            self.bad.iter().any(|bad| path.starts_with(bad) || bad.starts_with(path))
-        };
+        let follows =
+            |path: &Vec<String>| self.bad.iter().any(|bad| path.starts_with(bad) || bad.starts_with(path));
         if paths.iter().any(follows) {
             return;
         }
@@ -134,9 +128,10 @@ impl Found<'_> {
             (of == table).then(|| (strsim::damerau_levenshtein(name, last), name.to_owned()))
         });
         let elsewhere = || {
-            let found = self.settings.iter().find(|setting| {
-                setting.key.rsplit_once('.').map_or(setting.key, |(_, name)| name) == last
-            });
+            let found = self
+                .settings
+                .iter()
+                .find(|setting| setting.key.rsplit_once('.').map_or(setting.key, |(_, name)| name) == last);
             found.map(|setting| format!("{} (in another table)", setting.key))
         };
         let close = beside.filter(|(distance, name)| *distance <= (name.len() / 3).max(1)).min();

@@ -111,16 +111,19 @@ impl SourceFile {
         let wrong = |place: Place, reason: String| Problem { place, key: String::new(), reason };
         let here = || Place::File(path.to_owned());
         let mut text = String::new();
-        let read = File::open(path)
-            .and_then(|file| file.take(limits::CONFIG_BYTES + 1).read_to_string(&mut text));
+        let read =
+            File::open(path).and_then(|file| file.take(limits::CONFIG_BYTES + 1).read_to_string(&mut text));
         match read {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let reason = "the file is not there; leave out --config to use the defaults";
                 return Err(wrong(here(), reason.to_owned()));
             }
-            Err(error) => return Err(wrong(here(), format!("the file cannot be read: {error}; make it readable"))),
+            Err(error) => {
+                return Err(wrong(here(), format!("the file cannot be read: {error}; make it readable")));
+            }
             Ok(length) if length as u64 > limits::CONFIG_BYTES => {
-                let reason = format!("the file has more than {} bytes; it is no configuration", limits::CONFIG_BYTES);
+                let reason =
+                    format!("the file has more than {} bytes; it is no configuration", limits::CONFIG_BYTES);
                 return Err(wrong(here(), reason));
             }
             Ok(_) => {}

@@ -7,7 +7,9 @@ use super::{Setting, Settings};
 /// The section of the reference that is about the settings of `C`.
 #[must_use]
 pub fn section<C: Settings>() -> String {
-    let mut text = String::from("| key | what is written | default | variable | reload | means |\n|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| key | what is written | default | variable | reload | means |\n|---|---|---|---|---|---|\n",
+    );
     for setting in C::SETTINGS {
         let Setting { key, form, default, reload, means } = setting;
         let default = if default.is_empty() { "has to be there" } else { default };

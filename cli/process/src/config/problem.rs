@@ -122,14 +122,18 @@ impl Fault {
         range: &std::ops::RangeInclusive<T>,
     ) -> Option<Self> {
         let (low, high) = (range.start(), range.end());
-        (!range.contains(&value)).then(|| Self::new(key, format!("{value} is out of bounds; write {low} to {high}")))
+        (!range.contains(&value))
+            .then(|| Self::new(key, format!("{value} is out of bounds; write {low} to {high}")))
     }
 
     /// A fault when the filter of the log is none.
     #[must_use]
     pub fn of_log(filter: Option<&str>) -> Option<Self> {
         let why = crate::logging::check_filter(filter?).err()?;
-        Some(Self::new("log", format!("it is no filter ({why}); write it as \"info\" or \"warn,chatcode=debug\"")))
+        Some(Self::new(
+            "log",
+            format!("it is no filter ({why}); write it as \"info\" or \"warn,chatcode=debug\""),
+        ))
     }
 }
 
@@ -151,8 +155,12 @@ pub(super) fn reason(kind: &Kind, setting: Option<&Setting>, near: Option<&str>)
         Kind::InvalidType(given, expected) | Kind::InvalidValue(given, expected) => {
             format!("{} is not what it may be; write {}", shown(given), wanted(expected))
         }
-        Kind::ISizeOutOfRange(number) => format!("{number} is out of bounds; write {}", wanted("a smaller number")),
-        Kind::USizeOutOfRange(number) => format!("{number} is out of bounds; write {}", wanted("a smaller number")),
+        Kind::ISizeOutOfRange(number) => {
+            format!("{number} is out of bounds; write {}", wanted("a smaller number"))
+        }
+        Kind::USizeOutOfRange(number) => {
+            format!("{number} is out of bounds; write {}", wanted("a smaller number"))
+        }
         other => match setting {
             Some(setting) => format!("{other}; write {}", setting.form),
             None => other.to_string(),

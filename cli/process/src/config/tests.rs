@@ -147,7 +147,10 @@ fn what_follows_from_a_mistake_is_not_told_as_another() {
 fn a_mistake_on_the_command_line_names_the_flag() {
     let found = problems("word = \"x\"", Flags { word: None, number: Some(70_000) });
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("--number: number: ") && found[0].ends_with("write 1 to 65535"), "{found:?}");
+    assert!(
+        found[0].starts_with("--number: number: ") && found[0].ends_with("write 1 to 65535"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -184,7 +187,9 @@ fn a_part_of_the_settings_is_read_without_the_rest() {
 #[test]
 fn the_reference_tells_keys_variables_and_what_a_reload_takes_over() {
     let section = page::section::<Sample>();
-    assert!(section.contains("| `number` | 1 to 65535 | none | `CHATCODE_SAMPLE_NUMBER` | restart | something |"));
+    assert!(
+        section.contains("| `number` | 1 to 65535 | none | `CHATCODE_SAMPLE_NUMBER` | restart | something |")
+    );
     assert!(section.contains("| `CHATCODE_SAMPLE_TABLE__KIND` | yes |"), "{section}");
     assert!(section.contains("| `list[].id` | a name | none | – | restart |"), "{section}");
     let whole = Sample {
