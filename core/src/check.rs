@@ -65,256 +65,208 @@ impl Config {
     }
 }
 
-const fn setting(
-    key: &'static str,
-    form: &'static str,
-    default: &'static str,
-    reload: bool,
-    means: &'static str,
-) -> Setting {
-    Setting { key, form, default, reload, means }
-}
-
-/// Taken over by a reload.
-const LIVE: bool = true;
-/// Needs a restart.
-const RESTART: bool = false;
-
 const SETTINGS: &[Setting] = &[
-    setting(
+    Setting::restart(
         "data_dir",
         "a folder",
         "`<data>/core`",
-        RESTART,
         "all its files; private, and made when it is missing",
     ),
-    setting(
+    Setting::live(
         "log",
         "a filter such as \"info\" or \"warn,chatcode=debug\"",
         "`warn,chatcode=info`",
-        LIVE,
         "what is logged; `CHATCODE_LOG` wins",
     ),
-    setting(
+    Setting::restart(
         "listen",
         "an address and a port, such as \"0.0.0.0:7421\"",
         "`127.0.0.1:0`",
-        RESTART,
         "gRPC (TCP); port 0: that of the last run if it is free",
     ),
-    setting(
+    Setting::restart(
         "link",
         "an address and a port, such as \"0.0.0.0:7422\"",
         "`127.0.0.1:0`",
-        RESTART,
         "links of gateways (UDP); port 0: as for `listen`",
     ),
-    setting(
+    Setting::live(
         "enroll_per_minute",
         "a whole number from 0 on",
         "5",
-        LIVE,
         "new enrollments from one address in a minute; 0: one",
     ),
-    setting(
+    Setting::live(
         "enroll_whole_per_minute",
         "a whole number from 0 on",
         "60",
-        LIVE,
         "new enrollments from everywhere in a minute; 0: one",
     ),
-    setting(
+    Setting::live(
         "gateway_certificate_s",
         "300 to 604800 seconds",
         "86400",
-        LIVE,
         "life of a gateway's certificate, which it renews by itself",
     ),
-    setting("edge_certificate_s", "300 to 604800 seconds", "86400", LIVE, "the same of an edge's"),
-    setting(
+    Setting::live("edge_certificate_s", "300 to 604800 seconds", "86400", "the same of an edge's"),
+    Setting::live(
         "admin_certificate_s",
         "300 to 7776000 seconds",
         "2592000",
-        LIVE,
         "life of an administrator's certificate, renewed when it is used",
     ),
-    setting(
+    Setting::live(
         "core_certificate_s",
         "300 to 7776000 seconds",
         "604800",
-        LIVE,
         "life of the core's own certificate, which it renews by itself",
     ),
-    setting(
+    Setting::restart(
         "intermediate_s",
         "86400 to 157680000 seconds",
         "7776000",
-        RESTART,
         "life of the intermediates that it makes",
     ),
-    setting(
+    Setting::live(
         "audit_keep_days",
         "1 to 36500 days, or 0",
         "0",
-        LIVE,
         "days after which rows of the audit move into archive files ([audit](audit.md#keep-for-ever-or-archive)); 0: never",
     ),
-    setting(
+    Setting::restart(
         "short_lives",
         "true or false",
         "false",
-        RESTART,
         "for tests alone: all of these lives from 5 seconds on",
     ),
-    setting(
+    Setting::restart(
         "ca_passphrase_file",
         "a private file",
         "the credential `ca-passphrase` of the service, else none",
-        RESTART,
         "the passphrase of the CA's keys ([certificates](certificates.md#encrypt-the-keys))",
     ),
-    setting(
+    Setting::restart(
         "sign_in.origin",
         "\"https://HOST\", or \"http://localhost:PORT\"",
         "pages at `localhost`, any port",
-        RESTART,
         "the origin of the page, as the edge has it; passkeys are bound to its host ([signing in](sign-in.md))",
     ),
-    setting("sign_in.passkeys", "true or false", "true", RESTART, "whether people may sign in by passkeys"),
-    setting(
+    Setting::restart("sign_in.passkeys", "true or false", "true", "whether people may sign in by passkeys"),
+    Setting::restart(
         "sign_in.passwords",
         "true or false",
         "false",
-        RESTART,
         "whether people may sign in by passwords",
     ),
-    setting(
+    Setting::restart(
         "sign_in.mail.server",
         "a host",
         "",
-        RESTART,
         "the server that sends sign-in mails, by the name in its certificate ([mail](sign-in.md#mail)); without the table nobody signs in by mail",
     ),
-    setting("sign_in.mail.port", "1 to 65535", "587, with `tls` 465, with `none` 25", RESTART, "its port"),
-    setting(
+    Setting::restart("sign_in.mail.port", "1 to 65535", "587, with `tls` 465, with `none` 25", "its port"),
+    Setting::restart(
         "sign_in.mail.tls",
         "\"starttls\", \"tls\" or \"none\"",
         "`starttls`",
-        RESTART,
         "how the way to it is protected; `none` to this machine only",
     ),
-    setting("sign_in.mail.user", "a name", "none", RESTART, "whom it knows us as"),
-    setting(
+    Setting::restart("sign_in.mail.user", "a name", "none", "whom it knows us as"),
+    Setting::restart(
         "sign_in.mail.password_file",
         "a private file",
         "the credential `mail-password` of the service",
-        RESTART,
         "the password, in its only line",
     ),
-    setting("sign_in.mail.from", "\"chatcode@example.org\"", "", RESTART, "who the mails are from"),
-    setting(
+    Setting::restart("sign_in.mail.from", "\"chatcode@example.org\"", "", "who the mails are from"),
+    Setting::restart(
         "sign_in.providers[].id",
         "1 to 32 of a-z, 0-9 and -",
         "",
-        RESTART,
         "names the provider in links and in the audit ([identity providers](sign-in.md#identity-providers))",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].name",
         "a name",
         "that of the preset, else the id",
-        RESTART,
         "what the page calls it",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].preset",
         "\"google\" or \"github\"",
         "none",
-        RESTART,
         "a provider that is known already",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].issuer",
         "\"https://HOST\"",
         "none",
-        RESTART,
         "any other OpenID provider, as its discovery document spells it",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].client_id",
         "a text",
         "",
-        RESTART,
         "what the provider calls this installation",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].client_secret_file",
         "a private file",
         "the credential `provider-ID` of the service, else none",
-        RESTART,
         "the client's secret, in its only line",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].scopes",
         "a list of texts",
         "`openid email profile`",
-        RESTART,
         "what is asked for",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].allowed_domains",
         "a list of domains",
         "all",
-        RESTART,
         "only people with a verified address in one of them come in",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].trust_email",
         "true or false",
         "at Google only",
-        RESTART,
         "whether a verified address is proof enough to be the person with that address",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].create",
         "\"never\" or \"allowed_domains\"",
         "`never`",
-        RESTART,
         "who is made a person by a first sign-in",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].role",
         "\"viewer\" or \"operator\"",
         "none",
-        RESTART,
         "what such a person may do",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].groups_claim",
         "a text",
         "none",
-        RESTART,
         "the claim with the names of a person's groups",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].github.authorize",
         "\"https://HOST/PATH\"",
         "that of github.com",
-        RESTART,
         "of a GitHub of one's own: where a person agrees",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].github.token",
         "\"https://HOST/PATH\"",
         "that of github.com",
-        RESTART,
         "the same: where a code is traded",
     ),
-    setting(
+    Setting::restart(
         "sign_in.providers[].github.api",
         "\"https://HOST/PATH\"",
         "that of github.com",
-        RESTART,
         "the same: the API, without a slash at its end",
     ),
 ];

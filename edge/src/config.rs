@@ -169,7 +169,7 @@ impl Settings for Config {
             Ok(_) => {}
         }
         for (key, address) in [("core", &self.core), ("core_for_gateways", &self.core_for_gateways)] {
-            faults.extend(address.as_deref().and_then(|text| fault_of_address(key, text)));
+            faults.extend(address.as_deref().and_then(|text| Fault::of_address(key, text)));
         }
         self.faults_of_proxies(&mut faults);
         faults
@@ -199,92 +199,62 @@ fn both() -> Vec<String> {
     ["tls_cert", "tls_key"].map(str::to_owned).to_vec()
 }
 
-fn fault_of_address(key: &str, text: &str) -> Option<Fault> {
-    let is_one =
-        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    (!is_one).then(|| Fault::new(key, format!("{text:?} is no address; write HOST:PORT")))
-}
-
-const fn setting(
-    key: &'static str,
-    form: &'static str,
-    default: &'static str,
-    reload: bool,
-    means: &'static str,
-) -> Setting {
-    Setting { key, form, default, reload, means }
-}
-
-/// Taken over by a reload.
-const LIVE: bool = true;
-/// Needs a restart.
-const RESTART: bool = false;
-
 const SETTINGS: &[Setting] = &[
-    setting("data_dir", "a folder", "`<data>/edge`", RESTART, "where `enroll` put the certificate"),
-    setting(
+    Setting::restart("data_dir", "a folder", "`<data>/edge`", "where `enroll` put the certificate"),
+    Setting::live(
         "log",
         "a filter such as \"info\" or \"warn,chatcode=debug\"",
         "`warn,chatcode=info`",
-        LIVE,
         "what is logged; `CHATCODE_LOG` wins",
     ),
-    setting("core", "HOST:PORT", "the one of the enrollment", RESTART, "the core's gRPC address"),
-    setting(
+    Setting::restart("core", "HOST:PORT", "the one of the enrollment", "the core's gRPC address"),
+    Setting::restart(
         "listen",
         "an address and a port, such as \"0.0.0.0:443\"",
         "`127.0.0.1:0`",
-        RESTART,
         "the page; off loopback only with TLS; port 0: any free one",
     ),
-    setting(
+    Setting::restart(
         "origin",
         "\"https://HOST\", or \"http://localhost:PORT\"",
         "`http://localhost:PORT`",
-        RESTART,
         "the URL under which browsers open the page; nothing else is let in",
     ),
-    setting(
+    Setting::live(
         "tls_cert",
         "a file",
         "none",
-        LIVE,
         "certificate chain for browsers, PEM; its file is read again at each reload",
     ),
-    setting("tls_key", "a private file", "none", LIVE, "its private key, PEM; read again with it"),
-    setting(
+    Setting::live("tls_key", "a private file", "none", "its private key, PEM; read again with it"),
+    Setting::live(
         "release_dir",
         "a folder",
         "none",
-        LIVE,
         "what new machines install: a release, or a folder with `stable` in it; served as `/release/`, `/install.sh`, `/cleanup.sh` ([installing](install.md))",
     ),
-    setting(
+    Setting::live(
         "public_certificate",
         "true or false",
         "false",
-        LIVE,
         "every machine trusts the page's certificate: the line for new machines needs no pin",
     ),
-    setting(
+    Setting::live(
         "core_for_gateways",
         "HOST:PORT",
         "the host of `origin`, the port of `core`",
-        LIVE,
         "the core's address in that line, and for `chatcode login`",
     ),
-    setting(
+    Setting::live(
         "trusted_proxies",
         "a list of addresses or networks, such as [\"10.0.0.0/8\"]",
         "none",
-        LIVE,
         "proxies in front, of which it is believed where people come from ([behind a proxy](proxy.md)); at most 64",
     ),
-    setting(
+    Setting::live(
         "sign_in_per_minute",
         "a whole number from 0 on",
         "10",
-        LIVE,
         "sign-ins from one address in a minute; 0: one",
     ),
 ];

@@ -228,7 +228,7 @@ impl Settings for Config {
         if let Err(error) = files::look_at_dir(&self.data_dir) {
             faults.push(Fault::caused("data_dir", &error));
         }
-        faults.extend(self.link.as_deref().and_then(fault_of_link));
+        faults.extend(self.link.as_deref().and_then(|text| Fault::of_address("link", text)));
         for error in self.unfit_sizes() {
             let key = if matches!(error, ConfigError::LogBytes(_)) { "log_bytes" } else { "history_lines" };
             faults.push(Fault::new(key, error));
@@ -260,163 +260,123 @@ impl Settings for Config {
     }
 }
 
-fn fault_of_link(text: &str) -> Option<Fault> {
-    let is_one =
-        text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    (!is_one).then(|| Fault::new("link", format!("{text:?} is no address; write HOST:PORT")))
-}
-
-const fn setting(
-    key: &'static str,
-    form: &'static str,
-    default: &'static str,
-    reload: bool,
-    means: &'static str,
-) -> Setting {
-    Setting { key, form, default, reload, means }
-}
-
-/// Taken over by a reload.
-const LIVE: bool = true;
-/// Needs a restart.
-const RESTART: bool = false;
-
 const SETTINGS: &[Setting] = &[
-    setting("data_dir", "a folder", "`<data>/gateway`", RESTART, "its identity and its sessions"),
-    setting(
+    Setting::restart("data_dir", "a folder", "`<data>/gateway`", "its identity and its sessions"),
+    Setting::live(
         "log",
         "a filter such as \"info\" or \"warn,chatcode=debug\"",
         "`warn,chatcode=info`",
-        LIVE,
         "what is logged; `CHATCODE_LOG` wins",
     ),
-    setting(
+    Setting::restart(
         "runtime_dir",
         "a folder",
         "`data_dir`",
-        RESTART,
         "a place for sockets where the path of `data_dir` is too long; it has to live as long as the shells",
     ),
-    setting("link", "HOST:PORT", "the one of the enrollment", RESTART, "the core's link address (UDP)"),
-    setting(
+    Setting::restart("link", "HOST:PORT", "the one of the enrollment", "the core's link address (UDP)"),
+    Setting::restart(
         "holder",
         "a program",
         "`chatcode-holder` beside `chatcode-gateway`",
-        RESTART,
         "what holds a session",
     ),
-    setting(
+    Setting::live(
         "log_bytes",
         "65536 to 67108864 bytes",
         "1048576",
-        LIVE,
         "output kept per session for viewers that come back; of sessions that begin from then on",
     ),
-    setting(
+    Setting::live(
         "history_lines",
         "0 to 200000 lines",
         "10000",
-        LIVE,
         "lines kept above the screen; of sessions that begin from then on",
     ),
-    setting(
+    Setting::live(
         "pass_ssh_agent",
         "true or false",
         "false",
-        LIVE,
         "shells get `SSH_AUTH_SOCK`; those that begin from then on",
     ),
-    setting(
+    Setting::restart(
         "holders",
         "\"auto\", \"systemd-user\", \"systemd-system\" or \"detached\"",
         "`auto`",
-        RESTART,
         "where holders live ([holders and limits](sessions.md))",
     ),
-    setting(
+    Setting::restart(
         "session_user",
         "a user",
         "the daemon's user",
-        RESTART,
         "whose shells are started, with `systemd-system`",
     ),
-    setting(
+    Setting::restart(
         "spawner",
         "a socket",
         "`/run/chatcode/spawner.sock`",
-        RESTART,
         "the spawner's socket, with `systemd-system`",
     ),
-    setting(
+    Setting::restart(
         "session_limits.memory_bytes",
         "a number of bytes",
         "none",
-        RESTART,
         "memory that a session may use; with `systemd-user`",
     ),
-    setting(
+    Setting::restart(
         "session_limits.cpu_percent",
         "a number, 100 for each processor",
         "none",
-        RESTART,
         "time of processors that a session may use; with `systemd-user`",
     ),
-    setting(
+    Setting::restart(
         "session_limits.tasks",
         "a number",
         "none",
-        RESTART,
         "processes and threads that a session may have; with `systemd-user`",
     ),
-    setting(
+    Setting::live(
         "update.policy",
         "\"off\", \"notify\" or \"automatic\"",
         "`notify`",
-        LIVE,
         "when it updates by itself ([upgrades](upgrade.md))",
     ),
-    setting("update.window", "\"03:00-05:00\" (UTC)", "`03:00-05:00`", LIVE, "when it may"),
-    setting(
+    Setting::live("update.window", "\"03:00-05:00\" (UTC)", "`03:00-05:00`", "when it may"),
+    Setting::live(
         "update.release_url",
         "an https address or a folder",
         "none",
-        LIVE,
         "where releases are, with a folder for each channel and version, or one release by itself; http of this machine only; written by the installation where the release came by the web",
     ),
-    setting("update.channel", "lower-case letters, digits and hyphens", "`stable`", LIVE, "which channel"),
-    setting(
+    Setting::live("update.channel", "lower-case letters, digits and hyphens", "`stable`", "which channel"),
+    Setting::live(
         "update.pin",
         "a version, or the beginning of one, such as \"0.2\"",
         "none",
-        LIVE,
         "what the machine is [held at](upgrade.md#held-at-a-version)",
     ),
-    setting(
+    Setting::live(
         "update.release_key",
         "a file",
         "that of the program",
-        LIVE,
         "the key that releases must be signed by, for releases of your own",
     ),
-    setting(
+    Setting::live(
         "update.look_s",
         "1 to 604800 seconds",
         "21600",
-        LIVE,
         "the shortest pause between two looks for a release; each is longer by up to as much again",
     ),
-    setting(
+    Setting::live(
         "update.trial_s",
         "2 to 600 seconds",
         "60",
-        LIVE,
         "how long a new daemon may take until the core has welcomed it",
     ),
-    setting(
+    Setting::live(
         "update.helper",
         "a socket",
         "`/run/chatcode/updater.sock`",
-        LIVE,
         "the helper that installs releases, where the programs are not the daemon's to change",
     ),
 ];

@@ -40,6 +40,30 @@ pub struct Setting {
     pub means: &'static str,
 }
 
+impl Setting {
+    /// One that a reload takes over.
+    #[must_use]
+    pub const fn live(
+        key: &'static str,
+        form: &'static str,
+        default: &'static str,
+        means: &'static str,
+    ) -> Self {
+        Self { key, form, default, reload: true, means }
+    }
+
+    /// One that needs a restart.
+    #[must_use]
+    pub const fn restart(
+        key: &'static str,
+        form: &'static str,
+        default: &'static str,
+        means: &'static str,
+    ) -> Self {
+        Self { key, form, default, reload: false, means }
+    }
+}
+
 /// The configuration of a program.
 pub trait Settings: DeserializeOwned + Serialize {
     /// The program, as its variables and its page name it: `core`.

@@ -126,6 +126,14 @@ impl Fault {
             .then(|| Self::new(key, format!("{value} is out of bounds; write {low} to {high}")))
     }
 
+    /// A fault when a text is no `HOST:PORT`.
+    #[must_use]
+    pub fn of_address(key: &str, text: &str) -> Option<Self> {
+        let parts = text.rsplit_once(':');
+        let is_one = parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        (!is_one).then(|| Self::new(key, format!("{text:?} is no address; write HOST:PORT")))
+    }
+
     /// A fault when the filter of the log is none.
     #[must_use]
     pub fn of_log(filter: Option<&str>) -> Option<Self> {
