@@ -31,8 +31,9 @@ const DEFAULT_FILTER: &str = "warn,chatcode=info";
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
 /// Sets another filter; made by [`init_logging`].
-static SET_FILTER: OnceLock<Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>> =
-    OnceLock::new();
+static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
+
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
 /// Starts logging. `CHATCODE_LOG` holds a filter in the form of
 /// `tracing_subscriber::EnvFilter`; `CHATCODE_LOG_FORMAT=json` writes one JSON

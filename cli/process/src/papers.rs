@@ -80,13 +80,25 @@ pub fn without_json(program: Command) -> Vec<String> {
 #[must_use]
 pub fn reference(program: Command) -> String {
     let mut text = String::new();
+    let everywhere: Vec<String> =
+        program.get_arguments().filter(|arg| arg.is_global_set()).map(row).collect();
+    if !everywhere.is_empty() {
+        text.push_str(&format!(
+            "Every command takes these, too:\n\n| argument | means |\n|---|---|\n{}\n",
+            everywhere.concat()
+        ));
+    }
     for (name, command) in commands(program) {
         text.push_str(&format!("### {name}\n\n"));
         let about = command.get_long_about().or_else(|| command.get_about());
         if let Some(about) = about {
             text.push_str(&format!("{}\n\n", cell(&about.to_string())));
         }
-        let shown = |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
+        let shown = |arg: &&Arg| {
+            !arg.is_hide_set()
+                && !arg.is_global_set()
+                && !["help", "version"].contains(&arg.get_id().as_str())
+        };
         let rows: Vec<String> = command.get_arguments().filter(shown).map(row).collect();
         if !rows.is_empty() {
             text.push_str(&format!("| argument | means |\n|---|---|\n{}\n", rows.concat()));

@@ -66,7 +66,7 @@ impl Settings for Sample {
     fn faults(&self) -> Vec<Fault> {
         let mut faults: Vec<Fault> = Fault::of_log(self.log.as_deref()).into_iter().collect();
         faults.extend(Fault::bounds("table.size", self.table.size, &(0..=9)));
-        if self.word == "odd" && self.number % 2 == 0 {
+        if self.word == "odd" && self.number.is_multiple_of(2) {
             faults.push(Fault::of(&["word", "number"], "they do not fit; change one of them"));
         }
         for (number, element) in self.list.iter().enumerate() {
