@@ -23,6 +23,11 @@ build-release: web
 release *ARGS: web
     deploy/release/make "$@"
 
+# The manual pages of all programs, into target/man.
+man:
+    cargo build --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway
+    for each in chatcode chatcode-core chatcode-edge chatcode-gateway; do target/debug/$each man target/man; done
+
 # Install what releases are made with (zig, cargo-zigbuild, cargo-cyclonedx; pinned) into .tools/release.
 release-tools:
     deploy/release/tools

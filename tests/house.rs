@@ -66,7 +66,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &[
             "clock config lock meters people rate target",
             "store room sign_in",
-            "backup caller fleet",
+            "backup caller check fleet",
             "judge",
             "shared cut",
             "upkeep",

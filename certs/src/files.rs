@@ -99,6 +99,21 @@ pub fn private_dir(path: impl AsRef<Path>) -> Result<(), FilesError> {
     check_mode(path, &metadata, FOLDER_MODE, OTHERS)
 }
 
+/// Whether a folder that is there is private; one that is missing is no error, and is
+/// not made.
+///
+/// # Errors
+/// When it is open to others, or is not a folder.
+pub fn look_at_dir(path: impl AsRef<Path>) -> Result<(), FilesError> {
+    let path = path.as_ref();
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => check_mode(path, &metadata, FOLDER_MODE, OTHERS),
+        Ok(_) => Err(FilesError::WrongKind { path: path.to_owned(), wanted: "folder" }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error(path, error)),
+    }
+}
+
 /// Writes a private file: aside, flushed to the disk, then renamed over the
 /// old one. A reader sees the old content or the new one, also after a crash.
 ///

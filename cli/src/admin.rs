@@ -8,6 +8,7 @@ use chatcode_link::enroll::{self, CoreAddress};
 use chatcode_process::exit::{self, Exit};
 use chatcode_proto::pb::MemberKind;
 use clap::{Subcommand, ValueEnum};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -21,11 +22,11 @@ use crate::{
     home::Home,
     members::Members,
     people::People,
-    print::{self, say},
+    print::{self, Tell, say},
     roles::Roles,
     status,
     teams::Teams,
-    tokens::{TokenWish, print_token},
+    tokens::{self, TokenWish},
 };
 
 /// Operate the installation.
@@ -40,6 +41,8 @@ pub(crate) enum Admin {
         /// What the core shall call it.
         #[arg(long, default_value = "cli")]
         name: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Print a join token for any kind of member.
     Token {
@@ -48,6 +51,8 @@ pub(crate) enum Admin {
         kind: Kind,
         #[command(flatten)]
         wish: TokenWish,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// How the installation is: links, sessions, versions, certificates, disk, and
     /// limits near their edge.
@@ -106,8 +111,8 @@ impl Admin {
     /// When the core refuses or does not answer.
     pub(crate) async fn run(self, home: &Home) -> anyhow::Result<()> {
         match self {
-            Self::Enroll { core, name } => {
-                join(&home.cli_dir(), &core, &name).await?;
+            Self::Enroll { core, name, tell } => {
+                join(&home.cli_dir(), &core, &name, tell).await?;
                 if let Some(context) = home.context()? {
                     say(&format!(
                         "commands go on acting by the login {}; `chatcode context use {LOCAL}` uses this certificate",
@@ -116,13 +121,14 @@ impl Admin {
                 }
                 Ok(())
             }
-            Self::Token { kind, wish } => {
+            Self::Token { kind, wish, tell } => {
                 let kind = match kind {
                     Kind::Gateway => MemberKind::Gateway,
                     Kind::Edge => MemberKind::Edge,
                     Kind::Admin => MemberKind::Admin,
                 };
-                print_token(&home.client()?, wish, kind).await
+                let token = tokens::create(&home.client()?, wish, kind).await?;
+                tell.answer(&print::shown(&token), &json!({ "token": token.as_str() }))
             }
             Self::Status { json } => Box::pin(status::run(&home.client()?, json)).await,
             Self::People(order) => order.run(home).await,
@@ -139,7 +145,7 @@ impl Admin {
     }
 }
 
-async fn join(dir: &Path, core: &str, name: &str) -> anyhow::Result<()> {
+async fn join(dir: &Path, core: &str, name: &str, tell: Tell) -> anyhow::Result<()> {
     if rustix::termios::isatty(std::io::stdin()) {
         say("paste the join token, then Enter and Ctrl-D:");
     }
@@ -154,6 +160,7 @@ async fn join(dir: &Path, core: &str, name: &str) -> anyhow::Result<()> {
         .map_err(|error| refused(&chatcode_proto::code::Refusal::new(error.code(), error.to_string())))?;
     identity.save(dir)?;
     CoreAddress::of(core, &response)?.save(dir)?;
-    say(&format!("enrolled as {} of {}", print::shown(&response.name), identity.trust_domain()));
-    Ok(())
+    let installation = identity.trust_domain();
+    let words = format!("enrolled as {} of {installation}", print::shown(&response.name));
+    tell.done(&words, &json!({ "enrolled": response.name, "installation": installation.installation() }))
 }

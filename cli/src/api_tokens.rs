@@ -9,12 +9,13 @@ use chatcode_proto::{
 };
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
     client::{Client, unary},
     people,
-    print::{self, say, shown},
+    print::{self, Tell, say, shown},
     roles::{On, Role, place_text, text},
     table::{Table, ago, now_ms, until},
 };
@@ -46,11 +47,15 @@ pub(crate) enum ApiTokens {
         ttl: u32,
         #[command(flatten)]
         on: On,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Revoke a token; its calls end within a second.
     Revoke {
         /// Its id.
         id: String,
+        #[command(flatten)]
+        tell: Tell,
     },
 }
 
@@ -77,7 +82,7 @@ impl ApiTokens {
     pub(crate) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
             Self::List { person, json } => list(client, &person, json).await,
-            Self::Create { name, person, role, ttl, on } => {
+            Self::Create { name, person, role, ttl, on, tell } => {
                 let person = people::named(client, &person).await?.id;
                 let place = Some(on.place(client).await?);
                 let role = PersonRole::from(role).into();
@@ -85,20 +90,22 @@ impl ApiTokens {
                 let call = client.people().create_api_token(unary(request)).await;
                 let made = call.map_err(|status| client.error(&status))?.into_inner();
                 let secret = Zeroizing::new(made.secret);
-                print::answer(&format!("{}\n", shown(&secret)))?;
                 let id = made.token.unwrap_or_default().id;
+                if tell.json {
+                    return Ok(print::json(&json!({ "id": id, "secret": secret.as_str() }))?);
+                }
+                print::answer(&format!("{}\n", shown(&secret)))?;
                 say(&format!(
                     "shown only now; `chatcode admin api-tokens revoke {}` takes it back",
                     shown(&id)
                 ));
                 Ok(())
             }
-            Self::Revoke { id } => {
-                let request = PeopleRevokeApiTokenRequest { id };
+            Self::Revoke { id, tell } => {
+                let request = PeopleRevokeApiTokenRequest { id: id.clone() };
                 let call = client.people().revoke_api_token(unary(request)).await;
                 call.map_err(|status| client.error(&status))?;
-                say("revoked");
-                Ok(())
+                tell.done("revoked", &json!({ "id": id, "done": "revoked" }))
             }
         }
     }

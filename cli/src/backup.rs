@@ -14,13 +14,15 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use chatcode_process::{
+    config::{self, NoFlags},
     exit::{self, Exit},
     secret,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::print::say;
+use crate::print::Tell;
 
 /// Where an installation by install.sh has the core's settings.
 const SETTINGS: &str = "/etc/chatcode/core.toml";
@@ -38,15 +40,14 @@ pub(crate) struct Backup {
     /// from standard input.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 #[derive(Deserialize)]
 struct CoreSettings {
     data_dir: PathBuf,
 }
-
-#[derive(Serialize)]
-struct NoFlags {}
 
 impl Backup {
     /// Writes a new file; the core may run meanwhile.
@@ -79,8 +80,8 @@ impl Backup {
         run(core_program(&folder, "backup")?.stdout(to_child), &passphrase, io::empty())?;
         out.sync_all()?;
         fs::rename(&part.0, &self.file)?;
-        say(&format!("the core in {} is backed up into {}", folder.display(), self.file.display()));
-        Ok(())
+        let words = format!("the core in {} is backed up into {}", folder.display(), self.file.display());
+        self.tell.done(&words, &json!({ "done": "backed_up", "core": folder, "file": self.file }))
     }
 
     /// Puts a backup into a folder where there is no core yet.
@@ -93,8 +94,8 @@ impl Backup {
         let file = file.context(Exit(exit::USAGE))?;
         let passphrase = self.passphrase()?;
         run(&mut core_program(&folder, "restore")?, &passphrase, file)?;
-        say(&format!("the core is restored in {}; start it there", folder.display()));
-        Ok(())
+        let words = format!("the core is restored in {}; start it there", folder.display());
+        self.tell.done(&words, &json!({ "done": "restored", "core": folder }))
     }
 
     fn core_dir(&self, data_dir: &Path) -> anyhow::Result<PathBuf> {
@@ -103,7 +104,7 @@ impl Backup {
         let folder = match &self.core_dir {
             Some(folder) => folder.clone(),
             None if rustix::process::geteuid().is_root() && !of_up.exists() && settings.is_file() => {
-                let read = chatcode_process::load::<CoreSettings>("core", Some(settings), NoFlags {});
+                let read = config::peek::<CoreSettings>("core", Some(settings), NoFlags {});
                 read.context(Exit(exit::CONFIG))?.data_dir
             }
             None => of_up,

@@ -13,12 +13,13 @@ use chatcode_proto::pb::{
 use clap::{Subcommand, ValueEnum};
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     client::{Client, unary},
     credentials,
     home::Home,
-    print::{self, say, shown},
+    print::{self, Tell, shown},
     table::{Table, now_ms, until},
 };
 
@@ -45,18 +46,24 @@ pub(crate) enum Ca {
         /// Also when members are not ready.
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Write all certificates of the CA, PEM, to a file or standard output. Keys
     /// never travel: for the root's, see `chatcode-core ca export-root`.
     Export {
         /// The file; left out: standard output.
         file: Option<PathBuf>,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Write a signing request for the next intermediate to a file: for a root
     /// whose key is kept elsewhere.
     Request {
         /// The file.
         file: PathBuf,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Sign such a request, where the root is kept; asks no core.
     Sign {
@@ -70,11 +77,15 @@ pub(crate) enum Ca {
         request: PathBuf,
         /// The file for the certificate.
         certificate: PathBuf,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Bring the certificate back: the next intermediate is prepared then.
     Import {
         /// The file.
         certificate: PathBuf,
+        #[command(flatten)]
+        tell: Tell,
     },
 }
 
@@ -112,44 +123,49 @@ impl Ca {
                 let status = status(&home.client()?).await?;
                 if json { Ok(print::json(&Shown::of(&status))?) } else { Ok(print::answer(&words(&status))?) }
             }
-            Self::Rotate { part, step, force } => rotate(home, part, step, force).await,
-            Self::Export { file } => {
+            Self::Rotate { part, step, force, tell } => rotate(home, part, step, force, tell).await,
+            Self::Export { file, tell } => {
                 let status = status(&home.client()?).await?;
                 let ders: Vec<_> =
                     status.certificates.iter().map(|one| CertificateDer::from(one.der.to_vec())).collect();
                 let text = pem::certificates(&ders);
                 match file {
-                    Some(file) => write(&file, text.as_bytes()),
+                    Some(file) => {
+                        write(&file, text.as_bytes())?;
+                        tell.done("", &json!({ "file": file }))
+                    }
+                    None if tell.json => Ok(print::json(&json!({ "certificates": text }))?),
                     None => Ok(print::answer(&text)?),
                 }
             }
-            Self::Request { file } => {
+            Self::Request { file, tell } => {
                 let client = home.client()?;
                 let call = client.admin().ca_request(unary(AdminCaRequestRequest {})).await;
                 let csr = call.map_err(|status| client.error(&status))?.into_inner().csr;
                 write(&file, csr::to_pem(&csr).as_bytes())?;
-                say(&format!(
+                let words = format!(
                     "where the root is kept: chatcode admin ca sign --root FILE {} CERTIFICATE",
                     shown(&file.display().to_string())
-                ));
-                Ok(())
+                );
+                tell.done(&words, &json!({ "file": file }))
             }
-            Self::Sign { root, passphrase_file, request, certificate } => {
+            Self::Sign { root, passphrase_file, request, certificate, tell } => {
                 let passphrase = passphrase_file.map(|file| Passphrase::read(&file)).transpose();
                 let passphrase = passphrase.context(Exit(exit::CONFIG))?;
                 let request = csr::from_pem(&read(&request)?).context("the file holds no signing request")?;
                 let made = chatcode_certs::sign_intermediate(&root, passphrase.as_ref(), &request);
                 let made = made.context(Exit(exit::CONFIG))?;
-                write(&certificate, pem::certificates(&[made]).as_bytes())
+                write(&certificate, pem::certificates(&[made]).as_bytes())?;
+                tell.done("", &json!({ "file": certificate }))
             }
-            Self::Import { certificate } => {
+            Self::Import { certificate, tell } => {
                 let ders = pem::read_certificates(&read(&certificate)?).unwrap_or_default();
                 let [der] = &ders[..] else { anyhow::bail!("the file does not hold one certificate") };
                 let client = home.client()?;
                 let request = AdminCaImportRequest { certificate: bytes::Bytes::copy_from_slice(der) };
                 client.admin().ca_import(unary(request)).await.map_err(|status| client.error(&status))?;
-                say("the next intermediate is prepared; the core uses it when it is time");
-                Ok(())
+                let words = "the next intermediate is prepared; the core uses it when it is time";
+                tell.done(words, &json!({ "done": "imported" }))
             }
         }
     }
@@ -168,7 +184,7 @@ pub(crate) async fn rotation(client: &Client) -> anyhow::Result<&'static str> {
     Ok(phase(&status(client).await?))
 }
 
-async fn rotate(home: &Home, part: Part, step: Step, force: bool) -> anyhow::Result<()> {
+async fn rotate(home: &Home, part: Part, step: Step, force: bool, tell: Tell) -> anyhow::Result<()> {
     let part = match part {
         Part::Root => CaPart::Root,
         Part::Intermediate => CaPart::Intermediate,
@@ -185,8 +201,8 @@ async fn rotate(home: &Home, part: Part, step: Step, force: bool) -> anyhow::Res
     let request = AdminCaRotateRequest { part: part.into(), step: step.into(), force };
     client.admin().ca_rotate(unary(request)).await.map_err(|status| client.error(&status))?;
     credentials::follow(home).await;
-    say(&words(&status(&home.client()?).await?));
-    Ok(())
+    let now = status(&home.client()?).await?;
+    tell.done(&words(&now), &Shown::of(&now))
 }
 
 fn read(file: &Path) -> anyhow::Result<zeroize::Zeroizing<Vec<u8>>> {

@@ -15,12 +15,13 @@ use chatcode_proto::{
         fleet_watch_response::Event,
     },
 };
+use serde_json::json;
 use tokio::time::timeout;
 use tonic::Streaming;
 
 use crate::{
     client::{Client, unary},
-    print::{say, shown},
+    print::{self, Tell, say, shown},
 };
 
 /// Tell every gateway to come back later, and close the links. Sessions go on, and the
@@ -33,6 +34,8 @@ pub(crate) struct Drain {
     /// Wait until all links are closed, and then until all are back.
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 /// Machines that had a link: the epoch of that, and the name.
@@ -49,11 +52,17 @@ impl Drain {
         let request = AdminDrainRequest { retry_after_ms: self.retry_after * 1000 };
         let call = client.admin().drain(unary(request)).await;
         let links = call.map_err(|status| client.error(&status))?.into_inner().links;
-        say(&format!("{links} links were told to come back"));
-        let Some(watched) = &mut watched else { return Ok(()) };
+        let words = format!("{links} links were told to come back");
+        let Some(watched) = &mut watched else {
+            return self.tell.done(&words, &json!({ "links": links }));
+        };
+        say(&words);
         let patience = Duration::from_secs(u64::from(self.retry_after)) + limits::DRAIN_BACK;
         let waited = timeout(patience, watched.until_back(client)).await;
         let missing = watched.missing();
+        if self.tell.json && !matches!(waited, Ok(Err(_))) {
+            print::json(&json!({ "links": links, "missing": missing }))?;
+        }
         match waited {
             Ok(done) => done,
             Err(_) => Err(anyhow::anyhow!(

@@ -5,12 +5,13 @@ use chatcode_proto::{
     limits, name,
     pb::{SessionsEndRequest, SessionsRenameRequest},
 };
+use serde_json::json;
 
 use crate::{
     client::{target, unary},
     fleet::{Fleet, session_state},
     home::Home,
-    print::{say, shown},
+    print::{Tell, shown},
 };
 
 /// End a session: hang up, then TERM, then KILL. One that has ended already is
@@ -25,6 +26,8 @@ pub(crate) struct End {
     /// KILL at once.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 impl End {
@@ -39,11 +42,9 @@ impl End {
         let request = target(unary(SessionsEndRequest { force: self.force }), gateway, &session.id)?;
         let response = client.sessions().end(request).await.map_err(|status| client.error(&status))?;
         let name = shown(&session.name);
-        match response.into_inner().session {
-            Some(session) => say(&format!("{name}: {}", session_state(&session))),
-            None => say(&format!("{name}: forgotten")),
-        }
-        Ok(())
+        let state = response.into_inner().session.map_or("forgotten".to_owned(), |one| session_state(&one));
+        let what = json!({ "session": session.id, "gateway": gateway, "name": session.name, "state": state });
+        self.tell.done(&format!("{name}: {state}"), &what)
     }
 }
 
@@ -57,6 +58,8 @@ pub(crate) struct Rename {
     gateway: Option<String>,
     /// Its new name.
     name: String,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 impl Rename {
@@ -70,8 +73,8 @@ impl Rename {
         let client = home.client()?;
         let fleet = Fleet::ask(&client).await?;
         let (gateway, session) = fleet.session(&self.session, self.gateway.as_deref())?;
-        let request = target(unary(SessionsRenameRequest { name: self.name }), gateway, &session.id)?;
+        let request = target(unary(SessionsRenameRequest { name: self.name.clone() }), gateway, &session.id)?;
         client.sessions().rename(request).await.map_err(|status| client.error(&status))?;
-        Ok(())
+        self.tell.done("", &json!({ "session": session.id, "gateway": gateway, "name": self.name }))
     }
 }

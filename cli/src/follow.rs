@@ -3,6 +3,7 @@
 
 use std::io;
 
+use chatcode_process::out;
 use chatcode_proto::{backoff::Backoff, code::Refusal, limits, pb::Code};
 use tonic::Status;
 
@@ -50,7 +51,8 @@ pub(crate) fn ended(client: &Client, status: Option<Status>) -> Refusal {
     }
 }
 
-/// Does it until Ctrl-C, which is no error.
+/// Does it until Ctrl-C, or until nobody reads standard output any more; neither is an
+/// error.
 ///
 /// # Errors
 /// Its own.
@@ -58,5 +60,7 @@ pub(crate) async fn until_interrupted(work: impl Future<Output = anyhow::Result<
     tokio::select! {
         done = work => done,
         interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        // Who waits for a line would wait for ever.
+        () = out::reader_left() => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use chatcode_proto::pb::{FleetAcknowledgeDuplicateRequest, FleetRevokeRequest, MemberKind};
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::{
     client::{Client, unary},
@@ -10,7 +11,7 @@ use crate::{
     line::LineWish,
     ls::{gateway_row, gateways_table},
     pending,
-    print::{self, say, shown},
+    print::{self, Tell, say, shown},
     tokens::{self, TokenWish},
     update::Update,
 };
@@ -31,6 +32,8 @@ pub(crate) enum Gateway {
         wish: TokenWish,
         #[command(flatten)]
         line: LineWish,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// List the join tokens that can still be used; their secrets are not shown.
     Tokens {
@@ -43,6 +46,8 @@ pub(crate) enum Gateway {
         /// The token, by its id or its machine's name.
         #[arg(allow_hyphen_values = true)]
         token: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// List the machines that wait for approval.
     Pending {
@@ -55,12 +60,16 @@ pub(crate) enum Gateway {
         /// The machine, by its id there or by the fingerprint of its key.
         #[arg(allow_hyphen_values = true)]
         machine: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Refuse a machine that waits.
     Refuse {
         /// The machine, by its id there or by the fingerprint of its key.
         #[arg(allow_hyphen_values = true)]
         machine: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Update a machine's programs; it goes back by itself when the new ones do not
     /// reach the core. Sessions go on.
@@ -70,11 +79,15 @@ pub(crate) enum Gateway {
     Acknowledge {
         /// The machine, by name or id.
         gateway: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Throw a machine out: its certificates at once, its link within a second.
     Revoke {
         /// The machine, by name or id.
         gateway: String,
+        #[command(flatten)]
+        tell: Tell,
     },
 }
 
@@ -96,9 +109,13 @@ impl Gateway {
                 }
                 Ok(print::answer(&gateways_table(&fleet))?)
             }
-            Self::Token { wish, line } => {
+            Self::Token { wish, line, tell } => {
                 let line = line.text(client.core())?;
-                tokens::print_token(&client, wish, MemberKind::Gateway).await?;
+                let token = tokens::create(&client, wish, MemberKind::Gateway).await?;
+                if tell.json {
+                    return Ok(print::json(&json!({ "token": token.as_str(), "line": line }))?);
+                }
+                print::answer(&format!("{}\n", shown(&token)))?;
                 let port = client.core().rsplit(':').next().unwrap_or("PORT");
                 if let Some(line) = line {
                     say(&format!("on the other machine; it asks for the token:\n  {line}"));
@@ -115,44 +132,45 @@ impl Gateway {
                 Ok(())
             }
             Self::Tokens { json } => tokens::list(&client, json).await,
-            Self::TokenRevoke { token } => tokens::revoke(&client, &token).await,
+            Self::TokenRevoke { token, tell } => tokens::revoke(&client, &token, tell).await,
             Self::Pending { json } => pending::list(&client, json).await,
-            Self::Approve { machine } => pending::decide(&client, &machine, true).await,
-            Self::Refuse { machine } => pending::decide(&client, &machine, false).await,
+            Self::Approve { machine, tell } => pending::decide(&client, &machine, true, tell).await,
+            Self::Refuse { machine, tell } => pending::decide(&client, &machine, false, tell).await,
             Self::Update(update) => update.run(&client).await,
-            Self::Acknowledge { gateway } => acknowledge(&client, &gateway).await,
-            Self::Revoke { gateway } => {
+            Self::Acknowledge { gateway, tell } => acknowledge(&client, &gateway, tell).await,
+            Self::Revoke { gateway, tell } => {
                 let fleet = Fleet::ask(&client).await?;
                 let gateway = fleet.gateway(&gateway)?.id.clone();
                 let call = client.fleet().revoke(unary(FleetRevokeRequest { gateway })).await;
                 let response = call.map_err(|status| client.error(&status))?.into_inner();
-                if let Some(gateway) = response.gateway {
-                    say(&format!("{}: {}", shown(&gateway.name), link_state(&gateway)));
-                }
-                Ok(())
+                let gateway = response.gateway.unwrap_or_default();
+                tell.done(
+                    &format!("{}: {}", shown(&gateway.name), link_state(&gateway)),
+                    &gateway_row(&gateway),
+                )
             }
         }
     }
 }
 
 /// Takes an alarm off that is listed now.
-async fn acknowledge(client: &Client, gateway: &str) -> anyhow::Result<()> {
+async fn acknowledge(client: &Client, gateway: &str, tell: Tell) -> anyhow::Result<()> {
     let fleet = Fleet::ask(client).await?;
     let known = fleet.gateway(gateway)?;
     let name = shown(&known.name);
     if known.duplicate_unix_ms == 0 {
-        say(&format!("{name}: there is no alarm"));
-        return Ok(());
+        let what = json!({ "gateway": known.id, "acknowledged": false });
+        return tell.done(&format!("{name}: there is no alarm"), &what);
     }
     let request = FleetAcknowledgeDuplicateRequest {
         gateway: known.id.clone(),
         duplicate_unix_ms: known.duplicate_unix_ms,
     };
     client.fleet().acknowledge_duplicate(unary(request)).await.map_err(|status| client.error(&status))?;
-    say(&format!(
+    let words = format!(
         "{name}: the alarm is off; it was {} from {}",
         shown(&known.duplicate_hostname),
         shown(&known.duplicate_address)
-    ));
-    Ok(())
+    );
+    tell.done(&words, &json!({ "gateway": known.id, "acknowledged": true }))
 }

@@ -3,13 +3,14 @@
 use anyhow::Context as _;
 use chatcode_process::exit::{self, Exit};
 use chatcode_proto::pb::AccountsCreateSignInRequest;
+use serde_json::json;
 use tonic::codegen::http::Uri;
 use zeroize::Zeroizing;
 
 use crate::{
     client::{Client, unary},
     home::Home,
-    print,
+    print::Tell,
 };
 
 /// Print a new one-time URL for the browser.
@@ -19,6 +20,8 @@ pub(crate) struct LoginUrl {
     /// of this machine's `chatcode up`.
     #[arg(long, value_parser = origin)]
     origin: Option<String>,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 impl LoginUrl {
@@ -30,8 +33,7 @@ impl LoginUrl {
         let client = home.client()?;
         let origin = place(self.origin, home)?;
         let url = create(&client, &origin, AccountsCreateSignInRequest::default()).await?;
-        print::answer(&format!("{}\n", url.as_str()))?;
-        Ok(())
+        self.tell.answer(&url, &json!({ "url": url.as_str() }))
     }
 }
 

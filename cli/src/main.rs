@@ -40,7 +40,8 @@ mod update;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use chatcode_process::papers::Papers;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{admin::Admin, context::Contexts, home::Home};
 
@@ -82,6 +83,8 @@ enum Command {
     Admin(Admin),
     Audit(audit::Audit),
     Events(events::Events),
+    #[command(flatten)]
+    Papers(Papers),
 }
 
 fn main() -> ExitCode {
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
             Command::Up(_)
             | Command::Login(_)
             | Command::Context(_)
+            | Command::Papers(_)
             | Command::Admin(Admin::Enroll { .. } | Admin::Backup(_) | Admin::Restore(_)) => true,
             Command::Audit(command) => command.is_offline(),
             _ => false,
@@ -119,6 +123,29 @@ fn main() -> ExitCode {
             Command::Admin(command) => command.run(&home).await,
             Command::Audit(command) => command.run(&home).await,
             Command::Events(command) => Box::pin(command.run(&home)).await,
+            Command::Papers(papers) => papers.run(Arguments::command()),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use chatcode_process::{config::page, papers};
+
+    use super::*;
+
+    #[test]
+    fn every_command_that_prints_something_does_so_as_json_too() {
+        // A terminal is no text; an export is JSON, always; completions are for a shell.
+        let others = ["chatcode attach", "chatcode audit export", "chatcode completions"];
+        assert_eq!(papers::without_json(Arguments::command()), others);
+    }
+
+    #[test]
+    fn the_reference_of_the_commands_is_as_the_program_is() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli-reference.md");
+        page::keep_section(&file, "chatcode", &papers::reference(Arguments::command())).expect("is kept");
+    }
 }

@@ -5,11 +5,12 @@ use chatcode_process::exit::{self, Exit};
 use chatcode_proto::pb::{AdminListMembersRequest, AdminMember, AdminRevokeMemberRequest, MemberKind};
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     client::{Client, unary},
     names::Kind,
-    print::{self, say, shown},
+    print::{self, Tell, shown},
     table::{Table, ago, now_ms, until},
 };
 
@@ -31,6 +32,8 @@ pub(crate) enum Members {
         /// Also when it is this command line itself, or the last administrator.
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        tell: Tell,
     },
 }
 
@@ -57,7 +60,7 @@ impl Members {
     pub(crate) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
             Self::List { json } => list(client, json).await,
-            Self::Revoke { member, force } => revoke(client, &member, force).await,
+            Self::Revoke { member, force, tell } => revoke(client, &member, force, tell).await,
         }
     }
 }
@@ -110,7 +113,7 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     Ok(print::answer(&table.render())?)
 }
 
-async fn revoke(client: &Client, wanted: &str, force: bool) -> anyhow::Result<()> {
+async fn revoke(client: &Client, wanted: &str, force: bool, tell: Tell) -> anyhow::Result<()> {
     let all = all(client).await?;
     let counting: Vec<&AdminMember> = all.iter().filter(|one| one.revoked_unix_ms == 0).collect();
     let picked = MEMBER.pick(wanted, &counting, |one| (&one.id, &one.name));
@@ -118,8 +121,8 @@ async fn revoke(client: &Client, wanted: &str, force: bool) -> anyhow::Result<()
     let request = AdminRevokeMemberRequest { id: member.id.clone(), force };
     let call = client.admin().revoke_member(unary(request)).await;
     call.map_err(|status| client.error(&status))?;
-    say(&format!("{} {} is revoked", kind(member.kind()), shown(&member.name)));
-    Ok(())
+    let words = format!("{} {} is revoked", kind(member.kind()), shown(&member.name));
+    tell.done(&words, &json!({ "id": member.id, "done": "revoked" }))
 }
 
 fn row(one: &AdminMember) -> Row<'_> {

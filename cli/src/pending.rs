@@ -7,11 +7,12 @@ use chatcode_proto::{
     pb::{FleetDecidePendingRequest, FleetListPendingRequest, PendingGateway},
 };
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     client::{Client, unary},
     names::Kind,
-    print::{self, say, shown},
+    print::{self, Tell, say, shown},
     table::{Table, ago, now_ms},
 };
 
@@ -77,7 +78,7 @@ pub(crate) async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When there is none, several, or the core refuses or does not answer.
-pub(crate) async fn decide(client: &Client, wanted: &str, approve: bool) -> anyhow::Result<()> {
+pub(crate) async fn decide(client: &Client, wanted: &str, approve: bool, tell: Tell) -> anyhow::Result<()> {
     let pending = ask(client).await?;
     // Not by a name, which the machine chose itself.
     let found =
@@ -88,8 +89,9 @@ pub(crate) async fn decide(client: &Client, wanted: &str, approve: bool) -> anyh
     call.map_err(|status| client.error(&status))?;
     let what = if approve { "let in" } else { "refused" };
     let host = row(found).hostname;
-    say(&format!("{} from {}, {}: {what}", shown(host), shown(&found.address), shown(&found.fingerprint)));
-    Ok(())
+    let words =
+        format!("{} from {}, {}: {what}", shown(host), shown(&found.address), shown(&found.fingerprint));
+    tell.done(&words, &json!({ "id": found.id, "approved": approve }))
 }
 
 async fn ask(client: &Client) -> anyhow::Result<Vec<PendingGateway>> {

@@ -11,13 +11,14 @@ use chatcode_proto::{
 };
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     client::{Client, unary},
     home::Home,
     login_url::{self, origin},
     names::Kind,
-    print::{self, say, shown},
+    print::{self, Tell, say, shown},
     table::{Table, ago, now_ms},
 };
 
@@ -54,21 +55,29 @@ pub(crate) enum People {
         /// The new e-mail address; empty: none.
         #[arg(long)]
         email: Option<String>,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Shut a person out: sessions and API tokens at once.
     Suspend {
         /// Who.
         who: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Let a suspended person in again.
     Resume {
         /// Who.
         who: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Remove a person with all that lets them in.
     Remove {
         /// Who.
         who: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// List by what a person signs in, and in which browsers they are.
     Ways {
@@ -85,6 +94,8 @@ pub(crate) enum People {
         who: String,
         /// Its id.
         id: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Sign a person out, everywhere.
     SignOut {
@@ -93,6 +104,8 @@ pub(crate) enum People {
         /// Only this session, by its id.
         #[arg(long, default_value = "")]
         session: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Print a one-time URL by which this person signs in.
     Invite {
@@ -102,6 +115,8 @@ pub(crate) enum People {
         /// of this machine's `chatcode up`.
         #[arg(long, value_parser = origin)]
         origin: Option<String>,
+        #[command(flatten)]
+        tell: Tell,
     },
 }
 
@@ -148,7 +163,7 @@ impl People {
                 say("may do nothing yet: `chatcode admin roles give`, then `chatcode admin people invite`");
                 Ok(())
             }
-            Self::Update { who, name, email } => {
+            Self::Update { who, name, email, tell } => {
                 let person = named(&client, &who).await?;
                 let request = PeopleUpdateRequest {
                     id: person.id,
@@ -157,27 +172,29 @@ impl People {
                 };
                 let call = client.people().update(unary(request)).await;
                 let now = call.map_err(|status| client.error(&status))?.into_inner().person;
-                say(&words(&now.unwrap_or_default(), "changed"));
-                Ok(())
+                let now = now.unwrap_or_default();
+                tell.done(&words(&now, "changed"), &Row::from(&now))
             }
-            Self::Suspend { who } => suspend(&client, &who, true).await,
-            Self::Resume { who } => suspend(&client, &who, false).await,
-            Self::Remove { who } => {
+            Self::Suspend { who, tell } => suspend(&client, &who, true, tell).await,
+            Self::Resume { who, tell } => suspend(&client, &who, false, tell).await,
+            Self::Remove { who, tell } => {
                 let person = named(&client, &who).await?;
                 let request = PeopleRemoveRequest { id: person.id.clone() };
                 let call = client.people().remove(unary(request)).await;
                 call.map_err(|status| client.error(&status))?;
-                say(&words(&person, "removed"));
-                Ok(())
+                tell.done(&words(&person, "removed"), &json!({ "id": person.id, "done": "removed" }))
             }
             Self::Ways { who, json } => ways::list(&client, &who, json).await,
-            Self::RemoveWay { who, id } => ways::remove(&client, &who, id).await,
-            Self::SignOut { who, session } => ways::sign_out(&client, &who, session).await,
-            Self::Invite { who, origin } => {
+            Self::RemoveWay { who, id, tell } => ways::remove(&client, &who, id, tell).await,
+            Self::SignOut { who, session, tell } => ways::sign_out(&client, &who, session, tell).await,
+            Self::Invite { who, origin, tell } => {
                 let origin = login_url::place(origin, home)?;
                 let person = named(&client, &who).await?;
                 let request = AccountsCreateSignInRequest { person: person.id.clone() };
                 let url = login_url::create(&client, &origin, request).await?;
+                if tell.json {
+                    return Ok(print::json(&json!({ "person": person.id, "url": url.as_str() }))?);
+                }
                 print::answer(&format!("{}\n", url.as_str()))?;
                 say(&words(&person, "signs in by it once, within 10 minutes; give it to nobody else"));
                 Ok(())
@@ -232,13 +249,13 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     Ok(print::answer(&table.render())?)
 }
 
-async fn suspend(client: &Client, who: &str, suspended: bool) -> anyhow::Result<()> {
+async fn suspend(client: &Client, who: &str, suspended: bool, tell: Tell) -> anyhow::Result<()> {
     let person = named(client, who).await?;
     let call =
         client.people().suspend(unary(PeopleSuspendRequest { id: person.id.clone(), suspended })).await;
     call.map_err(|status| client.error(&status))?;
-    say(&words(&person, if suspended { "suspended" } else { "may sign in again" }));
-    Ok(())
+    let what = words(&person, if suspended { "suspended" } else { "may sign in again" });
+    tell.done(&what, &json!({ "id": person.id, "suspended": suspended }))
 }
 
 fn words(person: &Person, what: &str) -> String {

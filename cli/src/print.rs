@@ -3,22 +3,59 @@
 
 use std::io::{self, Write as _};
 
+use chatcode_process::out;
 use chatcode_proto::name::display_safe;
 use serde::Serialize;
 
 /// Characters of one word that is shown; more is cut.
 const SHOWN_CHARS: usize = 512;
 
-/// Prints an answer to standard output. A reader that left (`| head`) is no
-/// error.
+/// Prints an answer to standard output.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// When standard output cannot be written. A reader that left (`| head`) is an error
+/// too, by which the program ends quietly.
 pub(crate) fn answer(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    out::answer(text)
+}
+
+/// The same result, but that a reader that left is no error: for what goes on.
+pub(crate) fn unless_left(printed: io::Result<()>) -> io::Result<()> {
+    match printed {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+/// How a command tells what it did.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(crate) struct Tell {
+    /// Print one line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Tell {
+    /// Says it to a person on standard error, or prints it as JSON.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn done(self, words: &str, what: &impl Serialize) -> anyhow::Result<()> {
+        if self.json {
+            return Ok(json(what)?);
+        }
+        if !words.is_empty() {
+            say(words);
+        }
+        Ok(())
+    }
+
+    /// Prints it on standard output, as a text or as JSON.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub(crate) fn answer(self, text: &str, what: &impl Serialize) -> anyhow::Result<()> {
+        Ok(if self.json { json(what)? } else { answer(&format!("{text}\n"))? })
     }
 }
 

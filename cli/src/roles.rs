@@ -11,13 +11,14 @@ use chatcode_proto::{
 };
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     client::{Client, unary},
     fleet::Fleet,
     names::Kind,
     people,
-    print::{self, say, shown},
+    print::{self, Tell, say, shown},
     table::Table,
     teams,
 };
@@ -48,11 +49,15 @@ pub(crate) enum Roles {
         to: To,
         #[command(flatten)]
         on: On,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Take a role away again; what rests on it ends within a second.
     Take {
         /// The id that `bindings` shows.
         binding: String,
+        #[command(flatten)]
+        tell: Tell,
     },
 }
 
@@ -151,14 +156,16 @@ impl Roles {
         match self {
             Self::List { json } => list(client, json).await,
             Self::Bindings { json } => bindings(client, json).await,
-            Self::Give { role, to, on } => give(client, role, to, on).await,
-            Self::Take { binding } => {
+            Self::Give { role, to, on, tell } => give(client, role, to, on, tell).await,
+            Self::Take { binding, tell } => {
                 let all = all(client).await?;
                 let id = BINDING.pick(&binding, &all, |one| (&one.id, &one.id))?.id.clone();
-                let call = client.people().remove_binding(unary(PeopleRemoveBindingRequest { id })).await;
+                let call = client
+                    .people()
+                    .remove_binding(unary(PeopleRemoveBindingRequest { id: id.clone() }))
+                    .await;
                 call.map_err(|status| client.error(&status))?;
-                say("taken away");
-                Ok(())
+                tell.done("taken away", &json!({ "id": id, "done": "taken_away" }))
             }
         }
     }
@@ -201,20 +208,7 @@ async fn bindings(client: &Client, json: bool) -> anyhow::Result<()> {
     let all = all(client).await?;
     if json {
         for one in &all {
-            let (person, team) = match &one.holder {
-                Some(binding::Holder::Person(id)) => (Some(id.as_str()), None),
-                Some(binding::Holder::Team(id)) => (None, Some(id.as_str())),
-                None => (None, None),
-            };
-            print::json(&BindingRow {
-                id: &one.id,
-                role: text(one.role()),
-                person,
-                team,
-                on: place_text(one.place.as_ref()),
-                created_unix_ms: one.created_unix_ms,
-                created_by: &one.created_by,
-            })?;
+            print::json(&row(one))?;
         }
         return Ok(());
     }
@@ -237,7 +231,24 @@ async fn bindings(client: &Client, json: bool) -> anyhow::Result<()> {
     Ok(print::answer(&table.render())?)
 }
 
-async fn give(client: &Client, role: Role, to: To, on: On) -> anyhow::Result<()> {
+fn row(one: &Binding) -> BindingRow<'_> {
+    let (person, team) = match &one.holder {
+        Some(binding::Holder::Person(id)) => (Some(id.as_str()), None),
+        Some(binding::Holder::Team(id)) => (None, Some(id.as_str())),
+        None => (None, None),
+    };
+    BindingRow {
+        id: &one.id,
+        role: text(one.role()),
+        person,
+        team,
+        on: place_text(one.place.as_ref()),
+        created_unix_ms: one.created_unix_ms,
+        created_by: &one.created_by,
+    }
+}
+
+async fn give(client: &Client, role: Role, to: To, on: On, tell: Tell) -> anyhow::Result<()> {
     let (holder, whom) = match (to.person, to.team) {
         (Some(who), _) => {
             let person = people::named(client, &who).await?;
@@ -259,6 +270,9 @@ async fn give(client: &Client, role: Role, to: To, on: On) -> anyhow::Result<()>
     };
     let call = client.people().create_binding(unary(request)).await;
     let made = call.map_err(|status| client.error(&status))?.into_inner().binding.unwrap_or_default();
+    if tell.json {
+        return Ok(print::json(&row(&made))?);
+    }
     print::answer(&format!("{}\n", shown(&made.id)))?;
     let (role, place) = (text(made.role()), place_text(made.place.as_ref()));
     say(&format!("{}: {role} on {}", shown(&whom), shown(&place)));

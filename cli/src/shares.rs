@@ -9,6 +9,7 @@ use chatcode_proto::pb::{
 };
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     home::Home,
     login_url::{self, origin},
     names::Kind,
-    print::{self, say, shown},
+    print::{self, Tell, say, shown},
     table::{Table, now_ms, until},
 };
 
@@ -39,6 +40,8 @@ pub(crate) enum Shares {
     Revoke {
         /// Its id.
         id: String,
+        #[command(flatten)]
+        tell: Tell,
     },
 }
 
@@ -69,6 +72,8 @@ pub(crate) struct Create {
     /// the login, or of this machine's `chatcode up`.
     #[arg(long, value_parser = origin)]
     origin: Option<String>,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 /// A link as `--json` shows it.
@@ -108,14 +113,14 @@ impl Shares {
         match self {
             Self::Create(wish) => create(&client, home, wish).await,
             Self::List { json } => list(&client, json).await,
-            Self::Revoke { id } => {
+            Self::Revoke { id, tell } => {
                 let shares = ask(&client).await?;
                 let share = SHARE.pick(&id, &shares, |share| (&share.id, "")).context(Exit(exit::USAGE))?;
                 let request = SharesRevokeRequest { id: share.id.clone() };
                 let call = client.shares().revoke(unary(request)).await;
                 call.map_err(|status| client.error(&status))?;
-                say(&format!("{}: taken back; its guests are out", shown(&share.id)));
-                Ok(())
+                let words = format!("{}: taken back; its guests are out", shown(&share.id));
+                tell.done(&words, &json!({ "id": share.id, "done": "revoked" }))
             }
         }
     }
@@ -139,8 +144,11 @@ async fn create(client: &Client, home: &Home, wish: Create) -> anyhow::Result<()
     let made = call.map_err(|status| client.error(&status))?.into_inner();
     let secret = Zeroizing::new(made.secret);
     let url = Zeroizing::new(format!("{origin}/#share={}\n", shown(&secret)));
-    print::answer(&url)?;
     let id = made.share.unwrap_or_default().id;
+    if wish.tell.json {
+        return Ok(print::json(&json!({ "id": id, "url": url.trim_end() }))?);
+    }
+    print::answer(&url)?;
     say(&format!("shown only now; `chatcode shares revoke {}` takes it back", shown(&id)));
     Ok(())
 }

@@ -6,12 +6,13 @@ use chatcode_proto::pb::{
 };
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     client::{Client, unary},
     names::Kind,
     people,
-    print::{self, say, shown},
+    print::{self, Tell, shown},
     table::Table,
 };
 
@@ -33,6 +34,8 @@ pub(crate) enum Teams {
         /// The group at an identity provider that it stands for, with the provider's id before it.
         #[arg(long, value_name = "PROVIDER:GROUP", default_value = "")]
         external_group: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Change a team's name or external group.
     Update {
@@ -44,11 +47,15 @@ pub(crate) enum Teams {
         /// The new external group; empty: none. Who was a member by the one before is out at once.
         #[arg(long, value_name = "PROVIDER:GROUP")]
         external_group: Option<String>,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Remove a team and the roles that it was given; its members stay.
     Remove {
         /// Which.
         team: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Take a person into a team.
     Join {
@@ -56,6 +63,8 @@ pub(crate) enum Teams {
         team: String,
         /// Who.
         who: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Take a person out of a team.
     Leave {
@@ -63,6 +72,8 @@ pub(crate) enum Teams {
         team: String,
         /// Who.
         who: String,
+        #[command(flatten)]
+        tell: Tell,
     },
 }
 
@@ -84,32 +95,37 @@ impl Teams {
     pub(crate) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
             Self::List { json } => list(client, json).await,
-            Self::Add { name, external_group } => {
+            Self::Add { name, external_group, tell } => {
                 let request = PeopleCreateTeamRequest { name, external_group };
                 let call = client.people().create_team(unary(request)).await;
                 let team =
                     call.map_err(|status| client.error(&status))?.into_inner().team.unwrap_or_default();
-                Ok(print::answer(&format!("{}\n", shown(&team.id)))?)
+                tell.answer(&shown(&team.id), &row(&team))
             }
-            Self::Update { team, name, external_group } => {
+            Self::Update { team, name, external_group, tell } => {
                 let team = named(client, &team).await?;
-                let request = PeopleUpdateTeamRequest {
+                let now = PeopleUpdateTeamRequest {
                     id: team.id,
                     name: name.unwrap_or(team.name),
                     external_group: external_group.unwrap_or(team.external_group),
                 };
-                let call = client.people().update_team(unary(request)).await;
-                call.map(drop).map_err(|status| client.error(&status))
-            }
-            Self::Remove { team } => {
-                let team = named(client, &team).await?;
-                let call = client.people().remove_team(unary(PeopleRemoveTeamRequest { id: team.id })).await;
+                let call = client.people().update_team(unary(now.clone())).await;
                 call.map_err(|status| client.error(&status))?;
-                say(&format!("{}: removed; its members stay", shown(&team.name)));
-                Ok(())
+                tell.done(
+                    "",
+                    &json!({ "id": now.id, "name": now.name, "external_group": now.external_group }),
+                )
             }
-            Self::Join { team, who } => set_member(client, &team, &who, true).await,
-            Self::Leave { team, who } => set_member(client, &team, &who, false).await,
+            Self::Remove { team, tell } => {
+                let team = named(client, &team).await?;
+                let call =
+                    client.people().remove_team(unary(PeopleRemoveTeamRequest { id: team.id.clone() })).await;
+                call.map_err(|status| client.error(&status))?;
+                let words = format!("{}: removed; its members stay", shown(&team.name));
+                tell.done(&words, &json!({ "id": team.id, "done": "removed" }))
+            }
+            Self::Join { team, who, tell } => set_member(client, &team, &who, true, tell).await,
+            Self::Leave { team, who, tell } => set_member(client, &team, &who, false, tell).await,
         }
     }
 }
@@ -144,9 +160,7 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     let teams = all(client).await?;
     if json {
         for team in &teams {
-            let Team { id, name, external_group, members, created_unix_ms } = team;
-            let created_unix_ms = *created_unix_ms;
-            print::json(&Row { id, name, external_group, members, created_unix_ms })?;
+            print::json(&row(team))?;
         }
         return Ok(());
     }
@@ -163,12 +177,17 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
     Ok(print::answer(&table.render())?)
 }
 
-async fn set_member(client: &Client, team: &str, who: &str, member: bool) -> anyhow::Result<()> {
+fn row(team: &Team) -> Row<'_> {
+    let Team { id, name, external_group, members, created_unix_ms } = team;
+    Row { id, name, external_group, members, created_unix_ms: *created_unix_ms }
+}
+
+async fn set_member(client: &Client, team: &str, who: &str, member: bool, tell: Tell) -> anyhow::Result<()> {
     let (team, person) = (named(client, team).await?, people::named(client, who).await?);
-    let request = PeopleSetTeamMemberRequest { team: team.id, person: person.id, member };
+    let request = PeopleSetTeamMemberRequest { team: team.id.clone(), person: person.id.clone(), member };
     let call = client.people().set_team_member(unary(request)).await;
     call.map_err(|status| client.error(&status))?;
     let word = if member { "is in" } else { "is not in" };
-    say(&format!("{} {word} {}", shown(&person.display_name), shown(&team.name)));
-    Ok(())
+    let words = format!("{} {word} {}", shown(&person.display_name), shown(&team.name));
+    tell.done(&words, &json!({ "team": team.id, "person": person.id, "member": member }))
 }

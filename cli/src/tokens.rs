@@ -6,12 +6,13 @@ use chatcode_proto::{
     pb::{FleetCreateTokenRequest, FleetListTokensRequest, FleetRevokeTokenRequest, MemberKind, TokenInfo},
 };
 use serde::Serialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::{
     client::{Client, unary},
     names::Kind,
-    print::{self, say, shown},
+    print::{self, Tell, shown},
     table::{Table, ago, now_ms},
 };
 
@@ -56,11 +57,15 @@ struct Row<'a> {
     from: &'a str,
 }
 
-/// Makes a token and prints it, alone on its line, to standard output.
+/// Makes a token.
 ///
 /// # Errors
 /// When the core refuses or does not answer.
-pub(crate) async fn print_token(client: &Client, wish: TokenWish, kind: MemberKind) -> anyhow::Result<()> {
+pub(crate) async fn create(
+    client: &Client,
+    wish: TokenWish,
+    kind: MemberKind,
+) -> anyhow::Result<Zeroizing<String>> {
     let out_of_bounds = |words: String| Err(anyhow::anyhow!(words).context(Exit(exit::USAGE)));
     if !limits::JOIN_TOKEN_RANGE.contains(&u64::from(wish.ttl)) {
         let (low, high) = (limits::JOIN_TOKEN_RANGE.start(), limits::JOIN_TOKEN_RANGE.end());
@@ -81,8 +86,7 @@ pub(crate) async fn print_token(client: &Client, wish: TokenWish, kind: MemberKi
     };
     let call = client.fleet().create_token(unary(request)).await;
     let response = call.map_err(|status| client.error(&status))?.into_inner();
-    let token = Zeroizing::new(response.token);
-    Ok(print::answer(&format!("{}\n", shown(&token)))?)
+    Ok(Zeroizing::new(response.token))
 }
 
 /// Prints the tokens that can still be used; never a secret.
@@ -118,15 +122,15 @@ pub(crate) async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When there is none, several, or the core refuses or does not answer.
-pub(crate) async fn revoke(client: &Client, wanted: &str) -> anyhow::Result<()> {
+pub(crate) async fn revoke(client: &Client, wanted: &str, tell: Tell) -> anyhow::Result<()> {
     let tokens = ask(client).await?;
     let found = TOKEN.pick(wanted, &tokens, |token| (&token.id, &token.name));
     // One that machines wait by may be used up, and is not listed.
     let id = found.map_or_else(|_| wanted.to_owned(), |token| token.id.clone());
     let call = client.fleet().revoke_token(unary(FleetRevokeTokenRequest { id: id.clone() })).await;
     call.map_err(|status| client.error(&status))?;
-    say(&format!("{}: taken back; what was enrolled by it stays", shown(&id)));
-    Ok(())
+    let words = format!("{}: taken back; what was enrolled by it stays", shown(&id));
+    tell.done(&words, &json!({ "id": id, "done": "revoked" }))
 }
 
 async fn ask(client: &Client) -> anyhow::Result<Vec<TokenInfo>> {

@@ -19,7 +19,11 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The folder of all its files; made when it is missing, refused when
     /// others may look into it.
+    #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
+    /// The filter of the log, where `CHATCODE_LOG` does not say.
+    #[serde(default)]
+    pub log: Option<String>,
     /// Where gRPC is served (TCP). Port 0: the port of the last run when it is
     /// free, else any.
     #[serde(default = "any_port")]
@@ -139,6 +143,7 @@ impl Config {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            log: None,
             listen: any_port(),
             link: any_port(),
             enroll_per_minute: enroll_per_minute(),
@@ -157,6 +162,10 @@ impl Config {
             sign_in: SignInConfig::default(),
         }
     }
+}
+
+fn default_data_dir() -> PathBuf {
+    chatcode_process::default_data_dir().join("core")
 }
 
 const fn any_port() -> SocketAddr {
@@ -193,16 +202,15 @@ const fn enroll_per_minute() -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use chatcode_process::config::NoFlags;
 
-    /// No flag.
-    #[derive(Serialize)]
-    struct None {}
+    use super::*;
 
     #[test]
     fn the_example_has_every_key_an_operator_sets_and_the_defaults() {
         let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/core.toml"));
-        let example: Config = chatcode_process::load("core", Some(file), None {}).expect("can be read");
+        let example: Config =
+            chatcode_process::config::peek("core", Some(file), NoFlags {}).expect("can be read");
         let text = std::fs::read_to_string(file).expect("is there");
         let mut default = Config::new("/var/lib/chatcode-core");
         (default.listen, default.link) = (example.listen, example.link);

@@ -12,7 +12,8 @@
 //! - [`upkeep`]: what keeps the CA and the core's own certificate young.
 //! - [`shared`]: what outlives a call; [`cut`]: what ends one early.
 //! - [`judge`]: whether a caller may do something to a machine.
-//! - [`backup`]: all that is kept, sealed in one file.
+//! - [`backup`]: all that is kept, sealed in one file; [`check`]: whether a core can start
+//!   with its settings.
 //! - [`caller`]: who calls; [`fleet`]: what is known of machines.
 //! - [`store`]: all that is kept; [`room`]: places for those who are unknown;
 //!   [`sign_in`]: what proves who somebody is.
@@ -21,6 +22,7 @@
 
 pub mod backup;
 pub mod caller;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod cut;

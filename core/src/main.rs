@@ -1,11 +1,11 @@
-//! `chatcode-core`: runs the core, makes a join token beside a running one, backs
-//! it up and restores it.
+//! `chatcode-core`: runs the core, checks its settings, makes a join token beside a
+//! running one, backs it up and restores it.
 
 use std::{
-    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -18,13 +18,20 @@ use chatcode_core::{
     store::audit::{Entry, Verdict},
 };
 use chatcode_process::{
+    config::{
+        self,
+        reload::{self, Origin, Reloads},
+    },
     exit::{self, Exit},
     observe::ObserveError,
-    secret,
+    out,
+    papers::Papers,
+    say, secret,
 };
 use chatcode_proto::pb::MemberKind;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 /// The core of chatcode: where edges, programs and gateways meet.
@@ -39,6 +46,14 @@ struct Arguments {
 enum Command {
     /// Run the core until it is told to stop.
     Run(Run),
+    /// Check the settings as a start does, and tell all that is wrong; starts nothing.
+    Check {
+        #[command(flatten)]
+        run: Run,
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Make a join token, for whoever can read the core's folder; also beside a
     /// running core. Prints it once.
     Token(Token),
@@ -50,6 +65,9 @@ enum Command {
         /// The folder of the core.
         #[arg(long)]
         data_dir: PathBuf,
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// The pin of the key that signs the audit's heads, for an auditor; also beside a
     /// running core.
@@ -57,12 +75,17 @@ enum Command {
         /// The folder of the core.
         #[arg(long)]
         data_dir: PathBuf,
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Write store, CA and keys into one new file that a passphrase opens; also
     /// beside a running core.
     Backup(Backup),
     /// Put a backup into a folder where there is nothing yet.
     Restore(Backup),
+    #[command(flatten)]
+    Papers(Papers),
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,6 +100,9 @@ struct Backup {
     /// from standard input.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Print one line of JSON, when the backup does not go to standard output.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Backup {
@@ -99,6 +125,9 @@ enum Ca {
         remove: bool,
         /// The file to be written.
         file: PathBuf,
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Put the root's key back, also beside a running core.
     ImportRoot {
@@ -110,6 +139,9 @@ enum Ca {
         ca_passphrase_file: Option<PathBuf>,
         /// The file that `export-root` wrote.
         file: PathBuf,
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Encrypt the CA's keys by another passphrase, or by none; the core needs the
     /// new one at its next start.
@@ -123,6 +155,9 @@ enum Ca {
         /// The file with the new passphrase; left out: keys are kept as they are.
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -200,6 +235,9 @@ struct Token {
     /// How long the token may be used, such as 15m, 2h or 90s; at most 24h.
     #[arg(long, value_parser = chatcode_process::seconds, default_value = "15m")]
     ttl: u32,
+    /// Print one line of JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -228,29 +266,27 @@ fn main() -> ExitCode {
         }
         match arguments.command {
             Command::Run(flags) => Box::pin(run(flags)).await,
+            Command::Check { run, json } => config::check::<Config>(run.config.as_deref(), &run, json),
             Command::Token(wish) => token(wish).await,
             Command::Ca(order) => move_root(order),
-            Command::VerifyAudit { data_dir } => verify_audit(&data_dir).await,
-            Command::AuditKey { data_dir } => audit_key(&data_dir),
+            Command::VerifyAudit { data_dir, json } => verify_audit(&data_dir, json).await,
+            Command::AuditKey { data_dir, json } => audit_key(&data_dir, json),
             Command::Backup(wish) => back_up(&wish).await,
             Command::Restore(wish) => restore(&wish).await,
+            Command::Papers(papers) => papers.run(Arguments::command()),
         }
     })
 }
 
-async fn run(mut flags: Run) -> anyhow::Result<()> {
-    if flags.data_dir.is_none()
-        && std::env::var_os("CHATCODE_CORE_DATA_DIR").is_none()
-        && flags.config.is_none()
-    {
-        flags.data_dir = Some(chatcode_process::default_data_dir().join("core"));
-    }
-    let config: Config =
-        chatcode_process::load("core", flags.config.as_deref(), &flags).context(Exit(exit::CONFIG))?;
-    chatcode_process::init_logging_and_traces("core", config.otlp.as_deref()).context(Exit(exit::CONFIG))?;
+async fn run(flags: Run) -> anyhow::Result<()> {
     chatcode_process::raise_file_limit();
     let stop = chatcode_process::shutdown(flags.exit_with_stdin);
-    let core = Core::build(config).await.map_err(unbuilt)?;
+    let mut reloads = Reloads::new();
+    let mut config: Config =
+        chatcode_process::load(flags.config.as_deref(), &flags).context(Exit(exit::CONFIG))?;
+    chatcode_process::init_logging_and_traces("core", config.otlp.as_deref()).context(Exit(exit::CONFIG))?;
+    chatcode_process::logging::set_filter(config.log.as_deref());
+    let core = Core::build(config.clone()).await.map_err(unbuilt)?;
     let bound = core.bound();
     tracing::info!(grpc = %bound.grpc, link = %bound.link, installation = bound.installation, "ready");
     chatcode_process::ready(&Ready {
@@ -260,7 +296,16 @@ async fn run(mut flags: Run) -> anyhow::Result<()> {
         metrics: bound.metrics,
         installation: &bound.installation,
     })?;
-    core.run(stop).await;
+    let shared = Arc::clone(core.shared());
+    let origin = Origin { file: flags.config.clone(), flags };
+    let apply = move |new: &Config| {
+        shared.reload(new);
+        Ok(())
+    };
+    tokio::select! {
+        () = core.run(stop) => {}
+        () = reload::keep(&mut reloads, &origin, &mut config, apply) => {}
+    }
     Ok(())
 }
 
@@ -271,39 +316,46 @@ async fn token(wish: Token) -> anyhow::Result<()> {
         Kind::Edge => MemberKind::Edge,
         Kind::Admin => MemberKind::Admin,
     };
+    let wish_json = wish.json;
     let wish = TokenWish { kind, name: wish.name, ttl_s: u64::from(wish.ttl), ..TokenWish::default() };
     let act = Entry::new("local", "token.created");
     let made = tokens::create_token(&store, &authority, &wish, &act).await;
     let (token, _) = made.map_err(|refusal| exit::with(Exit::of(refusal.code), refusal))?;
     store.close().await;
-    writeln!(std::io::stdout(), "{}", *token.expose())?;
-    Ok(())
+    let token = token.expose();
+    if wish_json {
+        Ok(out::json(&json!({ "token": *token }))?)
+    } else {
+        Ok(out::answer(&format!("{}\n", *token))?)
+    }
 }
 
 fn move_root(order: Ca) -> anyhow::Result<()> {
-    let words = match order {
-        Ca::ExportRoot { data_dir, remove, file } => {
+    let (done, json, words) = match order {
+        Ca::ExportRoot { data_dir, remove, file, json } => {
             chatcode_certs::export_root(&data_dir.join("ca"), &file, remove).context(Exit(exit::CONFIG))?;
             let rest = if remove {
                 "the core does not have it any more: keep two copies, and nowhere near the core"
             } else {
                 "the core still has it"
             };
-            format!("the root's key is in {}; {rest}", file.display())
+            ("exported", json, format!("the root's key is in {}; {rest}", file.display()))
         }
-        Ca::ImportRoot { data_dir, ca_passphrase_file, file } => {
+        Ca::ImportRoot { data_dir, ca_passphrase_file, file, json } => {
             let passphrase = ca_passphrase(ca_passphrase_file)?;
             chatcode_certs::import_root(&data_dir.join("ca"), &file, passphrase)
                 .context(Exit(exit::CONFIG))?;
-            "the core has the root's key again".to_owned()
+            ("imported", json, "the core has the root's key again".to_owned())
         }
-        Ca::ChangePassphrase { data_dir, from, to } => {
+        Ca::ChangePassphrase { data_dir, from, to, json } => {
             let (from, to) = (ca_passphrase(from)?, ca_passphrase(to)?);
             chatcode_certs::change_passphrase(&data_dir.join("ca"), from, to).context(Exit(exit::CONFIG))?;
-            "done; correct the core's setting ca_passphrase_file before its next start".to_owned()
+            let words = "done; correct the core's setting ca_passphrase_file before its next start";
+            ("changed", json, words.to_owned())
         }
     };
-    Ok(writeln!(std::io::stderr(), "{words}")?)
+    say(&words);
+    if json { Ok(out::json(&json!({ "done": done }))?) } else { Ok(()) }
 }
 
 fn ca_passphrase(file: Option<PathBuf>) -> anyhow::Result<Option<Passphrase>> {
@@ -321,7 +373,10 @@ async fn back_up(wish: &Backup) -> anyhow::Result<()> {
         return done.map(drop).map_err(not_backed_up);
     }
     backup::back_up(&wish.data_dir, &wish.file, &passphrase).await.map_err(not_backed_up)?;
-    Ok(writeln!(std::io::stdout(), "backed up into {}", wish.file.display())?)
+    if wish.json {
+        return Ok(out::json(&json!({ "done": "backed_up", "file": wish.file }))?);
+    }
+    Ok(out::answer(&format!("backed up into {}\n", wish.file.display()))?)
 }
 
 async fn restore(wish: &Backup) -> anyhow::Result<()> {
@@ -337,7 +392,7 @@ async fn restore(wish: &Backup) -> anyhow::Result<()> {
     let (store, _) = chatcode_core::open_existing(&wish.data_dir).await.map_err(unbuilt)?;
     store.audit(&Entry::new("local", "backup.restored")).await?;
     store.close().await;
-    verify_audit(&wish.data_dir).await
+    verify_audit(&wish.data_dir, wish.json).await
 }
 
 /// From the file that was named, else from standard input; a terminal does not
@@ -360,21 +415,28 @@ fn not_backed_up(error: BackupError) -> anyhow::Error {
     exit::with(code, error)
 }
 
-async fn verify_audit(data_dir: &Path) -> anyhow::Result<()> {
+async fn verify_audit(data_dir: &Path, json: bool) -> anyhow::Result<()> {
     let (store, _) = chatcode_core::open_existing(data_dir).await.map_err(unbuilt)?;
     let verdict = store.verify_audit().await?;
     store.close().await;
     match verdict {
-        Verdict::Whole(rows) => Ok(writeln!(std::io::stdout(), "whole: {rows} rows")?),
-        Verdict::Broken(fault) => anyhow::bail!("the audit is not as it was written: {fault}"),
+        Verdict::Whole(rows) if json => Ok(out::json(&json!({ "whole": true, "rows": rows }))?),
+        Verdict::Whole(rows) => Ok(out::answer(&format!("whole: {rows} rows\n"))?),
+        Verdict::Broken(fault) => {
+            if json {
+                out::json(&json!({ "whole": false, "reason": fault.to_string() }))?;
+            }
+            anyhow::bail!("the audit is not as it was written: {fault}")
+        }
     }
 }
 
-fn audit_key(data_dir: &Path) -> anyhow::Result<()> {
+fn audit_key(data_dir: &Path, json: bool) -> anyhow::Result<()> {
     let file = data_dir.join("audit").join(chatcode_core::AUDIT_KEY);
     let missing = || format!("there is no {}; a core makes it at its first start", file.display());
     let key = AuditKey::open(&file).context(Exit(exit::CONFIG))?.with_context(missing)?;
-    Ok(writeln!(std::io::stdout(), "{}", chatcode_audit::hex(&key.public().pin()))?)
+    let pin = chatcode_audit::hex(&key.public().pin());
+    if json { Ok(out::json(&json!({ "pin": pin }))?) } else { Ok(out::answer(&format!("{pin}\n"))?) }
 }
 
 /// Files that others may read, or that are damaged, are a matter of setting up;
@@ -389,4 +451,25 @@ fn unbuilt(error: BuildError) -> anyhow::Error {
         _ => Exit(exit::CONFIG),
     };
     exit::with(code, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use chatcode_process::{config::page, papers};
+
+    use super::*;
+
+    #[test]
+    fn every_command_that_prints_something_does_so_as_json_too() {
+        // What a daemon says when it is ready is JSON, always; completions are for a shell.
+        let others = ["chatcode-core run", "chatcode-core completions"];
+        assert_eq!(papers::without_json(Arguments::command()), others);
+    }
+
+    #[test]
+    fn the_reference_of_the_commands_is_as_the_program_is() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli-reference.md");
+        page::keep_section(&file, "chatcode-core", &papers::reference(Arguments::command()))
+            .expect("is kept");
+    }
 }

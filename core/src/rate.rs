@@ -6,7 +6,7 @@ use std::{
     hash::Hash,
     num::NonZeroU32,
     sync::{
-        Mutex, PoisonError,
+        Mutex, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ const PRUNE_EVERY: u32 = 256;
 pub struct PerMinute<K: Hash + Eq + Clone> {
     what: &'static str,
     time: &'static str,
-    limiter: DefaultKeyedRateLimiter<K>,
+    limiter: RwLock<DefaultKeyedRateLimiter<K>>,
     checks: AtomicU32,
 }
 
@@ -31,11 +31,22 @@ impl<K: Hash + Eq + Clone> PerMinute<K> {
     /// At most `tries` a minute; at least one.
     #[must_use]
     pub fn new(what: &'static str, tries: u32) -> Self {
-        Self::of(what, "a minute", Quota::per_minute(NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN)))
+        Self::of(what, "a minute", per_minute(tries))
+    }
+
+    /// So many a minute from now on; what was tried before is forgotten.
+    pub fn set(&self, tries: u32) {
+        let limiter = DefaultKeyedRateLimiter::keyed(per_minute(tries));
+        *self.limiter.write().unwrap_or_else(PoisonError::into_inner) = limiter;
     }
 
     fn of(what: &'static str, time: &'static str, quota: Quota) -> Self {
-        Self { what, time, limiter: DefaultKeyedRateLimiter::keyed(quota), checks: AtomicU32::new(0) }
+        Self {
+            what,
+            time,
+            limiter: RwLock::new(DefaultKeyedRateLimiter::keyed(quota)),
+            checks: AtomicU32::new(0),
+        }
     }
 
     /// Counts one try of `key`.
@@ -43,15 +54,20 @@ impl<K: Hash + Eq + Clone> PerMinute<K> {
     /// # Errors
     /// `RATE_LIMITED`; the try does not count.
     pub fn check(&self, key: &K) -> Result<(), Refusal> {
+        let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
         if self.checks.fetch_add(1, Ordering::Relaxed) % PRUNE_EVERY == PRUNE_EVERY - 1 {
-            self.limiter.retain_recent();
-            self.limiter.shrink_to_fit();
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
         }
-        self.limiter.check_key(key).map_err(|_| {
+        limiter.check_key(key).map_err(|_| {
             let words = format!("too many {} in {}; wait and try again", self.what, self.time);
             Refusal::new(Code::RateLimited, words)
         })
     }
+}
+
+fn per_minute(tries: u32) -> Quota {
+    Quota::per_minute(NonZeroU32::new(tries).unwrap_or(NonZeroU32::MIN))
 }
 
 /// So many tries in an hour for each key, evenly refilled.

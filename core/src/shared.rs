@@ -4,7 +4,7 @@ use std::{
     net::IpAddr,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU16, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use chatcode_proto::{
     limits,
     pb::{self, Code},
 };
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -50,7 +50,7 @@ pub struct Shared {
     /// Renewals of it that failed since the last good one.
     pub own_failures: AtomicU32,
     /// How long certificates last.
-    pub certificates: Certificates,
+    certificates: RwLock<Certificates>,
     /// The fleet as it is now.
     pub hub: Arc<Hub>,
     /// The live links.
@@ -98,7 +98,7 @@ pub struct AuditDesk {
     /// The folder of the archives.
     pub folder: PathBuf,
     /// After how many days rows are archived; 0: never.
-    pub keep_days: u32,
+    keep_days: watch::Sender<u32>,
     /// A place for each export and watch.
     pub streams: Arc<Semaphore>,
     /// The place of the one check of the chain.
@@ -112,10 +112,16 @@ impl AuditDesk {
         Self {
             key,
             folder: config.audit_folder(),
-            keep_days: config.audit_keep_days,
+            keep_days: watch::Sender::new(config.audit_keep_days),
             streams: Arc::new(Semaphore::new(limits::AUDIT_STREAMS)),
             check: Semaphore::new(1),
         }
+    }
+
+    /// After how many days rows are archived, 0: never; told when that changes.
+    #[must_use]
+    pub fn keep_days(&self) -> watch::Receiver<u32> {
+        self.keep_days.subscribe()
     }
 }
 
@@ -258,6 +264,22 @@ pub struct Parts {
 }
 
 impl Shared {
+    /// Takes over what a reload of the settings can (`check` lists it).
+    pub fn reload(&self, config: &Config) {
+        let most_calls = limits::ENROLL_CALLS_PER_MINUTE.max(config.enroll_per_minute);
+        self.rates.enroll_calls.set(most_calls);
+        self.rates.enroll.set(config.enroll_per_minute);
+        self.rates.enroll_whole.set(config.enroll_whole_per_minute);
+        *self.certificates.write().unwrap_or_else(PoisonError::into_inner) = Certificates::from(config);
+        self.audit.keep_days.send_replace(config.audit_keep_days);
+    }
+
+    /// How long certificates last that are issued now.
+    #[must_use]
+    pub fn certificates(&self) -> Certificates {
+        *self.certificates.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Brings the parts together as the settings say.
     #[must_use]
     pub fn new(config: &Config, parts: Parts) -> Self {
@@ -270,7 +292,7 @@ impl Shared {
             own,
             own_folder: config.own_folder(),
             own_failures: AtomicU32::new(0),
-            certificates: Certificates::from(config),
+            certificates: RwLock::new(Certificates::from(config)),
             hub: Arc::new(hub),
             links: Registry::default(),
             lives: Lives::default(),

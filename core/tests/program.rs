@@ -11,7 +11,7 @@ use std::{
 
 use chatcode_certs::{JoinToken, files};
 use chatcode_link::enroll::enroll;
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatcode-core"));
@@ -102,7 +102,7 @@ fn rows_are_not_kept_for_a_time_that_is_none() {
         .unwrap();
     assert_eq!(refused.status.code(), Some(78), "{refused:?}");
     let words = String::from_utf8(refused.stderr).unwrap();
-    assert!(words.contains("audit_keep_days is 40000"), "{words}");
+    assert!(words.contains("--audit-keep-days: audit_keep_days: 40000 is out of bounds"), "{words}");
 }
 
 #[test]
@@ -121,6 +121,82 @@ fn what_is_wrong_is_said_in_one_line_with_its_exit_code() {
     let refused = program().args(["run", "--config"]).arg(&config).output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("listen_on"));
+}
+
+#[test]
+fn all_mistakes_of_the_settings_are_told_at_once_by_the_check_and_by_a_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "x").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let file = folder.path().join("core.toml");
+    let text = format!(
+        "data_dir = {:?}\nlisen = \"127.0.0.1:0\"\ngateway_certificate_s = 1\nca_passphrase_file = {secret:?}\n\
+         [sign_in]\norigin = \"http://example.org\"\n[[sign_in.providers]]\nid = \"x\"\nclient_id = \"\"\n",
+        folder.path().join("core")
+    );
+    std::fs::write(&file, text).unwrap();
+    let said = |command: &str, more: &[&str]| {
+        let mut program = program();
+        program.args([command, "--config"]).arg(&file).args(more).env("CHATCODE_CORE_LINK", "nowhere");
+        let output = program.output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (checked, _) = said("check", &[]);
+    let (_, refused) = said("run", &[]);
+    let name = file.display();
+    let begins = [
+        format!("{name}:2: lisen: there is no such setting; is listen meant?"),
+        format!("{name}:3: gateway_certificate_s: 1 is out of bounds; write 300 to 604800"),
+        format!("{name}:4: ca_passphrase_file: {} has mode 0644", secret.display()),
+        format!("{name}:6: sign_in.origin: "),
+        format!("{name}:7: sign_in.providers[0]: "),
+        "CHATCODE_CORE_LINK: link: ".to_owned(),
+    ];
+    let lines: Vec<&str> = checked.lines().collect();
+    assert_eq!(lines.len(), begins.len(), "{checked}");
+    for (line, begin) in lines.iter().zip(&begins) {
+        assert!(line.starts_with(begin), "{line} is not {begin}");
+        assert!(refused.contains(line), "{refused}");
+    }
+    assert!(!folder.path().join("core").exists(), "nothing was made");
+    let (json, _) = said("check", &["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["right"], json["problems"].as_array().unwrap().len()), (&false.into(), begins.len()));
+    assert_eq!((&json["problems"][0]["line"], &json["problems"][0]["key"]), (&2.into(), &"lisen".into()));
+}
+
+#[test]
+fn a_reload_takes_over_what_it_can_says_what_needs_a_restart_and_refuses_a_bad_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("core.toml");
+    let write = |more: &str| {
+        std::fs::write(&file, format!("data_dir = {:?}\n{more}", folder.path().join("core"))).unwrap();
+    };
+    write("");
+    let mut command = program();
+    command.args(["run", "--exit-with-stdin", "--config"]).arg(&file).stderr(Stdio::piped());
+    let (mut child, _) = start(&mut command);
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let pid = Pid::from_child(&child);
+    let hang_up = || kill_process(pid, Signal::HUP).unwrap();
+
+    write("enroll_per_minute = 9\nlisten = \"127.0.0.1:1\"\n");
+    hang_up();
+    let taken = log.find(|line| line.contains("the settings were read again")).unwrap();
+    assert!(taken.ends_with(": enroll_per_minute"), "{taken}");
+    let waiting = log.next().unwrap();
+    assert!(waiting.ends_with("needs a restart: listen"), "{waiting}");
+
+    write("enroll_per_minute = \"many\"\n");
+    hang_up();
+    let refused = log.find(|line| line.contains("the settings stay as they were")).unwrap();
+    assert!(refused.contains("the configuration of core is wrong"), "{refused}");
+    assert!(log.next().unwrap().contains(":2: enroll_per_minute"));
+
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -151,7 +151,7 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
     let wanted: SignIn = read(request, "one proof, such as {\"secret\": \"...\"}").await?;
     let same_person = wanted.same_person;
     let (proof, spent) = proof(app, wanted, &challenges)?;
-    app.sign_ins.check(client).inspect_err(|_| app.meters.tries_refused.of(["sign_in"]).inc())?;
+    app.settings().sign_ins.check(client).inspect_err(|_| app.meters.tries_refused.of(["sign_in"]).inc())?;
     let request = AccountsSignInRequest {
         proof: Some(proof),
         device,

@@ -1,6 +1,6 @@
 //! What all requests of the edge share.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{Arc, PoisonError, RwLock, atomic::AtomicU64};
 
 use chatcode_certs::IdentityCell;
 use chatcode_proto::limits;
@@ -16,8 +16,8 @@ use crate::{
 pub(crate) struct App {
     /// Who may ask.
     pub(crate) admission: Admission,
-    /// Of whom it is believed where a request comes from.
-    pub(crate) proxies: Proxies,
+    /// What a reload of the settings changes.
+    settings: RwLock<Arc<Live>>,
     /// Where calls go.
     pub(crate) upstream: Arc<Upstream>,
     /// Who this edge is, and which roots it trusts.
@@ -32,8 +32,6 @@ pub(crate) struct App {
     pub(crate) mail_challenge: Cookie,
     /// The same of one by an identity provider.
     pub(crate) provider_challenge: Cookie,
-    /// Who tried to sign in lately.
-    pub(crate) sign_ins: Tries,
     /// Who began to lately.
     pub(crate) challenges: Tries,
     /// Who looked at links or came in by one lately.
@@ -42,29 +40,37 @@ pub(crate) struct App {
     pub(crate) sockets: Sockets,
     /// What is counted.
     pub(crate) meters: EdgeMeters,
-    /// What new machines install.
-    pub(crate) releases: Releases,
     /// Places for requests.
     pub(crate) requests: Semaphore,
     /// Numbers the requests in the log.
     pub(crate) number: AtomicU64,
 }
 
+/// What a reload of the settings changes.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// Of whom it is believed where a request comes from.
+    pub(crate) proxies: Proxies,
+    /// Who tried to sign in lately.
+    pub(crate) sign_ins: Tries,
+    /// What new machines install.
+    pub(crate) releases: Releases,
+}
+
 impl App {
     /// The edge with this identity for the page that `admission` admits.
     pub(crate) fn new(
         admission: Admission,
-        proxies: Proxies,
+        settings: Live,
         upstream: Arc<Upstream>,
         identity: Arc<IdentityCell>,
         sockets: Sockets,
-        releases: Releases,
-        (sign_in_per_minute, meters): (u32, EdgeMeters),
+        meters: EdgeMeters,
     ) -> Self {
         let installation = identity.identity().trust_domain().installation().to_owned();
         Self {
             admission,
-            proxies,
+            settings: RwLock::new(Arc::new(settings)),
             upstream,
             cookie: Cookie::new(&installation),
             challenge: Cookie::of_challenge(&installation, "challenge"),
@@ -72,14 +78,22 @@ impl App {
             provider_challenge: Cookie::of_challenge(&installation, "provider"),
             installation,
             identity,
-            sign_ins: Tries::per_minute(sign_in_per_minute),
             challenges: Tries::per_minute(limits::CHALLENGES_PER_ADDRESS_PER_MINUTE),
             shares: Tries::per_minute(limits::SHARE_TRIES_PER_ADDRESS_PER_MINUTE),
             sockets,
             meters,
-            releases,
             requests: Semaphore::new(limits::HTTP_REQUESTS),
             number: AtomicU64::new(0),
         }
+    }
+
+    /// What counts now of what a reload changes.
+    pub(crate) fn settings(&self) -> Arc<Live> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Requests that come from now on have these settings.
+    pub(crate) fn reload(&self, settings: Live) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 }

@@ -6,7 +6,12 @@ use std::{
     path::PathBuf,
 };
 
-use chatcode_link::network::InvalidNetwork;
+use chatcode_certs::{files, tls};
+use chatcode_link::network::{InvalidNetwork, Network};
+use chatcode_process::{
+    config::{Fault, Setting, Settings},
+    observe::ObserveError,
+};
 use chatcode_proto::limits;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +28,9 @@ pub struct Config {
     /// Where `enroll` put the certificate.
     #[serde(default = "default_data_dir")]
     pub data_dir: PathBuf,
+    /// The filter of the log, where `CHATCODE_LOG` does not say.
+    #[serde(default)]
+    pub log: Option<String>,
     /// The core's gRPC address, HOST:PORT; without it the one that `enroll`
     /// noted.
     #[serde(default)]
@@ -150,13 +158,154 @@ impl Config {
     }
 }
 
+impl Settings for Config {
+    const ROLE: &'static str = "edge";
+    const SETTINGS: &'static [Setting] = SETTINGS;
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = Fault::of_log(self.log.as_deref()).into_iter().collect();
+        if let Err(error) = files::look_at_dir(&self.data_dir) {
+            faults.push(Fault::caused("data_dir", &error));
+        }
+        match self.tls() {
+            Ok(Some((cert, key))) => {
+                if let Err(error) = tls::browser_listener(cert, key) {
+                    faults.push(Fault { keys: both(), ..Fault::caused("tls_cert", &error) });
+                }
+            }
+            Ok(None) => {}
+            Err(error @ UnfitConfig::HalfTls) => faults.push(Fault { keys: both(), ..Fault::new("", error) }),
+            Err(error) => faults.push(Fault::of(&["listen", "tls_cert", "tls_key"], error)),
+        }
+        match self.page_origin(self.listen) {
+            Err(error @ UnfitConfig::NoOrigin(_)) => faults.push(Fault::of(&["listen", "origin"], error)),
+            Err(error) => faults.push(Fault::caused("origin", &error)),
+            Ok(_) => {}
+        }
+        for (key, address) in [("core", &self.core), ("core_for_gateways", &self.core_for_gateways)] {
+            faults.extend(address.as_deref().and_then(|text| Fault::of_address(key, text)));
+        }
+        self.faults_of_proxies(&mut faults);
+        if self.metrics.is_some_and(|address| !address.ip().is_loopback())
+            && self.metrics_token_file.is_none()
+        {
+            faults.push(Fault::of(&["metrics", "metrics_token_file"], ObserveError::NoToken));
+        }
+        faults
+    }
+
+    fn log(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+}
+
+impl Config {
+    fn faults_of_proxies(&self, faults: &mut Vec<Fault>) {
+        let proxies = &self.trusted_proxies;
+        if proxies.len() > limits::TRUSTED_PROXIES {
+            faults.push(Fault::new("trusted_proxies", UnfitConfig::TooManyProxies(proxies.len())));
+        }
+        for (number, text) in proxies.iter().enumerate() {
+            if let Err(why) = text.parse::<Network>() {
+                let error = UnfitConfig::Proxy(text.clone(), why);
+                faults.push(Fault::new(format!("trusted_proxies[{number}]"), error));
+            }
+        }
+    }
+}
+
+fn both() -> Vec<String> {
+    ["tls_cert", "tls_key"].map(str::to_owned).to_vec()
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting::restart("data_dir", "a folder", "`<data>/edge`", "where `enroll` put the certificate"),
+    Setting::live(
+        "log",
+        "a filter such as \"info\" or \"warn,chatcode=debug\"",
+        "`warn,chatcode=info`",
+        "what is logged; `CHATCODE_LOG` wins",
+    ),
+    Setting::restart("core", "HOST:PORT", "the one of the enrollment", "the core's gRPC address"),
+    Setting::restart(
+        "listen",
+        "an address and a port, such as \"0.0.0.0:443\"",
+        "`127.0.0.1:0`",
+        "the page; off loopback only with TLS; port 0: any free one",
+    ),
+    Setting::restart(
+        "origin",
+        "\"https://HOST\", or \"http://localhost:PORT\"",
+        "`http://localhost:PORT`",
+        "the URL under which browsers open the page; nothing else is let in",
+    ),
+    Setting::live(
+        "tls_cert",
+        "a file",
+        "none",
+        "certificate chain for browsers, PEM; its file is read again at each reload",
+    ),
+    Setting::live("tls_key", "a private file", "none", "its private key, PEM; read again with it"),
+    Setting::live(
+        "release_dir",
+        "a folder",
+        "none",
+        "what new machines install: a release, or a folder with `stable` in it; served as `/release/`, `/install.sh`, `/cleanup.sh` ([installing](install.md))",
+    ),
+    Setting::live(
+        "public_certificate",
+        "true or false",
+        "false",
+        "every machine trusts the page's certificate: the line for new machines needs no pin",
+    ),
+    Setting::live(
+        "core_for_gateways",
+        "HOST:PORT",
+        "the host of `origin`, the port of `core`",
+        "the core's address in that line, and for `chatcode login`",
+    ),
+    Setting::live(
+        "trusted_proxies",
+        "a list of addresses or networks, such as [\"10.0.0.0/8\"]",
+        "none",
+        "proxies in front, of which it is believed where people come from ([behind a proxy](proxy.md)); at most 64",
+    ),
+    Setting::live(
+        "sign_in_per_minute",
+        "a whole number from 0 on",
+        "10",
+        "sign-ins from one address in a minute; 0: one",
+    ),
+    Setting::restart(
+        "metrics",
+        "ADDRESS:PORT",
+        "none",
+        "where metrics, `/healthz` and `/readyz` are served ([metrics](observe.md))",
+    ),
+    Setting::restart(
+        "metrics_token_file",
+        "a file",
+        "none",
+        "a private file with the token that readers of metrics show; needed off loopback",
+    ),
+    Setting::restart(
+        "otlp",
+        "\"http://ADDRESS:PORT\"",
+        "none",
+        "the collector on this machine that gets traces ([traces](observe.md#traces))",
+    ),
+];
+
 #[cfg(test)]
 mod tests {
+    use chatcode_process::config::{NoFlags, page};
+
     use super::*;
 
     fn config(listen: &str) -> Config {
         Config {
             data_dir: PathBuf::from("unused"),
+            log: None,
             core: None,
             listen: listen.parse().expect("an address"),
             origin: None,
@@ -215,14 +364,31 @@ mod tests {
         assert!(matches!(config("0.0.0.0:443").page_origin(public), Err(UnfitConfig::NoOrigin(_))));
     }
 
-    /// No flag.
-    #[derive(Serialize)]
-    struct None {}
+    #[test]
+    fn the_reference_has_every_setting_and_no_other() {
+        assert_eq!(page::unlisted(&config("127.0.0.1:0")), (Vec::new(), Vec::new()));
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+        page::keep_section(&file, "edge", &page::section::<Config>()).expect("is as it was generated");
+    }
+
+    #[test]
+    fn all_mistakes_are_found_at_once() {
+        let wrong = Config {
+            log: Some("chatcode=loud".to_owned()),
+            core: Some("core.example.org".to_owned()),
+            trusted_proxies: vec!["10.0.0.0/8".to_owned(), "proxy".to_owned()],
+            ..config("0.0.0.0:443")
+        };
+        let keys: Vec<String> = wrong.faults().into_iter().map(|fault| fault.keys.join(" ")).collect();
+        assert_eq!(keys, ["log", "listen tls_cert tls_key", "listen origin", "core", "trusted_proxies[1]"]);
+        assert!(config("127.0.0.1:0").faults().is_empty());
+    }
 
     #[test]
     fn the_example_can_be_read_and_has_every_key() {
         let file = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/edge.toml"));
-        let example: Config = chatcode_process::load("edge", Some(file), None {}).expect("can be read");
+        let example: Config =
+            chatcode_process::config::peek("edge", Some(file), NoFlags {}).expect("can be read");
         let text = std::fs::read_to_string(file).expect("is there");
         for key in serde_json::to_value(&example).expect("is one").as_object().expect("is one").keys() {
             assert!(text.contains(&format!("{key} = ")), "{key}");

@@ -51,19 +51,20 @@ use chatcode_certs::{
 use chatcode_link::enroll::{CoreAddress, CoreAddressError};
 use chatcode_process::observe::{ObserveError, Observer};
 use chatcode_proto::limits;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::config::Config;
 use crate::{
     admit::{Admission, Origin},
-    app::App,
+    app::{App, Live},
     config::UnfitConfig,
     credentials::Credentials,
     meters::EdgeMeters,
     release::Releases,
     sockets::Sockets,
+    tries::Tries,
     upstream::Upstream,
 };
 
@@ -105,8 +106,7 @@ pub enum StartError {
 pub struct Edge {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    app: Arc<App>,
+    reloader: Reloader,
     credentials: Credentials,
     observer: Option<Observer>,
     drain: CancellationToken,
@@ -126,12 +126,7 @@ impl Edge {
     /// [`StartError`].
     pub async fn build(config: &Config) -> Result<Self, StartError> {
         tls::install_provider();
-        let (tls, pin) = match config.tls()? {
-            Some((cert, key)) => {
-                (Some(TlsAcceptor::from(tls::browser_listener(cert, key)?)), Some(tls::browser_pin(cert)?))
-            }
-            None => (None, None),
-        };
+        let (acceptor, pin) = browser_tls(config)?;
         let folder = config.data_dir.join(IDENTITY_FOLDER);
         let identity = Identity::load(&folder)?.ok_or(StartError::NotEnrolled)?;
         let core = match &config.core {
@@ -146,27 +141,25 @@ impl Edge {
         let (listener, address) =
             bind.await.map_err(|source| StartError::Listen { address: config.listen, source })?;
         let admission = Admission::new(config.page_origin(address)?);
-        let releases = Releases::new(config, admission.origin(), &core, pin);
+        let live = live(config, admission.origin(), &core, pin)?;
         let cell = IdentityCell::new(identity)?;
         let observer = observer(config)?;
         let meters = EdgeMeters::default();
         let upstream = Arc::new(Upstream::new(core.clone(), &cell, meters.clone())?);
         let machine = MachineKey::load(&folder)?;
-        let credentials = Credentials::new(Arc::clone(&cell), machine, folder, core);
+        let credentials = Credentials::new(Arc::clone(&cell), machine, folder, core.clone());
         let drain = CancellationToken::new();
         let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
-        let proxies = config.proxies()?;
-        let tries = config.sign_in_per_minute;
-        let app = App::new(admission, proxies, upstream, cell, sockets, releases, (tries, meters));
-        let app = Arc::new(app);
+        let app = Arc::new(App::new(admission, live, upstream, cell, sockets, meters));
         observe::show(&app);
-        Ok(Self { listener, address, tls, app, credentials, observer, drain })
+        let reloader = Reloader { app, tls: watch::Sender::new(acceptor), core };
+        Ok(Self { listener, address, reloader, credentials, observer, drain })
     }
 
     /// The origin of the page.
     #[must_use]
     pub fn origin(&self) -> &Origin {
-        self.app.admission.origin()
+        self.reloader.app.admission.origin()
     }
 
     /// Where it listens.
@@ -181,12 +174,19 @@ impl Edge {
         self.observer.as_ref().map(Observer::address)
     }
 
+    /// What takes over settings while the edge serves.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
     /// Serves until `stop`, then tells every socket to come back later, lets
     /// requests end, and after [`limits::SHUTDOWN`] cuts what is left.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { listener, tls, app, mut credentials, observer, drain, .. } = self;
+        let Self { listener, reloader, mut credentials, observer, drain, .. } = self;
+        let Reloader { app, tls, .. } = reloader;
         let _cancels_all = drain.clone().drop_guard();
-        let tls = tls.map(|tls| (tls, app.meters.handshakes_failed.clone()));
+        let tls = (tls.subscribe(), app.meters.handshakes_failed.clone());
         let connections = listener::serve(listener, tls, router::router(app.clone()), drain.clone());
         let mut connections = std::pin::pin!(connections);
         let observed = async {
@@ -228,6 +228,50 @@ fn observer(config: &Config) -> Result<Option<Observer>, StartError> {
         None => None,
     };
     Ok(Some(Observer::bind(address, token)?))
+}
+
+/// Takes over settings while an edge serves.
+#[derive(Clone)]
+pub struct Reloader {
+    app: Arc<App>,
+    tls: watch::Sender<Option<TlsAcceptor>>,
+    core: String,
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").field("core", &self.core).finish_non_exhaustive()
+    }
+}
+
+impl Reloader {
+    /// Takes over what a reload can ([`Config`] lists it), and reads the certificate for
+    /// browsers again. Connections that are there stay as they are.
+    ///
+    /// # Errors
+    /// When the settings cannot be used, or a file; then nothing has changed.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let (acceptor, pin) = browser_tls(config)?;
+        let live = live(config, self.app.admission.origin(), &self.core, pin)?;
+        self.app.reload(live);
+        self.tls.send_replace(acceptor);
+        Ok(())
+    }
+}
+
+/// TLS for browsers and the pin of its key, where this edge speaks it itself.
+fn browser_tls(config: &Config) -> Result<(Option<TlsAcceptor>, Option<String>), StartError> {
+    let Some((cert, key)) = config.tls()? else { return Ok((None, None)) };
+    let acceptor = TlsAcceptor::from(tls::browser_listener(cert, key)?);
+    Ok((Some(acceptor), Some(tls::browser_pin(cert)?)))
+}
+
+fn live(config: &Config, origin: &Origin, core: &str, pin: Option<String>) -> Result<Live, UnfitConfig> {
+    Ok(Live {
+        proxies: config.proxies()?,
+        sign_ins: Tries::per_minute(config.sign_in_per_minute),
+        releases: Releases::new(config, origin, core, pin),
+    })
 }
 
 /// The folder of the data folder in which certificate and core address lie.

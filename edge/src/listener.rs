@@ -26,7 +26,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -35,11 +35,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::tries::Client;
 
-/// Serves connections until `drain` is cancelled and those that are left have
+/// Serves connections, each with the TLS of its beginning, until `drain` is cancelled and those that are left have
 /// answered what they were asked. Dropping it cuts them all.
 pub(crate) async fn serve(
     listener: TcpListener,
-    tls: Option<(TlsAcceptor, Counters<1>)>,
+    (tls, failed): (watch::Receiver<Option<TlsAcceptor>>, Counters<1>),
     router: Router,
     drain: CancellationToken,
 ) {
@@ -47,7 +47,8 @@ pub(crate) async fn serve(
     let mut connections = JoinSet::new();
     while let Some((stream, place)) = next(&listener, &places, &drain).await {
         while connections.try_join_next().is_some() {}
-        connections.spawn(handle(stream, tls.clone(), router.clone(), drain.clone(), place));
+        let tls = tls.borrow().clone().map(|tls| (tls, failed.clone()));
+        connections.spawn(handle(stream, tls, router.clone(), drain.clone(), place));
     }
     drop(listener);
     while connections.join_next().await.is_some() {}

@@ -1,4 +1,5 @@
-//! The program `chatcode-edge`: `enroll` once, then `run`.
+//! The program `chatcode-edge`: `enroll` once, then `run`; `check` tells what is wrong
+//! with its settings.
 
 use std::{
     net::SocketAddr,
@@ -11,11 +12,18 @@ use chatcode_certs::{JoinToken, MachineKey, tls};
 use chatcode_edge::{Config, Edge, IDENTITY_FOLDER, StartError};
 use chatcode_link::enroll::{CoreAddress, enroll};
 use chatcode_process::{
+    config::{
+        self,
+        reload::{self, Origin, Reloads},
+    },
     exit::{self, CONFIG, Exit, USAGE},
     observe::ObserveError,
+    out,
+    papers::Papers,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroizing;
 
@@ -40,6 +48,9 @@ enum Command {
         /// The core's gRPC address, HOST:PORT.
         #[arg(long)]
         core: String,
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Serve the page.
     Run {
@@ -52,6 +63,19 @@ enum Command {
         #[arg(long)]
         exit_with_stdin: bool,
     },
+    /// Check the settings as a start does, and tell all that is wrong; starts nothing.
+    Check {
+        /// A TOML file with settings.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        flags: Flags,
+        /// Print one line of JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    #[command(flatten)]
+    Papers(Papers),
 }
 
 #[derive(Args, Serialize)]
@@ -108,23 +132,27 @@ fn main() -> ExitCode {
     tls::install_provider();
     chatcode_process::main_with("chatcode-edge", chatcode_process::Threads::Several, async {
         match cli.command {
-            Command::Enroll { data_dir, core } => {
+            Command::Enroll { data_dir, core, json } => {
                 chatcode_process::init_logging("edge");
                 let data_dir = data_dir.unwrap_or_else(|| chatcode_process::default_data_dir().join("edge"));
-                get_certificate(&data_dir, &core).await
+                get_certificate(&data_dir, &core, json).await
             }
-            Command::Run { config, flags, exit_with_stdin } => {
-                run(config.as_deref(), &flags, exit_with_stdin).await
+            Command::Check { config, flags, json } => {
+                config::check::<Config>(config.as_deref(), &flags, json)
             }
+            Command::Papers(papers) => papers.run(Cli::command()),
+            Command::Run { config, flags, exit_with_stdin } => run(config, flags, exit_with_stdin).await,
         }
     })
 }
 
-async fn run(file: Option<&Path>, flags: &Flags, exit_with_stdin: bool) -> anyhow::Result<()> {
-    let config: Config = chatcode_process::load("edge", file, flags).context(Exit(CONFIG))?;
-    chatcode_process::init_logging_and_traces("edge", config.otlp.as_deref()).context(Exit(CONFIG))?;
+async fn run(file: Option<PathBuf>, flags: Flags, exit_with_stdin: bool) -> anyhow::Result<()> {
     chatcode_process::raise_file_limit();
     let stop = chatcode_process::shutdown(exit_with_stdin);
+    let mut reloads = Reloads::new();
+    let mut config: Config = chatcode_process::load(file.as_deref(), &flags).context(Exit(CONFIG))?;
+    chatcode_process::init_logging_and_traces("edge", config.otlp.as_deref()).context(Exit(CONFIG))?;
+    chatcode_process::logging::set_filter(config.log.as_deref());
     let edge = Edge::build(&config).await.map_err(|error| exit::with(start_exit(&error), error))?;
     tracing::info!(target: "chatcode", origin = %edge.origin(), listen = %edge.address(), "the page is served");
     let ready = Ready {
@@ -134,11 +162,17 @@ async fn run(file: Option<&Path>, flags: &Flags, exit_with_stdin: bool) -> anyho
         metrics: edge.metrics(),
     };
     chatcode_process::ready(&ready).context("standard output is closed")?;
-    edge.run(stop).await;
+    let reloader = edge.reloader();
+    let apply = move |new: &Config| Ok(reloader.reload(new)?);
+    let origin = Origin { file, flags };
+    tokio::select! {
+        () = edge.run(stop) => {}
+        () = reload::keep(&mut reloads, &origin, &mut config, apply) => {}
+    }
     Ok(())
 }
 
-async fn get_certificate(data_dir: &Path, core: &str) -> anyhow::Result<()> {
+async fn get_certificate(data_dir: &Path, core: &str, json: bool) -> anyhow::Result<()> {
     let mut text = Zeroizing::new(String::new());
     tokio::io::stdin()
         .take(TOKEN_BYTES)
@@ -155,7 +189,7 @@ async fn get_certificate(data_dir: &Path, core: &str) -> anyhow::Result<()> {
     identity.save(&folder)?;
     CoreAddress::of(core, &response)?.save(&folder)?;
     tracing::info!(target: "chatcode", name = %identity.name(), "enrolled");
-    Ok(())
+    if json { Ok(out::json(&json!({ "enrolled": identity.name().to_string() }))?) } else { Ok(()) }
 }
 
 fn start_exit(error: &StartError) -> Exit {
@@ -164,5 +198,25 @@ fn start_exit(error: &StartError) -> Exit {
             Exit::of_listening(source)
         }
         _ => Exit(CONFIG),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chatcode_process::{config::page, papers};
+
+    use super::*;
+
+    #[test]
+    fn every_command_that_prints_something_does_so_as_json_too() {
+        // What a daemon says when it is ready is JSON, always; completions are for a shell.
+        let others = ["chatcode-edge run", "chatcode-edge completions"];
+        assert_eq!(papers::without_json(Cli::command()), others);
+    }
+
+    #[test]
+    fn the_reference_of_the_commands_is_as_the_program_is() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli-reference.md");
+        page::keep_section(&file, "chatcode-edge", &papers::reference(Cli::command())).expect("is kept");
     }
 }

@@ -62,22 +62,22 @@ async fn installation(State(app): State<Arc<App>>) -> Response {
 /// What a program needs to log in to this installation: its core, and what to trust.
 async fn well_known(State(app): State<Arc<App>>) -> Response {
     let roots = pem::certificates(app.identity.identity().roots());
-    Json(json!({ "installation": app.installation, "core": app.releases.core(), "roots": roots }))
+    Json(json!({ "installation": app.installation, "core": app.settings().releases.core(), "roots": roots }))
         .into_response()
 }
 
 async fn install(State(app): State<Arc<App>>) -> Response {
-    app.releases.line(app.admission.origin()).await
+    app.settings().releases.line(app.admission.origin()).await
 }
 
 async fn release_file(State(app): State<Arc<App>>, request: Request) -> Response {
-    app.releases.answer(request.uri().path()).await
+    app.settings().releases.answer(request.uri().path()).await
 }
 
 /// Goes around every route.
 async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     if let Some(Client(peer)) = request.extensions().get::<Client>().copied() {
-        let client = Client(app.proxies.client(peer, request.headers()));
+        let client = Client(app.settings().proxies.client(peer, request.headers()));
         request.extensions_mut().insert(client);
     }
     let mut response = admitted(&app, request, next).await;

@@ -8,11 +8,15 @@ use std::{
 
 use chatcode_certs::files::{self, FilesError};
 use chatcode_link::{Proxy, ProxyError};
+use chatcode_process::{
+    config::{Fault, Setting, Settings},
+    observe::ObserveError,
+};
 use chatcode_proto::{id::SessionId, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    keeping::{Holders, SessionLimits},
+    keeping::{Holders, KeepingError, SessionLimits},
     update::settings::{SettingsError, UpdateSettings},
 };
 
@@ -23,6 +27,8 @@ use crate::{
 pub struct Config {
     /// The folder of the daemon's state; made with 0700 when missing.
     pub data_dir: PathBuf,
+    /// The filter of the log, where `CHATCODE_LOG` does not say.
+    pub log: Option<String>,
     /// The folder below which the sessions' folders lie, when the path of
     /// `data_dir` is too long for a Unix socket. It must survive as long as
     /// the shells: not a folder that something cleans.
@@ -72,6 +78,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: chatcode_process::default_data_dir().join("gateway"),
+            log: None,
             runtime_dir: None,
             link: None,
             proxy: None,
@@ -159,13 +166,23 @@ impl Config {
     /// A log or a history out of bounds, a socket path that is too long, a missing
     /// holder.
     pub(crate) fn places(&self) -> Result<Places, ConfigError> {
-        if !limits::LOG_BYTES_RANGE.contains(&self.log_bytes) {
-            return Err(ConfigError::LogBytes(self.log_bytes));
-        }
-        if self.history_lines > limits::HISTORY_LINES {
-            return Err(ConfigError::HistoryLines(self.history_lines));
+        if let Some(error) = self.unfit_sizes().next() {
+            return Err(error);
         }
         self.update.check()?;
+        self.located()
+    }
+
+    /// The sizes that are out of bounds.
+    fn unfit_sizes(&self) -> impl Iterator<Item = ConfigError> {
+        let log = (!limits::LOG_BYTES_RANGE.contains(&self.log_bytes))
+            .then_some(ConfigError::LogBytes(self.log_bytes));
+        let history = (self.history_lines > limits::HISTORY_LINES)
+            .then_some(ConfigError::HistoryLines(self.history_lines));
+        log.into_iter().chain(history)
+    }
+
+    fn located(&self) -> Result<Places, ConfigError> {
         let data = absolute(&self.data_dir)?;
         let sessions = absolute(self.runtime_dir.as_deref().unwrap_or(&data))?.join("sessions");
         let holder = match &self.holder {
@@ -258,8 +275,211 @@ fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|source| ConfigError::Io { path: path.to_owned(), source })
 }
 
+impl Settings for Config {
+    const ROLE: &'static str = "gateway";
+    const SETTINGS: &'static [Setting] = SETTINGS;
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = Fault::of_log(self.log.as_deref()).into_iter().collect();
+        if let Err(error) = files::look_at_dir(&self.data_dir) {
+            faults.push(Fault::caused("data_dir", &error));
+        }
+        faults.extend(self.link.as_deref().and_then(|text| Fault::of_address("link", text)));
+        if let Err(error) = self.proxy() {
+            let key = if self.proxy_file.is_some() { "proxy_file" } else { "proxy" };
+            faults.push(Fault::caused(key, &error));
+        }
+        for error in self.unfit_sizes() {
+            let key = if matches!(error, ConfigError::LogBytes(_)) { "log_bytes" } else { "history_lines" };
+            faults.push(Fault::new(key, error));
+        }
+        // The sizes are told already.
+        let with_sizes = Self { log_bytes: limits::LOG_BYTES, history_lines: 0, ..self.clone() };
+        if let Err(error) = with_sizes.located() {
+            let key = match &error {
+                ConfigError::NoHolder(_) => "holder",
+                _ if self.runtime_dir.is_some() => "runtime_dir",
+                _ => "data_dir",
+            };
+            faults.push(Fault::caused(key, &error));
+        }
+        for (key, error) in self.session_limits.faults() {
+            faults.push(Fault::new(format!("session_limits.{key}"), error));
+        }
+        if self.holders == Holders::SystemdSystem && self.session_user.is_none() {
+            faults.push(Fault::of(&["holders", "session_user"], KeepingError::NoSessionUser));
+        }
+        for (key, error) in self.update.faults() {
+            faults.push(Fault::caused(format!("update.{key}"), &error));
+        }
+        if self.metrics.is_some_and(|address| !address.ip().is_loopback())
+            && self.metrics_token_file.is_none()
+        {
+            faults.push(Fault::of(&["metrics", "metrics_token_file"], ObserveError::NoToken));
+        }
+        faults
+    }
+
+    fn log(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting::restart("data_dir", "a folder", "`<data>/gateway`", "its identity and its sessions"),
+    Setting::live(
+        "log",
+        "a filter such as \"info\" or \"warn,chatcode=debug\"",
+        "`warn,chatcode=info`",
+        "what is logged; `CHATCODE_LOG` wins",
+    ),
+    Setting::restart(
+        "runtime_dir",
+        "a folder",
+        "`data_dir`",
+        "a place for sockets where the path of `data_dir` is too long; it has to live as long as the shells",
+    ),
+    Setting::restart("link", "HOST:PORT", "the one of the enrollment", "the core's link address (UDP)"),
+    Setting::restart(
+        "proxy",
+        "\"http://HOST:PORT\"",
+        "none",
+        "the HTTP proxy to the core's TCP port ([networks](networks.md))",
+    ),
+    Setting::restart(
+        "proxy_file",
+        "a file",
+        "none",
+        "a private file with the proxy, for one with a password",
+    ),
+    Setting::restart(
+        "holder",
+        "a program",
+        "`chatcode-holder` beside `chatcode-gateway`",
+        "what holds a session",
+    ),
+    Setting::live(
+        "log_bytes",
+        "65536 to 67108864 bytes",
+        "1048576",
+        "output kept per session for viewers that come back; of sessions that begin from then on",
+    ),
+    Setting::live(
+        "history_lines",
+        "0 to 200000 lines",
+        "10000",
+        "lines kept above the screen; of sessions that begin from then on",
+    ),
+    Setting::live(
+        "pass_ssh_agent",
+        "true or false",
+        "false",
+        "shells get `SSH_AUTH_SOCK`; those that begin from then on",
+    ),
+    Setting::restart(
+        "holders",
+        "\"auto\", \"systemd-user\", \"systemd-system\" or \"detached\"",
+        "`auto`",
+        "where holders live ([holders and limits](sessions.md))",
+    ),
+    Setting::restart(
+        "session_user",
+        "a user",
+        "the daemon's user",
+        "whose shells are started, with `systemd-system`",
+    ),
+    Setting::restart(
+        "spawner",
+        "a socket",
+        "`/run/chatcode/spawner.sock`",
+        "the spawner's socket, with `systemd-system`",
+    ),
+    Setting::restart(
+        "session_limits.memory_bytes",
+        "a number of bytes",
+        "none",
+        "memory that a session may use; with `systemd-user`",
+    ),
+    Setting::restart(
+        "session_limits.cpu_percent",
+        "a number, 100 for each processor",
+        "none",
+        "time of processors that a session may use; with `systemd-user`",
+    ),
+    Setting::restart(
+        "session_limits.tasks",
+        "a number",
+        "none",
+        "processes and threads that a session may have; with `systemd-user`",
+    ),
+    Setting::live(
+        "update.policy",
+        "\"off\", \"notify\" or \"automatic\"",
+        "`notify`",
+        "when it updates by itself ([upgrades](upgrade.md))",
+    ),
+    Setting::live("update.window", "\"03:00-05:00\" (UTC)", "`03:00-05:00`", "when it may"),
+    Setting::live(
+        "update.release_url",
+        "an https address or a folder",
+        "none",
+        "where releases are, with a folder for each channel and version, or one release by itself; http of this machine only; written by the installation where the release came by the web",
+    ),
+    Setting::live("update.channel", "lower-case letters, digits and hyphens", "`stable`", "which channel"),
+    Setting::live(
+        "update.pin",
+        "a version, or the beginning of one, such as \"0.2\"",
+        "none",
+        "what the machine is [held at](upgrade.md#held-at-a-version)",
+    ),
+    Setting::live(
+        "update.release_key",
+        "a file",
+        "that of the program",
+        "the key that releases must be signed by, for releases of your own",
+    ),
+    Setting::live(
+        "update.look_s",
+        "1 to 604800 seconds",
+        "21600",
+        "the shortest pause between two looks for a release; each is longer by up to as much again",
+    ),
+    Setting::live(
+        "update.trial_s",
+        "2 to 600 seconds",
+        "60",
+        "how long a new daemon may take until the core has welcomed it",
+    ),
+    Setting::live(
+        "update.helper",
+        "a socket",
+        "`/run/chatcode/updater.sock`",
+        "the helper that installs releases, where the programs are not the daemon's to change",
+    ),
+    Setting::restart(
+        "metrics",
+        "ADDRESS:PORT",
+        "none",
+        "where metrics, `/healthz` and `/readyz` are served ([metrics](observe.md))",
+    ),
+    Setting::restart(
+        "metrics_token_file",
+        "a file",
+        "none",
+        "a private file with the token that readers of metrics show; needed off loopback",
+    ),
+    Setting::restart(
+        "otlp",
+        "\"http://ADDRESS:PORT\"",
+        "none",
+        "the collector on this machine that gets traces ([traces](observe.md#traces))",
+    ),
+];
+
 #[cfg(test)]
 mod tests {
+    use chatcode_process::config::{NoFlags, page};
+
     use super::*;
 
     fn config(data_dir: PathBuf) -> Config {
@@ -307,14 +527,53 @@ mod tests {
         assert!(!error.contains("secret"), "{error}");
     }
 
-    /// No flag.
-    #[derive(Serialize)]
-    struct None {}
+    #[test]
+    fn the_reference_has_every_setting_and_no_other() {
+        assert_eq!(page::unlisted(&Config::default()), (Vec::new(), Vec::new()));
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+        page::keep_section(&file, "gateway", &page::section::<Config>()).expect("is as it was generated");
+    }
+
+    #[test]
+    fn the_bounds_of_the_reference_are_those_that_are_kept() {
+        let form = |key: &str| SETTINGS.iter().find(|one| one.key == key).expect("is listed").form;
+        let (log, look, trial) =
+            (limits::LOG_BYTES_RANGE, limits::UPDATE_LOOK_RANGE, limits::UPDATE_TRIAL_RANGE);
+        assert_eq!(form("log_bytes"), format!("{} to {} bytes", log.start(), log.end()));
+        assert_eq!(form("history_lines"), format!("0 to {} lines", limits::HISTORY_LINES));
+        assert_eq!(form("update.look_s"), format!("{} to {} seconds", look.start(), look.end()));
+        assert_eq!(form("update.trial_s"), format!("{} to {} seconds", trial.start(), trial.end()));
+    }
+
+    #[test]
+    fn all_mistakes_are_found_at_once() {
+        let mut wrong = Config { log_bytes: 1, link: Some("core".to_owned()), ..config("/tmp/x".into()) };
+        wrong.proxy = Some("proxy:3128".to_owned());
+        wrong.history_lines = limits::HISTORY_LINES + 1;
+        (wrong.update.trial_s, wrong.update.channel) = (0, "No".to_owned());
+        (wrong.holders, wrong.session_limits.tasks) = (Holders::SystemdSystem, Some(0));
+        let keys: Vec<String> = wrong.faults().into_iter().map(|fault| fault.keys.join(" ")).collect();
+        assert_eq!(
+            keys,
+            [
+                "link",
+                "proxy",
+                "log_bytes",
+                "history_lines",
+                "session_limits.tasks",
+                "holders session_user",
+                "update.trial_s",
+                "update.channel"
+            ]
+        );
+        assert!(config("/tmp/x".into()).faults().is_empty());
+    }
 
     #[test]
     fn the_example_can_be_read_and_has_every_key() {
         let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway.toml"));
-        let example: Config = chatcode_process::load("gateway", Some(file), None {}).expect("can be read");
+        let example: Config =
+            chatcode_process::config::peek("gateway", Some(file), NoFlags {}).expect("can be read");
         let text = std::fs::read_to_string(file).expect("is there");
         let update = serde_json::to_value(&example.update).expect("is one");
         let whole = serde_json::to_value(&example).expect("is one");

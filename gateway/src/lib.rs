@@ -34,7 +34,12 @@ mod terminal;
 mod tmux;
 pub mod update;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, RwLock},
+};
 
 use chatcode_certs::{
     Identity, IdentityError, MachineKey, MemberName,
@@ -61,7 +66,7 @@ use crate::{
     keeping::{Keeping, Surroundings},
     link::{DialError, Keeper, Me},
     lock::DataLock,
-    sessions::{Registry, Starter},
+    sessions::{Registry, Sizes, Starter},
     shell::user::User,
     state::{State, Teller},
     update::{Handover, Updates},
@@ -178,13 +183,7 @@ impl Gateway {
         let keeping = Keeping::choose(config, &Surroundings::of_this_process(&own.name))?;
         keeping.make_sessions(&places.sessions)?;
         let user = keeping.spawner().map_or(own, |spawner| spawner.user().clone());
-        let starter = Starter {
-            user: user.clone(),
-            keeping,
-            log_bytes: config.log_bytes,
-            history_lines: config.history_lines,
-            pass_ssh_agent: config.pass_ssh_agent,
-        };
+        let starter = Starter { user: user.clone(), keeping, sizes: RwLock::new(Sizes::from(config)) };
         let observer = observer(config)?;
         let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
         let updates = Updates::new(config.update.clone(), places.data.clone());
@@ -206,6 +205,12 @@ impl Gateway {
     #[must_use]
     pub const fn id(&self) -> GatewayId {
         self.id
+    }
+
+    /// What takes over settings while the daemon runs.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader { registry: Arc::clone(&self.registry), updates: Arc::clone(&self.updates) }
     }
 
     /// Takes on the sessions that are there, then keeps the link until `stop`;
@@ -262,4 +267,20 @@ fn observer(config: &Config) -> Result<Option<Observer>, BuildError> {
         None => None,
     };
     Ok(Some(Observer::bind(address, token)?))
+}
+
+/// Takes over settings while a daemon runs.
+#[derive(Debug)]
+pub struct Reloader {
+    registry: Arc<Registry>,
+    updates: Arc<Updates>,
+}
+
+impl Reloader {
+    /// Takes over what a reload can ([`Config`] lists it): for sessions that begin from
+    /// now on, and for updates.
+    pub fn reload(&self, config: &Config) {
+        self.registry.reload(Sizes::from(config));
+        self.updates.reload(config.update.clone());
+    }
 }

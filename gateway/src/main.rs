@@ -1,9 +1,8 @@
-//! `chatcode-gateway enroll | run | status | update | leave | uninstall | updater`: the
-//! daemon on a user's machine.
+//! `chatcode-gateway enroll | run | check | status | update | leave | uninstall | updater`:
+//! the daemon on a user's machine.
 
 use std::{
     ffi::OsString,
-    io::Write as _,
     net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::PathBuf,
@@ -24,9 +23,20 @@ use chatcode_gateway::{
         units::{self, Unit},
     },
 };
-use chatcode_process::{Exit, exit, observe::ObserveError};
-use clap::{Args, Parser, Subcommand};
+use chatcode_process::{
+    Exit,
+    config::{
+        self,
+        reload::{self, Origin, Reloads},
+    },
+    exit,
+    observe::ObserveError,
+    out,
+    papers::Papers,
+};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 
 /// The gateway of chatcode: shows this machine's shells to its owner.
 #[derive(Parser)]
@@ -42,11 +52,13 @@ enum Command {
     Enroll(EnrollArgs),
     /// Runs the daemon.
     Run(RunArgs),
+    /// Checks the settings as a start does, and tells all that is wrong; starts nothing.
+    Check(CheckArgs),
     /// Prints how the running daemon is, as one line of JSON; ends with 0 when it
     /// is online, 69 when it tries to be, 77 when it was revoked, 1 when none runs.
     Status(StatusArgs),
     /// Tells the core that this machine goes for good: it is revoked.
-    Leave(SharedArgs),
+    Leave(LeaveArgs),
     /// Takes chatcode off this machine, as cleanup.sh beside this program does,
     /// with the same options; asks before.
     #[command(disable_help_flag = true)]
@@ -61,6 +73,28 @@ enum Command {
     /// Installs a release for the daemon, with more rights than it has; started by
     /// systemd for each order on a socket.
     Updater(UpdaterArgs),
+    #[command(flatten)]
+    Papers(Papers),
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    #[command(flatten)]
+    settings: Settings,
+    /// Print one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct LeaveArgs {
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// Print one line of JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -91,6 +125,9 @@ struct UpdateArgs {
     /// Go back to the version before this one.
     #[arg(long, conflicts_with_all = ["check", "channel", "version", "from"])]
     rollback: bool,
+    /// Print one line of JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -211,21 +248,32 @@ fn main() -> ExitCode {
             Command::Run(args) if args.launchd => run(args).await.map_err(for_launchd),
             Command::Run(args) => run(args).await,
             Command::Status(args) => status(args).await,
-            Command::Leave(shared) => leave(shared).await,
+            Command::Check(args) => {
+                let (file, flags) = flags(args.shared, args.settings);
+                config::check::<Config>(file.as_deref(), flags, args.json)
+            }
+            Command::Leave(args) => leave(args).await,
             Command::Uninstall { options } => uninstall(&options),
             Command::Update(args) => update(args).await,
             Command::Updater(args) => help_to_install(args).await,
+            Command::Papers(papers) => papers.run(Cli::command()),
         }
     })
 }
 
-fn load(shared: SharedArgs, settings: Settings) -> anyhow::Result<Config> {
-    let flags = Settings { data_dir: shared.data_dir, ..settings };
-    chatcode_process::load("gateway", shared.config.as_deref(), flags).context(Exit(exit::CONFIG))
+/// The file and the flags of a command.
+fn flags(shared: SharedArgs, settings: Settings) -> (Option<PathBuf>, Settings) {
+    (shared.config, Settings { data_dir: shared.data_dir, ..settings })
+}
+
+/// The settings for a command that needs little of them.
+fn peek(shared: SharedArgs) -> anyhow::Result<Config> {
+    let (file, flags) = flags(shared, Settings::default());
+    config::peek("gateway", file.as_deref(), flags).context(Exit(exit::CONFIG))
 }
 
 async fn enroll_machine(args: EnrollArgs) -> anyhow::Result<()> {
-    let config = load(args.shared, Settings::default())?;
+    let config = peek(args.shared)?;
     let id = enroll::enroll(&config, &args.core, &args.name, args.force, tokio::io::stdin(), say_waiting)
         .await
         .map_err(|error| exit::with(enroll_exit(&error), error))?;
@@ -246,10 +294,15 @@ fn say_waiting(waiting: Waiting) {
 }
 
 async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let config = load(args.shared, args.settings)?;
+    let stop = chatcode_process::shutdown(args.exit_with_stdin);
+    let mut reloads = Reloads::new();
+    let (file, flags) = flags(args.shared, args.settings);
+    let origin = Origin { file, flags };
+    let mut config: Config =
+        chatcode_process::load(origin.file.as_deref(), &origin.flags).context(Exit(exit::CONFIG))?;
     chatcode_process::init_logging_and_traces("gateway", config.otlp.as_deref())
         .context(Exit(exit::CONFIG))?;
-    let stop = chatcode_process::shutdown(args.exit_with_stdin);
+    chatcode_process::logging::set_filter(config.log.as_deref());
     for unit in units_of_this_installation() {
         tracing::warn!("{unit}");
     }
@@ -262,7 +315,16 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
                 tracing::warn!(%error, "nobody reads the ready line");
             }
         };
-        let ended = gateway.run(stop.clone(), welcomed).await.map_err(|error| {
+        let reloader = gateway.reloader();
+        let apply = |new: &Config| {
+            reloader.reload(new);
+            Ok(())
+        };
+        let ended = tokio::select! {
+            ended = gateway.run(stop.clone(), welcomed) => ended,
+            () = reload::keep(&mut reloads, &origin, &mut config, apply) => return Ok(()),
+        };
+        let ended = ended.map_err(|error| {
             let code = match error {
                 RunError::Revoked(_) => exit::NOPERM,
                 RunError::Sessions(_) => exit::FAILURE,
@@ -301,19 +363,26 @@ fn arguments() -> Vec<OsString> {
 }
 
 async fn update(args: UpdateArgs) -> anyhow::Result<()> {
-    let config = load(args.shared, Settings::default())?;
-    let UpdateArgs { check, channel, version, from, rollback, .. } = args;
+    let config = peek(args.shared)?;
+    let UpdateArgs { check, channel, version, from, rollback, json, .. } = args;
     let order = Order { look_only: check, channel, version, from, rollback };
     let tell = |step: &str| chatcode_process::say(step);
-    let words = match local::update(&config, &order, tell).await? {
-        Done::Current(version) => format!("version {version} is installed; there is none newer"),
-        Done::Available(version) => format!("version {version} is available"),
-        Done::Updated(version) => format!("version {version} runs"),
+    let (what, version, words) = match local::update(&config, &order, tell).await? {
+        Done::Current(version) => {
+            ("current", version.to_string(), format!("version {version} is installed; there is none newer"))
+        }
+        Done::Available(version) => {
+            ("available", version.to_string(), format!("version {version} is available"))
+        }
+        Done::Updated(version) => ("updated", version.to_string(), format!("version {version} runs")),
     };
     for unit in units_of_this_installation() {
         chatcode_process::say(&unit.to_string());
     }
-    Ok(writeln!(std::io::stdout(), "{words}")?)
+    if json {
+        return Ok(out::json(&json!({ "update": what, "version": version }))?);
+    }
+    Ok(out::answer(&format!("{words}\n"))?)
 }
 
 /// Files of the service manager that are not those of the installed version; none
@@ -334,7 +403,7 @@ async fn help_to_install(args: UpdaterArgs) -> anyhow::Result<()> {
 }
 
 async fn status(args: StatusArgs) -> anyhow::Result<()> {
-    let config = load(args.shared, Settings::default())?;
+    let config = peek(args.shared)?;
     let patience = Duration::from_secs(args.wait.into());
     let mut state = state::read(&config.data_dir, patience).await.context(Exit(exit::CONFIG))?;
     state.units = units_of_this_installation();
@@ -355,15 +424,16 @@ async fn status(args: StatusArgs) -> anyhow::Result<()> {
     Err(anyhow::anyhow!(words).context(Exit(code)))
 }
 
-async fn leave(shared: SharedArgs) -> anyhow::Result<()> {
-    let config = load(shared, Settings::default())?;
+async fn leave(args: LeaveArgs) -> anyhow::Result<()> {
+    let config = peek(args.shared)?;
     leave::leave(&config).await.map_err(|error| {
         let code = match &error {
             LeaveError::Enroll(error) => Exit::of(error.code()),
             _ => Exit(exit::CONFIG),
         };
         exit::with(code, error)
-    })
+    })?;
+    if args.json { Ok(out::json(&json!({ "done": "left" }))?) } else { Ok(()) }
 }
 
 /// Becomes cleanup.sh, the one place that says what an installation is.
@@ -399,4 +469,27 @@ fn enroll_exit(error: &EnrollmentError) -> Exit {
         EnrollmentError::Files(_) | EnrollmentError::Config(_) => exit::CONFIG,
         _ => exit::FAILURE,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use chatcode_process::{config::page, papers};
+
+    use super::*;
+
+    #[test]
+    fn every_command_that_prints_something_does_so_as_json_too() {
+        // The first three print JSON, always; the next two speak by cleanup.sh and to a socket.
+        let others = ["enroll", "run", "status", "uninstall", "updater", "completions"];
+        let others: Vec<String> = others.iter().map(|name| format!("chatcode-gateway {name}")).collect();
+        assert_eq!(papers::without_json(Cli::command()), others);
+    }
+
+    #[test]
+    fn the_reference_of_the_commands_is_as_the_program_is() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli-reference.md");
+        page::keep_section(&file, "chatcode-gateway", &papers::reference(Cli::command())).expect("is kept");
+    }
 }

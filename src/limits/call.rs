@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+/// Bytes of a configuration file; a larger one is refused.
+pub const CONFIG_BYTES: u64 = 1 << 20;
+
+/// Mistakes of a configuration that are told at once; those beyond are told when these are
+/// corrected.
+pub const CONFIG_PROBLEMS: usize = 100;
+
 /// Bytes of one unary message, both ways; more is refused with `TOO_LARGE`.
 pub const UNARY_BYTES: usize = 1024 * 1024;
 /// Bytes of the Unix socket's framed messages other than attachment frames.

@@ -4,7 +4,7 @@ use std::{error::Error, future::Future, io, process::ExitCode};
 
 use chatcode_proto::pb::Code;
 
-use crate::{logging, observe::trace};
+use crate::{logging, observe::trace, out};
 
 /// All is done.
 pub const SUCCESS: u8 = 0;
@@ -82,7 +82,7 @@ pub enum Threads {
 
 /// Runs a program to its end: prints an error with its causes to standard
 /// error and turns it into an exit code ([`FAILURE`] unless an [`Exit`] is
-/// attached). Standard error that nobody reads holds the end up for at most
+/// attached). A reader of standard output that left is a good end. Standard error that nobody reads holds the end up for at most
 /// `limits::LOG_FLUSH`.
 pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
     let mut builder = match threads {
@@ -112,6 +112,8 @@ pub fn main_with(program: &str, threads: Threads, run: impl Future<Output = anyh
             logging::last_line("");
             ExitCode::SUCCESS
         }
+        // As other programs do in a pipe, without a word.
+        Err(error) if error.chain().any(out::is_of_reader) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(program, &error);
             ExitCode::from(error.downcast_ref::<Exit>().map_or(FAILURE, |exit| exit.0))
@@ -157,6 +159,26 @@ mod tests {
         ] {
             assert_eq!(Exit::of(code).0, exit, "{code:?}");
         }
+    }
+
+    #[test]
+    fn the_reference_lists_the_codes_that_there_are() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference.md");
+        let page = std::fs::read_to_string(file).expect("is there");
+        let section = page.split("## Exit codes").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows = section.expect("is there").lines().filter_map(|line| line.strip_prefix("| "));
+        let listed: Vec<u8> =
+            rows.filter_map(|row| row.split(' ').next().and_then(|code| code.parse().ok())).collect();
+        assert_eq!(listed, [SUCCESS, FAILURE, USAGE, UNAVAILABLE, TEMPFAIL, NOPERM, CONFIG]);
+    }
+
+    #[test]
+    fn a_reader_that_left_is_told_from_what_else_can_go_wrong() {
+        let left = io::Error::new(io::ErrorKind::BrokenPipe, out::ReaderLeft);
+        let error = anyhow::Error::new(left).context("a table");
+        assert!(error.chain().any(out::is_of_reader));
+        let other = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(!other.chain().any(out::is_of_reader), "a socket, say");
     }
 
     #[test]

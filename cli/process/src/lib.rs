@@ -1,6 +1,6 @@
 //! What every program of chatcode does the same way: [`logging`],
-//! [`config`]uration, [`stop`]ping, [`time`]s on command lines, [`exit`] codes, and
-//! what it tells of itself ([`observe`]).
+//! [`config`]uration, [`stop`]ping, [`time`]s on command lines, [`out`]put, [`exit`]
+//! codes, the [`papers`] of its commands, and what it tells of itself ([`observe`]).
 
 pub mod config;
 pub mod exit;
@@ -8,6 +8,8 @@ pub mod files;
 pub mod logging;
 mod notify;
 pub mod observe;
+pub mod out;
+pub mod papers;
 pub mod secret;
 pub mod stop;
 pub mod time;

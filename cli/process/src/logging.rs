@@ -22,7 +22,7 @@ use rustix::{
     pipe::PIPE_BUF,
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
+    EnvFilter, Layer, layer::SubscriberExt as _, registry::LookupSpan, reload, util::SubscriberInitExt as _,
 };
 
 use crate::observe::trace::{self, TraceError};
@@ -33,6 +33,11 @@ const DEFAULT_FILTER: &str = "warn,chatcode=info";
 
 /// Where this process writes once [`init_logging`] was called.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// Sets another filter; made by [`init_logging`].
+static SET_FILTER: OnceLock<SetFilter> = OnceLock::new();
+
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
 /// Starts logging. `CHATCODE_LOG` holds a filter in the form of
 /// `tracing_subscriber::EnvFilter`; `CHATCODE_LOG_FORMAT=json` writes one JSON
@@ -65,11 +70,9 @@ fn lines<S>() -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    let filter = std::env::var("CHATCODE_LOG").ok().filter(|text| !text.is_empty());
-    let mut filter = EnvFilter::new(filter.as_deref().unwrap_or(DEFAULT_FILTER));
-    if let Ok(without_traces) = format!("{}=off", trace::TARGET).parse() {
-        filter = filter.add_directive(without_traces);
-    }
+    let filter = EnvFilter::new(filter_of_environment().as_deref().unwrap_or(DEFAULT_FILTER));
+    let (filter, handle) = reload::Layer::new(without_traces(filter));
+    let _ = SET_FILTER.set(Box::new(move |filter| handle.reload(without_traces(filter))));
     // A log that cannot be written is lost. Complaining about it on the same
     // standard error would panic where nobody reads that any more.
     let layer = tracing_subscriber::fmt::layer()
@@ -80,9 +83,41 @@ where
         .with_filter(filter)
 }
 
+/// What only a collector gets is no line.
+fn without_traces(filter: EnvFilter) -> EnvFilter {
+    match format!("{}=off", trace::TARGET).parse() {
+        Ok(off) => filter.add_directive(off),
+        Err(_) => filter,
+    }
+}
+
 /// Lines that were lost since the start.
 pub(crate) fn lost() -> u64 {
     QUEUE.get().map_or(0, |queue| queue.lost.load(Ordering::Relaxed))
+}
+
+/// What `CHATCODE_LOG` says, if it says anything.
+fn filter_of_environment() -> Option<String> {
+    std::env::var("CHATCODE_LOG").ok().filter(|text| !text.is_empty())
+}
+
+/// Whether this is a filter.
+///
+/// # Errors
+/// Why it is none.
+pub fn check_filter(text: &str) -> Result<(), String> {
+    EnvFilter::builder().parse(text).map(drop).map_err(|error| error.to_string())
+}
+
+/// Logs by this filter from now on, or without one by the usual filter; by
+/// `CHATCODE_LOG` where that is set.
+pub fn set_filter(text: Option<&str>) {
+    let of_environment = filter_of_environment();
+    let wanted = of_environment.as_deref().or(text).unwrap_or(DEFAULT_FILTER);
+    let (Some(set), Ok(filter)) = (SET_FILTER.get(), EnvFilter::builder().parse(wanted)) else { return };
+    if let Err(error) = set(filter) {
+        tracing::warn!(target: "chatcode", %error, "the filter of the log stays as it is");
+    }
 }
 
 /// Waits until all that was logged is written, [`limits::LOG_FLUSH`] at most: for

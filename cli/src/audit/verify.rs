@@ -16,12 +16,13 @@ use chatcode_proto::{
 };
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 use tonic::Request;
 
 use crate::{
     client::{Client, unary},
     moment,
-    print::{self, say, shown},
+    print::{self, Tell, say, shown},
     table::Table,
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Verify {
     /// An older export, archive or head: its rows have to be there as they were.
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 fn pin(text: &str) -> Result<[u8; 32], String> {
@@ -94,6 +97,16 @@ impl Verify {
             check.end_of_file().map_err(|fault| broken(file, fault))?;
         }
         let found = check.end().map_err(|fault| exit::with(Exit(exit::FAILURE), fault))?;
+        if self.tell.json {
+            return Ok(print::json(&json!({
+                "first": found.first,
+                "last": found.last,
+                "installation": found.installation,
+                "signed_unix_ms": found.head.unix_ms,
+                "key": hex(&found.key),
+                "key_checked": !self.key.is_empty(),
+            }))?);
+        }
         print::answer(&format!(
             "whole: rows {} to {} of installation {}; signed {} UTC by the key {}\n",
             found.first,

@@ -6,12 +6,13 @@ use chatcode_process::exit::{self, Exit};
 use chatcode_proto::pb::{AccountsWhoAmIRequest, AccountsWhoAmIResponse, Code, PeopleRevokeApiTokenRequest};
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 
 use super::{Context, LOCAL};
 use crate::{
     client::{Client, refused, unary},
     home::Home,
-    print::{self, say, shown},
+    print::{self, Tell, say, shown},
     roles::text as role_word,
     table::{Table, now_ms, until},
 };
@@ -29,11 +30,15 @@ pub(crate) enum Order {
     Use {
         /// Its name, or local.
         name: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Forget one; its token counts on at the core. `chatcode logout` ends that, too.
     Remove {
         /// Its name.
         name: String,
+        #[command(flatten)]
+        tell: Tell,
     },
     /// Show one; never its token.
     Show {
@@ -53,6 +58,8 @@ pub(crate) struct Logout {
     /// Forget it here also when the core cannot be told.
     #[arg(long)]
     forget: bool,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 /// Say who commands act for, where, and until when.
@@ -100,20 +107,19 @@ impl Order {
         let contexts = home.contexts();
         match self {
             Self::List { json } => list(home, json),
-            Self::Use { name } => {
+            Self::Use { name, tell } => {
                 contexts.select(&name)?;
-                say(&format!("in use from now on: {name}"));
-                Ok(())
+                tell.done(&format!("in use from now on: {name}"), &json!({ "name": name, "done": "in_use" }))
             }
-            Self::Remove { name } => {
+            Self::Remove { name, tell } => {
                 let context = contexts.named(&name)?;
                 contexts.remove(&name)?;
-                say(&format!(
+                let words = format!(
                     "forgotten; its API token {} counts on at the core ({}), until somebody revokes it there",
                     shown(&context.token_id),
                     until(now_ms(), context.expires_unix_ms)
-                ));
-                Ok(())
+                );
+                tell.done(&words, &json!({ "name": name, "done": "forgotten", "token": context.token_id }))
             }
             Self::Show { name, json } => {
                 let context = match name {
@@ -199,16 +205,16 @@ impl Logout {
         match revoke(&context).await {
             Ok(()) => {
                 home.contexts().remove(name)?;
-                say(&format!("logged out of {name}"));
-                Ok(())
+                self.tell.done(&format!("logged out of {name}"), &json!({ "name": name, "done": "logged_out" }))
             }
             Err(error) if self.forget => {
                 home.contexts().remove(name)?;
-                say(&format!(
+                let words = format!(
                     "forgotten; but the core was not told, and the API token {} counts on there: {error:#}",
                     shown(&context.token_id)
-                ));
-                Ok(())
+                );
+                let what = json!({ "name": name, "done": "forgotten", "token": context.token_id });
+                self.tell.done(&words, &what)
             }
             Err(error) => Err(error.context(format!(
                 "not logged out of {name}, since the core was not told; try again, or forget it here alone with `chatcode logout {name} --forget`"

@@ -19,6 +19,7 @@ use chatcode_proto::{
     },
 };
 use rustls::pki_types::CertificateDer;
+use serde_json::json;
 use tokio::time::Instant;
 use tonic::{Status, transport::Channel};
 use zeroize::Zeroizing;
@@ -29,7 +30,7 @@ use crate::{
     context::{self, Context, LOCAL, Token},
     home::Home,
     login_url,
-    print::{self, say, shown},
+    print::{Tell, say, shown},
     roles::{self, Role},
     table::{now_ms, until},
     up::open,
@@ -65,6 +66,8 @@ pub(crate) struct Login {
     /// Open the page in a browser of this machine.
     #[arg(long)]
     browser: bool,
+    #[command(flatten)]
+    tell: Tell,
 }
 
 /// A core, and why it is believed to be the one that is meant.
@@ -136,15 +139,23 @@ impl Login {
         {
             say(&format!("the login before is not ended at the core: {error:#}"));
         }
-        print::answer(&format!(
-            "logged in as {} ({}) at {}, as the context {}; ends {}\n",
+        let words = format!(
+            "logged in as {} ({}) at {}, as the context {}; ends {}",
             shown(&context.display_name),
             context.role,
             context.installation,
             context.name,
             until(now_ms(), context.expires_unix_ms)
-        ))?;
-        Ok(())
+        );
+        let what = json!({
+            "context": context.name,
+            "person": context.display_name,
+            "role": context.role,
+            "installation": context.installation,
+            "core": context.core,
+            "expires_unix_ms": context.expires_unix_ms,
+        });
+        self.tell.answer(&words, &what)
     }
 
     /// Finds the core and what to trust.

@@ -4,11 +4,12 @@ use chatcode_proto::pb::{
     IdentitiesListOfRequest, IdentitiesRemoveOfRequest, IdentitiesSignOutOfRequest, IdentityKind,
 };
 use serde::Serialize;
+use serde_json::json;
 
 use super::{named, words};
 use crate::{
     client::{Client, unary},
-    print::{self, say},
+    print::{self, Tell},
     table::{Table, ago, now_ms},
 };
 
@@ -58,21 +59,21 @@ pub(super) async fn list(client: &Client, who: &str, json: bool) -> anyhow::Resu
     Ok(print::answer(&table.render())?)
 }
 
-pub(super) async fn remove(client: &Client, who: &str, id: String) -> anyhow::Result<()> {
+pub(super) async fn remove(client: &Client, who: &str, id: String, tell: Tell) -> anyhow::Result<()> {
     let person = named(client, who).await?;
-    let request = IdentitiesRemoveOfRequest { person: person.id.clone(), id };
+    let request = IdentitiesRemoveOfRequest { person: person.id.clone(), id: id.clone() };
     client.identities().remove_of(unary(request)).await.map_err(|status| client.error(&status))?;
-    say(&words(&person, "it lets nobody in any more, and all browsers are signed out"));
-    Ok(())
+    let words = words(&person, "it lets nobody in any more, and all browsers are signed out");
+    tell.done(&words, &json!({ "person": person.id, "id": id, "done": "removed" }))
 }
 
-pub(super) async fn sign_out(client: &Client, who: &str, session: String) -> anyhow::Result<()> {
+pub(super) async fn sign_out(client: &Client, who: &str, session: String, tell: Tell) -> anyhow::Result<()> {
     let person = named(client, who).await?;
     let request = IdentitiesSignOutOfRequest { person: person.id.clone(), session };
     let call = client.identities().sign_out_of(unary(request)).await;
     let ended = call.map_err(|status| client.error(&status))?.into_inner().ended;
-    say(&words(&person, &format!("{ended} browsers are signed out")));
-    Ok(())
+    let words = words(&person, &format!("{ended} browsers are signed out"));
+    tell.done(&words, &json!({ "person": person.id, "ended": ended }))
 }
 
 fn kind(kind: IdentityKind) -> &'static str {

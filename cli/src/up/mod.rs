@@ -246,14 +246,15 @@ impl Up {
         if self.json {
             let gateway = addresses.gateway.as_deref().unwrap_or_default();
             let data_dir = &places.data_dir;
-            print::json(&UpReady { url: &url, origin, core, link, gateway, data_dir })?;
+            let ready = UpReady { url: &url, origin, core, link, gateway, data_dir };
+            print::unless_left(print::json(&ready))?;
         } else {
             let minutes = limits::SIGN_IN.as_secs() / 60;
-            print::answer(&format!(
+            print::unless_left(print::answer(&format!(
                 "\n  {}\n\nOpen it in a browser: it works once, for {minutes} minutes; `chatcode login-url` prints another.\n\
                  Ctrl-C ends chatcode; sessions go on, and the next `up` finds them.\n",
                 url.as_str()
-            ))?;
+            )))?;
         }
         if self.open { open::Page::show(&places.data("up"), &url).map(Some) } else { Ok(None) }
     }

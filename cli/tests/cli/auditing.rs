@@ -97,7 +97,7 @@ fn an_export_is_checked_without_a_core_and_an_older_one_shows_what_was_cut() {
 }
 
 #[test]
-fn each_row_is_printed_as_it_comes() {
+fn each_row_is_printed_as_it_comes_until_nobody_reads_any_more() {
     let folder = Folder::new();
     let _up = folder.up();
     let mut follow = folder
@@ -114,8 +114,11 @@ fn each_row_is_printed_as_it_comes() {
     let mut line = String::new();
     BufReader::new(follow.stdout.take().expect("is piped")).read_line(&mut line).expect("is printed");
     assert_eq!(rows(&line)[0]["action"], "person.created");
-    follow.kill().expect("is killed");
-    follow.wait().expect("has ended");
+    // Who has read that row has left, as `head` does.
+    assert!(follow.wait().expect("ends by itself").success());
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut words, &mut said).expect("is text");
+    assert_eq!(said, "", "it ends quietly");
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub fn certify(
     member: &MemberName,
     key: &RequestKey,
 ) -> Result<(Issued, NewCertificate), AuthorityError> {
-    let issued = shared.authority.issue(member, key, shared.certificates.of(member))?;
+    let issued = shared.authority.issue(member, key, shared.certificates().of(member))?;
     let certificate = NewCertificate {
         member: member.id(),
         serial: issued.serial.clone(),

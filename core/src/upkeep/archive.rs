@@ -41,14 +41,19 @@ pub enum ArchiveError {
 /// Moves rows that are older than the setting says, for ever; does nothing where
 /// they are kept for ever.
 pub async fn archive(shared: &Arc<Shared>) {
-    let days = shared.audit.keep_days;
-    if days == 0 {
-        return std::future::pending().await;
-    }
+    let mut setting = shared.audit.keep_days();
     let mut looks = tokio::time::interval(limits::AUDIT_ARCHIVE_LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        tokio::select! {
+            _ = looks.tick() => {}
+            // The sender lives as long as `shared`.
+            _ = setting.changed() => {}
+        }
+        let days = *setting.borrow_and_update();
+        if days == 0 {
+            continue;
+        }
         let before = clock::unix_ms().saturating_sub(clock::millis(DAY * days));
         loop {
             match archive_before(shared, before).await {

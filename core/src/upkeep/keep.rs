@@ -23,7 +23,7 @@ const SHORTEST: Duration = Duration::from_millis(200);
 /// for ever. Looks at the wall clock every [`limits::RENEW_LOOK`] at least: clocks
 /// jump and machines sleep.
 pub async fn keep(shared: &Arc<Shared>) {
-    let of_life = shared.certificates.intermediate / LOOKS;
+    let of_life = shared.certificates().intermediate / LOOKS;
     let look = of_life.clamp(SHORTEST, limits::RENEW_LOOK);
     let mut own = Own::of(shared);
     let mut told = None;

@@ -233,7 +233,7 @@ pub async fn tokens_until(shared: &Shared) -> Result<u64, StoreError> {
 /// Makes the core's own certificate anew; the next handshakes show it.
 async fn renew_own(shared: &Arc<Shared>) -> Result<(), UpkeepError> {
     let name = *shared.own.identity().name();
-    let identity = shared.authority.identity(&name, shared.certificates.core)?;
+    let identity = shared.authority.identity(&name, shared.certificates().core)?;
     shared.own.put(identity.clone())?;
     let folder = shared.own_folder.clone();
     let kept = tokio::task::spawn_blocking(move || identity.save(&folder));

@@ -35,6 +35,7 @@ impl Ground {
     /// An edge of this ground before the core at `core`.
     pub(crate) fn config(&self, core: String) -> Config {
         Config {
+            log: None,
             data_dir: self.folder.path().join("edge"),
             core: Some(core),
             listen: ([127, 0, 0, 1], 0).into(),

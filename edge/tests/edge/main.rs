@@ -9,6 +9,7 @@ mod house;
 mod http;
 mod origins;
 mod proxies;
+mod reload;
 mod secrets;
 mod sharing;
 mod sign_in;

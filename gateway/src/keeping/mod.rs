@@ -68,10 +68,19 @@ pub struct SessionLimits {
 
 impl SessionLimits {
     fn check(self) -> Result<Self, KeepingError> {
-        check("memory_bytes", self.memory_bytes, limits::SESSION_MEMORY_BYTES)?;
-        check("cpu_percent", self.cpu_percent.map(u64::from), limits::SESSION_CPU_PERCENT)?;
-        check("tasks", self.tasks.map(u64::from), limits::SESSION_TASKS)?;
-        Ok(self)
+        self.faults().into_iter().next().map_or(Ok(self), |(_, error)| Err(error))
+    }
+
+    /// Those that are out of their bounds, by their keys.
+    pub(crate) fn faults(self) -> Vec<(&'static str, KeepingError)> {
+        let each = [
+            ("memory_bytes", self.memory_bytes, limits::SESSION_MEMORY_BYTES),
+            ("cpu_percent", self.cpu_percent.map(u64::from), limits::SESSION_CPU_PERCENT),
+            ("tasks", self.tasks.map(u64::from), limits::SESSION_TASKS),
+        ];
+        each.into_iter()
+            .filter_map(|(key, value, range)| Some((key, check(key, value, range).err()?)))
+            .collect()
     }
 
     fn is_any(self) -> bool {

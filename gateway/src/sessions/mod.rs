@@ -58,7 +58,10 @@ use crate::{
     tmux,
 };
 
-pub(crate) use self::{registry::Registry, start::Starter};
+pub(crate) use self::{
+    registry::Registry,
+    start::{Sizes, Starter},
+};
 
 /// The service, for one link.
 #[derive(Clone, Debug)]

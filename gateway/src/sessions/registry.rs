@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     kill::{self, Proof},
     record,
-    start::Starter,
+    start::{Sizes, Starter},
     table::{Claim, Table, is_living},
 };
 use crate::{
@@ -75,6 +75,11 @@ impl Registry {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
+    }
+
+    /// Sessions that begin from now on are given these.
+    pub(crate) fn reload(&self, sizes: Sizes) {
+        *self.starter.sizes.write().unwrap_or_else(PoisonError::into_inner) = sizes;
     }
 
     // --- what is asked of it ---

@@ -1,7 +1,13 @@
 //! From an order to a running holder: the shell's folder, the session's
 //! folder, the environment, the spec.
 
-use std::{ffi::OsStr, fs, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+    sync::{PoisonError, RwLock},
+};
 
 use chatcode_proto::{
     code::Refusal,
@@ -14,7 +20,7 @@ use tokio::process::Child;
 
 use super::record;
 use crate::{
-    config::Places,
+    config::{Config, Places},
     grant::own_unix_ms,
     holder_client::HolderConnection,
     host,
@@ -30,11 +36,26 @@ pub(crate) struct Starter {
     pub(crate) user: User,
     /// Where their holders live.
     pub(crate) keeping: Keeping,
-    /// The size of each output log, bytes.
+    /// What those that begin from now on are given.
+    pub(crate) sizes: RwLock<Sizes>,
+}
+
+/// What a session is given when it begins; a reload of the settings changes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// The size of its output log, bytes.
     pub(crate) log_bytes: usize,
+    /// Lines above its screen.
     pub(crate) history_lines: u32,
-    /// Whether shells may use the SSH agent.
+    /// Whether its shell may use the SSH agent.
     pub(crate) pass_ssh_agent: bool,
+}
+
+impl From<&Config> for Sizes {
+    fn from(config: &Config) -> Self {
+        let Config { log_bytes, history_lines, pass_ssh_agent, .. } = *config;
+        Self { log_bytes, history_lines, pass_ssh_agent }
+    }
 }
 
 impl Starter {
@@ -69,11 +90,12 @@ impl Starter {
     }
 
     fn spec(&self, state: &Path, id: SessionId, order: Order) -> pb::HolderSpec {
+        let sizes = *self.sizes.read().unwrap_or_else(PoisonError::into_inner);
         let is_another_user = self.keeping.spawner().is_some();
         let environment = environment::of_shell(
             &self.user,
             std::env::vars_os().filter(|(name, _)| !is_another_user || !is_of_one_user(name)),
-            self.pass_ssh_agent && !is_another_user,
+            sizes.pass_ssh_agent && !is_another_user,
             &order.environment,
             &id,
         );
@@ -87,8 +109,8 @@ impl Starter {
             winsize: Some(order.winsize),
             created_unix_ms: own_unix_ms(),
             state_folder: state.to_string_lossy().into_owned(),
-            log_bytes: u32::try_from(self.log_bytes).unwrap_or(u32::MAX),
-            history_lines: self.history_lines,
+            log_bytes: u32::try_from(sizes.log_bytes).unwrap_or(u32::MAX),
+            history_lines: sizes.history_lines,
             epoch: new_epoch(),
             shown_command: order.shown_command,
             daemon_uid: self.daemon_uid(),
@@ -139,6 +161,7 @@ impl Starter {
         last: &pb::Session,
         tried: &[u64],
     ) -> pb::HolderSpec {
+        let sizes = *self.sizes.read().unwrap_or_else(PoisonError::into_inner);
         let resumes = !spec.resume_command.is_empty();
         let now = own_unix_ms();
         let older = tried.len().saturating_sub(limits::RESTARTS - 1);
@@ -150,8 +173,8 @@ impl Starter {
             // The file lies where shells can write: what is the daemon's to say
             // is said anew.
             state_folder: state.to_string_lossy().into_owned(),
-            log_bytes: u32::try_from(self.log_bytes).unwrap_or(u32::MAX),
-            history_lines: self.history_lines,
+            log_bytes: u32::try_from(sizes.log_bytes).unwrap_or(u32::MAX),
+            history_lines: sizes.history_lines,
             epoch: new_epoch(),
             daemon_uid: self.daemon_uid(),
             boot_id: host::boot_id(),
@@ -171,9 +194,7 @@ impl Starter {
         Self {
             user: User { uid: 1000, name: "ada".into(), home: "/".into(), shell: "/bin/sh".into() },
             keeping: Keeping::Detached,
-            log_bytes: limits::LOG_BYTES,
-            history_lines: limits::DEFAULT_HISTORY_LINES,
-            pass_ssh_agent: false,
+            sizes: RwLock::new(Sizes::from(&Config::default())),
         }
     }
 }

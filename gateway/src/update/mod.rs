@@ -17,6 +17,7 @@ pub mod trial;
 pub mod units;
 
 use std::{
+    convert::Infallible,
     error::Error,
     ffi::OsString,
     path::{Path, PathBuf},
@@ -203,7 +204,8 @@ impl Machine {
 /// The updates of a running daemon.
 #[derive(Debug)]
 pub(crate) struct Updates {
-    machine: Machine,
+    /// With the settings of the last reload.
+    machine: watch::Sender<Machine>,
     status: Mutex<pb::UpdateStatus>,
     /// The update that is under way; it ends with the daemon.
     job: Mutex<Option<AbortOnDropHandle<()>>>,
@@ -227,7 +229,20 @@ impl Updates {
             status.set_state(UpdateState::Trial);
         }
         let (status, job) = (Mutex::new(status), Mutex::new(None));
-        Arc::new(Self { machine, status, job, ready: watch::Sender::new(None) })
+        Arc::new(Self { machine: watch::Sender::new(machine), status, job, ready: watch::Sender::new(None) })
+    }
+
+    /// Goes by these settings from now on; an update that is under way by its own.
+    pub(crate) fn reload(&self, settings: UpdateSettings) {
+        let mut status = self.lock();
+        status.set_policy(settings.policy.into());
+        status.pin = settings.pin.as_ref().map(ToString::to_string).unwrap_or_default();
+        drop(status);
+        self.machine.send_modify(|machine| machine.settings = settings);
+    }
+
+    fn machine(&self) -> Machine {
+        self.machine.borrow().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, pb::UpdateStatus> {
@@ -236,12 +251,12 @@ impl Updates {
 
     /// How things are.
     pub(crate) fn status(&self) -> pb::UpdateStatus {
-        let mut status = self.lock().clone();
-        status.installed = self.machine.installed().to_string();
+        let (mut status, machine) = (self.lock().clone(), self.machine());
+        status.installed = machine.installed().to_string();
         if status.available == status.installed {
             status.available.clear();
         }
-        if let (true, Err(error)) = (status.problem.is_empty(), self.machine.place()) {
+        if let (true, Err(error)) = (status.problem.is_empty(), machine.place()) {
             status.problem = words(&error);
         }
         status
@@ -258,7 +273,7 @@ impl Updates {
         look_only: bool,
     ) -> Result<pb::UpdateStatus, Refusal> {
         let wish = match version {
-            "" => Wish::Channel(self.machine.settings.channel.clone()),
+            "" => Wish::Channel(self.machine().settings.channel),
             text => Wish::Version(
                 chatcode_release::manifest::read_version(text)
                     .ok_or_else(|| Refusal::new(Code::Invalid, "that is no version; write it as 0.2.0"))?,
@@ -304,12 +319,13 @@ impl Updates {
     }
 
     async fn try_work(&self, wish: &Wish, look_only: bool) -> Result<Option<Version>, UpdateError> {
-        let look = tokio::time::timeout(fetch::LOOK, self.machine.look(None, wish)).await;
+        let machine = self.machine();
+        let look = tokio::time::timeout(fetch::LOOK, machine.look(None, wish)).await;
         let found = look.map_err(|_| FetchError::Broken {
-            address: self.machine.settings.release_url.clone().unwrap_or_default(),
+            address: machine.settings.release_url.clone().unwrap_or_default(),
             why: "it took too long".to_owned(),
         })??;
-        let judged = self.machine.judge(wish, &found.manifest);
+        let judged = machine.judge(wish, &found.manifest);
         self.lock().available = match &judged {
             Ok(_) => found.manifest.version.to_string(),
             Err(_) => String::new(),
@@ -326,7 +342,7 @@ impl Updates {
             status.set_state(state);
             (status.done_bytes, status.total_bytes) = (done, total);
         };
-        self.machine.make_ready(&found, wish, tell).await.map(Some)
+        machine.make_ready(&found, wish, tell).await.map(Some)
     }
 
     /// Waits until a version is ready for its trial; looks for updates by itself
@@ -358,15 +374,26 @@ impl Updates {
             if signals.recv().await.is_none() {
                 return std::future::pending().await;
             }
-            if let Some(version) = self.machine.place().ok().and_then(|place| place.next()) {
+            if let Some(version) = self.machine().place().ok().and_then(|place| place.next()) {
                 self.lock().set_state(UpdateState::Trial);
                 return version;
             }
         }
     }
 
-    async fn by_itself(self: &Arc<Self>) -> std::convert::Infallible {
-        let settings = &self.machine.settings;
+    async fn by_itself(self: &Arc<Self>) -> Infallible {
+        let mut machine = self.machine.subscribe();
+        loop {
+            let settings = machine.borrow_and_update().settings.clone();
+            tokio::select! {
+                never = self.by_settings(&settings) => match never {},
+                // The sender lives as long as this.
+                _ = machine.changed() => {}
+            }
+        }
+    }
+
+    async fn by_settings(self: &Arc<Self>, settings: &UpdateSettings) -> Infallible {
         if settings.policy == settings::Policy::Off || settings.release_url.is_none() {
             return std::future::pending().await;
         }
@@ -409,7 +436,7 @@ pub enum HandedOver {
 
 impl Handover {
     pub(crate) fn new(updates: &Updates, version: Version) -> Self {
-        Self { machine: updates.machine.clone(), version }
+        Self { machine: updates.machine(), version }
     }
 
     /// Tries the new version, with the arguments of this process, and makes it

@@ -145,16 +145,30 @@ impl UpdateSettings {
     /// # Errors
     /// [`SettingsError`].
     pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        self.unfit().into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    fn unfit(&self) -> Vec<(&'static str, SettingsError)> {
+        let mut found = Vec::new();
         if !limits::UPDATE_TRIAL_RANGE.contains(&self.trial_s) {
-            return Err(SettingsError::Trial(self.trial_s));
+            found.push(("trial_s", SettingsError::Trial(self.trial_s)));
         }
         if !limits::UPDATE_LOOK_RANGE.contains(&self.look_s) {
-            return Err(SettingsError::Look(self.look_s));
+            found.push(("look_s", SettingsError::Look(self.look_s)));
         }
         if !manifest::is_channel(&self.channel) {
-            return Err(SettingsError::Channel(self.channel.clone()));
+            found.push(("channel", SettingsError::Channel(self.channel.clone())));
         }
-        Ok(())
+        found
+    }
+
+    /// All that is wrong with them, by their keys; also a key's file that cannot be
+    /// used.
+    pub(crate) fn faults(&self) -> Vec<(&'static str, SettingsError)> {
+        let mut found = self.unfit();
+        let key = self.release_key.is_some().then(|| self.key().err()).flatten();
+        found.extend(key.map(|error| ("release_key", error)));
+        found
     }
 
     /// The shortest pause between two looks.

@@ -148,6 +148,13 @@ impl Daemon {
         serde_json::from_str(&line.expect("the daemon goes on")).unwrap()
     }
 
+    /// Has it read its settings again.
+    pub(crate) fn reload(&self) {
+        let pid = i32::try_from(self.process.id().expect("runs")).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// `kill -9`.
     pub(crate) async fn kill(mut self) {
         self.process.kill().await.unwrap();

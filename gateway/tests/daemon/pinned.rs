@@ -1,7 +1,10 @@
 //! A machine that its settings hold at a version: what it takes, and what it says of
 //! the rest.
 
-use crate::updating::{Installed, at_rest, begin, status, works};
+use crate::{
+    core::eventually,
+    updating::{Installed, at_rest, begin, status, works},
+};
 
 const PIN: &str = "pin = \"0.2\"\n";
 
@@ -49,4 +52,24 @@ async fn on_the_machine_itself_the_pin_counts_as_well_and_is_told() {
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{complaint}");
     assert!(complaint.contains("is no pin; write a version"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_reads_its_settings_again_is_held_from_then_on_and_outlives_a_bad_file() {
+    let machine = Installed::new();
+    let mut daemon = machine.start_as("");
+    let link = machine.core.link().await;
+    daemon.line().await;
+    assert_eq!(status(&link).await.pin, "");
+    machine.write_settings_of_updates(PIN);
+    daemon.reload();
+    let pinned = async || (status(&link).await.pin == "0.2").then_some(());
+    eventually("the pin of the new settings", pinned).await;
+    machine.write_settings_of_updates("pin = \"latest\"\n");
+    daemon.reload();
+    machine.write_settings_of_updates("pin = \"0.3\"\n");
+    daemon.reload();
+    eventually("the pin of the good file", async || (status(&link).await.pin == "0.3").then_some(())).await;
+    drop(link);
+    assert!(daemon.stop().await.success());
 }

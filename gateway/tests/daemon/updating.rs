@@ -143,6 +143,11 @@ impl Installed {
         Daemon::spawn(command)
     }
 
+    /// Writes the settings of the daemon anew, with these lines in those of updates.
+    pub(crate) fn write_settings_of_updates(&self, more: &str) {
+        self.settings(self.releases().to_str().unwrap(), more);
+    }
+
     pub(crate) fn current(&self) -> String {
         self.place.current().unwrap().to_string()
     }
