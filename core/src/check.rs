@@ -90,7 +90,7 @@ const SETTINGS: &[Setting] = &[
         "listen",
         "an address and a port, such as \"0.0.0.0:7421\"",
         "`127.0.0.1:0`",
-        "gRPC (TCP); port 0: that of the last run if it is free",
+        "gRPC, and links where UDP does not get through (TCP); port 0: that of the last run if it is free",
     ),
     Setting::restart(
         "link",

@@ -92,6 +92,9 @@ pub enum StartError {
     /// It cannot be observed as the settings say.
     #[error(transparent)]
     Observe(#[from] ObserveError),
+    /// A reload cannot begin or end TLS: the page has one origin.
+    #[error("whether the edge speaks TLS itself is settled at its start; restart it to change that")]
+    TlsSettled,
     /// The address is taken or not of this machine.
     #[error("cannot listen on {address}")]
     Listen {
@@ -252,6 +255,9 @@ impl Reloader {
     /// When the settings cannot be used, or a file; then nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let (acceptor, pin) = browser_tls(config)?;
+        if acceptor.is_some() != self.tls.borrow().is_some() {
+            return Err(StartError::TlsSettled);
+        }
         let live = live(config, self.app.admission.origin(), &self.core, pin)?;
         self.app.reload(live);
         self.tls.send_replace(acceptor);

@@ -386,6 +386,7 @@ mod tests {
 
     fn login(to: &str, name: Option<&str>) -> Login {
         Login {
+            tell: Tell::default(),
             to: to.to_owned(),
             name: name.map(str::to_owned),
             role: Role::Operator,

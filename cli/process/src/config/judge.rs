@@ -18,18 +18,18 @@ pub(super) fn judge<C: DeserializeOwned>(
     settings: &[Setting],
     faults: impl FnOnce(&C) -> Vec<Fault>,
 ) -> (Option<C>, Vec<Problem>) {
-    let mut found = Found { settings, problems: Vec::new(), bad: Vec::new(), as_text: Vec::new() };
+    let mut found =
+        Found { settings, problems: Vec::new(), bad: Vec::new(), filled: Vec::new(), as_text: Vec::new() };
     let config = loop {
         let error = match Figment::from(Serialized::defaults(&layers.values)).extract::<C>() {
             Ok(config) => break Some(config),
             Err(error) => error,
         };
-        let (before, texts) = (found.bad.len(), found.as_text.len());
+        let before = found.steps();
         for one in error {
             found.note(&mut layers, one.path, &one.kind);
         }
-        let is_new = found.bad.len() > before || found.as_text.len() > texts;
-        if !is_new || found.problems.len() >= limits::CONFIG_PROBLEMS {
+        if found.steps() == before || found.problems.len() >= limits::CONFIG_PROBLEMS {
             break None;
         }
     };
@@ -55,11 +55,18 @@ struct Found<'a> {
     problems: Vec<Problem>,
     /// What is set aside.
     bad: Vec<Vec<String>>,
+    /// What an empty text stands in for.
+    filled: Vec<Vec<String>>,
     /// Variables whose text was taken for a number.
     as_text: Vec<Vec<String>>,
 }
 
 impl Found<'_> {
+    /// How much was changed: nothing new is found when it stays the same.
+    const fn steps(&self) -> usize {
+        self.bad.len() + self.filled.len() + self.as_text.len()
+    }
+
     /// Notes a mistake, and sets its value aside.
     fn note(&mut self, layers: &mut Layers, mut path: Vec<String>, kind: &Kind) {
         let name = match kind {
@@ -80,6 +87,12 @@ impl Found<'_> {
             self.as_text.push(path);
             return;
         }
+        if matches!(kind, Kind::MissingField(_)) && self.bad.contains(&path) && !self.filled.contains(&path) {
+            // It was set aside, and has to be there.
+            put(&mut layers.values, &path, Value::from(""));
+            self.filled.push(path);
+            return;
+        }
         if self.bad.contains(&path) {
             // What stands in for it is no better: the table around it goes.
             path.pop();
@@ -94,6 +107,7 @@ impl Found<'_> {
         self.problems.push(Problem { place: layers.place(&path), key: key_of(&path), reason });
         if matches!(kind, Kind::MissingField(_)) {
             put(&mut layers.values, &path, Value::from(""));
+            self.filled.push(path.clone());
         } else {
             take(&mut layers.values, &path);
         }
