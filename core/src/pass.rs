@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, heade
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
+use tonic::{Status, body::Body};
 use tower::{Service as _, ServiceExt as _};
 
 use crate::{
@@ -93,6 +93,7 @@ impl Pass {
                     _ = cuts.wait() => {}
                     () = answered.cancelled() => {}
                 }
+                Status::cancelled("the call is cut")
             };
             request.map(|body| Body::new(CutRequest::new(body, cut)))
         } else {

@@ -3,11 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use chatcode_certs::tls;
 use chatcode_proto::{limits, pb::Code};
+use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+use tokio_rustls::TlsConnector;
 
 use crate::{
     house::{Ground, House, soon},
@@ -33,6 +36,7 @@ async fn whoever_takes_too_long_is_cut_and_nobody_else() {
         requests_that_do_not_arrive(&house),
         a_trickle_of_headers(&house),
         a_handshake_that_does_not_come(),
+        http2_that_does_not_begin_or_asks_for_nothing(),
         a_socket_without_a_first_message(&house),
         a_browser_that_falls_silent(&house),
         a_page_that_is_alive(&house),
@@ -87,6 +91,27 @@ async fn a_handshake_that_does_not_come() {
     stream.write_all(&[0x16, 3, 1]).await.expect("is sent");
     let _ = stream.read_to_end(&mut Vec::new()).await;
     assert!(begun.elapsed() <= 2 * limits::HANDSHAKE, "{:?}", begun.elapsed());
+}
+
+/// Nothing; the preface and settings; and the first frame of headers that do not end.
+async fn http2_that_does_not_begin_or_asks_for_nothing() {
+    let ground = Ground::new();
+    let core = Core::start(&ground.core, "127.0.0.1:0").await;
+    let edge = with_tls(&ground, &core).await;
+    let begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let endless = [&begin[..], b"\0\0\x01\x01\0\0\0\0\x01\x82"].concat();
+    let config = tls::core_client(&ground.edge, &[tls::H2_ALPN]).expect("a config");
+    let name = ServerName::try_from(ground.edge.trust_domain().core_dns()).expect("a name");
+    let connector = TlsConnector::from(config);
+    let cut = async |bytes: &[u8]| {
+        let tcp = TcpStream::connect(edge.address).await.expect("connects");
+        let mut stream = connector.connect(name.clone(), tcp).await.expect("shakes hands");
+        let begun = Instant::now();
+        stream.write_all(bytes).await.expect("is sent");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        assert!(begun.elapsed() <= 2 * limits::HANDSHAKE, "{:?} for {bytes:?}", begun.elapsed());
+    };
+    tokio::join!(cut(b""), cut(&begin[..10]), cut(begin), cut(&endless));
 }
 
 async fn a_socket_without_a_first_message(house: &House) {

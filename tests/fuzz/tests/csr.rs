@@ -94,6 +94,8 @@ fn trust(der: &[u8]) -> u64 {
     let told = CertificateDer::from(der.to_vec());
     let trust = Trust { roots: vec![told.clone()], bridges: vec![told.clone()] };
     let judged = trust.judge(&TRUSTED);
-    assert!(judged.is_err() || TRUSTED.contains(&told), "a root that nobody has signed is believed");
+    // What stands around a certificate's signed part may be spelled in several ways.
+    let is_same_key = pem::pins(&[told]) == pem::pins(&TRUSTED);
+    assert!(judged.is_err() || is_same_key, "a root that nobody has signed is believed");
     sight(("trust", judged.is_ok()))
 }

@@ -48,7 +48,10 @@ fn one(text: &str) -> (bool, bool, bool) {
         Ok(token) => {
             assert_eq!(token.expose().as_str(), text, "a join token has another spelling: see");
             assert!((1..=64).contains(&token.id().len()), "an id of no length that it may have: see");
-            hidden(&format!("{token:?}"), &token.secret().expose());
+            // An id is public, also one that somebody made of a secret.
+            if !token.id().contains(token.secret().expose().as_str()) {
+                hidden(&format!("{token:?}"), &token.secret().expose());
+            }
         }
         Err(error) => hidden(&format!("{error} {error:?}"), text),
     }
