@@ -81,6 +81,8 @@ async fn t35_an_edge_without_descriptors_lives_and_serves_again_when_it_has_some
     assert!(child.try_wait().expect("is known").is_none(), "it lives");
 }
 
+/// How often a crowd comes and goes.
+const CROWDS: usize = 9;
 /// Connections that begin a request and do not go on.
 const STALLED: usize = 400;
 /// Memory that each of them may take, KiB: its buffers, and what the allocator keeps.
@@ -117,7 +119,7 @@ async fn stalled_connections_take_little_memory_and_give_it_back() {
     assert_eq!(get(&edge, "/").await.status, 200);
     let (before, own) = (resident(pid), descriptors(pid));
     let mut peaks = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..CROWDS {
         let mut crowd = Vec::new();
         for _ in 0..STALLED {
             let mut stream = soon(TcpStream::connect(edge.address)).await.expect("connects");
@@ -132,6 +134,7 @@ async fn stalled_connections_take_little_memory_and_give_it_back() {
     }
     let most = before + STALLED as u64 * STALLED_KIB;
     assert!(peaks.iter().all(|peak| *peak <= most), "{peaks:?} KiB, {before} before, {most} at most");
-    let growth = peaks[3].saturating_sub(peaks[1]);
-    assert!(growth <= STALLED as u64, "it grows with each crowd: {peaks:?} KiB");
+    // The first crowds fill what the allocator keeps for the next ones.
+    let growth = peaks[CROWDS - 1].saturating_sub(peaks[CROWDS / 2]);
+    assert!(growth <= 2 * STALLED as u64, "it grows with each crowd: {peaks:?} KiB");
 }

@@ -148,6 +148,12 @@ impl Daemon {
         serde_json::from_str(&line.expect("the daemon goes on")).unwrap()
     }
 
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        let id = self.process.id().expect("it lives");
+        rustix::process::Pid::from_raw(id.cast_signed()).unwrap()
+    }
+
     /// `kill -9`.
     pub(crate) async fn kill(mut self) {
         self.process.kill().await.unwrap();
