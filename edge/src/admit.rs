@@ -4,7 +4,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
 
@@ -102,14 +102,19 @@ impl FromStr for Origin {
     }
 }
 
-/// A name as browsers spell it, in lower case and no pattern, or an IPv6 address in
-/// brackets.
+/// A name or an address as browsers spell it: in lower case, no pattern, and each
+/// address in its one spelling.
 fn is_host(host: &str) -> bool {
     if let Some(rest) = host.strip_prefix('[') {
-        return rest.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
+        let inner = rest.strip_suffix(']').unwrap_or_default();
+        let is_spelled = |ip: Ipv6Addr| ip.to_ipv4_mapped().is_none() && ip.to_string() == inner;
+        return inner.parse().is_ok_and(is_spelled);
     }
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
-    !host.is_empty() && !host.ends_with('.') && host.chars().all(is_plain)
+    // What ends in a number is an address to browsers.
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_number = last.starts_with("0x") || last.chars().all(|c| c.is_ascii_digit());
+    host.chars().all(is_plain) && (!is_number || host.parse::<Ipv4Addr>().is_ok())
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -322,6 +327,8 @@ mod tests {
             ("https://a.example:8443", "https://a.example:8443"),
             ("http://localhost:80", "http://localhost"),
             ("http://[::1]:4000", "http://[::1]:4000"),
+            ("https://192.0.2.1:8443", "https://192.0.2.1:8443"),
+            ("https://[2001:db8::1]", "https://[2001:db8::1]"),
         ] {
             let origin: Origin = text.parse().expect(text);
             assert_eq!(origin.as_str(), spelled);
@@ -344,6 +351,11 @@ mod tests {
             "https://*",
             "https://a,b",
             "https://[::1",
+            "https://[::01]",
+            "https://[::ffff:192.0.2.1]",
+            "https://127.1",
+            "https://0x7f.1",
+            "https://a.example.5",
             "http://a.example",
             "http://192.0.2.1",
         ] {

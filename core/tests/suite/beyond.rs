@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use chatcode_certs::tls;
+use chatcode_link::renew;
 use chatcode_proto::{
     limits,
     pb::{
@@ -176,4 +177,26 @@ async fn one_team_too_many_is_not_made() {
     let refused = make(limits::TEAMS).await.unwrap_err();
     assert_eq!(code(&refused), Code::Limit);
     assert!(refused.message().contains(&limits::TEAMS.to_string()), "{refused:?}");
+}
+
+#[tokio::test]
+async fn one_renewal_in_a_minute_too_many_is_refused_and_the_certificate_stays() {
+    let core = TestCore::start().await;
+    let mut edge = core.enroll(MemberKind::Edge, "edge").await;
+    let address = core.bound.grpc.to_string();
+    let begun = std::time::Instant::now();
+    let mut made = 0;
+    let refused = loop {
+        match renew::renew(&address, &edge, None).await {
+            Ok(renewed) => (edge, made) = (renewed, made + 1),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.code(), Code::RateLimited, "{refused}");
+    let refilled = u64::from(limits::RENEWALS_PER_MINUTE) * (begun.elapsed().as_secs() + 1) / 60;
+    assert!(made >= u64::from(limits::RENEWALS_PER_MINUTE), "{made}");
+    assert!(made <= u64::from(limits::RENEWALS_PER_MINUTE) + refilled + 1, "{made}");
+    // The one that it has is as good as before: it is the person who is missing.
+    let status = fleet(&core.channel(&edge)).list(FleetListRequest::default()).await.unwrap_err();
+    assert_eq!(code(&status), Code::Unauthenticated);
 }
