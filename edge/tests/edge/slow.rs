@@ -8,16 +8,20 @@ use chatcode_proto::{limits, pb::Code};
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 use tokio_rustls::TlsConnector;
 
 use crate::{
     house::{Ground, House, soon},
+    http::get,
     stub::Core,
     tls::with_tls,
     ws::Ws,
 };
+
+/// More than the kernel keeps of what is written to one connection.
+const KERNEL_BYTES: usize = 32 * 1024 * 1024;
 
 /// Sends this and nothing more; how long until the edge hangs up.
 async fn until_cut(house: &House, begin: &[u8]) -> Duration {
@@ -35,6 +39,7 @@ async fn whoever_takes_too_long_is_cut_and_nobody_else() {
     tokio::join!(
         requests_that_do_not_arrive(&house),
         a_trickle_of_headers(&house),
+        a_reader_that_takes_nothing(&house),
         a_handshake_that_does_not_come(),
         http2_that_does_not_begin_or_asks_for_nothing(),
         a_socket_without_a_first_message(&house),
@@ -80,6 +85,26 @@ async fn a_trickle_of_headers(house: &House) {
         _ = read.read_to_end(&mut rest) => {}
     }
     assert!(begun.elapsed() <= 2 * limits::HANDSHAKE, "{:?}", begun.elapsed());
+}
+
+/// It asks for more than the system keeps for it, and reads none of that.
+async fn a_reader_that_takes_nothing(house: &House) {
+    let index = String::from_utf8(get(&house.edge, "/").await.body.to_vec()).expect("is text");
+    let script = index.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a script");
+    let bytes = get(&house.edge, script).await.body.len();
+    let ask = format!("GET {script} HTTP/1.1\r\nhost: {}\r\n\r\n", house.edge.authority);
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("may be small");
+    let mut stream = socket.connect(house.edge.address).await.expect("connects");
+    let begun = Instant::now();
+    stream.write_all(ask.repeat(1 + KERNEL_BYTES / bytes).as_bytes()).await.expect("is sent");
+    // What comes after the end is answered with a reset.
+    let mut tick = tokio::time::interval(Duration::from_millis(500));
+    while stream.write_all(b"\r\n").await.is_ok() {
+        tick.tick().await;
+        assert!(begun.elapsed() <= 2 * limits::HTTP_TAKEN, "{:?}", begun.elapsed());
+    }
+    assert!(begun.elapsed() + Duration::from_secs(2) >= limits::HTTP_TAKEN, "{:?}", begun.elapsed());
 }
 
 async fn a_handshake_that_does_not_come() {
