@@ -183,7 +183,6 @@ impl Drop for Disk {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "says why it did not run")]
 fn a_core_whose_disk_is_full_says_so_lives_and_goes_on_when_there_is_room() {
     let Some(disk) = Disk::mount() else {
         eprintln!("not run: no disk can be mounted here; it takes root");

@@ -248,7 +248,6 @@ mod fuzz {
             role: pb::Role::Writer.into(),
             session: session.clone(),
             expires_unix_ms: NOW * 2,
-            ..Default::default()
         };
         let of_all = pb::Grant { session: String::new(), ..grant.clone() };
         let ended = pb::Grant { expires_unix_ms: NOW, ..grant.clone() };

@@ -103,7 +103,7 @@ async fn a_call_whose_message_does_not_come(mut channel: Channel) {
     request.headers_mut().insert(http::header::CONTENT_TYPE, "application/grpc".parse().unwrap());
     std::future::poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
     let response = channel.call(request).await.unwrap();
-    let status = Status::from_header_map(response.headers()).expect("a refusal");
+    let status = Status::from_header_map(response.headers()).unwrap();
     assert_eq!(code(&status), Code::Timeout, "{status:?}");
     assert!(begun.elapsed() <= limits::UNARY_DEADLINE + SLACK, "{:?}", begun.elapsed());
 }

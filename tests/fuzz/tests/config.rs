@@ -1,5 +1,6 @@
 //! Any text as the configuration of a role: taken, or refused in words that name what
 //! is wrong. A mistyped key is never passed over.
+#![expect(clippy::expect_used, reason = "what a target needs and does not get fails it")]
 
 use std::{fs, path::Path};
 

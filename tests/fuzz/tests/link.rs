@@ -1,6 +1,7 @@
 //! Any bytes on a link: the messages of a stream, whole and in pieces, and the first
 //! words of both ends. What is passed on is passed on as it came, nothing beyond its
 //! limit is waited for, and nobody agrees on what both do not have.
+#![expect(clippy::expect_used, reason = "what a target needs and does not get fails it")]
 
 use bytes::Bytes;
 use chatcode_fuzz::{Target, sight, size};

@@ -1,6 +1,7 @@
 //! Any text as a name: of a member in a certificate, of an installation, a network, a
 //! label, or of something that people call by it. What is taken has one spelling, and
 //! what is shown steers nothing.
+#![expect(clippy::expect_used, reason = "what a target needs and does not get fails it")]
 
 use chatcode_certs::{MemberName, TrustDomain};
 use chatcode_fuzz::{Target, lines, sight, size};
