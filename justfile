@@ -122,7 +122,7 @@ lint: web lint-tools
     cargo clippy --workspace --all-targets --locked -- -D warnings
     {{buf}} lint
     cd edge/web && npm run lint
-    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run deploy/*.sh deploy/release/make deploy/release/rustc deploy/release/tools tests/deploy/*.sh tests/deploy/run; else echo "shellcheck is not here: scripts not checked"; test -z "${CI:-}"; fi
+    if command -v shellcheck >/dev/null; then shellcheck -x justw .ci/run tests/systemd/run tests/fuzz/run deploy/*.sh deploy/release/make deploy/release/rustc deploy/release/tools tests/deploy/*.sh tests/deploy/run; else echo "shellcheck is not here: scripts not checked"; test -z "${CI:-}"; fi
 
 # Install what checks shell scripts, when it is missing and can be had.
 [private]
@@ -159,9 +159,9 @@ rotation MINUTES="20":
 differential SEEDS="20000": web-deps
     CHATCODE_DIFFERENTIAL_SEEDS={{SEEDS}} cargo test --release --locked -p chatcode-screen --test differential -- --nocapture
 
-# Hostile bytes for screen, snapshot or frames, for this long; what goes wrong is left in tests/fuzz/corpus.
+# Hostile bytes for one of the targets in tests/fuzz/corpus, or for all, for this long each; what goes wrong is left there.
 fuzz TARGET MINUTES="10":
-    CHATCODE_FUZZ_MINUTES={{MINUTES}} cargo test --profile fuzz --locked -p chatcode-fuzz --test {{TARGET}} -- --nocapture
+    tests/fuzz/run {{TARGET}} {{MINUTES}}
 
 # The gateway on a real systemd, in a container, or with --vm in an emulated machine (root and Debian's archive are needed).
 systemd *ARGS:
@@ -194,7 +194,10 @@ proto-breaking: web-deps
     fi
     {{buf}} breaking --against ".git#tag=$tag"
 
-# Licences, advisories, double versions, one TLS provider.
+# Licences, sources, double versions and one TLS provider of every package; then known faults, for which the advisories are fetched from their forge.
 deny:
     cargo deny --version >/dev/null 2>&1 || { echo "type: cargo install --locked cargo-deny" >&2; exit 1; }
-    cargo deny --locked check
+    cargo audit --version >/dev/null 2>&1 || { echo "type: cargo install --locked cargo-audit" >&2; exit 1; }
+    cargo deny --workspace --locked check bans licenses sources
+    cargo deny --workspace --locked check advisories || { echo "advisories: found, or the database could not be fetched; see above" >&2; exit 1; }
+    cargo audit

@@ -18,7 +18,7 @@ pub enum NoLine {
     /// The script would come over a connection that nobody vouches for.
     #[error("nothing vouches for a script from {0}: it needs HTTPS, or the script's SHA-256")]
     NobodyVouches(String),
-    /// A value has characters that a shell reads otherwise.
+    /// A value is empty, or has characters that a shell reads otherwise.
     #[error("{0:?} cannot stand in a command line")]
     Unfit(String),
 }
@@ -29,8 +29,10 @@ pub enum NoLine {
 /// # Errors
 /// [`NoLine`].
 pub fn install_line(origin: &str, release: &str, core: &str, voucher: &Voucher) -> Result<String, NoLine> {
-    let words = [origin, release, core, voucher.text()];
-    if let Some(unfit) = words.into_iter().find(|word| !word.chars().all(is_plain)) {
+    let given = [origin, core].into_iter().chain(voucher.text());
+    let missing = given.clone().find(|word| word.is_empty());
+    let mut words = given.chain([release]);
+    if let Some(unfit) = missing.or_else(|| words.find(|word| !word.chars().all(is_plain))) {
         return Err(NoLine::Unfit(unfit.to_owned()));
     }
     let is_https = origin.starts_with("https://");
@@ -56,10 +58,10 @@ pub fn install_line(origin: &str, release: &str, core: &str, voucher: &Voucher) 
 }
 
 impl Voucher {
-    fn text(&self) -> &str {
+    fn text(&self) -> Option<&str> {
         match self {
-            Self::PublicCertificate => "",
-            Self::Pin(text) | Self::ScriptSha256(text) => text,
+            Self::PublicCertificate => None,
+            Self::Pin(text) | Self::ScriptSha256(text) => Some(text),
         }
     }
 }
@@ -109,5 +111,11 @@ mod tests {
         }
         assert!(line(HTTPS, &Voucher::Pin("a`id`".into())).is_err());
         assert!(install_line(HTTPS, "/r", "h:1 --mode user", &Voucher::PublicCertificate).is_err());
+        assert_eq!(
+            install_line(HTTPS, "/r", "", &Voucher::PublicCertificate),
+            Err(NoLine::Unfit(String::new())),
+            "a word that is empty leaves its option the next one"
+        );
+        assert!(line(HTTPS, &Voucher::Pin(String::new())).is_err());
     }
 }

@@ -56,6 +56,7 @@ mod tests {
     fn only_common_features_are_kept_and_unknown_ones_ignored() {
         let theirs = ["x".to_owned(), "b".to_owned()];
         assert_eq!(features(&["a", "b"], &theirs), Ok(vec!["b".to_owned()]));
-        assert!(features(&[], &vec![String::new(); 33]).is_err());
+        assert!(features(&[], &vec![String::new(); limits::FEATURES + 1]).is_err());
+        assert!(features(&[], &["x".repeat(limits::FEATURE_BYTES + 1)]).is_err());
     }
 }

@@ -230,33 +230,114 @@ fn each_file_is_read_in_one_sitting_and_says_what_it_is() {
 
 #[test]
 fn every_test_that_the_threats_name_is_there() {
-    let code: String = walk(&root())
-        .iter()
-        .filter(|path| {
-            path.extension().is_some_and(|end| ["rs", "ts", "tsx", "mjs"].iter().any(|one| end == *one))
-        })
-        .map(|path| read(path))
-        .collect();
+    let code = all_code();
     let page = read(&root().join("docs/threats.md"));
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| T")).collect();
     assert!(rows.len() > 20, "the table is there");
-    let mut missing = Vec::new();
-    for row in rows {
-        let tests = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
-        for name in tests.split('`').skip(1).step_by(2) {
-            let is_there = if name.starts_with("tests/") {
-                root().join(name).is_file()
-            } else if name.contains(' ') {
-                code.contains(&format!("\"{name}\""))
-            } else {
-                code.contains(&format!("fn {name}("))
-            };
-            if !is_there {
-                missing.push(name);
+    let tests = rows.iter().flat_map(|row| quoted(cells(row).last().copied().unwrap_or_default()));
+    let missing: Vec<&str> = tests.filter(|name| !is_a_test(&code, name)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_limit_is_on_its_page_with_its_value_its_keeper_and_its_tests() {
+    let code = all_code();
+    let page = read(&root().join("docs/limits.md"));
+    let rows: Vec<Vec<&str>> = page.lines().filter(|line| line.starts_with("| `")).map(cells).collect();
+    let mut wrong = Vec::new();
+    for (name, value) in limits() {
+        let [row] = rows.iter().filter(|row| quoted(row[0]).eq([name.as_str()])).collect::<Vec<_>>()[..]
+        else {
+            wrong.push(format!("{name}: not there once"));
+            continue;
+        };
+        let [_, told, what, keepers, beyond, tests] = row[..] else {
+            wrong.push(format!("{name}: not six cells"));
+            continue;
+        };
+        if !quoted(told).eq([value.as_str()]) {
+            wrong.push(format!("{name}: the value is `{value}`"));
+        }
+        if [what, beyond, tests].contains(&"") {
+            wrong.push(format!("{name}: a cell is empty"));
+        }
+        let keeps =
+            |path: &&str| fs::read_to_string(root().join(path)).is_ok_and(|code| code.contains(&name));
+        wrong.extend(quoted(keepers).filter(|path| !keeps(path)).map(|path| format!("{name}: {path}")));
+        wrong.extend(
+            quoted(tests).filter(|test| !is_a_test(&code, test)).map(|test| format!("{name}: {test}")),
+        );
+    }
+    let known: BTreeSet<String> = limits().into_iter().map(|(name, _)| name).collect();
+    let strangers = rows.iter().flat_map(|row| quoted(row[0])).filter(|name| !known.contains(*name));
+    wrong.extend(strangers.map(|name| format!("{name}: is no limit any more")));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Each limit and its value as the page shows it: durations with their unit.
+fn limits() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for file in sources(&root().join("src/limits")) {
+        for constant in read(&file).split("\npub const ").skip(1) {
+            let (name, rest) = constant.split_once(": ").unwrap_or_default();
+            let value = rest.split_once(" =").and_then(|(_, rest)| rest.split(";\n").next());
+            let mut value = value.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+            for (from, unit) in [("from_secs", "s"), ("from_millis", "ms"), ("from_micros", "µs")] {
+                while let Some((before, rest)) = value.split_once(&format!("Duration::{from}(")) {
+                    let (number, after) = rest.split_once(')').unwrap_or_default();
+                    value = format!("{before}{number} {unit}{after}");
+                }
             }
+            found.push((name.to_owned(), value));
         }
     }
-    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(found.len() > 300, "the limits are there");
+    found
+}
+
+#[test]
+fn every_corpus_is_the_one_of_a_target_that_can_be_run() {
+    let script = read(&root().join("tests/fuzz/run"));
+    let code = all_code();
+    for entry in fs::read_dir(root().join("tests/fuzz/corpus")).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_run = script.lines().any(|line| {
+            let names = line.split(')').next().unwrap_or_default();
+            line.contains("echo \"-p ") && names.split('|').any(|each| each.trim() == name)
+        });
+        assert!(is_run, "{name} is no target of tests/fuzz/run");
+        let is_a_target = code.contains(&format!("Target {{ name: \"{name}\""));
+        assert!(is_a_target, "{name} is a corpus of no target");
+    }
+}
+
+/// All code in which tests stand.
+fn all_code() -> String {
+    let is_code = |path: &&PathBuf| {
+        path.extension().is_some_and(|end| ["rs", "ts", "tsx", "mjs"].iter().any(|one| end == *one))
+    };
+    walk(&root()).iter().filter(is_code).map(|path| read(path)).collect()
+}
+
+/// Whether a test goes by this name: a function, a sentence, or a script.
+fn is_a_test(code: &str, name: &str) -> bool {
+    if name.starts_with("tests/") {
+        root().join(name).is_file()
+    } else if name.contains(' ') {
+        code.contains(&format!("\"{name}\""))
+    } else {
+        code.contains(&format!("fn {name}("))
+    }
+}
+
+/// The cells of a row of a table.
+fn cells(row: &str) -> Vec<&str> {
+    row.trim().trim_start_matches('|').trim_end_matches('|').split('|').map(str::trim).collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 #[test]

@@ -149,3 +149,91 @@ mod tests {
         page::keep_section(&file, "chatcode", &papers::reference(Arguments::command())).expect("is kept");
     }
 }
+
+/// `just fuzz arguments`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, lines, sight};
+    use clap::{CommandFactory as _, error::ErrorKind};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "arguments", words: WORDS, usual: 2_000, case };
+    const WORDS: &[&[u8]] = &[
+        b"\n",
+        b"\n--",
+        b"\n--data-dir\n/tmp",
+        b"\n--context\nlocal",
+        b"\n--help",
+        b"\n--version",
+        b"up",
+        b"login",
+        b"ls",
+        b"new",
+        b"attach",
+        b"end",
+        b"rename",
+        b"shares",
+        b"gateway",
+        b"admin",
+        b"audit",
+        b"events",
+        b"context",
+        b"\ntoken",
+        b"\ncreate",
+        b"\nlist",
+        b"\nca",
+        b"\n--label\nsite=attic",
+        b"\n--since\n2h",
+        b"\n--since\n2026-11-27T09:30",
+        b"\n--since\n2026-11-99999999999999999999",
+        b"\n--ttl\n15m",
+        b"\n--ttl\n4294967295d",
+        b"\n--line\nhttps://code.example.org",
+        b"=",
+        b"-",
+        b"18446744073709551615",
+        b"\x1b[2J",
+        b"\xc3\xa9",
+    ];
+
+    #[test]
+    fn any_arguments_are_an_order_or_refused_with_the_exit_code_of_usage() {
+        Arguments::command().debug_assert();
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    /// Each line is an argument.
+    fn case(input: &[u8]) -> Vec<u64> {
+        let arguments = lines(input);
+        let mut sights: Vec<u64> = arguments.iter().map(|text| sight(moment_of(text))).collect();
+        let parsed = Arguments::try_parse_from([&["chatcode".to_owned()], arguments.as_slice()].concat());
+        sights.push(match parsed {
+            Ok(Arguments { command, .. }) => {
+                let shown = format!("{command:?}");
+                sight(shown.split(|c: char| !c.is_alphanumeric()).take(3).collect::<Vec<_>>())
+            }
+            Err(error) => {
+                let is_asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+                let code = if is_asked { 0 } else { i32::from(chatcode_process::exit::USAGE) };
+                assert_eq!(error.exit_code(), code, "another exit code: see");
+                assert!(!error.to_string().trim().is_empty(), "refused without a word");
+                sight((error.kind() as u8, error.context().count()))
+            }
+        });
+        sights
+    }
+
+    /// Moments are read later than the line is parsed.
+    fn moment_of(text: &str) -> bool {
+        let now = 1_800_000_000_000;
+        let Ok(moment) = moment::unix_ms(text, now) else { return false };
+        let shown = moment::shown(moment).replace(' ', "T");
+        assert_eq!(
+            moment::unix_ms(&shown, now),
+            Ok(moment / 1000 * 1000),
+            "a moment is shown as another: see"
+        );
+        true
+    }
+}

@@ -36,7 +36,8 @@ pub(crate) fn shown(unix_ms: u64) -> String {
 fn days(text: &str) -> Option<u64> {
     let mut parts = text.split('-').map(digits);
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if parts.next().is_some() || !(1970..=9999).contains(&year) {
+    let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if parts.next().is_some() || !is_date {
         return None;
     }
     // Years begin in March, so that the leap day is the last of one.
@@ -70,7 +71,7 @@ fn of_day(text: &str) -> Option<u64> {
     let (hour, minute) = (parts.next()??, parts.next()??);
     let second = parts.next().unwrap_or(Some(0))?;
     let is_time = parts.next().is_none() && hour < 24 && minute < 60 && second < 60;
-    is_time.then_some((hour * 3600 + minute * 60 + second) * 1000)
+    is_time.then(|| (hour * 3600 + minute * 60 + second) * 1000)
 }
 
 fn digits(text: &str) -> Option<u64> {
@@ -101,6 +102,9 @@ mod tests {
             "1969-12-31",
             "2026-11-27T09:30:15:1",
             "+2026-11-27",
+            "2026-18446744073709551615-1",
+            "2026-1-18446744073709551615",
+            "2026-11-27T18446744073709551615:1",
         ] {
             assert!(unix_ms(text, now).is_err(), "{text:?}");
         }

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use chatcode_process::observe::{Counter, Counters};
-use chatcode_proto::{code::Refusal, pb::Code};
+use chatcode_proto::{code::Refusal, limits, pb::Code};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -112,15 +112,25 @@ pub fn lost(live: Option<&LiveLink>) -> Refusal {
 /// answer. The error resets the stream on the link.
 pub struct CutRequest {
     inner: Option<Body>,
-    cut: FuturesUnordered<BoxFuture<'static, ()>>,
+    cut: FuturesUnordered<BoxFuture<'static, Status>>,
     bytes: Counter,
 }
 
 impl CutRequest {
-    /// `inner`, until `cut` is done; its `bytes` are counted.
-    pub fn new(inner: Body, cut: impl Future<Output = ()> + Send + 'static, bytes: Counter) -> Self {
-        let cut: BoxFuture<'static, ()> = Box::pin(cut);
+    /// `inner`, until `cut` is done; then it ends with that error. Its `bytes` are
+    /// counted.
+    pub fn new(inner: Body, cut: impl Future<Output = Status> + Send + 'static, bytes: Counter) -> Self {
+        let cut: BoxFuture<'static, Status> = Box::pin(cut);
         Self { inner: Some(inner), cut: FuturesUnordered::from_iter([cut]), bytes }
+    }
+
+    /// `inner`, which has to have arrived whole within [`limits::UNARY_DEADLINE`].
+    pub fn in_time(inner: Body, bytes: Counter) -> Self {
+        let late = async {
+            tokio::time::sleep(limits::UNARY_DEADLINE).await;
+            Refusal::new(Code::Timeout, "the call's message did not arrive in time; call again").into()
+        };
+        Self::new(inner, late, bytes)
     }
 }
 
@@ -142,9 +152,9 @@ impl http_body::Body for CutRequest {
         let Some(inner) = this.inner.as_mut() else { return Poll::Ready(None) };
         // The set is polled at each frame, and looks at the wait only when that was
         // woken. It comes before the frame: not one more goes on.
-        if this.cut.poll_next_unpin(cx).is_ready() {
+        if let Poll::Ready(Some(error)) = this.cut.poll_next_unpin(cx) {
             this.inner = None;
-            return Poll::Ready(Some(Err(Status::cancelled("the call is cut"))));
+            return Poll::Ready(Some(Err(error)));
         }
         let polled = http_body::Body::poll_frame(Pin::new(inner), cx);
         count(&polled, &this.bytes);

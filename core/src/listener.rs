@@ -19,6 +19,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
+    time::{Sleep, sleep},
 };
 use tokio_rustls::rustls::ServerConfig;
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,6 +33,9 @@ use crate::{
     shared::Shared,
     store::{StoreError, members::Allowed},
 };
+
+/// Bytes with which every client of HTTP/2 begins (RFC 9113, 3.4).
+const PREFACE_BYTES: usize = 24;
 
 /// The listener, bound.
 pub struct GrpcListener {
@@ -148,7 +152,7 @@ impl GrpcListener {
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                        sleep(limits::ACCEPT_PAUSE).await;
                     }
                 }
             }
@@ -232,7 +236,7 @@ impl Door {
             let vouched = Arc::clone(&vouched);
             let ended = async move {
                 let longest = async {
-                    tokio::time::sleep(limits::CORE_ANONYMOUS_LIFE).await;
+                    sleep(limits::CORE_ANONYMOUS_LIFE).await;
                     vouched.over().await;
                 };
                 tokio::select! {
@@ -243,7 +247,13 @@ impl Door {
             (Taken::Anonymous(place), Box::pin(ended))
         };
         let info = PeerInfo { address, who, certificate_ends_unix_s, vouched };
-        Ok(Connection { stream, info, ended: FuturesUnordered::from_iter([ended]), _taken: taken })
+        Ok(Connection {
+            stream,
+            info,
+            ended: FuturesUnordered::from_iter([ended]),
+            beginning: Some(Beginning::now()),
+            _taken: taken,
+        })
     }
 }
 
@@ -281,7 +291,23 @@ struct Connection {
     info: PeerInfo,
     /// The end of its time; in a set, which polls it only when it was woken.
     ended: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Until HTTP/2 has begun.
+    beginning: Option<Beginning>,
     _taken: Taken,
+}
+
+/// The beginning of HTTP/2, which has to come in time: from there on its pings
+/// find out who is there.
+struct Beginning {
+    /// Bytes of it that have not come.
+    missing: usize,
+    late: Pin<Box<Sleep>>,
+}
+
+impl Beginning {
+    fn now() -> Self {
+        Self { missing: PREFACE_BYTES, late: Box::pin(sleep(limits::HANDSHAKE)) }
+    }
 }
 
 impl Connected for Connection {
@@ -298,9 +324,18 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_pending() && self.ended.poll_next_unpin(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        if let Some(beginning) = &mut self.beginning {
+            beginning.missing = beginning.missing.saturating_sub(buf.filled().len() - before);
+            if beginning.missing == 0 {
+                self.beginning = None;
+            } else if read.is_pending() && beginning.late.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
         }
         read
     }

@@ -17,7 +17,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
+use tonic::{Status, body::Body};
 use tower::{Service as _, ServiceExt as _};
 
 use crate::{
@@ -101,6 +101,7 @@ impl Pass {
                     _ = cuts.wait() => {}
                     () = answered.cancelled() => {}
                 }
+                Status::cancelled("the call is cut")
             };
             let bytes = self.shared.meters.to_gateways.clone();
             request.map(|body| Body::new(CutRequest::new(body, cut, bytes)))

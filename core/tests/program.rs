@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -11,6 +11,7 @@ use std::{
 
 use chatcode_certs::{JoinToken, files};
 use chatcode_link::enroll::enroll;
+use chatcode_proto::pb::Code;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
 fn program() -> Command {
@@ -224,6 +225,63 @@ fn t35_a_core_without_descriptors_lives_and_serves_again_when_it_has_some() {
     enrolled.unwrap();
     stop(child);
     reading.join().unwrap();
+}
+
+/// A small disk of its own, taken off when it is dropped.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    /// `None` where none may be mounted.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = ["-t", "tmpfs", "-o", "size=16m,mode=0700", "none"];
+        let mounted = Command::new("mount").args(size).arg(folder.path()).stderr(Stdio::null()).status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+
+    /// Leaves not one free block.
+    fn fill(&self) {
+        let mut filler = std::fs::File::create(self.0.path().join("filler")).unwrap();
+        for piece in [64 * 1024, 4096, 1] {
+            while filler.write_all(&vec![0; piece]).is_ok() {}
+        }
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.path().join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_core_whose_disk_is_full_says_so_lives_and_goes_on_when_there_is_room() {
+    let Some(disk) = Disk::mount() else {
+        eprintln!("not run: no disk can be mounted here; it takes root");
+        return;
+    };
+    let folder = disk.0.path().join("core");
+    let (mut child, ready) = run(&folder);
+    let join: JoinToken = String::from_utf8(token(&folder, &[]).stdout).unwrap().trim_end().parse().unwrap();
+    let core = ready["grpc"].as_str().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    disk.fill();
+    // What is in the store's log may have room for a little more.
+    let refused = (0..1000).map(|_| token(&folder, &[])).find(|made| !made.status.success());
+    let refused = String::from_utf8(refused.expect("it is full at last").stderr).unwrap();
+    assert!(refused.contains("disk full"), "{refused}");
+    let not_in = runtime.block_on(enroll(core, &join, "machine", None)).unwrap_err();
+    assert_eq!(not_in.code(), Code::Unwritable, "{not_in}");
+    assert!(child.try_wait().unwrap().is_none(), "it lives");
+
+    disk.free();
+    assert!(token(&folder, &[]).status.success());
+    runtime.block_on(enroll(core, &join, "machine", None)).unwrap();
+    stop(child);
 }
 
 #[test]

@@ -2,7 +2,11 @@
 //! what the browser itself says of the site that asks. No patterns, and no
 //! forwarded headers: the configured origin is the only truth.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use chatcode_proto::{code::Refusal, pb::Code};
 use http::{
@@ -79,8 +83,7 @@ impl FromStr for Origin {
         };
         let authority: Authority = rest.parse().map_err(|_| form())?;
         let host = authority.host();
-        let odd = host.is_empty() || host.ends_with('.') || host.chars().any(|c| c.is_ascii_uppercase());
-        if odd || authority.as_str().contains('@') {
+        if !is_host(host) || authority.as_str().contains('@') {
             return Err(form());
         }
         let port = match authority.as_str()[host.len()..].strip_prefix(':') {
@@ -97,6 +100,21 @@ impl FromStr for Origin {
         };
         Ok(Self { text, scheme_bytes: scheme.len() })
     }
+}
+
+/// A name or an address as browsers spell it: in lower case, no pattern, and each
+/// address in its one spelling.
+fn is_host(host: &str) -> bool {
+    if let Some(rest) = host.strip_prefix('[') {
+        let inner = rest.strip_suffix(']').unwrap_or_default();
+        let is_spelled = |ip: Ipv6Addr| ip.to_ipv4_mapped().is_none() && ip.to_string() == inner;
+        return inner.parse().is_ok_and(is_spelled);
+    }
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
+    // What ends in a number is an address to browsers.
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_number = last.starts_with("0x") || last.chars().all(|c| c.is_ascii_digit());
+    host.chars().all(is_plain) && (!is_number || host.parse::<Ipv4Addr>().is_ok())
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -309,6 +327,8 @@ mod tests {
             ("https://a.example:8443", "https://a.example:8443"),
             ("http://localhost:80", "http://localhost"),
             ("http://[::1]:4000", "http://[::1]:4000"),
+            ("https://192.0.2.1:8443", "https://192.0.2.1:8443"),
+            ("https://[2001:db8::1]", "https://[2001:db8::1]"),
         ] {
             let origin: Origin = text.parse().expect(text);
             assert_eq!(origin.as_str(), spelled);
@@ -327,10 +347,100 @@ mod tests {
             "https://a b",
             "https://a.example:99999",
             "https://*.example ",
+            "https://*.example",
+            "https://*",
+            "https://a,b",
+            "https://[::1",
+            "https://[::01]",
+            "https://[::ffff:192.0.2.1]",
+            "https://127.1",
+            "https://0x7f.1",
+            "https://a.example.5",
             "http://a.example",
             "http://192.0.2.1",
         ] {
             assert!(text.parse::<Origin>().is_err(), "{text:?}");
         }
+    }
+}
+
+/// `just fuzz origins`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, lines, sight};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "origins", words: WORDS, usual: 20_000, case };
+    const OURS: &str = "https://good.example:8443";
+    const WORDS: &[&[u8]] = &[
+        b"origin: https://good.example:8443",
+        b"host: good.example:8443",
+        b"sec-fetch-site: same-origin",
+        b"sec-fetch-site: cross-site",
+        b"origin: null",
+        b"https://",
+        b"http://",
+        b"localhost",
+        b"[::1]",
+        b"127.0.0.1",
+        b"good.example",
+        b".evil.test",
+        b":8443",
+        b":443",
+        b":0",
+        b":99999",
+        b"@",
+        b"/",
+        b"?",
+        b"#",
+        b"*",
+        b".",
+        b"xn--",
+        b"\n",
+        b"\xc3\xa9",
+    ];
+
+    #[test]
+    fn of_any_headers_only_those_of_the_one_page_are_admitted() {
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    /// Each line is a header, and is read as an origin too.
+    fn case(input: &[u8]) -> Vec<u64> {
+        let lines = lines(input);
+        let mut headers = HeaderMap::new();
+        for line in &lines {
+            let Some((name, value)) = line.split_once(": ") else { continue };
+            if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+                headers.append(name, value);
+            }
+        }
+        let mut sights: Vec<u64> = lines.iter().map(|line| sight(origin(line))).collect();
+        sights.push(sight(judged(&headers)));
+        sights
+    }
+
+    fn origin(text: &str) -> Option<bool> {
+        let origin: Origin = text.parse().ok()?;
+        assert_eq!(origin.as_str().parse().ok().as_ref(), Some(&origin), "an origin has two spellings: see");
+        assert!(!origin.authority().contains(['/', '@', '?', '#', ' ', '*']), "no host: {text}");
+        assert!(!text.chars().any(|c| c.is_ascii_uppercase()), "browsers spell it otherwise: {text}");
+        let host = origin.authority();
+        let is_here = host.starts_with("localhost") || host.starts_with("127.") || host.starts_with("[::1]");
+        assert!(origin.is_https() || is_here, "cookies would go in the clear: {text}");
+        Some(origin.is_https())
+    }
+
+    fn judged(headers: &HeaderMap) -> (bool, bool) {
+        let admission = Admission::new(OURS.parse().expect("an origin"));
+        let all = |name: &str| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+        let is_page = admission.page(headers).is_ok();
+        let sites = all("sec-fetch-site");
+        let is_own_site = sites.is_empty() || sites == [&b"same-origin"[..]];
+        assert_eq!(is_page, all("origin") == [OURS.as_bytes()] && is_own_site, "another page is ours: see");
+        let is_host = admission.host(&Uri::from_static("/"), headers).is_ok();
+        assert_eq!(is_host, all("host") == [&b"good.example:8443"[..]], "another host is ours: see");
+        (is_page, is_host)
     }
 }

@@ -220,3 +220,93 @@ mod tests {
         assert!(!format!("{set:?}").contains("ssss"));
     }
 }
+
+/// `just fuzz cookies`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, lines, sight};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "cookies", words: WORDS, usual: 20_000, case };
+    const INSTALLATION: &str = "0a1b2c3d";
+    const LINK: &str = "0a1b2c3d-0000-4000-8000-000000000000";
+    const WORDS: &[&[u8]] = &[
+        b"__Host-chatcode-0a1b2c3d=",
+        b"__Host-chatcode-0a1b2c3d",
+        b"-guest-0a1b2c3d=",
+        b"-challenge=",
+        b"__Host-chatcode-00000000=",
+        b"ttttttttttttttttttttttttttttttttttttttttttt",
+        b"uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu",
+        b"0a1b2c3d-0000-4000-8000-000000000000",
+        b"; ",
+        b";",
+        b"=",
+        b"\"",
+        b",",
+        b" ",
+        b"\t",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"\xff",
+    ];
+
+    #[test]
+    fn any_cookies_give_the_one_secret_of_the_one_name_or_none() {
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    /// The first line is what the page says of a guest, the others are cookies.
+    fn case(input: &[u8]) -> Vec<u64> {
+        let lines = lines(input);
+        let Some((guest, cookies)) = lines.split_first() else { return Vec::new() };
+        let mut headers = HeaderMap::new();
+        for line in cookies {
+            if let Ok(value) = HeaderValue::from_str(line) {
+                headers.append(COOKIE, value);
+            }
+        }
+        if !guest.is_empty()
+            && let Ok(value) = HeaderValue::from_str(guest)
+        {
+            headers.append(GUEST, value);
+        }
+        let account = Cookie::new(INSTALLATION);
+        let token = read(&account, cookies, &headers);
+        let of_guest = read(&Cookie::of_guest(INSTALLATION, LINK), cookies, &headers);
+        assert!(of_guest.is_none() || Cookie::has_guest(INSTALLATION, &headers), "a guest is not seen");
+        vec![sight((token.is_some(), of_guest.is_some())), sight(credential_of(&account, &headers))]
+    }
+
+    /// The secret stands in the header as a pair of this very name.
+    fn read(cookie: &Cookie, lines: &[String], headers: &HeaderMap) -> Option<String> {
+        let token = cookie.token(headers)?.to_owned();
+        assert!(is_secret(&token), "no secret: {token:?}");
+        let pair = format!("{}={token}", cookie.name);
+        let stands = |line: &String| line.split(';').any(|part| part.trim() == pair);
+        assert!(lines.iter().any(stands), "the secret of another name: see");
+        let set = cookie.set(&token, Duration::from_secs(1)).expect("a secret is text");
+        let (kept, _) = set.to_str().expect("is text").split_once(';').expect("has attributes");
+        let sent_back = HeaderMap::from_iter([(COOKIE, kept.parse().expect("is a header"))]);
+        assert_eq!(cookie.token(&sent_back), Some(token.as_str()), "a cookie does not come back: see");
+        Some(token)
+    }
+
+    /// Whose call it is; a guest's is never made by the account's secret.
+    fn credential_of(account: &Cookie, headers: &HeaderMap) -> Option<&'static str> {
+        let whose = Credential::of(account, INSTALLATION, headers).ok()?;
+        let (is_guest, scheme) = match &whose {
+            Credential::Account(_) => (false, "Bearer "),
+            Credential::Guest(_) => (true, "Guest "),
+        };
+        assert_eq!(is_guest, headers.contains_key(GUEST), "the one is taken for the other: see");
+        let shown = whose.authorization(headers).ok()?;
+        let text = shown.to_str().expect("is text");
+        let secret = text.strip_prefix(scheme).expect("the scheme says whose it is");
+        assert_eq!(whose.cookie().token(headers), Some(secret), "another's secret: see");
+        assert!(shown.is_sensitive(), "a log shows it");
+        Some(scheme)
+    }
+}

@@ -115,3 +115,68 @@ mod tests {
         assert_eq!(client(ours, "127.0.0.1", &[&format!("198.51.100.7,{endless}")]), "10.0.0.1");
     }
 }
+
+/// `just fuzz forwarded`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, lines, sight};
+    use http::HeaderValue;
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "forwarded", words: WORDS, usual: 20_000, case };
+    const WORDS: &[&[u8]] = &[
+        b"10.0.0.1",
+        b"10.1.2.3:80",
+        b"127.0.0.1",
+        b"198.51.100.7",
+        b"198.51.100.7:4711",
+        b"6.6.6.6",
+        b"2001:db8::1",
+        b"[2001:db9::1]:4711",
+        b"[::1]",
+        b"::ffff:10.0.0.1",
+        b"unknown",
+        b"_hidden",
+        b",",
+        b", ",
+        b"\n",
+        b" ",
+        b":",
+        b"\"",
+        b"\xff",
+    ];
+
+    #[test]
+    fn no_header_makes_a_stranger_of_anywhere_else() {
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    /// The first line is where the connection comes from, the others are headers.
+    fn case(input: &[u8]) -> Vec<u64> {
+        let lines = lines(input);
+        let Some((peer, said)) = lines.split_first() else { return Vec::new() };
+        let peer: IpAddr = peer.parse().unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        let networks = ["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"].map(|text| text.parse().expect("is one"));
+        let proxies = Proxies::new(networks.to_vec());
+        let headers = of(said);
+        assert_eq!(Proxies::default().client(peer, &headers), peer, "nobody is trusted, and is believed");
+        let client = proxies.client(peer, &headers);
+        if client != peer {
+            assert!(proxies.trusts(peer), "a stranger is believed: {peer} says {client}");
+            let mut hops = said.iter().flat_map(|line| line.split(','));
+            assert!(hops.any(|hop| address(hop.trim()) == Some(client)), "nobody said {client}");
+        }
+        // What stands before the first address that is none of ours counts for nothing.
+        if !proxies.trusts(client) {
+            let longer = [&["6.6.6.6, 10.9.9.9, nonsense".to_owned()], said].concat();
+            assert_eq!(proxies.client(peer, &of(&longer)), client, "the beginning is believed: see");
+        }
+        vec![sight((proxies.trusts(peer), proxies.trusts(client), client == peer, client.is_ipv6()))]
+    }
+
+    fn of(lines: &[String]) -> HeaderMap {
+        let values = lines.iter().filter_map(|line| HeaderValue::from_str(line).ok());
+        values.map(|value| (FORWARDED_FOR, value)).collect()
+    }
+}

@@ -301,3 +301,98 @@ mod tests {
         }
     }
 }
+
+/// `just fuzz calls`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, sight, size};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "calls", words: WORDS, usual: 20_000, case };
+    /// Ends the headers of an input; what follows is the body.
+    const BODY: &[u8] = b"\n\n";
+    /// All that the core may hear of a page.
+    const PASSED: &[&str] =
+        &["chatcode-expect", "chatcode-gateway", "chatcode-session", "content-type", "grpc-timeout", "te"];
+    const WORDS: &[&[u8]] = &[
+        b"\n\n\0\0\0\0\0",
+        b"\n\n\0\0\0\0\x01x",
+        b"\n\n\x80\0\0\0\0",
+        b"\n\n\0\xff\xff\xff\xff",
+        b"\n",
+        b"chatcode-gateway: g",
+        b"chatcode-session: s",
+        b"chatcode-expect: person/1",
+        b"chatcode-guest: 0a1b2c3d-0000-4000-8000-000000000000",
+        b"chatcode-grant-bin: AAAA",
+        b"chatcode-code: DONE",
+        b"Chatcode-Subscriber: x",
+        b"authorization: Bearer x",
+        b"cookie: a=b",
+        b"grpc-timeout: 5S",
+        b"grpc-encoding: gzip",
+        b"te: x",
+        b"x-forwarded-for: 192.0.2.1",
+        b": ",
+        b"\0",
+        b"\xff",
+    ];
+
+    #[test]
+    fn of_any_headers_and_body_the_core_hears_the_target_and_one_message() {
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        let end = input.windows(BODY.len()).position(|part| part == BODY);
+        let (head, body) = input.split_at(end.unwrap_or(input.len()));
+        vec![headers(head), message(body.get(BODY.len()..).unwrap_or_default())]
+    }
+
+    fn headers(head: &[u8]) -> u64 {
+        let mut page = HeaderMap::new();
+        for line in head.split(|byte| *byte == b'\n').take(64) {
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+            let (name, value) = (HeaderName::from_bytes(&line[..colon]), line[colon + 1..].trim_ascii());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+                page.append(name, value);
+            }
+        }
+        match headers_for_core(&page) {
+            Err(refusal) => {
+                assert!(matches!(refusal.code, Code::Forbidden | Code::Invalid), "{:?}", refusal.code);
+                sight(refusal.code.name())
+            }
+            Ok(passed) => {
+                for (name, value) in &passed {
+                    assert!(PASSED.contains(&name.as_str()), "the core hears {name}");
+                    let is_ours = ["content-type", "te"].contains(&name.as_str());
+                    assert!(is_ours || page.get(name) == Some(value), "{name} is another");
+                    assert!(passed.get_all(name).iter().count() == 1, "{name} is there twice");
+                }
+                assert_eq!(passed[CONTENT_TYPE], GRPC, "a page says what a call is: see");
+                let is_forged = |name: &&HeaderName| {
+                    name.as_str().starts_with(metadata::PREFIX) && !TARGET_HEADERS.contains(&name.as_str())
+                };
+                assert_eq!(page.keys().find(is_forged), None, "a header of ours is passed over: see");
+                sight(passed.len())
+            }
+        }
+    }
+
+    /// Headers of ours that a page may send.
+    const TARGET_HEADERS: &[&str] =
+        &["chatcode-gateway", "chatcode-session", "chatcode-expect", "chatcode-guest"];
+
+    fn message(body: &[u8]) -> u64 {
+        let taken = check_frame(&Bytes::copy_from_slice(body)).is_ok();
+        // A call of one message and no more, as gRPC reads it.
+        let length = body.get(1..FRAME_HEAD).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        let is_one = length.is_some_and(|length| {
+            body[0] == 0 && u64::from(u32::from_be_bytes(length)) + FRAME_HEAD as u64 == body.len() as u64
+        });
+        assert_eq!(taken, is_one, "a body is judged otherwise than it is read: see");
+        sight((taken, size(body.len())))
+    }
+}

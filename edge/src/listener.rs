@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use axum::{Router, body::Body};
@@ -24,11 +25,11 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -135,7 +136,7 @@ where
         request.extensions_mut().insert(client);
         router.call(request)
     });
-    let stream = TokioIo::new(stream);
+    let stream = TokioIo::new(Taken::new(stream));
     let ended = if http2 {
         let connection = http2_builder().serve_connection(stream, service);
         until_end(connection, |connection| connection.graceful_shutdown(), &asked, drain).await
@@ -173,6 +174,69 @@ async fn until_end<C: Future<Output = hyper::Result<()>>>(
                 leave(connection.as_mut());
             }
         }
+    }
+}
+
+/// A connection whose other end takes what is written to it, if slowly. Nobody keeps a
+/// place by asking for much and reading nothing.
+struct Taken<S> {
+    stream: S,
+    /// When it has taken nothing for too long; while something waits to be taken.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Taken<S> {
+    const fn new(stream: S) -> Self {
+        Self { stream, late: None }
+    }
+
+    /// What came of a write; an error when it has waited for too long.
+    fn judged<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.late = None;
+            return written;
+        }
+        let late = self.late.get_or_insert_with(|| Box::pin(sleep(limits::HTTP_TAKEN)));
+        late.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Taken<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Taken<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.judged(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.judged(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.judged(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

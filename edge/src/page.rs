@@ -161,3 +161,66 @@ mod tests {
         assert!(!POLICY.contains("unsafe-eval") && !POLICY.contains("http"));
     }
 }
+
+/// `just fuzz paths`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, lines, sight};
+    use http::{Uri, header::LOCATION};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "paths", words: WORDS, usual: 10_000, case };
+    const WORDS: &[&[u8]] = &[
+        b"/",
+        b"//",
+        b"/index.html",
+        b"/auth/callback/",
+        b"/auth/callback/works",
+        b"/s/",
+        b"0a1b2c3d-0000-4000-8000-000000000000",
+        b"?code=c&state=s",
+        b"?next=https://attacker.test",
+        b"#login=x",
+        b"..",
+        b"%2e%2e",
+        b"%2f",
+        b"\\",
+        b"https://attacker.test",
+        b"@",
+        b":",
+        b"\n",
+        b"\0",
+        b"\xc3\xa9",
+    ];
+
+    #[test]
+    fn any_path_is_a_file_of_the_page_or_nothing_and_leads_nowhere_else() {
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        lines(input).iter().filter_map(|line| line.parse().ok()).map(one).collect()
+    }
+
+    fn one(uri: Uri) -> u64 {
+        let path = uri.path().to_owned();
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = uri;
+        let response = answer(&request);
+        assert!(!response.headers().contains_key(LOCATION), "a way elsewhere: {path}");
+        let kind = match response.status() {
+            StatusCode::NOT_FOUND => "none",
+            StatusCode::OK if ASSETS.iter().any(|asset| asset.path == path) => "file",
+            StatusCode::OK => {
+                let is_back = path.strip_prefix("/auth/callback/").is_some_and(is_provider_id);
+                let is_guest = path.strip_prefix("/s/").is_some_and(is_link);
+                assert!(path == "/" || is_back || is_guest, "the page at another address: {path}");
+                assert_eq!(response.headers()[CONTENT_TYPE], "text/html; charset=utf-8", "see");
+                "page"
+            }
+            other => panic!("another answer than a file or none: {other}"),
+        };
+        sight((kind, path.matches('/').count().min(8)))
+    }
+}

@@ -266,3 +266,59 @@ mod tests {
         assert_eq!(without, br#"{"core":"localhost:7421","line":null}"#);
     }
 }
+
+/// `just fuzz releases`.
+#[cfg(test)]
+mod fuzz {
+    use std::path::Component;
+
+    use chatcode_fuzz::{Target, lines, sight};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "releases", words: WORDS, usual: 20_000, case };
+    const WORDS: &[&[u8]] = &[
+        b"/release/",
+        b"/install.sh",
+        b"/cleanup.sh",
+        b"stable",
+        b"chatcode-1.tar.gz",
+        b"/",
+        b"//",
+        b"..",
+        b"/../",
+        b".",
+        b"%2e%2e",
+        b"\\",
+        b"~",
+        b"-",
+        b"\n",
+        b"\0",
+        b"\xc3\xa9",
+    ];
+
+    #[test]
+    fn no_path_names_a_file_outside_of_the_releases() {
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        let folder = Path::new("/srv/releases");
+        let releases = Releases {
+            folder: Some(folder.to_owned()),
+            is_public: false,
+            pin: None,
+            core: String::new(),
+            downloads: Arc::new(Semaphore::new(1)),
+        };
+        let one = |path: &String| {
+            let Some(file) = releases.file(path) else { return sight("none") };
+            let below = file.strip_prefix(folder).expect("a file outside of the folder");
+            let names: Vec<Component<'_>> = below.components().collect();
+            assert!(names.iter().all(|name| matches!(name, Component::Normal(_))), "a way out: {path}");
+            assert!((1..=2).contains(&names.len()), "deeper than a release is: {path}");
+            sight((names.len(), path.starts_with("/release/")))
+        };
+        lines(input).iter().map(one).collect()
+    }
+}

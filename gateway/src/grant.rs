@@ -209,3 +209,81 @@ mod tests {
         assert!(!read.display_name.contains('\u{1b}'));
     }
 }
+
+/// `just fuzz grants`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, sight};
+    use tonic::metadata::{AsciiMetadataValue, MetadataValue};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "grants", words: WORDS, usual: 20_000, case };
+    const NOW: u64 = 1_700_000_000_000;
+    /// Between the session that a call names and the bytes of its grant.
+    const END: u8 = b'\n';
+    const WORDS: &[&[u8]] = &[
+        b"07070707-0707-4707-8707-070707070707\n",
+        b"07070707-0707-4707-8707-070707070707",
+        b"0123456789abcdef0123456789abcdef",
+        b"person/1",
+        &[0x0a, 0x20],
+        &[0x12, 0x08],
+        &[0x2a, 0x24],
+        &[0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
+        &[0x30, 0x80, 0x80],
+        b"\x1b[2J",
+        b"\n",
+        b"../",
+        b"\xff",
+    ];
+
+    #[test]
+    fn any_grant_is_one_for_the_target_that_has_not_ended_or_refused() {
+        let session = SessionId::from_random([7; 16]).to_string();
+        let grant = pb::Grant {
+            request_id: "0123456789abcdef0123456789abcdef".into(),
+            principal: "person/1".into(),
+            display_name: "Ada".into(),
+            role: pb::Role::Writer.into(),
+            session: session.clone(),
+            expires_unix_ms: NOW * 2,
+        };
+        let of_all = pb::Grant { session: String::new(), ..grant.clone() };
+        let ended = pb::Grant { expires_unix_ms: NOW, ..grant.clone() };
+        let seed = |grant: &pb::Grant| [session.as_bytes(), &[END], &grant.encode_to_vec()].concat();
+        chatcode_fuzz::run(&TARGET, vec![seed(&grant), seed(&of_all), seed(&ended)]);
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        let clock = CoreClock::told(NOW);
+        let end = input.iter().position(|byte| *byte == END).unwrap_or(input.len());
+        let (target, bytes) = (&input[..end], input.get(end + 1..).unwrap_or_default());
+        let mut metadata = MetadataMap::new();
+        if let Ok(target) = AsciiMetadataValue::try_from(target) {
+            metadata.insert(metadata::SESSION, target);
+        }
+        metadata.insert_bin(metadata::GRANT, MetadataValue::from_bytes(bytes));
+        let of_all = of_gateway(&metadata, clock).map(|grant| judged(&grant));
+        let of_one = of_session(&metadata, clock).map(|(id, grant)| {
+            judged(&grant);
+            assert_eq!(grant.session, id.to_string(), "a grant for another session: see");
+            assert_eq!(id.to_string().as_bytes(), target, "another session is meant: see");
+        });
+        assert!(of_all.is_err() || of_one.is_err(), "a grant is for one session and for all: see");
+        let cause =
+            |refused: Result<(), Refusal>| refused.map_or_else(|refusal| refusal.code.name(), |()| "");
+        vec![sight((cause(of_all), cause(of_one)))]
+    }
+
+    fn judged(grant: &pb::Grant) {
+        assert!(grant.expires_unix_ms > NOW, "a grant that has ended counts: see");
+        assert!(
+            !grant.principal.is_empty() && grant.principal.len() <= limits::PRINCIPAL_BYTES,
+            "nobody: see"
+        );
+        let shown = [&grant.principal, &grant.display_name, &grant.request_id];
+        assert!(!shown.into_iter().any(|text| text.chars().any(char::is_control)), "it steers a log: see");
+        assert!(grant.display_name.chars().count() <= limits::NAME_CHARS, "a name of any length: see");
+    }
+}

@@ -58,7 +58,8 @@ pub const CORE_ANONYMOUS_LIFE: Duration = Duration::from_secs(120);
 /// Connections of the core's gRPC listener that are through with their
 /// handshake and wait to be served; more wait with their handshake done.
 pub const CORE_READY: usize = 64;
-/// A TLS, QUIC or WebSocket handshake that takes longer is dropped.
+/// A TLS, QUIC or WebSocket handshake that takes longer is dropped, and so is a
+/// connection on which HTTP does not begin in this time.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long after the first signal to stop another one counts as the same wish;
 /// a later one ends the program at once.

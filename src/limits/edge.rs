@@ -34,6 +34,8 @@ pub const WEBSOCKETS_REFUSED: usize = 64;
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Time for the body of a request to arrive; then `TIMEOUT`.
 pub const HTTP_BODY: Duration = Duration::from_secs(10);
+/// A browser that takes nothing of what is written to it for this time is cut.
+pub const HTTP_TAKEN: Duration = Duration::from_secs(20);
 /// Bytes of a text message on a WebSocket: a ping. More is `PROTOCOL`.
 pub const WEBSOCKET_TEXT_BYTES: usize = 256;
 /// Pings of one page that wait for their answer; more are not answered.

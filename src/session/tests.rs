@@ -1,6 +1,7 @@
 //! What holds for a session as a whole; the parts have tests of their own.
 
 mod answers;
+mod bounds;
 mod sizes;
 
 use super::*;

@@ -320,3 +320,89 @@ mod tests {
         assert_eq!(escape.feed(&endless), [Typed::Bytes(endless)]);
     }
 }
+
+/// `just fuzz escapes`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, sight, size};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "escapes", words: WORDS, usual: 20_000, case };
+    const WORDS: &[&[u8]] = &[
+        b"~",
+        b"~.",
+        b"~w",
+        b"~~",
+        b"\r~.",
+        b"\r~?",
+        b"\n",
+        b"\r",
+        b"\x1b",
+        b"\x1b[",
+        b"\x1b[13u",
+        b"\x1b[96;2u",
+        b"\x1b[96:126;2;126u",
+        b"\x1b[96;2:3u",
+        b"\x1b[57441;2u",
+        b"\x1b[27;2;126~",
+        b"\x1b[<35;1;1M",
+        b"\x1b[I",
+        b"\x1b[200~",
+        b"\xff",
+    ];
+
+    #[test]
+    fn any_keys_are_sorted_alike_whole_and_in_pieces_and_none_is_made_up() {
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        let whole = sorted([input].into_iter());
+        let width = usize::from(input.first().copied().unwrap_or_default()) % 8 + 1;
+        let cut = sorted(input.chunks(width));
+        assert_eq!(whole.asked, cut.asked, "in pieces something else is asked: see");
+        // What came of a key before its end was sent, since it might have been ESC.
+        assert!(cut.sent.len() >= whole.sent.len(), "in pieces less is sent: see");
+        if whole.asked.is_empty() {
+            let all = |sorted: &Sorted| [sorted.sent.as_slice(), &sorted.held].concat();
+            assert_eq!(all(&whole), all(&cut), "in pieces the keys are others: see");
+        }
+        for Sorted { sent, held, .. } in [&whole, &cut] {
+            assert!(sent.len() + held.len() <= input.len(), "more is sent than was typed");
+            assert!(held.len() <= HELD_BYTES + SEQUENCE_BYTES, "{} bytes wait for their key", held.len());
+            let mut rest = input.iter();
+            assert!(sent.iter().all(|byte| rest.any(|typed| typed == byte)), "in another order");
+        }
+        let kinds = whole.asked.iter().take(4).collect::<Vec<_>>();
+        vec![sight((kinds, size(whole.sent.len()), size(whole.held.len())))]
+    }
+
+    /// What is sent in all, what is asked, and what still waits.
+    #[derive(Default)]
+    struct Sorted {
+        sent: Vec<u8>,
+        asked: Vec<u8>,
+        held: Vec<u8>,
+    }
+
+    fn sorted<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Sorted {
+        let (mut escape, mut sorted) = (EscapeKey::new(), Sorted::default());
+        for piece in pieces {
+            for typed in escape.feed(piece) {
+                match typed {
+                    Typed::Bytes(bytes) => sorted.sent.extend(bytes),
+                    Typed::Help => sorted.asked.push(1),
+                    Typed::TakeLease => sorted.asked.push(2),
+                    Typed::Leave => {
+                        sorted.asked.push(3);
+                        return sorted;
+                    }
+                }
+            }
+        }
+        sorted.held = escape.held.unwrap_or_default();
+        sorted.held.extend_from_slice(&escape.sequence[escape.sent..]);
+        sorted
+    }
+}

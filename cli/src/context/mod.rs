@@ -324,6 +324,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn one_context_too_many_is_refused_with_the_way_out_and_a_known_one_is_kept_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let contexts = Contexts::at(folder.path());
+        for number in 0..limits::CONTEXTS {
+            contexts.save(&context(&format!("c{number}"))).expect("is written");
+        }
+        let refused = contexts.save(&context("more")).expect_err("is one too many");
+        assert!(format!("{refused:#}").contains("log out of one first"), "{refused:#}");
+        contexts.save(&context("c0")).expect("is known");
+        contexts.remove("c1").expect("is removed");
+        contexts.save(&context("more")).expect("there is room");
+    }
+
+    #[test]
     fn no_name_of_a_context_leads_elsewhere_or_is_a_word_of_ours() {
         for name in ["works", "code.example.org", "A-1_2", &"x".repeat(64)] {
             assert!(check_name(name).is_ok(), "{name}");

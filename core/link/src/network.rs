@@ -6,6 +6,9 @@ use std::{
     str::FromStr,
 };
 
+/// Bits before the IPv4 address in an IPv6 address that stands for one.
+const MAPPED_BITS: u8 = 96;
+
 /// Some addresses that begin alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -59,7 +62,15 @@ impl FromStr for Network {
         // Bits behind the prefix are a mistake of whoever wrote it.
         let rest = u32::from(bits.checked_sub(prefix).ok_or(InvalidNetwork)?);
         let is_plain = masked(number, bits, prefix).checked_shl(rest).unwrap_or(0) == number;
-        is_plain.then_some(Self { address, prefix }).ok_or(InvalidNetwork)
+        if !is_plain {
+            return Err(InvalidNetwork);
+        }
+        // `::ffff:a.b.c.d` is IPv4, as it is where an address is looked for.
+        let mapped = address.is_ipv6().then(|| address.to_canonical()).filter(IpAddr::is_ipv4);
+        Ok(mapped.map_or(Self { address, prefix }, |address| {
+            let prefix = prefix.saturating_sub(MAPPED_BITS);
+            Self { address, prefix }
+        }))
     }
 }
 
@@ -80,6 +91,8 @@ mod tests {
             ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
             ("0.0.0.0/0", "203.0.113.9", "::1"),
             ("10.0.0.0/8", "::ffff:10.1.2.3", "11.0.0.0"),
+            ("::ffff:10.0.0.0/104", "10.1.2.3", "11.0.0.0"),
+            ("::ffff:192.0.2.7", "192.0.2.7", "::ffff:192.0.2.6"),
             ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
             ("::/0", "2001:db8::1", "10.0.0.1"),
             ("::1", "::1", "::2"),

@@ -258,6 +258,14 @@ mod tests {
             ("client", ProviderConfig { client_id: String::new(), ..any() }),
             ("anybody", ProviderConfig { create: Create::AllowedDomains, ..any() }),
             ("role", ProviderConfig { role: Some(CreatedRole::Viewer), ..any() }),
+            ("id of any length", ProviderConfig { id: "x".repeat(limits::PROVIDER_ID_CHARS + 1), ..any() }),
+            (
+                "any number of domains",
+                ProviderConfig {
+                    allowed_domains: vec!["example.org".to_owned(); limits::PROVIDER_DOMAINS + 1],
+                    ..any()
+                },
+            ),
             ("domain", ProviderConfig { allowed_domains: vec!["@Example.org".to_owned()], ..any() }),
             (
                 "groups of GitHub",

@@ -33,7 +33,7 @@ use crate::{
         identify::{Books, Shown, identify, origin},
     },
     clock,
-    cut::{CutBody, Cuts, Tally},
+    cut::{CutBody, CutRequest, Cuts, Tally},
     gate::trail::Trail,
     judge::{Verdict, check},
     pass::Pass,
@@ -209,6 +209,10 @@ impl Gate {
         };
         let cuts = Cuts::new(&self.shared.stop, verdict);
         request.extensions_mut().insert(info);
+        if !rule.client_streaming {
+            // Whoever opens calls and sends nothing on them keeps nothing here.
+            request = request.map(|body| Body::new(CutRequest::in_time(body, Counter::default())));
+        }
         // A router never fails; the type has no value.
         let response = self.routes.clone().call(request).await.unwrap_or_else(|never| match never {});
         if rule.server_streaming {

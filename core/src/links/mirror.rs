@@ -131,17 +131,108 @@ async fn remove(
 /// What a machine tells of a session, made harmless and bounded for those who
 /// read it.
 fn shown(session: Session) -> Session {
-    // The whole command is the machine's to keep; people see its beginning.
-    let mut room = limits::SHOWN_COMMAND_BYTES;
-    let words = session.command.iter().take(limits::ARGUMENTS).map_while(|word| {
-        let word = (room > 0).then(|| name::display_safe(word, room))?;
-        room = room.saturating_sub(word.chars().count());
-        Some(word)
-    });
     Session {
         name: name::display_safe(&session.name, limits::SESSION_NAME_CHARS),
-        command: words.collect(),
-        folder: name::display_safe(&session.folder, limits::SHOWN_FOLDER_BYTES),
+        command: shown_command(&session.command, limits::SHOWN_COMMAND_BYTES),
+        folder: cut(&session.folder, limits::SHOWN_FOLDER_BYTES),
+        resume_command: shown_command(&session.resume_command, limits::SHOWN_RESUME_BYTES),
         ..session
+    }
+}
+
+/// The beginning of a command, so many bytes: the whole is the machine's to keep.
+fn shown_command(command: &[String], most: usize) -> Vec<String> {
+    let mut room = most;
+    let words = command.iter().take(limits::ARGUMENTS).map_while(|word| {
+        let word = (room > 0).then(|| cut(word, room))?;
+        room -= word.len();
+        Some(word)
+    });
+    words.collect()
+}
+
+/// A text made harmless, and of it so many bytes.
+fn cut(text: &str, most: usize) -> String {
+    let mut safe = name::display_safe(text, most);
+    safe.truncate(safe.floor_char_boundary(most));
+    safe
+}
+
+/// `just fuzz facts`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, sight, size};
+    use chatcode_proto::pb::HostFacts;
+
+    use super::*;
+    use crate::fleet::facts;
+
+    const TARGET: Target = Target { name: "facts", words: WORDS, usual: 10_000, case };
+    const WORDS: &[&[u8]] = &[
+        &[0x0a, 0x04],
+        &[0x12, 0x04],
+        &[0x2a, 0x04],
+        &[0x32, 0x04],
+        &[0x6a, 0x04],
+        b"\x1b[2J",
+        b"\x1b]52;c;eA==\x07",
+        b"\xe2\x80\xae",
+        b"\xe2\x80\xa8",
+        b"\xc2\x9b",
+        b"\r\n",
+        b"/home/ada",
+        b"6f1c0a52-9d3e-4a37-8f0b-2f6f0d1c9b11",
+        b"\0",
+        b"\xff",
+    ];
+
+    #[test]
+    fn whatever_a_machine_tells_of_itself_is_shown_harmless_and_bounded() {
+        let session = Session {
+            id: "6f1c0a52-9d3e-4a37-8f0b-2f6f0d1c9b11".into(),
+            name: "build".into(),
+            command: vec!["/bin/sh".into(), "-c".into(), "x".repeat(3000)],
+            folder: "/home/ada".into(),
+            resume_command: vec!["claude".into(), "--continue".into()],
+            ..Default::default()
+        };
+        let host = HostFacts {
+            hostname: "attic".into(),
+            os: "linux".into(),
+            arch: "x86_64".into(),
+            user: "ada".into(),
+            kernel: "6.1".into(),
+        };
+        chatcode_fuzz::run(&TARGET, vec![session.encode_to_vec(), host.encode_to_vec()]);
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        let session = Session::decode(input).map(|session| of_session(&shown(session)));
+        let host = HostFacts::decode(input).map(|host| of_host(&facts::shown(&host)));
+        vec![sight((session.ok(), host.ok()))]
+    }
+
+    fn of_session(session: &Session) -> (u32, u32) {
+        // In the directory every session has an id.
+        let kept = Session { id: "x".repeat(36), ..session.clone() };
+        let bytes = kept.encoded_len();
+        assert!(bytes <= limits::SESSION_BYTES, "a session of {bytes} bytes");
+        let words = session.command.iter().chain(&session.resume_command);
+        harmless(words.chain([&session.name, &session.folder]));
+        (size(session.command.len()), size(session.resume_command.len()))
+    }
+
+    fn of_host(host: &HostFacts) -> u32 {
+        let texts = [&host.hostname, &host.os, &host.arch, &host.user, &host.kernel];
+        assert!(texts.iter().all(|text| text.chars().count() <= 253), "a fact of any length: see");
+        harmless(texts);
+        size(host.hostname.len())
+    }
+
+    fn harmless<'a>(texts: impl IntoIterator<Item = &'a String>) {
+        for text in texts {
+            let steers = text.chars().any(|c| c.is_control() || matches!(c, '\u{202e}' | '\u{2028}'));
+            assert!(!steers, "a terminal is steered: {text:?}");
+        }
     }
 }

@@ -287,3 +287,33 @@ mod tests {
         assert_eq!(letters.len(), LETTERS.len());
     }
 }
+
+/// `just fuzz user-codes`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, lines, sight};
+
+    use super::*;
+
+    const TARGET: Target = Target { name: "user-codes", words: WORDS, usual: 10_000, case };
+    const WORDS: &[&[u8]] =
+        &[b"BCDF-GHJK", b"bcdfghjk", b"ZZZZ", b"-", b" ", b"A", b"1", b"\n", b"\xc3\x89", b"\xc5\xbf"];
+
+    #[test]
+    fn any_text_is_one_user_code_or_none() {
+        chatcode_fuzz::run(&TARGET, Vec::new());
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        lines(input).iter().map(|text| sight(one(text))).collect()
+    }
+
+    fn one(text: &str) -> bool {
+        let Some(code) = typed(text) else { return false };
+        assert_eq!(code.len(), limits::USER_CODE_CHARS, "a code of another length: {code}");
+        assert!(code.bytes().all(|letter| LETTERS.contains(&letter)), "a letter of none: {code}");
+        assert_eq!(typed(&shown(&code)), Some(code.clone()), "a code is shown as another: see");
+        assert!(text.chars().count() <= limits::USER_CODE_TYPED_CHARS, "a text of any length: see");
+        true
+    }
+}

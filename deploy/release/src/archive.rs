@@ -167,6 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn more_files_than_a_release_has_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |number: usize| program(folder.path(), &format!("f{number}"), "x", 0o644);
+        let files: Vec<_> = (0..=limits::RELEASE_ENTRIES).map(file).collect();
+        for (count, fits) in [(limits::RELEASE_ENTRIES, true), (limits::RELEASE_ENTRIES + 1, false)] {
+            let mut packed = Vec::new();
+            pack(&files[..count], 0, &mut packed).expect("packs");
+            let out = tempfile::tempdir().expect("a folder");
+            let result = unpack(packed.as_slice(), out.path());
+            assert_eq!(result.is_ok(), fits, "{count}: {result:?}");
+            assert!(fits || matches!(result, Err(ArchiveError::TooLarge)), "{result:?}");
+        }
+    }
+
+    #[test]
     fn a_cut_archive_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
         let text: String = (0..20_000).map(|n| format!("{n} ")).collect();

@@ -153,3 +153,94 @@ mod tests {
         assert!(!format!("{opening:?}").contains("tttt"));
     }
 }
+
+/// `just fuzz open`.
+#[cfg(test)]
+mod fuzz {
+    use chatcode_fuzz::{Target, sight};
+
+    use super::*;
+    use crate::refuse;
+
+    const TARGET: Target = Target { name: "open", words: WORDS, usual: 20_000, case };
+    const WORDS: &[&[u8]] = &[
+        &[0x0a, 0x01, 0x01],
+        &[0x0a, 0x01, 0x09],
+        &[0x08, 0x01],
+        &[0x08, 0xff, 0xff, 0xff, 0xff, 0x0f],
+        &[0x12, 0x2b],
+        &[0x1a, 0x1c],
+        &[0x22, 0x24],
+        &[0x2a, 0x24],
+        b"/chatcode.v1.Terminal/Attach",
+        b"/chatcode.v1.Fleet/Watch",
+        b"/chatcode.v1.Audit/Export",
+        b"/chatcode.v1.Link/Control",
+        b"6f1c0a52-9d3e-4a37-8f0b-2f6f0d1c9b11",
+        b"ttttttttttttttttttttttttttttttttttttttttttt",
+        b"\r\nauthorization: Bearer x",
+        b"../",
+        b"\0",
+        b"\xff",
+    ];
+    /// What may be wrong with a first message.
+    const CAUSES: &[Code] = &[
+        Code::Invalid,
+        Code::UnsupportedVersion,
+        Code::UnknownMethod,
+        Code::UnknownGateway,
+        Code::UnknownSession,
+        Code::BadToken,
+    ];
+
+    #[test]
+    fn any_first_message_is_one_call_of_a_page_or_refused_with_its_cause() {
+        let (gateway, session) = (GatewayId::from_random([1; 16]), SessionId::from_random([2; 16]));
+        let open = |method: &str, gateway: String, session: String| {
+            let (versions, ticket) = (vec![1], "t".repeat(43));
+            Open { versions, ticket, method: method.to_owned(), gateway, session }.encode_to_vec()
+        };
+        let seeds = vec![
+            open(ATTACH, gateway.to_string(), session.to_string()),
+            open(FLEET_WATCH, String::new(), String::new()),
+            open(AUDIT_EXPORT, String::new(), String::new()),
+            open("/chatcode.v1.Link/Control", gateway.to_string(), String::new()),
+        ];
+        chatcode_fuzz::run(&TARGET, seeds);
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        let Ok(open) = Open::decode(input) else { return vec![0] };
+        let (asked, ticket) = (open.method.clone(), open.ticket.clone());
+        let target = (open.gateway.clone(), open.session.clone());
+        match Opening::of(open) {
+            Err(refusal) => {
+                assert!(CAUSES.contains(&refusal.code), "another cause: {:?}", refusal.code);
+                assert!(!shows(&refusal.message, &ticket), "a refusal shows the ticket: {}", refusal.message);
+                let _ = refuse::http(&refusal);
+                vec![sight((refusal.code.name(), asked.len().min(64)))]
+            }
+            Ok(opening) => {
+                assert!(METHODS.contains(&asked.as_str()), "a page may not call it: {asked}");
+                assert!(is_secret(&ticket), "no ticket at all: {ticket:?}");
+                assert!(!shows(&format!("{opening:?}"), &ticket), "the ticket is shown: {opening:?}");
+                let scope = Rule::of(&asked).map(|rule| rule.scope);
+                assert_eq!(opening.method.path(), asked, "another method is called: see");
+                assert_eq!((&opening.gateway, &opening.session), (&target.0, &target.1), "elsewhere: see");
+                let is_target = (
+                    opening.gateway.parse::<GatewayId>().is_ok(),
+                    opening.session.parse::<SessionId>().is_ok(),
+                );
+                match scope {
+                    Some(Scope::Session) => assert_eq!(is_target, (true, true), "no target: see"),
+                    _ => assert_eq!(is_target, (false, false), "a target where there is none: see"),
+                }
+                vec![sight((asked, is_target))]
+            }
+        }
+    }
+
+    fn shows(words: &str, ticket: &str) -> bool {
+        ticket.len() >= 16 && words.contains(ticket)
+    }
+}

@@ -1,11 +1,11 @@
-//! An edge that has no descriptors left. It is a process of its own, because the
-//! limit is one of the process.
+//! An edge that has no descriptors left, and what a crowd costs it. It is a process of
+//! its own, because the limit, and the memory, are those of a process.
 
 use std::process::Stdio;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     process::{Child, Command},
 };
@@ -79,4 +79,66 @@ async fn t35_an_edge_without_descriptors_lives_and_serves_again_when_it_has_some
     drop(crowd);
     assert_eq!(get(&edge, "/").await.status, 200);
     assert!(child.try_wait().expect("is known").is_none(), "it lives");
+}
+
+/// How often a crowd comes and goes.
+const CROWDS: usize = 9;
+/// Connections that begin a request and do not go on.
+const STALLED: usize = 400;
+/// Less than what one of them that was forgotten would keep, KiB: its buffer has eight.
+const FORGOTTEN_KIB: u64 = 2;
+/// Memory that each of them may take, KiB: its buffers, and what the allocator keeps.
+const STALLED_KIB: u64 = 48;
+
+/// Memory of a process that is in use, KiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("is told");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
+
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it lives").count()
+}
+
+/// Waits until the edge has at least, or at most, so many descriptors.
+async fn until(pid: u32, is_there: impl Fn(usize) -> bool) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(10));
+    soon(async {
+        while !is_there(descriptors(pid)) {
+            tick.tick().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stalled_connections_take_little_memory_and_give_it_back() {
+    let ground = Ground::new();
+    let core = Core::start(&ground.core, "127.0.0.1:0").await;
+    let (child, edge) = start(&ground, &core).await;
+    let pid = child.id().expect("it lives");
+    assert_eq!(get(&edge, "/").await.status, 200);
+    let (before, own) = (resident(pid), descriptors(pid));
+    let mut peaks = Vec::new();
+    for _ in 0..CROWDS {
+        let mut crowd = Vec::new();
+        for _ in 0..STALLED {
+            let mut stream = soon(TcpStream::connect(edge.address)).await.expect("connects");
+            stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ").await.expect("is sent");
+            crowd.push(stream);
+        }
+        // The one of before may have been counted still.
+        until(pid, |count| count + 8 >= own + STALLED).await;
+        peaks.push(resident(pid));
+        drop(crowd);
+        until(pid, |count| count < own + STALLED / 10).await;
+    }
+    let most = before + STALLED as u64 * STALLED_KIB;
+    assert!(peaks.iter().all(|peak| *peak <= most), "{peaks:?} KiB, {before} before, {most} at most");
+    // The first crowds fill what the allocator keeps for the next ones. What a
+    // connection that was forgotten would hold is more than this.
+    let later = (CROWDS - 1 - CROWDS / 2) as u64 * STALLED as u64;
+    let growth = peaks[CROWDS - 1].saturating_sub(peaks[CROWDS / 2]);
+    assert!(growth <= later * FORGOTTEN_KIB, "it grows with each crowd: {peaks:?} KiB");
 }

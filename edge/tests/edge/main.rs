@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "what a test needs and does not get fails it")]
 
 mod core_down;
+mod crowd;
 mod exhausted;
 mod gate;
 mod house;

@@ -3,18 +3,25 @@
 
 use std::time::{Duration, Instant};
 
+use chatcode_certs::tls;
 use chatcode_proto::{limits, pb::Code};
+use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
+use tokio_rustls::TlsConnector;
 
 use crate::{
     house::{Ground, House, soon},
+    http::get,
     stub::Core,
     tls::with_tls,
     ws::Ws,
 };
+
+/// More than the kernel keeps of what is written to one connection.
+const KERNEL_BYTES: usize = 32 * 1024 * 1024;
 
 /// Sends this and nothing more; how long until the edge hangs up.
 async fn until_cut(house: &House, begin: &[u8]) -> Duration {
@@ -32,7 +39,9 @@ async fn whoever_takes_too_long_is_cut_and_nobody_else() {
     tokio::join!(
         requests_that_do_not_arrive(&house),
         a_trickle_of_headers(&house),
+        a_reader_that_takes_nothing(&house),
         a_handshake_that_does_not_come(),
+        http2_that_does_not_begin_or_asks_for_nothing(),
         a_socket_without_a_first_message(&house),
         a_browser_that_falls_silent(&house),
         a_page_that_is_alive(&house),
@@ -78,6 +87,26 @@ async fn a_trickle_of_headers(house: &House) {
     assert!(begun.elapsed() <= 2 * limits::HANDSHAKE, "{:?}", begun.elapsed());
 }
 
+/// It asks for more than the system keeps for it, and reads none of that.
+async fn a_reader_that_takes_nothing(house: &House) {
+    let index = String::from_utf8(get(&house.edge, "/").await.body.to_vec()).expect("is text");
+    let script = index.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a script");
+    let bytes = get(&house.edge, script).await.body.len();
+    let ask = format!("GET {script} HTTP/1.1\r\nhost: {}\r\n\r\n", house.edge.authority);
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("may be small");
+    let mut stream = socket.connect(house.edge.address).await.expect("connects");
+    let begun = Instant::now();
+    stream.write_all(ask.repeat(1 + KERNEL_BYTES / bytes).as_bytes()).await.expect("is sent");
+    // What comes after the end is answered with a reset.
+    let mut tick = tokio::time::interval(Duration::from_millis(500));
+    while stream.write_all(b"\r\n").await.is_ok() {
+        tick.tick().await;
+        assert!(begun.elapsed() <= 2 * limits::HTTP_TAKEN, "{:?}", begun.elapsed());
+    }
+    assert!(begun.elapsed() + Duration::from_secs(2) >= limits::HTTP_TAKEN, "{:?}", begun.elapsed());
+}
+
 async fn a_handshake_that_does_not_come() {
     let ground = Ground::new();
     let core = Core::start(&ground.core, "127.0.0.1:0").await;
@@ -87,6 +116,27 @@ async fn a_handshake_that_does_not_come() {
     stream.write_all(&[0x16, 3, 1]).await.expect("is sent");
     let _ = stream.read_to_end(&mut Vec::new()).await;
     assert!(begun.elapsed() <= 2 * limits::HANDSHAKE, "{:?}", begun.elapsed());
+}
+
+/// Nothing; the preface and settings; and the first frame of headers that do not end.
+async fn http2_that_does_not_begin_or_asks_for_nothing() {
+    let ground = Ground::new();
+    let core = Core::start(&ground.core, "127.0.0.1:0").await;
+    let edge = with_tls(&ground, &core).await;
+    let begin = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let endless = [&begin[..], b"\0\0\x01\x01\0\0\0\0\x01\x82"].concat();
+    let config = tls::core_client(&ground.edge, &[tls::H2_ALPN]).expect("a config");
+    let name = ServerName::try_from(ground.edge.trust_domain().core_dns()).expect("a name");
+    let connector = TlsConnector::from(config);
+    let cut = async |bytes: &[u8]| {
+        let tcp = TcpStream::connect(edge.address).await.expect("connects");
+        let mut stream = connector.connect(name.clone(), tcp).await.expect("shakes hands");
+        let begun = Instant::now();
+        stream.write_all(bytes).await.expect("is sent");
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        assert!(begun.elapsed() <= 2 * limits::HANDSHAKE, "{:?} for {bytes:?}", begun.elapsed());
+    };
+    tokio::join!(cut(b""), cut(&begin[..10]), cut(begin), cut(&endless));
 }
 
 async fn a_socket_without_a_first_message(house: &House) {

@@ -166,3 +166,157 @@ mod tests {
         assert_eq!(refused(&pb::HolderRequest { versions, verb: rename }), Code::Invalid);
     }
 }
+
+/// `just fuzz holder`.
+#[cfg(test)]
+mod fuzz {
+    use std::io::Write as _;
+
+    use bytes::BytesMut;
+    use chatcode_fuzz::{Target, sight, size};
+    use chatcode_proto::framing;
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        connection::{Connection, Role},
+        spec::{self, Spec},
+    };
+
+    const TARGET: Target = Target { name: "holder", words: WORDS, usual: 5_000, case };
+    const WORDS: &[&[u8]] = &[
+        &[0, 0, 0, 0],
+        &[0, 0, 0, 4],
+        &[0, 1, 0, 0],
+        &[0, 0x10, 0, 0],
+        &[0xff, 0xff, 0xff, 0xff],
+        &[0x0a, 0x01, 0x01],
+        &[0x12, 0x00],
+        &[0x1a, 0x00],
+        &[0x22, 0x05, 0x0a, 0x03],
+        &[0x2a, 0x02, 0x08, 0x01],
+        b"6f1c0a52-9d3e-4a37-8f0b-2f6f0d1c9b11",
+        b"/bin/sh",
+        b"/tmp",
+        b"..",
+        b"A=B",
+        b"\0",
+        b"\x1b[2J",
+        b"\xe2\x80\xae",
+        b"\xff",
+    ];
+
+    #[test]
+    fn any_first_bytes_on_the_holders_socket_are_a_request_or_refused_and_nothing_grows() {
+        chatcode_fuzz::run(&TARGET, seeds());
+    }
+
+    fn seeds() -> Vec<Vec<u8>> {
+        let versions = limits::HOLDER_VERSIONS.to_vec();
+        let attach = pb::HolderAttach { principal: "person/1".into(), ..Default::default() };
+        let verbs = [
+            Verb::Attach(attach),
+            Verb::Watch(pb::HolderWatch {}),
+            Verb::Rename(pb::HolderRename { name: "build".into() }),
+            Verb::End(pb::HolderEnd { force: true }),
+        ];
+        let requests =
+            verbs.map(|verb| framed(&pb::HolderRequest { versions: versions.clone(), verb: Some(verb) }));
+        let spec = pb::HolderSpec {
+            session: "6f1c0a52-9d3e-4a37-8f0b-2f6f0d1c9b11".into(),
+            name: "build".into(),
+            command: vec!["/bin/sh".into(), "-l".into()],
+            folder: "/".into(),
+            state_folder: "/tmp".into(),
+            environment: [("TERM".to_owned(), "xterm".to_owned())].into(),
+            log_bytes: 1024 * 1024,
+            epoch: 7,
+            ..Default::default()
+        };
+        let mut seeds = requests.to_vec();
+        seeds.extend([requests.concat(), framed(&spec)]);
+        seeds
+    }
+
+    fn framed(message: &impl prost::Message) -> Vec<u8> {
+        let mut framed = BytesMut::new();
+        framing::put(&mut framed, message);
+        framed.to_vec()
+    }
+
+    fn case(input: &[u8]) -> Vec<u64> {
+        vec![sight(("request", first(input))), sight(("spec", order(input)))]
+    }
+
+    /// The first message of a connection, as the loop reads it.
+    fn first(input: &[u8]) -> String {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        ours.set_nonblocking(true).expect("is set");
+        theirs.write_all(input).expect("there is room");
+        drop(theirs);
+        let mut connection = Connection::new(ours, Clock::start().now());
+        let mut chunk = [0; 512];
+        while !connection.finished {
+            connection.receive(&mut chunk).expect("the peer is there");
+            match connection.next() {
+                Ok(None) => {}
+                Err(too_large) => {
+                    assert!(too_large.announced > limits::HOLDER_MESSAGE_BYTES, "refused without a cause");
+                    return "too large".to_owned();
+                }
+                Ok(Some(message)) => {
+                    assert!(message.len() <= limits::HOLDER_MESSAGE_BYTES, "a message beyond its limit");
+                    assert!(matches!(connection.role, Role::New), "another role than it came with");
+                    return taken(message);
+                }
+            }
+        }
+        String::new()
+    }
+
+    fn taken(message: Bytes) -> String {
+        match request(message) {
+            Err(refusal) => {
+                let causes = [Code::Protocol, Code::UnsupportedVersion, Code::Invalid];
+                assert!(causes.contains(&refusal.code), "another cause: {:?}", refusal.code);
+                assert!(!refusal.message.chars().any(char::is_control), "a refusal steers: {refusal}");
+                refusal.code.name().to_owned()
+            }
+            Ok((version, request)) => {
+                assert!(
+                    limits::HOLDER_VERSIONS.contains(&version),
+                    "a version that we do not have: {version}"
+                );
+                if let Request::Rename(name) = &request {
+                    assert_eq!(name::display_safe(name, limits::SESSION_NAME_CHARS), *name, "a name: see");
+                }
+                let shown = format!("{request:?}");
+                shown.split(['(', ' ']).next().unwrap_or_default().to_owned()
+            }
+        }
+    }
+
+    /// What a holder is started with: refused, or within its bounds.
+    fn order(input: &[u8]) -> String {
+        let Ok(raw) = spec::read(&mut &*input) else { return String::new() };
+        match Spec::check(raw) {
+            Err(refusal) => {
+                assert_eq!(refusal.code, Code::Invalid, "another cause: see");
+                refusal.message.chars().filter(|c| !c.is_ascii_digit()).take(80).collect()
+            }
+            Ok(spec) => {
+                assert!(spec.folder.is_absolute() && spec.state_folder.is_absolute(), "a folder: see");
+                assert!(!spec.program.is_empty() && spec.epoch > 0, "nothing to run: see");
+                assert!(limits::LOG_BYTES_RANGE.contains(&spec.log_bytes), "a log of any size: see");
+                assert!(spec.history_lines <= limits::HISTORY_LINES, "a history of any length: see");
+                assert!(spec.arguments.len() < limits::ARGUMENTS, "any number of arguments: see");
+                let texts = spec.arguments.iter().chain([&spec.program, &spec.arg0]);
+                assert!(!texts.chain(spec.environment.values()).any(|text| text.contains('\0')), "zero: see");
+                assert!(
+                    limits::ROWS.contains(&spec.winsize.rows) && limits::COLS.contains(&spec.winsize.cols)
+                );
+                format!("spec {}", size(spec.environment.len()))
+            }
+        }
+    }
+}

@@ -150,9 +150,13 @@ impl Daemon {
 
     /// Has it read its settings again.
     pub(crate) fn reload(&self) {
-        let pid = i32::try_from(self.process.id().expect("runs")).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::HUP).unwrap();
+    }
+
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        let id = self.process.id().expect("it lives");
+        rustix::process::Pid::from_raw(id.cast_signed()).unwrap()
     }
 
     /// `kill -9`.

@@ -6,6 +6,7 @@ mod afterwards;
 mod attaching;
 mod by_itself;
 mod core;
+mod exhausted;
 mod keeping;
 mod linking;
 mod machine;

@@ -1,13 +1,19 @@
 //! Who gets no link.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use chatcode_certs::{MemberName, tls};
 use chatcode_link::{LinkDialer, LinkError, LinkListener};
-use chatcode_proto::{limits::LINK_UNPROVEN, pb::Code};
+use chatcode_proto::{
+    limits::{HANDSHAKE, LINK_UNPROVEN},
+    pb::Code,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     client::Resumption,
@@ -244,4 +250,28 @@ async fn a_call_without_a_link_fails_at_once() {
     link.gateway.close(Code::Done, "bye");
     timeout(SOON, link.core.closed()).await.unwrap();
     assert!(timeout(SOON, Pings::open(link.core.channel())).await.unwrap().is_err());
+}
+
+/// It begins as a gateway does, and does not go on.
+#[tokio::test]
+async fn a_handshake_that_stops_half_way_is_given_up_and_keeps_nobody_out() {
+    let world = World::new();
+    let packets = first_packets(&world, 1).await;
+    let listener = world.listen(0);
+    let silent = tokio::net::UdpSocket::bind(local(0)).await.unwrap();
+    silent.send_to(&packets[0], listener.local_addr().unwrap()).await.unwrap();
+    let incoming = timeout(SOON, listener.accept()).await.unwrap().unwrap();
+    let begun = std::time::Instant::now();
+    let given_up = async { timeout(2 * HANDSHAKE, incoming.finish()).await.unwrap().unwrap_err() };
+    let meanwhile = async {
+        let dialer = LinkDialer::bind().unwrap();
+        let genuine = tls::core_client(&world.gateway(), LINK).unwrap();
+        let (core, link) = world.meet(&listener, &dialer, genuine).await;
+        core.unwrap();
+        link.unwrap();
+        begun.elapsed()
+    };
+    let (_, met_after) = tokio::join!(given_up, meanwhile);
+    assert!(met_after < HANDSHAKE, "{met_after:?}");
+    assert!(begun.elapsed() + Duration::from_secs(1) >= HANDSHAKE, "{:?}", begun.elapsed());
 }

@@ -1,0 +1,202 @@
+//! Limits that are passed: who goes beyond one is told so in words or cut, and the next
+//! one within it is served.
+
+use std::sync::Arc;
+
+use chatcode_certs::tls;
+use chatcode_link::renew;
+use chatcode_proto::{
+    limits,
+    pb::{
+        AccountsCreateTicketRequest, AuditFilter, AuditHead, AuditListRequest, AuditVerifyRequest, Code,
+        FleetListRequest, MemberKind, PeopleCreateTeamRequest, people_client::PeopleClient,
+    },
+};
+use rustls_pki_types::ServerName;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+use tonic::{Request, Status};
+
+use crate::{
+    auditing::audit,
+    common::{TestCore, code, eventually, fleet},
+};
+
+/// The error by which HTTP/2 says that somebody asks too much (RFC 9113, 7).
+const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 0x0b];
+/// The kind of the last frame of a connection.
+const GOAWAY: u8 = 7;
+
+#[tokio::test]
+async fn headers_beyond_their_limit_end_their_call_and_no_other() {
+    let core = TestCore::start().await;
+    let channel = core.admin().await;
+    let list = async |bytes: usize| -> Result<(), Status> {
+        let mut request = Request::new(FleetListRequest::default());
+        request.metadata_mut().insert("x-padding", "x".repeat(bytes).parse().unwrap());
+        fleet(&channel).list(request).await.map(drop)
+    };
+    list(limits::HEADER_BYTES as usize / 2).await.unwrap();
+    list(limits::HEADER_BYTES as usize + 1).await.unwrap_err();
+    list(1).await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_that_are_opened_and_reset_at_once_end_their_connection_and_no_other() {
+    let core = TestCore::start().await;
+    let admin = core.enroll(MemberKind::Admin, "operator").await;
+    let channel = core.channel(&admin);
+    fleet(&channel).list(FleetListRequest::default()).await.unwrap();
+
+    let config = tls::core_client(&admin, &[tls::H2_ALPN]).unwrap();
+    let name = ServerName::try_from(admin.trust_domain().core_dns()).unwrap();
+    let tcp = TcpStream::connect(core.bound.grpc).await.unwrap();
+    let mut stream = TlsConnector::from(Arc::clone(&config)).connect(name, tcp).await.unwrap();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    for number in 0..4 * limits::HTTP2_RESETS {
+        let id = u32::try_from(2 * number + 1).unwrap().to_be_bytes();
+        // POST, https, a path, an authority; then CANCEL.
+        let block = b"\x83\x87\x04\x01/\x01\x01x";
+        let length = u8::try_from(block.len()).unwrap();
+        bytes.extend([&[0, 0, length, 1, 4], &id[..], block].concat());
+        bytes.extend([&[0, 0, 4, 3, 0], &id[..], &[0, 0, 0, 8]].concat());
+    }
+    // It may be cut before it has sent all of it.
+    let _ = stream.write_all(&bytes).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert_eq!(last_error(&answer), Some(ENHANCE_YOUR_CALM), "{}", answer.escape_ascii());
+    fleet(&channel).list(FleetListRequest::default()).await.unwrap();
+}
+
+/// The error of the last frame GOAWAY.
+fn last_error(mut frames: &[u8]) -> Option<[u8; 4]> {
+    let mut error = None;
+    while let Some((head, rest)) = frames.split_first_chunk::<9>() {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let (payload, next) = rest.split_at_checked(length)?;
+        if head[3] == GOAWAY {
+            error = payload.get(4..8).and_then(|bytes| bytes.try_into().ok());
+        }
+        frames = next;
+    }
+    error
+}
+
+#[tokio::test]
+async fn handshakes_of_one_address_beyond_its_share_are_closed_at_once() {
+    chatcode_process::raise_file_limit();
+    let core = TestCore::start().await;
+    let channel = core.admin().await;
+    fleet(&channel).list(FleetListRequest::default()).await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..limits::CORE_HANDSHAKES_PER_ADDRESS {
+        silent.push(TcpStream::connect(core.bound.grpc).await.unwrap());
+    }
+    let mut late = TcpStream::connect(core.bound.grpc).await.unwrap();
+    let begun = std::time::Instant::now();
+    let _ = late.read_to_end(&mut Vec::new()).await;
+    assert!(begun.elapsed() < limits::HANDSHAKE, "it was closed for its time: {:?}", begun.elapsed());
+    // Who is in stays in, and a place that is given back is had.
+    fleet(&channel).list(FleetListRequest::default()).await.unwrap();
+    drop(silent);
+    eventually("a place", async || {
+        fleet(&core.anonymous())
+            .list(FleetListRequest::default())
+            .await
+            .err()
+            .filter(|status| status.metadata().contains_key(chatcode_proto::metadata::CODE))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_filter_and_a_check_of_the_audit_beyond_their_bounds_are_refused_by_name() {
+    let core = TestCore::start().await;
+    let channel = core.admin().await;
+    let list = async |filter: AuditFilter| {
+        let request = AuditListRequest { filter: Some(filter), ..Default::default() };
+        audit(&channel).list(request).await
+    };
+    let long = |bytes: usize| "x".repeat(bytes + 1);
+    for (what, filter) in [
+        ("action", AuditFilter { action: long(limits::AUDIT_ACTION_BYTES), ..Default::default() }),
+        ("gateway", AuditFilter { gateway: long(limits::AUDIT_ID_BYTES), ..Default::default() }),
+        ("request id", AuditFilter { request_id: long(limits::AUDIT_ID_BYTES), ..Default::default() }),
+        ("principal", AuditFilter { principal: long(limits::PRINCIPAL_BYTES), ..Default::default() }),
+    ] {
+        let refused = list(filter).await.unwrap_err();
+        assert_eq!(code(&refused), Code::Invalid, "{what}");
+        assert!(refused.message().contains(what), "{refused:?}");
+    }
+    list(AuditFilter { action: "x".repeat(limits::AUDIT_ACTION_BYTES), ..Default::default() }).await.unwrap();
+    let kept = vec![AuditHead::default(); limits::AUDIT_HEADS + 1];
+    let refused = audit(&channel).verify(AuditVerifyRequest { kept }).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Invalid);
+    assert!(refused.message().contains(&limits::AUDIT_HEADS.to_string()), "{refused:?}");
+}
+
+#[tokio::test]
+async fn one_ticket_in_a_minute_too_many_is_told_to_wait() {
+    let core = TestCore::start().await;
+    let page = core.page().await;
+    let ask = async || {
+        let method = "/chatcode.v1.Fleet/Watch".to_owned();
+        let request = AccountsCreateTicketRequest { method, ..Default::default() };
+        page.accounts().create_ticket(page.request(request)).await
+    };
+    let begun = std::time::Instant::now();
+    let mut made = 0;
+    let refused = loop {
+        match ask().await {
+            Ok(_) => made += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(code(&refused), Code::RateLimited);
+    // What comes back while they are asked for is had as well.
+    let refilled = u64::from(limits::TICKETS_PER_MINUTE) * (begun.elapsed().as_secs() + 1) / 60;
+    assert!(made >= u64::from(limits::TICKETS_PER_MINUTE), "{made}");
+    assert!(made <= u64::from(limits::TICKETS_PER_MINUTE) + refilled + 1, "{made}");
+}
+
+#[tokio::test]
+async fn one_team_too_many_is_not_made() {
+    let core = TestCore::start().await;
+    let mut people = PeopleClient::new(core.admin().await);
+    let mut make = async |number: u32| {
+        let request = PeopleCreateTeamRequest { name: format!("team {number}"), ..Default::default() };
+        people.create_team(request).await
+    };
+    for number in 0..limits::TEAMS {
+        make(number).await.unwrap();
+    }
+    let refused = make(limits::TEAMS).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Limit);
+    assert!(refused.message().contains(&limits::TEAMS.to_string()), "{refused:?}");
+}
+
+#[tokio::test]
+async fn one_renewal_in_a_minute_too_many_is_refused_and_the_certificate_stays() {
+    let core = TestCore::start().await;
+    let mut edge = core.enroll(MemberKind::Edge, "edge").await;
+    let address = core.bound.grpc.to_string();
+    let begun = std::time::Instant::now();
+    let mut made = 0;
+    let refused = loop {
+        match renew::renew(&address, &edge, None).await {
+            Ok(renewed) => (edge, made) = (renewed, made + 1),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.code(), Code::RateLimited, "{refused}");
+    let refilled = u64::from(limits::RENEWALS_PER_MINUTE) * (begun.elapsed().as_secs() + 1) / 60;
+    assert!(made >= u64::from(limits::RENEWALS_PER_MINUTE), "{made}");
+    assert!(made <= u64::from(limits::RENEWALS_PER_MINUTE) + refilled + 1, "{made}");
+    // The one that it has is as good as before: it is the person who is missing.
+    let status = fleet(&core.channel(&edge)).list(FleetListRequest::default()).await.unwrap_err();
+    assert_eq!(code(&status), Code::Unauthenticated);
+}
