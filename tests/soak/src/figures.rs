@@ -7,7 +7,10 @@ use chatcode_harness::{Mesh, breakable::Fault};
 use chatcode_proto::pb;
 use prost::Message as _;
 
-use crate::session::Account;
+use crate::{program::TICK, session::Account};
+
+/// Less than this between two lines is no stall.
+const STALL: Duration = TICK.saturating_mul(4);
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +37,11 @@ impl Felt {
         self.now = Some(fault);
     }
 
-    /// A session was shown nothing for so long.
+    /// A session was shown nothing for so long; less than [`STALL`] is none.
     pub(crate) fn stalled(&mut self, time: Duration) {
+        if time <= STALL {
+            return;
+        }
         self.longest = self.longest.max(time);
         if let Some(fault) = self.now {
             let of = self.by_kind.entry(fault).or_default();

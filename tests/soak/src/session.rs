@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, collections::VecDeque, time::Duration};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use chatcode_harness::{PATIENCE, Page, Terminal};
 use chatcode_proto::pb;
 use tokio::time::Instant;
@@ -12,15 +12,13 @@ use crate::{
     checker::Checker,
     figures::Felt,
     line::{Order, Typed},
-    program::TICK,
     schedule::Typing,
 };
 
 /// How often a session looks at what is to be done, at least.
 const LOOK: Duration = Duration::from_millis(100);
-/// Less than this between two lines is no stall.
-const STALL: Duration = TICK.saturating_mul(4);
-
+/// More than this of one turn does not count as standing still: the machine slept.
+const TURN: Duration = Duration::from_secs(5);
 /// What all sessions and the schedule share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -43,6 +41,8 @@ pub(crate) struct Session {
     under_way: VecDeque<(u64, Instant)>,
     /// When the last line came.
     came: Instant,
+    /// How long it waits for the next, as far as that counts.
+    stood: Duration,
 }
 
 /// What became of a session.
@@ -78,6 +78,7 @@ impl Session {
             next,
             under_way: VecDeque::new(),
             came: now,
+            stood: Duration::ZERO,
         };
         let began = Instant::now();
         while session.checker.lines() == 0 {
@@ -107,7 +108,7 @@ impl Session {
     }
 
     fn account(&self) -> anyhow::Result<Account> {
-        let exit = self.terminal.exit.clone().context("an exit")?;
+        let exit = self.terminal.exit.context("an exit")?;
         let typed = self.next.number;
         ensure!(exit.code == 0, "the program ended with {exit:?}");
         ensure!(self.checker.echoed == typed, "{} of {typed} lines came back", self.checker.echoed);
@@ -137,9 +138,9 @@ impl Session {
     }
 
     async fn turn(&mut self, shared: &RefCell<Shared>) -> anyhow::Result<()> {
-        let lines = self.checker.lines();
-        let look = Instant::now() + LOOK;
-        let is_due_before = self.due > Instant::now() && self.due < look;
+        let (lines, began) = (self.checker.lines(), Instant::now());
+        let look = began + LOOK;
+        let is_due_before = self.due > began && self.due < look;
         for event in self.terminal.turn_until(if is_due_before { self.due } else { look }).await? {
             self.checker.take(&event)?;
         }
@@ -147,15 +148,13 @@ impl Session {
             self.terminal.viewer().request_snapshot();
         }
         let now = Instant::now();
-        let stood = now - self.came;
         let felt = &mut shared.borrow_mut().felt;
         if self.checker.lines() > lines {
-            self.came = now;
-            if stood > STALL {
-                felt.stalled(stood);
-            }
-        } else if stood > PATIENCE {
-            bail!("nothing came for {PATIENCE:?}: {:?}", self.terminal);
+            felt.stalled(now - self.came);
+            (self.came, self.stood) = (now, Duration::ZERO);
+        } else {
+            self.stood += (now - began).min(TURN);
+            ensure!(self.stood <= PATIENCE, "nothing came for {PATIENCE:?}: {:?}", self.terminal);
         }
         while let Some((_, typed)) = self.under_way.pop_front_if(|(number, _)| *number <= self.checker.echoed)
         {
