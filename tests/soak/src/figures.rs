@@ -37,6 +37,19 @@ impl Felt {
         self.now = Some(fault);
     }
 
+    /// What broke last, for people.
+    pub(crate) fn last(&self) -> String {
+        match self.now {
+            Some(fault) => format!("fault {}, {fault:?}", self.faults()),
+            None => "before the first fault".to_owned(),
+        }
+    }
+
+    /// How much broke so far.
+    fn faults(&self) -> u64 {
+        self.by_kind.values().map(|of| of.times).sum()
+    }
+
     /// A session was shown nothing for so long; less than [`STALL`] is none.
     pub(crate) fn stalled(&mut self, time: Duration) {
         if time <= STALL {
@@ -134,8 +147,8 @@ pub(crate) fn summary(accounts: &[Account], felt: &Felt, course: &Course) -> any
         let files = format!("{} {} {}", start.files, most.files, end.files);
         writeln!(text, "{part:<8} {rss:>33} {files:>24}")?;
     }
-    let faults: u64 = felt.by_kind.values().map(|of| of.times).sum();
-    writeln!(text, "\n{} sessions, {faults} faults, {} resumes", accounts.len(), sum(|one| one.resumes))?;
+    let (sessions, faults, resumes) = (accounts.len(), felt.faults(), sum(|one| one.resumes));
+    writeln!(text, "\n{sessions} sessions, {faults} faults, {resumes} resumes")?;
     writeln!(
         text,
         "{} lines of output: {} of them only in the history, behind {} gaps; {} further back than a history goes",

@@ -78,7 +78,8 @@ async fn soak(args: &Args) -> anyhow::Result<()> {
         Ok(outcome) => outcome,
         Err(error) => {
             keep_logs(all.mesh.folder())?;
-            return Err(error.context(format!("seed {seed}; the logs are in {LOGS}")));
+            let last = shared.borrow().felt.last();
+            return Err(error.context(format!("seed {seed}, {last}; the logs are in {LOGS}")));
         }
     };
     println!("{}", figures::summary(&accounts, &shared.borrow().felt, &course)?);
