@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use chatcode_harness::{Mesh, breakable::Fault};
 use chatcode_proto::pb;
 use prost::Message as _;
+use tokio::time::Instant;
 
 use crate::{program::TICK, session::Account};
 
@@ -24,9 +25,11 @@ struct OfKind {
 #[derive(Debug, Default)]
 pub(crate) struct Felt {
     by_kind: BTreeMap<Fault, OfKind>,
-    /// The last that broke; stalls are put down to it.
-    now: Option<Fault>,
+    /// All that broke, in order.
+    broke: Vec<(Instant, Fault)>,
     longest: Duration,
+    /// The last words of a hop in the longest stall.
+    longest_words: String,
     slowest_line: Duration,
 }
 
@@ -34,29 +37,30 @@ impl Felt {
     /// This breaks now.
     pub(crate) fn breaks(&mut self, fault: Fault) {
         self.by_kind.entry(fault).or_default().times += 1;
-        self.now = Some(fault);
+        self.broke.push((Instant::now(), fault));
     }
 
     /// What broke last, for people.
     pub(crate) fn last(&self) -> String {
-        match self.now {
-            Some(fault) => format!("fault {}, {fault:?}", self.faults()),
+        match self.broke.last() {
+            Some((_, fault)) => format!("fault {}, {fault:?}", self.broke.len()),
             None => "before the first fault".to_owned(),
         }
     }
 
-    /// How much broke so far.
-    fn faults(&self) -> u64 {
-        self.by_kind.values().map(|of| of.times).sum()
-    }
-
-    /// A session was shown nothing for so long; less than [`STALL`] is none.
-    pub(crate) fn stalled(&mut self, time: Duration) {
+    /// A session was shown nothing from `since` until now; less than [`STALL`] is
+    /// nothing. It is put down to what broke last as it began. `words` are the last
+    /// of a hop.
+    pub(crate) fn stalled(&mut self, since: Instant, words: &str) {
+        let time = since.elapsed();
         if time <= STALL {
             return;
         }
-        self.longest = self.longest.max(time);
-        if let Some(fault) = self.now {
+        if time > self.longest {
+            (self.longest, self.longest_words) = (time, words.to_owned());
+        }
+        let begun = self.broke.partition_point(|(at, _)| *at <= since + STALL);
+        if let Some((_, fault)) = begun.checked_sub(1).map(|at| self.broke[at]) {
             let of = self.by_kind.entry(fault).or_default();
             of.stalls += 1;
             of.longest = of.longest.max(time);
@@ -147,7 +151,7 @@ pub(crate) fn summary(accounts: &[Account], felt: &Felt, course: &Course) -> any
         let files = format!("{} {} {}", start.files, most.files, end.files);
         writeln!(text, "{part:<8} {rss:>33} {files:>24}")?;
     }
-    let (sessions, faults, resumes) = (accounts.len(), felt.faults(), sum(|one| one.resumes));
+    let (sessions, faults, resumes) = (accounts.len(), felt.broke.len(), sum(|one| one.resumes));
     writeln!(text, "\n{sessions} sessions, {faults} faults, {resumes} resumes")?;
     writeln!(
         text,
@@ -163,6 +167,8 @@ pub(crate) fn summary(accounts: &[Account], felt: &Felt, course: &Course) -> any
         "{} lines of input, each arrived once; the slowest came back after {slowest} ms",
         sum(|one| one.typed)
     )?;
-    writeln!(text, "longest stall {longest} ms; nothing lost, nothing doubled")?;
+    let words = if felt.longest_words.is_empty() { "nothing" } else { &felt.longest_words };
+    writeln!(text, "longest stall {longest} ms; what a hop had said last: {words}")?;
+    writeln!(text, "nothing lost, nothing doubled")?;
     Ok(text)
 }

@@ -150,7 +150,7 @@ impl Session {
         let now = Instant::now();
         let felt = &mut shared.borrow_mut().felt;
         if self.checker.lines() > lines {
-            felt.stalled(now - self.came);
+            felt.stalled(self.came, &self.terminal.last_error);
             (self.came, self.stood) = (now, Duration::ZERO);
         } else {
             self.stood += (now - began).min(TURN);
