@@ -183,6 +183,10 @@ bounds: web
 bench *ARGS: build-release
     cargo run --release --locked -p chatcode-bench -- "$@"
 
+# Twenty sessions that may lose and double nothing while a seeded schedule breaks every part, for so many minutes; SEED plays a run again.
+soak MINUTES="10" SEED="": build-release
+    cargo run --release --locked -p chatcode-soak -- --minutes {{MINUTES}} {{ if SEED == "" { "" } else { "--seed " + SEED } }}
+
 # Whether the schema still understands the newest release.
 proto-breaking: web-deps
     #!/usr/bin/env sh

@@ -6,7 +6,9 @@
 //!   browser's page does; [`terminal`]: one attachment that resumes by itself.
 //! - [`forward`]: a seeded forwarder that cuts, delays, reorders and loses
 //!   packets; [`tcp`]: one that resets and silences connections; [`proxy`]: one that tunnels.
+//! - [`breakable`]: an installation with a forwarder on every hop, and all that breaks there.
 
+pub mod breakable;
 pub mod forward;
 pub mod http;
 pub mod mesh;

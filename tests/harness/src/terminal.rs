@@ -203,30 +203,51 @@ impl Terminal {
         self.viewer.handle_disconnect();
     }
 
-    /// One turn: attach if needed, send what is ready, take one message or the
-    /// next timer.
+    /// One turn, which ends at `time` if nothing comes before; gives what the person
+    /// was shown, of which nothing is kept. Not to be dropped half way.
+    ///
+    /// # Errors
+    /// When a hop speaks nonsense, or the session has ended.
+    pub async fn turn_until(&mut self, time: Instant) -> anyhow::Result<Vec<Event>> {
+        if self.sink.is_none() {
+            self.pour_into(|_| {});
+        }
+        let events = self.next_events(Some(time)).await?;
+        events.iter().cloned().for_each(|event| self.show(event));
+        Ok(events)
+    }
+
     async fn turn(&mut self) -> anyhow::Result<()> {
+        let events = self.next_events(None).await?;
+        events.into_iter().for_each(|event| self.show(event));
+        Ok(())
+    }
+
+    /// Attaches if needed, sends what is ready, takes one message, the next timer, or
+    /// the end of the time.
+    async fn next_events(&mut self, end: Option<Instant>) -> anyhow::Result<Vec<Event>> {
         if self.socket.is_none() {
             ensure!(self.exit.is_none(), "the session has ended");
             self.attach().await;
         }
-        let Some(socket) = self.socket.as_mut() else { return Ok(()) };
+        let Some(socket) = self.socket.as_mut() else { return Ok(Vec::new()) };
         while let Some(frame) = self.viewer.poll_frame(self.started.elapsed()) {
             if socket.feed(tungstenite::Message::Binary(frame.encode_to_vec().into())).await.is_err() {
                 self.cut();
-                return Ok(());
+                return Ok(Vec::new());
             }
         }
         if socket.flush().await.is_err() {
             self.cut();
-            return Ok(());
+            return Ok(Vec::new());
         }
         let timer = self.viewer.next_timeout().map(|time| self.started + time);
+        let timer = [timer, end].into_iter().flatten().min();
         let message = tokio::select! {
             message = socket.next() => message,
             () = tokio::time::sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => {
                 self.viewer.handle_timeout(self.started.elapsed());
-                return Ok(());
+                return Ok(Vec::new());
             }
         };
         self.take(message)
@@ -235,12 +256,11 @@ impl Terminal {
     fn take(
         &mut self,
         message: Option<Result<tungstenite::Message, tungstenite::Error>>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Vec<Event>> {
         match message {
             Some(Ok(tungstenite::Message::Binary(bytes))) => {
                 let frame = pb::ServerFrame::decode(bytes)?;
-                let events = self.viewer.handle_frame(self.started.elapsed(), frame)?;
-                events.into_iter().for_each(|event| self.show(event));
+                return Ok(self.viewer.handle_frame(self.started.elapsed(), frame)?);
             }
             Some(Ok(tungstenite::Message::Close(frame))) => {
                 self.last_error = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
@@ -253,7 +273,7 @@ impl Terminal {
             }
             None => self.cut(),
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn show(&mut self, event: Event) {
