@@ -13,6 +13,8 @@ mod figures;
 mod flood;
 mod idle;
 mod interrupt;
+#[cfg(target_os = "linux")]
+mod link;
 mod memory;
 mod plain;
 mod reattach;
@@ -34,9 +36,9 @@ struct Args {
     #[command(subcommand)]
     relay: Option<Relay>,
     /// Only these scenarios (echo, echo_flood, bulk, interrupt, reattach, calls, revival,
-    /// memory, idle); all when none is named.
+    /// memory, idle, link); all when none is named.
     scenarios: Vec<String>,
-    /// Samples of `echo` and `echo_flood`.
+    /// Samples of `echo` and `echo_flood`; a quarter of it for each loss of `link`.
     #[arg(long, default_value_t = 2000)]
     samples: usize,
     /// Size of the text of `bulk`, MiB.
@@ -108,6 +110,10 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         let mesh = Mesh::start().await?;
         let page = mesh.page().await?;
         idle::chain(&mesh, &page).await?.into_iter().for_each(|row| report.add(row));
+    }
+    #[cfg(target_os = "linux")]
+    if wants("link") {
+        link::measure(args.samples / 4)?.into_iter().for_each(|row| report.add(row));
     }
     report.print();
     report.write(&args.out)

@@ -58,10 +58,18 @@ impl Mesh {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(core_args: &[&str]) -> anyhow::Result<Self> {
+        Self::start_at("127.0.0.1:0", core_args).await
+    }
+
+    /// The same, with the core's links at this UDP address (port 0: any).
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_at(link: &str, core_args: &[&str]) -> anyhow::Result<Self> {
         chatcode_certs::tls::install_provider();
         let folder = tempfile::Builder::new().prefix("cc").tempdir()?;
         let core_args: Vec<_> = core_args.iter().map(|&arg| arg.to_owned()).collect();
-        let core = start_core(&folder, "127.0.0.1:0", "127.0.0.1:0", &core_args).await?;
+        let core = start_core(&folder, "127.0.0.1:0", link, &core_args).await?;
         let (grpc, link) = (core.word("grpc")?, core.word("link")?);
         for role in ["edge", "gateway"] {
             let token = bootstrap_token(&folder, role).await?;
