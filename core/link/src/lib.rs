@@ -26,6 +26,7 @@ mod http2;
 mod keys;
 mod link;
 pub mod network;
+mod nudge;
 pub mod renew;
 pub mod serve;
 mod stream;

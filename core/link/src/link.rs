@@ -43,6 +43,11 @@ impl Link {
         Self { inner: Arc::new(inner) }
     }
 
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.inner.connection
+    }
+
     /// A channel on a QUIC stream of its own, opened at its first call: for one
     /// streaming call. Its loss or flood holds up nobody else. To give a call up
     /// drop its answers *and* its requests: HTTP/2 keeps a call whose request is
@@ -59,7 +64,7 @@ impl Link {
             async move {
                 let streams = connection.open_bi().await?;
                 let peer = LinkPeer { chain, address: connection.remote_address() };
-                Ok::<_, io::Error>(TokioIo::new(LinkStream::new(streams, peer)))
+                Ok::<_, io::Error>(TokioIo::new(LinkStream::new(streams, peer, connection)))
             }
         }))
     }
@@ -81,7 +86,8 @@ impl Link {
         stream::unfold((connection, chain), |(connection, chain)| async move {
             let streams = connection.accept_bi().await.ok()?;
             let peer = LinkPeer { chain: chain.clone(), address: connection.remote_address() };
-            Some((Ok(LinkStream::new(streams, peer)), (connection, chain)))
+            let stream = LinkStream::new(streams, peer, connection.clone());
+            Some((Ok(stream), (connection, chain)))
         })
     }
 

@@ -9,10 +9,12 @@ use std::{
 };
 
 use chatcode_proto::pb::Code;
-use quinn::{RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
+
+use crate::nudge::Nudge;
 
 /// Who is at the other end of a stream; in the extensions of every request
 /// that came on it.
@@ -30,12 +32,18 @@ pub struct LinkStream {
     send: SendStream,
     receive: RecvStream,
     peer: LinkPeer,
+    nudge: Nudge,
     is_finished: bool,
 }
 
 impl LinkStream {
-    pub(crate) fn new((send, receive): (SendStream, RecvStream), peer: LinkPeer) -> Self {
-        Self { send, receive, peer, is_finished: false }
+    /// A stream of this connection.
+    pub(crate) fn new(
+        (send, receive): (SendStream, RecvStream),
+        peer: LinkPeer,
+        connection: Connection,
+    ) -> Self {
+        Self { send, receive, peer, nudge: Nudge::new(connection), is_finished: false }
     }
 }
 
@@ -59,13 +67,18 @@ impl AsyncRead for LinkStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.nudge.poll(cx);
         AsyncRead::poll_read(Pin::new(&mut self.receive), cx, buf)
     }
 }
 
 impl AsyncWrite for LinkStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(Pin::new(&mut self.send), cx, buf)
+        let written = AsyncWrite::poll_write(Pin::new(&mut self.send), cx, buf);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.nudge.wrote(cx);
+        }
+        written
     }
 
     /// Ready at once: QUIC sends what was written by itself.

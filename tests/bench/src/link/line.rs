@@ -5,7 +5,7 @@ use std::{
     net::Ipv4Addr,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -24,23 +24,6 @@ const MTU: usize = 1500;
 /// Packets under way in one direction; more are lost, as on a full queue.
 const UNDER_WAY: usize = 4096;
 
-/// What a line does to packets; may be changed while it runs.
-#[derive(Debug, Default)]
-pub(crate) struct Way {
-    /// Each packet comes so much later, microseconds.
-    delay_us: AtomicU64,
-    /// This share of packets is lost, in thousandths.
-    loss_permille: AtomicU32,
-}
-
-impl Way {
-    /// From now on it does this, in each direction.
-    pub(crate) fn set(&self, delay: Duration, loss_permille: u32) {
-        self.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.loss_permille.store(loss_permille, Ordering::Relaxed);
-    }
-}
-
 /// One end of a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct End<'a> {
@@ -50,22 +33,31 @@ pub(crate) struct End<'a> {
     pub(crate) address: Ipv4Addr,
 }
 
+/// What a line does to packets.
+#[derive(Debug)]
+struct Way {
+    /// Each packet comes so much later.
+    delay: Duration,
+    /// This share of packets is lost, in thousandths.
+    loss_permille: AtomicU32,
+}
+
 /// A running line; it ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Line {
-    /// What it does.
-    pub(crate) way: Arc<Way>,
+    way: Arc<Way>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Line {
-    /// Joins two ends. `seed` decides which packets are lost.
+    /// Joins two ends; nothing is lost at first. `delay` is that of each direction,
+    /// `seed` decides which packets are lost.
     ///
     /// # Errors
     /// When a device cannot be made.
-    pub(crate) fn between(near: End<'_>, far: End<'_>, seed: u64) -> anyhow::Result<Self> {
-        let way = Arc::new(Way::default());
+    pub(crate) fn between(near: End<'_>, far: End<'_>, delay: Duration, seed: u64) -> anyhow::Result<Self> {
+        let way = Arc::new(Way { delay, loss_permille: AtomicU32::default() });
         let (stop, stopped) = oneshot::channel();
         // The devices are made by a thread that may stay in their namespaces.
         let (runtime, near, far) = thread::scope(|scope| {
@@ -83,6 +75,13 @@ impl Line {
             runtime.block_on(forward(Arc::new(near), Arc::new(far), theirs, seed, stopped))
         });
         Ok(Self { way, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// From now on this share of packets is lost in each direction, in thousandths; of
+    /// a line that does not delay none.
+    pub(crate) fn lose(&self, permille: u32) {
+        let permille = if self.way.delay.is_zero() { 0 } else { permille };
+        self.way.loss_permille.store(permille, Ordering::Relaxed);
     }
 }
 
@@ -130,7 +129,7 @@ async fn take(from: &Tun, way: &Way, to: SyncSender<Packet>, seed: u64) -> anyho
     let mut buffer = [0; MTU];
     loop {
         let length = from.recv(&mut buffer).await?;
-        let due = Instant::now() + Duration::from_micros(way.delay_us.load(Ordering::Relaxed));
+        let due = Instant::now() + way.delay;
         let is_lost = chance.random_range(0..1000) < way.loss_permille.load(Ordering::Relaxed);
         if !is_lost {
             // What does not fit is lost.

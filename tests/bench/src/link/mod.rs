@@ -15,8 +15,9 @@ use serde_json::json;
 use crate::figures::Row;
 use world::World;
 
-/// Round trip from the browser to the machine without what computers add.
-const ROUND_TRIP: Duration = Duration::from_millis(100);
+/// Round trip from the browser to the machine without what computers add,
+/// milliseconds.
+const ROUND_TRIP_MS: u64 = 100;
 /// Losses that are measured, in percent of the packets of each direction.
 const LOSSES_PERCENT: [u32; 3] = [0, 1, 3];
 
@@ -35,6 +36,17 @@ impl Place {
             Self::Gateway => "gateway",
             Self::Browser => "browser",
             Self::Both => "both",
+        }
+    }
+
+    /// Delay of each direction of the gateway's line, and of the browser's.
+    const fn one_way(self) -> (Duration, Duration) {
+        let (half, none) = (Duration::from_millis(ROUND_TRIP_MS / 2), Duration::ZERO);
+        let quarter = Duration::from_millis(ROUND_TRIP_MS / 4);
+        match self {
+            Self::Gateway => (half, none),
+            Self::Browser => (none, half),
+            Self::Both => (quarter, quarter),
         }
     }
 }
@@ -63,19 +75,11 @@ pub(crate) fn measure(samples: usize) -> anyhow::Result<Vec<Row>> {
 }
 
 async fn at(place: Place, samples: usize) -> anyhow::Result<Vec<Row>> {
-    let mut world = World::start().await?;
+    let (to_gateway, to_browser) = place.one_way();
+    let mut world = World::start(to_gateway, to_browser).await?;
     let mut rows = Vec::new();
     for percent in LOSSES_PERCENT {
-        let one_way = ROUND_TRIP / 2;
-        let loss = 10 * percent;
-        match place {
-            Place::Gateway => world.to_gateway(one_way, loss),
-            Place::Browser => world.to_browser(one_way, loss),
-            Place::Both => {
-                world.to_gateway(one_way / 2, loss);
-                world.to_browser(one_way / 2, loss);
-            }
-        }
+        world.lose(10 * percent);
         let (plain, chain) = world.echo(samples).await?;
         let scenario = format!("link_{}_{percent}", place.name());
         rows.push(Row::new(&scenario, "bare-tcp", plain));

@@ -44,18 +44,19 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts all of it on lines that neither delay nor lose. Leaves this thread in
-    /// the browser's namespace.
+    /// Starts all of it on lines that delay each direction so, and lose nothing yet.
+    /// Leaves this thread in the browser's namespace.
     ///
     /// # Errors
     /// When a part does not come up.
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    pub(crate) async fn start(to_gateway: Duration, to_browser: Duration) -> anyhow::Result<Self> {
         let (browser, house, machine) = (Space::new()?, Space::new()?, Space::new()?);
-        let line = |addresses: [Ipv4Addr; 2], far, seed| {
+        let line = |addresses: [Ipv4Addr; 2], far, delay, seed| {
             let near = End { space: &house, address: addresses[0] };
-            Line::between(near, End { space: far, address: addresses[1] }, seed)
+            Line::between(near, End { space: far, address: addresses[1] }, delay, seed)
         };
-        let (machine_line, browser_line) = (line(MACHINE, &machine, SEED)?, line(BROWSER, &browser, SEED + 1)?);
+        let machine_line = line(MACHINE, &machine, to_gateway, SEED)?;
+        let browser_line = line(BROWSER, &browser, to_browser, SEED + 1)?;
 
         house.enter()?;
         let mut mesh = Mesh::start_at(&format!("{}:0", MACHINE[0]), &[]).await?;
@@ -85,14 +86,9 @@ impl World {
         Ok(Self { terminal, plain, _relays: relays, _mesh: mesh, machine_line, browser_line })
     }
 
-    /// The gateway's line from now on: delay of each direction, loss in thousandths.
-    pub(crate) fn to_gateway(&self, delay: Duration, loss_permille: u32) {
-        self.machine_line.way.set(delay, loss_permille);
-    }
-
-    /// The same of the browser's line.
-    pub(crate) fn to_browser(&self, delay: Duration, loss_permille: u32) {
-        self.browser_line.way.set(delay, loss_permille);
+    /// From now on the lines that delay lose this share of packets, in thousandths.
+    pub(crate) fn lose(&self, permille: u32) {
+        [&self.machine_line, &self.browser_line].iter().for_each(|line| line.lose(permille));
     }
 
     /// Keys to the shell behind TCP and, at the same time, through chatcode: one byte,
