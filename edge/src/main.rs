@@ -141,7 +141,7 @@ fn main() -> ExitCode {
                 config::check::<Config>(config.as_deref(), &flags, json)
             }
             Command::Papers(papers) => papers.run(Cli::command()),
-            Command::Run { config, flags, exit_with_stdin } => run(config, flags, exit_with_stdin).await,
+            Command::Run { config, flags, exit_with_stdin } => run(config, *flags, exit_with_stdin).await,
         }
     })
 }

@@ -63,6 +63,21 @@ pub const HEARTBEAT: Duration = Duration::from_secs(5);
 pub const LINK_SILENCE: Duration = Duration::from_secs(15);
 /// QUIC packets go out at least this often, also through NAT.
 pub const LINK_KEEPALIVE: Duration = Duration::from_secs(4);
+/// How long either end of a link may wait before it acknowledges a lone packet: as
+/// short as QUIC takes it. It is a part of the time after which a lost one is missed.
+pub const LINK_ACK_DELAY: Duration = Duration::from_millis(1);
+/// Round trips after which a packet is lost when a later one was acknowledged: a little
+/// more than one, for packets that overtake each other.
+pub const LINK_LOSS_ROUND_TRIPS: f32 = 1.05;
+/// Round trip from which the last packet on a stream is followed by an empty datagram,
+/// whose acknowledgement tells of its loss; on shorter ways nobody feels it.
+pub const LINK_NUDGE_FROM: Duration = Duration::from_millis(20);
+/// That datagram goes out this share of the round trip after the packet, unless
+/// something else does.
+pub const LINK_NUDGE_SHARE: u32 = 25;
+/// Bytes of datagrams that a link keeps; they are empty, and count as what the library
+/// needs for one. Older ones are dropped.
+pub const LINK_DATAGRAM_BYTES: usize = 256;
 /// From the QUIC handshake to Hello; then the link is closed with `TIMEOUT`.
 pub const HELLO: Duration = Duration::from_secs(5);
 /// A link that was live this long resets the back-off.

@@ -1,12 +1,12 @@
-//! How QUIC is set up: every limit explicit, BBR, no datagrams, no
-//! one-directional streams.
+//! How QUIC is set up: every limit explicit, BBR, only empty
+//! datagrams, no one-directional streams.
 
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use chatcode_proto::limits;
 use quinn::{
-    ClientConfig, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt,
+    AckFrequencyConfig, ClientConfig, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt,
     congestion::BbrConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
@@ -28,10 +28,22 @@ fn transport(is_dialer: bool) -> Result<Arc<TransportConfig>, LinkError> {
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(is_dialer.then_some(limits::LINK_KEEPALIVE))
         .crypto_buffer_size(limits::LINK_CRYPTO_BYTES)
-        .datagram_receive_buffer_size(None)
+        // Nobody reads them: what came last is kept, and is empty.
+        .datagram_receive_buffer_size(Some(limits::LINK_DATAGRAM_BYTES))
+        .time_threshold(limits::LINK_LOSS_ROUND_TRIPS)
+        .ack_frequency_config(Some(acknowledgements()))
         // Cubic falls to a tenth of BBR's rate at 1 % loss.
         .congestion_controller_factory(Arc::new(BbrConfig::default()));
     Ok(Arc::new(config))
+}
+
+/// What each end asks of the other: a lone key or echo is acknowledged at once, and a
+/// gap too, so that the sender knows soon what was lost. Of a flood every second packet
+/// is, as ever.
+fn acknowledgements() -> AckFrequencyConfig {
+    let mut config = AckFrequencyConfig::default();
+    config.max_ack_delay(Some(limits::LINK_ACK_DELAY)).reordering_threshold(VarInt::from_u32(1));
+    config
 }
 
 pub(crate) fn server(tls: Arc<rustls::ServerConfig>) -> Result<ServerConfig, LinkError> {

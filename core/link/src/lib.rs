@@ -29,6 +29,7 @@ mod http2;
 mod keys;
 mod link;
 pub mod network;
+mod nudge;
 mod over_tcp;
 pub mod renew;
 pub mod serve;

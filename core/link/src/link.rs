@@ -63,6 +63,14 @@ impl Link {
         matches!(self.inner.way, Way::Tcp(_))
     }
 
+    #[cfg(test)]
+    pub(crate) fn connection(&self) -> &Connection {
+        match &self.inner.way {
+            Way::Quic { connection, .. } => connection,
+            Way::Tcp(way) => panic!("{way:?} is over TCP"),
+        }
+    }
+
     /// A channel on a stream of its own, opened at its first call: for one
     /// streaming call. Its loss or flood holds up nobody else. To give a call up
     /// drop its answers *and* its requests: HTTP/2 keeps a call whose request is
@@ -155,7 +163,7 @@ impl Way {
             Self::Quic { connection, chain, .. } => {
                 let streams = connection.open_bi().await?;
                 let peer = LinkPeer { chain: Arc::clone(chain), address: connection.remote_address() };
-                Ok(LinkStream::over_quic(streams, peer))
+                Ok(LinkStream::over_quic(streams, peer, connection.clone()))
             }
             Self::Tcp(way) => way.open().await,
         }
@@ -166,7 +174,7 @@ impl Way {
             Self::Quic { connection, chain, .. } => {
                 let streams = connection.accept_bi().await.ok()?;
                 let peer = LinkPeer { chain: Arc::clone(chain), address: connection.remote_address() };
-                Some(LinkStream::over_quic(streams, peer))
+                Some(LinkStream::over_quic(streams, peer, connection.clone()))
             }
             Self::Tcp(way) => way.accept().await,
         }

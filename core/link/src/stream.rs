@@ -9,12 +9,12 @@ use std::{
 };
 
 use chatcode_proto::pb::Code;
-use quinn::{RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-use crate::over_tcp::TcpLinkStream;
+use crate::{nudge::Nudge, over_tcp::TcpLinkStream};
 
 /// Who is at the other end of a stream; in the extensions of every request
 /// that came on it.
@@ -42,12 +42,19 @@ enum Way {
 struct QuicStream {
     send: SendStream,
     receive: RecvStream,
+    nudge: Nudge,
     is_finished: bool,
 }
 
 impl LinkStream {
-    pub(crate) fn over_quic((send, receive): (SendStream, RecvStream), peer: LinkPeer) -> Self {
-        Self { way: Way::Quic(QuicStream { send, receive, is_finished: false }), peer }
+    /// A stream of this connection.
+    pub(crate) fn over_quic(
+        (send, receive): (SendStream, RecvStream),
+        peer: LinkPeer,
+        connection: Connection,
+    ) -> Self {
+        let nudge = Nudge::new(connection);
+        Self { way: Way::Quic(QuicStream { send, receive, nudge, is_finished: false }), peer }
     }
 
     pub(crate) fn over_tcp(stream: TcpLinkStream, peer: LinkPeer) -> Self {
@@ -76,7 +83,10 @@ impl AsyncRead for LinkStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.way {
-            Way::Quic(quic) => AsyncRead::poll_read(Pin::new(&mut quic.receive), cx, buf),
+            Way::Quic(quic) => {
+                quic.nudge.poll(cx);
+                AsyncRead::poll_read(Pin::new(&mut quic.receive), cx, buf)
+            }
             Way::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
         }
     }
@@ -85,7 +95,13 @@ impl AsyncRead for LinkStream {
 impl AsyncWrite for LinkStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.way {
-            Way::Quic(quic) => AsyncWrite::poll_write(Pin::new(&mut quic.send), cx, buf),
+            Way::Quic(quic) => {
+                let written = AsyncWrite::poll_write(Pin::new(&mut quic.send), cx, buf);
+                if matches!(written, Poll::Ready(Ok(1..))) {
+                    quic.nudge.wrote(cx);
+                }
+                written
+            }
             Way::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
         }
     }

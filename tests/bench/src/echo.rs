@@ -18,7 +18,9 @@ use crate::{
 };
 
 /// Makes the shell's terminal give each byte to `cat` at once and once.
-const RAW_CAT: &str = "stty -icanon -echo; echo rea''dy; cat\n";
+pub(crate) const RAW_CAT: &str = "stty -icanon -echo; echo rea''dy; cat\n";
+/// What it says when the next key goes to `cat`.
+pub(crate) const READY: &str = "ready\r\n";
 /// Samples that only warm up.
 const WARM_UP: usize = 30;
 /// From one echo to the next key.
@@ -61,36 +63,52 @@ where
     for<'a> &'a T: Read + Write,
 {
     enter(shell, RAW_CAT)?;
-    sees(shell, "ready\r\n")?;
-    let mut took = Vec::with_capacity(samples);
-    let mut buffer = [0; 16];
-    for sample in 0..WARM_UP + samples {
-        std::thread::sleep(PAUSE);
-        let sent = Instant::now();
-        enter(shell, "x")?;
-        read(shell, &mut buffer)?;
-        if sample >= WARM_UP {
-            took.push(sent.elapsed());
-        }
-    }
-    Ok(took)
+    sees(shell, READY)?;
+    typed(shell, WARM_UP)?;
+    typed(shell, samples)
 }
 
 /// The round trips of single keys.
 pub(crate) async fn keys(page: &Page, gateway: &str, samples: usize) -> anyhow::Result<Vec<Duration>> {
     let mut terminal = Terminal::start(page, gateway, &[]).await?;
     terminal.enter(RAW_CAT)?;
-    terminal.sees("ready\r\n").await?;
-    let mut took = Vec::with_capacity(samples);
-    for sample in 0..WARM_UP + samples {
+    terminal.sees(READY).await?;
+    typed_into(&mut terminal, WARM_UP).await?;
+    typed_into(&mut terminal, samples).await
+}
+
+/// So many keys to [`RAW_CAT`], and how long each took to come back.
+///
+/// # Errors
+/// When one does not come back.
+pub(crate) fn typed<T>(shell: &T, keys: usize) -> anyhow::Result<Vec<Duration>>
+where
+    for<'a> &'a T: Read + Write,
+{
+    let mut buffer = [0; 16];
+    let mut key = || {
+        std::thread::sleep(PAUSE);
+        let sent = Instant::now();
+        enter(shell, "x")?;
+        read(shell, &mut buffer)?;
+        Ok(sent.elapsed())
+    };
+    (0..keys).map(|_| key()).collect()
+}
+
+/// The same through chatcode.
+///
+/// # Errors
+/// As [`typed`].
+pub(crate) async fn typed_into(terminal: &mut Terminal, keys: usize) -> anyhow::Result<Vec<Duration>> {
+    let mut took = Vec::with_capacity(keys);
+    for _ in 0..keys {
         terminal.rest(PAUSE).await?;
         let before = terminal.output.len();
         let sent = Instant::now();
         terminal.enter("x")?;
         terminal.until("the echo", |terminal| terminal.output.len() > before).await?;
-        if sample >= WARM_UP {
-            took.push(sent.elapsed());
-        }
+        took.push(sent.elapsed());
     }
     Ok(took)
 }

@@ -41,8 +41,8 @@ pub(crate) fn middle(mut rounds: Vec<Row>, figure: &str) -> anyhow::Result<Row> 
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<Row>);
 
-/// The figure of a scenario whose ratio is told.
-const COMPARED: &[&str] = &["p50_ms", "mb_per_s"];
+/// The figures of a scenario whose ratio is told.
+const COMPARED: &[&str] = &["p50_ms", "p99_ms", "mb_per_s"];
 
 impl Report {
     pub(crate) fn add(&mut self, mut row: Row) {

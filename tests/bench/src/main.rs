@@ -15,6 +15,8 @@ mod flood;
 mod hops;
 mod idle;
 mod interrupt;
+#[cfg(target_os = "linux")]
+mod link;
 mod machines;
 mod memory;
 mod plain;
@@ -37,9 +39,9 @@ struct Args {
     #[command(subcommand)]
     relay: Option<Relay>,
     /// Only these scenarios (echo, echo_flood, hops, bulk, interrupt, reattach, calls,
-    /// revival, memory, idle, fleet); all when none is named.
+    /// revival, memory, idle, link, fleet); all when none is named.
     scenarios: Vec<String>,
-    /// Samples of `echo`, `echo_flood` and `hops`.
+    /// Samples of `echo`, `echo_flood` and `hops`; a quarter of it for each loss of `link`.
     #[arg(long, default_value_t = 2000)]
     samples: usize,
     /// Size of the text of `bulk`, MiB.
@@ -114,6 +116,10 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         let mesh = Mesh::start().await?;
         let page = mesh.page().await?;
         idle::chain(&mesh, &page).await?.into_iter().for_each(|row| report.add(row));
+    }
+    #[cfg(target_os = "linux")]
+    if wants("link") {
+        link::measure(args.samples / 4)?.into_iter().for_each(|row| report.add(row));
     }
     if wants("fleet") {
         fleet::chain().await?.into_iter().for_each(|row| report.add(row));

@@ -36,6 +36,14 @@ pub(crate) enum Relay {
     /// Machines that do nothing.
     #[command(name = "machines", hide = true)]
     Machines { grpc: String, link: SocketAddr },
+    /// Copies between any number of TCP clients and a TCP server, until its
+    /// standard input ends.
+    #[command(name = "relay-door", hide = true)]
+    Door { listen: SocketAddr, next: SocketAddr },
+    /// Copies between a TCP client and a shell on a PTY, until its standard input
+    /// ends.
+    #[command(name = "relay-shell", hide = true)]
+    Shell { listen: SocketAddr },
 }
 
 /// A datagram of the relays.
@@ -50,13 +58,13 @@ impl Relay {
         match self {
             Self::Machines { grpc, link } => crate::machines::run(&grpc, link),
             Self::Edge { next } => {
-                let client = tcp_client()?;
+                let client = tcp_client((Ipv4Addr::LOCALHOST, 0).into())?;
                 let server = TcpStream::connect(next)?;
                 server.set_nodelay(true)?;
                 join((client.try_clone()?, client), (server.try_clone()?, server))
             }
             Self::Core { next } => {
-                let client = tcp_client()?;
+                let client = tcp_client((Ipv4Addr::LOCALHOST, 0).into())?;
                 let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
                 peer.connect(next)?;
                 join((client.try_clone()?, client), (Datagrams(peer.try_clone()?), Datagrams(peer)))
@@ -76,12 +84,44 @@ impl Relay {
                 let shell = Plain::start()?;
                 join((client.try_clone()?, client), (shell.pty.try_clone()?, shell.pty.try_clone()?))
             }
+            Self::Door { listen, next } => {
+                end_with_stdin();
+                let listener = TcpListener::bind(listen)?;
+                say(&listener.local_addr()?.to_string())?;
+                for client in listener.incoming() {
+                    let (client, server) = (client?, TcpStream::connect(next)?);
+                    client.set_nodelay(true)?;
+                    server.set_nodelay(true)?;
+                    thread::spawn(move || -> anyhow::Result<()> {
+                        let near = (client.try_clone()?, client.try_clone()?);
+                        let done = join(near, (server.try_clone()?, server.try_clone()?));
+                        // Of each the other half waits in a read.
+                        let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+                        done
+                    });
+                }
+                Ok(())
+            }
+            Self::Shell { listen } => {
+                end_with_stdin();
+                let client = tcp_client(listen)?;
+                let shell = Plain::start()?;
+                join((client.try_clone()?, client), (shell.pty.try_clone()?, shell.pty.try_clone()?))
+            }
         }
     }
 }
 
-fn tcp_client() -> anyhow::Result<TcpStream> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+/// Ends this process when who started it is gone, however it went.
+fn end_with_stdin() {
+    thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0)
+    });
+}
+
+fn tcp_client(listen: SocketAddr) -> anyhow::Result<TcpStream> {
+    let listener = TcpListener::bind(listen)?;
     say(&listener.local_addr()?.to_string())?;
     let (client, _) = listener.accept()?;
     client.set_nodelay(true)?;
@@ -137,6 +177,33 @@ impl Write for Datagrams {
     }
 }
 
+/// Starts a relay process with these arguments; gives where it listens. It ends with
+/// [`end`].
+///
+/// # Errors
+/// When it does not say where.
+pub(crate) fn start(args: &[&str]) -> anyhow::Result<(Child, String)> {
+    let mut relay = Command::new(std::env::current_exe()?)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut place = String::new();
+    BufReader::new(relay.stdout.take().context("stdout is piped")?).read_line(&mut place)?;
+    if place.is_empty() {
+        end(&mut relay);
+    }
+    ensure!(!place.is_empty(), "{args:?} did not start");
+    place.truncate(place.trim_end().len());
+    Ok((relay, place))
+}
+
+/// Ends a relay process; it may have ended by itself.
+pub(crate) fn end(relay: &mut Child) {
+    let _ = relay.kill();
+    let _ = relay.wait();
+}
+
 /// Four relays and a shell behind them; all end with it.
 pub(crate) struct Chain {
     client: TcpStream,
@@ -153,14 +220,9 @@ impl Chain {
         let mut processes = Vec::new();
         let mut next = socket;
         for name in ["relay-holder", "relay-gateway", "relay-core", "relay-edge"] {
-            let mut relay =
-                Command::new(std::env::current_exe()?).args([name, &next]).stdout(Stdio::piped()).spawn()?;
-            let said = relay.stdout.take().context("stdout is piped")?;
+            let (relay, place) = start(&[name, &next])?;
             processes.push(relay);
-            next.clear();
-            BufReader::new(said).read_line(&mut next)?;
-            ensure!(!next.is_empty(), "{name} did not start");
-            next.truncate(next.trim_end().len());
+            next = place;
         }
         let client = TcpStream::connect(&next)?;
         client.set_nodelay(true)?;
@@ -177,9 +239,6 @@ impl Drop for Chain {
     fn drop(&mut self) {
         // They may have ended by themselves.
         let _ = self.client.shutdown(Shutdown::Both);
-        for process in &mut self.processes {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        self.processes.iter_mut().for_each(end);
     }
 }

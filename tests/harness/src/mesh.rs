@@ -62,7 +62,7 @@ impl Mesh {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_traced(otlp: &str) -> anyhow::Result<Self> {
-        Self::start_all(&[], &["--otlp", otlp]).await
+        Self::start_all("127.0.0.1:0", &[], &["--otlp", otlp]).await
     }
 
     /// The same, with more arguments for the core.
@@ -70,16 +70,24 @@ impl Mesh {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(core_args: &[&str]) -> anyhow::Result<Self> {
-        Self::start_all(core_args, &[]).await
+        Self::start_all("127.0.0.1:0", core_args, &[]).await
     }
 
-    async fn start_all(core_args: &[&str], more: &[&str]) -> anyhow::Result<Self> {
+    /// The same, with the core's links at this UDP address (port 0: any).
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_at(link: &str, core_args: &[&str]) -> anyhow::Result<Self> {
+        Self::start_all(link, core_args, &[]).await
+    }
+
+    async fn start_all(link: &str, core_args: &[&str], more: &[&str]) -> anyhow::Result<Self> {
         chatcode_certs::tls::install_provider();
         let folder = tempfile::Builder::new().prefix("cc").tempdir()?;
         let more: Vec<String> = METRICS.iter().chain(more).map(|&arg| arg.to_owned()).collect();
         let core_args: Vec<String> =
             core_args.iter().map(|&arg| arg.to_owned()).chain(more.iter().cloned()).collect();
-        let core = start_core(&folder, "127.0.0.1:0", "127.0.0.1:0", &core_args).await?;
+        let core = start_core(&folder, "127.0.0.1:0", link, &core_args).await?;
         let (grpc, link) = (core.word("grpc")?, core.word("link")?);
         for role in ["edge", "gateway"] {
             let token = bootstrap_token(&folder, role).await?;
