@@ -107,6 +107,7 @@ async fn breaks(
     }
     sleep(SETTLE).await;
     course.end = Parts::measure(&all.mesh)?;
+    course.most = course.most.most(course.end);
     shared.borrow_mut().is_over = true;
     Ok(course)
 }
