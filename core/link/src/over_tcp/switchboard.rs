@@ -39,7 +39,7 @@ pub enum Opened {
     /// A new link.
     Link(Link),
     /// A stream of a link that stands; let it in with [`Joining::join`].
-    Stream(Joining),
+    Stream(Box<Joining>),
 }
 
 /// A connection that is to become a stream of a link of the same gateway. Dropped,
@@ -75,7 +75,7 @@ impl Switchboard {
             }
             Some(tcp_opening::Kind::Join(join)) => {
                 let way = self.find(&join, &peer)?;
-                Ok(Opened::Stream(Joining { connection, peer, place, way, stream: join.stream }))
+                Ok(Opened::Stream(Box::new(Joining { connection, peer, place, way, stream: join.stream })))
             }
             None => Err(LinkError::Refused(LinkEnd::broken("the connection does not say what it is"))),
         }
