@@ -69,7 +69,7 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
         /// Print one line of JSON.
         #[arg(long)]
         json: bool,
