@@ -35,7 +35,7 @@ async fn shown(ground: &Ground, address: &str) -> Vec<u8> {
 
 /// Another certificate of the core, which the edge shows to browsers here.
 fn renewed(ground: &Ground) -> Identity {
-    let authority = Authority::open_to_read(&ground.folder.path().join("ca")).expect("the CA");
+    let authority = Authority::open_or_create(&ground.folder.path().join("ca")).expect("the CA");
     let name = MemberName::Core(MemberId::from_random([1; 16]));
     authority.identity(&name, limits::EDGE_CERTIFICATE).expect("an identity")
 }
