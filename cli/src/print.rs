@@ -55,7 +55,10 @@ impl Tell {
     /// # Errors
     /// When standard output cannot be written.
     pub(crate) fn answer(self, text: &str, what: &impl Serialize) -> anyhow::Result<()> {
-        Ok(if self.json { json(what)? } else { answer(&format!("{text}\n"))? })
+        if self.json {
+            return Ok(json(what)?);
+        }
+        Ok(answer(&format!("{text}\n"))?)
     }
 }
 
