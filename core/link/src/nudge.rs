@@ -121,10 +121,10 @@ mod tests {
         let (address, _way) = long_way(listener.local_addr().unwrap(), one_way).await;
         let dialer = LinkDialer::bind().unwrap();
         let (name, tls) = (ca.trust_domain().core_dns(), tls::core_client(&gateway, &[tls::LINK_ALPN]));
-        let (core, gateway) = tokio::join!(
-            async { listener.accept().await.unwrap().finish().await.unwrap() },
-            async { dialer.dial(address, &name, tls.unwrap()).await.unwrap() }
-        );
+        let (core, gateway) =
+            tokio::join!(async { listener.accept().await.unwrap().finish().await.unwrap() }, async {
+                dialer.dial(address, &name, tls.unwrap()).await.unwrap()
+            });
 
         let connection = gateway.connection().clone();
         let streams = connection.open_bi().await.unwrap();
