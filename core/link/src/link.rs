@@ -43,11 +43,6 @@ impl Link {
         Self { inner: Arc::new(inner) }
     }
 
-    #[cfg(test)]
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.inner.connection
-    }
-
     /// A channel on a QUIC stream of its own, opened at its first call: for one
     /// streaming call. Its loss or flood holds up nobody else. To give a call up
     /// drop its answers *and* its requests: HTTP/2 keeps a call whose request is
