@@ -76,8 +76,8 @@ pub const LINK_NUDGE_FROM: Duration = Duration::from_millis(20);
 /// That datagram goes out this share of the round trip after the packet, unless
 /// something else does.
 pub const LINK_NUDGE_SHARE: u32 = 25;
-/// Bytes of datagrams that a link keeps; they are empty, and count as what the library
-/// needs for one. Older ones are dropped.
+/// Bytes of datagrams that a link keeps in each direction; they are empty, and count as
+/// what the library needs for one. Older ones are dropped.
 pub const LINK_DATAGRAM_BYTES: usize = 256;
 /// From the QUIC handshake to Hello; then the link is closed with `TIMEOUT`.
 pub const HELLO: Duration = Duration::from_secs(5);

@@ -30,6 +30,7 @@ fn transport(is_dialer: bool) -> Result<Arc<TransportConfig>, LinkError> {
         .crypto_buffer_size(limits::LINK_CRYPTO_BYTES)
         // Nobody reads them: what came last is kept, and is empty.
         .datagram_receive_buffer_size(Some(limits::LINK_DATAGRAM_BYTES))
+        .datagram_send_buffer_size(limits::LINK_DATAGRAM_BYTES)
         .time_threshold(limits::LINK_LOSS_ROUND_TRIPS)
         .ack_frequency_config(Some(acknowledgements()))
         // Cubic falls to a tenth of BBR's rate at 1 % loss.
