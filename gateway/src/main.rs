@@ -245,8 +245,8 @@ fn main() -> ExitCode {
         }
         match cli.command {
             Command::Enroll(args) => enroll_machine(args).await,
-            Command::Run(args) if args.launchd => run(args).await.map_err(for_launchd),
-            Command::Run(args) => run(args).await,
+            Command::Run(args) if args.launchd => Box::pin(run(args)).await.map_err(for_launchd),
+            Command::Run(args) => Box::pin(run(args)).await,
             Command::Status(args) => status(args).await,
             Command::Check(args) => {
                 let (file, flags) = flags(args.shared, args.settings);
