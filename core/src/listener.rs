@@ -54,12 +54,12 @@ struct Door {
     /// For members.
     members: Arc<Semaphore>,
     /// For links over TCP and their streams.
-    links: Arc<Semaphore>,
+    links: Room,
     cut: CancellationToken,
 }
 
 /// A connection of a link over TCP, and its place; the handshake is done.
-pub type OfLink = (tcp::TcpConnection, OwnedSemaphorePermit);
+pub type OfLink = (tcp::TcpConnection, Place);
 
 /// Where connections go when their handshake is done.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ impl GrpcListener {
             handshakes: Room::new(limits::CORE_HANDSHAKES, limits::CORE_HANDSHAKES_PER_ADDRESS),
             anonymous: shared.doors.anonymous.clone(),
             members: Arc::clone(&shared.doors.members),
-            links: Arc::new(Semaphore::new(limits::LINK_TCP_CONNECTIONS)),
+            links: Room::new(limits::LINK_TCP_CONNECTIONS, limits::LINK_TCP_CONNECTIONS_PER_ADDRESS),
             cut: CancellationToken::new(),
             shared,
         };
@@ -167,7 +167,10 @@ async fn enter(door: Arc<Door>, stream: TcpStream, handshake: Place, ready: Read
         let stream = tcp::accept(stream, Arc::clone(&door.tls)).await?;
         // An error of a channel means that the core stops.
         if stream.is_of_link() {
-            let place = Arc::clone(&door.links).try_acquire_owned().map_err(|_| full())?;
+            if stream.peer().chain.is_empty() {
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "a link shows a certificate"));
+            }
+            let place = door.links.take(stream.peer().address.ip()).ok_or_else(full)?;
             drop(handshake);
             drop(ready.links.send((stream, place)).await);
         } else {

@@ -30,6 +30,9 @@ pub const LINK_UDP_AVOIDED: Duration = Duration::from_secs(60);
 /// Connections of all links over TCP at one core: one for each link and one for
 /// each of its streams. One more is closed after its handshake.
 pub const LINK_TCP_CONNECTIONS: usize = 16_384;
+/// The same from one address (an IPv6 /64 is one), a quarter of them, so that no
+/// machine alone shuts the others out.
+pub const LINK_TCP_CONNECTIONS_PER_ADDRESS: usize = 4096;
 /// Signals of a link over TCP that wait to be sent; one more waits at its caller.
 pub const LINK_TCP_SIGNALS: usize = 64;
 /// Handshakes for streams of one link over TCP that a gateway does at once; more

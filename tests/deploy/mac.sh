@@ -19,7 +19,8 @@ leave() {
     [ -z "$core_pid" ] || kill "$core_pid" 2>/dev/null || true
     [ ! -s "$work/agent" ] || kill "$(cat "$work/agent")" 2>/dev/null || true
     [ ! -s "$work/agent.program" ] || kill -KILL "$(cat "$work/agent.program")" 2>/dev/null || true
-    rm -rf "$work"
+    # What launchctl put off for a second may still be written.
+    rm -rf "$work" 2>/dev/null || { sleep 2 && rm -rf "$work"; }
     exit "$status"
 }
 

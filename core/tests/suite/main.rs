@@ -18,6 +18,7 @@ mod keeping;
 mod linking;
 mod mailing;
 mod members;
+mod over_tcp;
 mod passing;
 mod passwords;
 mod people;
