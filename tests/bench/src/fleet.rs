@@ -18,19 +18,17 @@ use crate::{
     memory::Memory,
 };
 
-/// How many machines.
-const FLEETS: &[usize] = &[1000, 5000];
 /// So long it is quiet before it counts.
 const SETTLE: Duration = Duration::from_secs(5);
 /// So long it counts: two heartbeats.
 const WATCHED: Duration = Duration::from_secs(10);
 
-/// Both sizes of a fleet, and their return.
-pub(crate) async fn chain() -> anyhow::Result<Vec<Row>> {
-    let mut mesh = Mesh::start().await?;
-    let nothing = Memory::of(mesh.core.pid())?;
+/// Fleets of these sizes, and their return.
+pub(crate) async fn chain(fleets: &[usize]) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for &count in FLEETS {
+    for &count in fleets {
+        let mut mesh = Mesh::start().await?;
+        let nothing = Memory::of(mesh.core.pid())?;
         let mut machines = Machines::start(&mesh, count).await?;
         machines.wait("up")?;
         tokio::time::sleep(SETTLE).await;
@@ -60,8 +58,6 @@ pub(crate) async fn chain() -> anyhow::Result<Vec<Row>> {
             }),
         ));
         machines.end()?;
-        // The next fleet finds a core that has nothing to do with this one.
-        mesh.replace_core().await?;
     }
     Ok(rows)
 }

@@ -89,7 +89,9 @@ impl Flood {
                 while !shared.is_over() {
                     terminal.rest(LOOK).await?;
                 }
-                Ok(())
+                // Or it floods beside what is measured next.
+                terminal.enter("\u{3}")?;
+                terminal.until("the end of the flood", |terminal| terminal.exit.is_some()).await
             })
         })
     }

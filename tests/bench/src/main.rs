@@ -44,6 +44,9 @@ struct Args {
     /// Samples of `echo`, `echo_flood` and `hops`; a quarter of it for each loss of `link`.
     #[arg(long, default_value_t = 2000)]
     samples: usize,
+    /// How many machines `fleet` has, one number after the other.
+    #[arg(long, value_delimiter = ',', default_values_t = [1000, 5000])]
+    machines: Vec<usize>,
     /// Size of the text of `bulk`, MiB.
     #[arg(long, default_value_t = 64)]
     mib: usize,
@@ -122,7 +125,7 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         link::measure(args.samples / 4)?.into_iter().for_each(|row| report.add(row));
     }
     if wants("fleet") {
-        fleet::chain().await?.into_iter().for_each(|row| report.add(row));
+        fleet::chain(&args.machines).await?.into_iter().for_each(|row| report.add(row));
     }
     report.print();
     report.write(&args.out)
