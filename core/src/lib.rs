@@ -60,7 +60,7 @@ use chatcode_certs::{
     random, tls,
 };
 use chatcode_link::{LinkKeys, LinkKeysError};
-use chatcode_process::observe::{ObserveError, Observer};
+use chatcode_process::observe::{ObserveError, Observer, settings};
 use chatcode_proto::{
     DESCRIPTORS,
     id::MemberId,
@@ -244,7 +244,10 @@ impl Core {
         let (links, link) = listen_links(&shared, &keys, config.link).await?;
         shared.set_link_port(link.port());
         let gate = Gate::new(Arc::clone(&shared), routes(&shared).await?);
-        let observer = observer(&config)?;
+        let token_file = config.metrics_token_file.as_deref();
+        let observer = settings::observer::<_, BuildError>(config.metrics, token_file, |file| {
+            files::read_private(file)
+        })?;
         let metrics = observer.as_ref().map(Observer::address);
         observe::show(&shared);
         let bound = Bound { grpc, link, metrics, installation: shared.installation().to_owned() };
@@ -310,15 +313,6 @@ impl Core {
         shared.store.close().await;
         drop(lock);
     }
-}
-
-fn observer(config: &Config) -> Result<Option<Observer>, BuildError> {
-    let Some(address) = config.metrics else { return Ok(None) };
-    let token = match &config.metrics_token_file {
-        Some(file) => Some(files::read_private(file)?.ok_or(ObserveError::NoToken)?),
-        None => None,
-    };
-    Ok(Some(Observer::bind(address, token)?))
 }
 
 fn take(data_dir: &Path) -> Result<DataLock, BuildError> {

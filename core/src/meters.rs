@@ -69,6 +69,7 @@ impl Default for CoreMeters {
                 &[
                     ["link", "timeout"],
                     ["link", "certificate"],
+                    ["link_tcp", "timeout"],
                     ["grpc", "timeout"],
                     ["grpc", "tls"],
                     ["grpc", "no_room"],

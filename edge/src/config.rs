@@ -10,7 +10,7 @@ use chatcode_certs::{files, tls};
 use chatcode_link::network::{InvalidNetwork, Network};
 use chatcode_process::{
     config::{Fault, Setting, Settings},
-    observe::ObserveError,
+    observe::settings,
 };
 use chatcode_proto::limits;
 use serde::{Deserialize, Serialize};
@@ -186,11 +186,8 @@ impl Settings for Config {
             faults.extend(address.as_deref().and_then(|text| Fault::of_address(key, text)));
         }
         self.faults_of_proxies(&mut faults);
-        if self.metrics.is_some_and(|address| !address.ip().is_loopback())
-            && self.metrics_token_file.is_none()
-        {
-            faults.push(Fault::of(&["metrics", "metrics_token_file"], ObserveError::NoToken));
-        }
+        let (token_file, otlp) = (self.metrics_token_file.as_deref(), self.otlp.as_deref());
+        faults.extend(settings::faults(self.metrics, token_file, otlp, |file| files::read_private(file)));
         faults
     }
 
@@ -276,24 +273,9 @@ const SETTINGS: &[Setting] = &[
         "10",
         "sign-ins from one address in a minute; 0: one",
     ),
-    Setting::restart(
-        "metrics",
-        "ADDRESS:PORT",
-        "none",
-        "where metrics, `/healthz` and `/readyz` are served ([metrics](observe.md))",
-    ),
-    Setting::restart(
-        "metrics_token_file",
-        "a file",
-        "none",
-        "a private file with the token that readers of metrics show; needed off loopback",
-    ),
-    Setting::restart(
-        "otlp",
-        "\"http://ADDRESS:PORT\"",
-        "none",
-        "the collector on this machine that gets traces ([traces](observe.md#traces))",
-    ),
+    settings::METRICS,
+    settings::METRICS_TOKEN_FILE,
+    settings::OTLP,
 ];
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ use chatcode_certs::{
     tls,
 };
 use chatcode_link::enroll::{CoreAddress, CoreAddressError};
-use chatcode_process::observe::{ObserveError, Observer};
+use chatcode_process::observe::{ObserveError, Observer, settings};
 use chatcode_proto::limits;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_rustls::TlsAcceptor;
@@ -146,7 +146,10 @@ impl Edge {
         let admission = Admission::new(config.page_origin(address)?);
         let live = live(config, admission.origin(), &core, pin)?;
         let cell = IdentityCell::new(identity)?;
-        let observer = observer(config)?;
+        let token_file = config.metrics_token_file.as_deref();
+        let observer = settings::observer::<_, StartError>(config.metrics, token_file, |file| {
+            files::read_private(file)
+        })?;
         let meters = EdgeMeters::default();
         let upstream = Arc::new(Upstream::new(core.clone(), &cell, meters.clone())?);
         let machine = MachineKey::load(&folder)?;
@@ -222,15 +225,6 @@ impl Edge {
             tracing::warn!(target: "chatcode", "some connections did not end in time and are cut");
         }
     }
-}
-
-fn observer(config: &Config) -> Result<Option<Observer>, StartError> {
-    let Some(address) = config.metrics else { return Ok(None) };
-    let token = match &config.metrics_token_file {
-        Some(file) => Some(files::read_private(file)?.ok_or(ObserveError::NoToken)?),
-        None => None,
-    };
-    Ok(Some(Observer::bind(address, token)?))
 }
 
 /// Takes over settings while an edge serves.

@@ -10,7 +10,7 @@ use chatcode_certs::files::{self, FilesError};
 use chatcode_link::{Proxy, ProxyError};
 use chatcode_process::{
     config::{Fault, Setting, Settings},
-    observe::ObserveError,
+    observe::settings,
 };
 use chatcode_proto::{id::SessionId, limits};
 use serde::{Deserialize, Serialize};
@@ -312,11 +312,8 @@ impl Settings for Config {
         for (key, error) in self.update.faults() {
             faults.push(Fault::caused(format!("update.{key}"), &error));
         }
-        if self.metrics.is_some_and(|address| !address.ip().is_loopback())
-            && self.metrics_token_file.is_none()
-        {
-            faults.push(Fault::of(&["metrics", "metrics_token_file"], ObserveError::NoToken));
-        }
+        let (token_file, otlp) = (self.metrics_token_file.as_deref(), self.otlp.as_deref());
+        faults.extend(settings::faults(self.metrics, token_file, otlp, |file| files::read_private(file)));
         faults
     }
 
@@ -456,24 +453,9 @@ const SETTINGS: &[Setting] = &[
         "`/run/chatcode/updater.sock`",
         "the helper that installs releases, where the programs are not the daemon's to change",
     ),
-    Setting::restart(
-        "metrics",
-        "ADDRESS:PORT",
-        "none",
-        "where metrics, `/healthz` and `/readyz` are served ([metrics](observe.md))",
-    ),
-    Setting::restart(
-        "metrics_token_file",
-        "a file",
-        "none",
-        "a private file with the token that readers of metrics show; needed off loopback",
-    ),
-    Setting::restart(
-        "otlp",
-        "\"http://ADDRESS:PORT\"",
-        "none",
-        "the collector on this machine that gets traces ([traces](observe.md#traces))",
-    ),
+    settings::METRICS,
+    settings::METRICS_TOKEN_FILE,
+    settings::OTLP,
 ];
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ use chatcode_link::{
     Target,
     enroll::{CoreAddress, CoreAddressError},
 };
-use chatcode_process::observe::{ObserveError, Observer};
+use chatcode_process::observe::{ObserveError, Observer, settings};
 use chatcode_proto::id::GatewayId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -184,7 +184,10 @@ impl Gateway {
         keeping.make_sessions(&places.sessions)?;
         let user = keeping.spawner().map_or(own, |spawner| spawner.user().clone());
         let starter = Starter { user: user.clone(), keeping, sizes: RwLock::new(Sizes::from(config)) };
-        let observer = observer(config)?;
+        let token_file = config.metrics_token_file.as_deref();
+        let observer = settings::observer::<_, BuildError>(config.metrics, token_file, |file| {
+            files::read_private(file)
+        })?;
         let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
         let updates = Updates::new(config.update.clone(), places.data.clone());
         let registry = Registry::new(places, starter);
@@ -258,15 +261,6 @@ impl Gateway {
             .filter(|_| !stop.is_cancelled())
             .map_or(Ended::Stopped, |version| Ended::Update(Box::new(Handover::new(&updates, version)))))
     }
-}
-
-fn observer(config: &Config) -> Result<Option<Observer>, BuildError> {
-    let Some(address) = config.metrics else { return Ok(None) };
-    let token = match &config.metrics_token_file {
-        Some(file) => Some(files::read_private(file)?.ok_or(ObserveError::NoToken)?),
-        None => None,
-    };
-    Ok(Some(Observer::bind(address, token)?))
 }
 
 /// Takes over settings while a daemon runs.

@@ -4,6 +4,7 @@
 
 mod listener;
 pub mod meters;
+pub mod settings;
 pub mod trace;
 
 use std::{
@@ -72,17 +73,7 @@ impl Observer {
     /// # Errors
     /// [`ObserveError`].
     pub fn bind(address: SocketAddr, token: Option<Zeroizing<Vec<u8>>>) -> Result<Self, ObserveError> {
-        let token = token.map(|text| Zeroizing::new(text.trim_ascii().to_vec()));
-        match &token {
-            None if !address.ip().is_loopback() => return Err(ObserveError::Open(address)),
-            Some(token)
-                if !limits::METRICS_TOKEN_BYTES.contains(&token.len())
-                    || token.iter().any(|byte| !byte.is_ascii_graphic()) =>
-            {
-                return Err(ObserveError::Token { bytes: token.len() });
-            }
-            _ => {}
-        }
+        let token = fit(address, token)?;
         let bind = || {
             let tcp = TcpListener::bind(address)?;
             tcp.set_nonblocking(true)?;
@@ -101,5 +92,24 @@ impl Observer {
     /// Answers until dropped. Must be polled in a tokio runtime.
     pub async fn serve(self, meters: Meters, ready: impl Fn() -> Readiness + Send + Sync + 'static) {
         listener::serve(self, meters, ready).await;
+    }
+}
+
+/// The token without the white space around it, when readers at `address` may come
+/// with it, or without one.
+fn fit(
+    address: SocketAddr,
+    token: Option<Zeroizing<Vec<u8>>>,
+) -> Result<Option<Zeroizing<Vec<u8>>>, ObserveError> {
+    let token = token.map(|text| Zeroizing::new(text.trim_ascii().to_vec()));
+    match &token {
+        None if !address.ip().is_loopback() => Err(ObserveError::Open(address)),
+        Some(token)
+            if !limits::METRICS_TOKEN_BYTES.contains(&token.len())
+                || token.iter().any(|byte| !byte.is_ascii_graphic()) =>
+        {
+            Err(ObserveError::Token { bytes: token.len() })
+        }
+        _ => Ok(token),
     }
 }

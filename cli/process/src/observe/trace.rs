@@ -49,6 +49,17 @@ pub enum TraceError {
     Late,
 }
 
+/// Whether `address` is a collector that traces may go to.
+///
+/// # Errors
+/// [`TraceError::Address`].
+pub(crate) fn check(address: &str) -> Result<(), TraceError> {
+    if is_on_this_machine(address) {
+        return Ok(());
+    }
+    Err(TraceError::Address(address.chars().take(limits::COLLECTOR_ADDRESS_BYTES).collect()))
+}
+
 /// The layer that sends the spans of calls of `role` to the collector at `address`. In a
 /// tokio runtime.
 ///
@@ -58,9 +69,7 @@ pub(crate) fn layer<S>(role: &'static str, address: &str) -> Result<impl Layer<S
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    if !is_on_this_machine(address) {
-        return Err(TraceError::Address(address.chars().take(limits::COLLECTOR_ADDRESS_BYTES).collect()));
-    }
+    check(address)?;
     let exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(address)
