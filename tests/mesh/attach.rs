@@ -13,6 +13,8 @@ async fn what_is_typed_in_a_page_runs_in_a_shell_of_the_machine() -> anyhow::Res
     let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &[]).await?;
     terminal.enter("echo sum=$((40 + 2))\n")?;
     terminal.sees("sum=42").await?;
+    terminal.enter("echo \"home=$HOME;\"\n")?;
+    terminal.sees(&format!("home={};", mesh.folder().display())).await?;
     terminal.enter("exit 7\n")?;
     terminal.until("the exit", |terminal| terminal.exit.is_some()).await?;
     assert_eq!(terminal.exit.as_ref().map(|exit| exit.code), Some(7));

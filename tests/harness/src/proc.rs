@@ -53,7 +53,9 @@ pub struct Proc {
 
 impl Proc {
     /// Starts a program that prints a ready line, with its log in `log`, and
-    /// waits for the line.
+    /// waits for the line. Its home is the folder of the log: what the dotfiles
+    /// of who runs the tests do (a version manager that waits for its lock)
+    /// never reaches a shell.
     ///
     /// # Errors
     /// When it does not start, ends, or never says that it is ready; the error
@@ -63,6 +65,7 @@ impl Proc {
         let mut child = Command::new(program(name)?)
             .args(args)
             .env_remove("CHATCODE_DATA_DIR")
+            .env("HOME", log.parent().context("a log lies in a folder")?)
             .env("CHATCODE_LOG", std::env::var("CHATCODE_LOG").unwrap_or_default())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
