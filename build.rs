@@ -31,6 +31,7 @@ fn main() -> anyhow::Result<()> {
         .bytes(".")
         .btree_map(".")
         .build_transport(false)
+        .codec_path("crate::codec::SmallProstCodec")
         .build_client(grpc)
         .build_server(grpc)
         .compile_fds(set)?;

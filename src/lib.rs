@@ -7,13 +7,15 @@
 //! - [`pb`]: the generated schema; [`rules`]: the rule of every method.
 //! - [`id`], [`name`], [`label`], [`negotiate`]: what identifies things, and how ends agree.
 //! - [`code`]: one vocabulary of causes; [`limits`]: one page of bounds.
-//! - [`metadata`], [`framing`]: how calls name their target, how bytes are cut.
+//! - [`metadata`], [`framing`], `codec`: how calls name their target, how bytes are cut, and messages become bytes.
 //! - [`backoff`]: when to come back; [`unit`]: a holder as systemd sees it.
 //! - [`restart`]: which sessions are started again; [`roomy`]: a large buffer.
 //! - [`session`]: the rules of the holder's end; [`viewer`]: of the viewer's.
 
 pub mod backoff;
 pub mod code;
+#[cfg(feature = "grpc")]
+pub mod codec;
 pub mod framing;
 pub mod id;
 pub mod install_line;

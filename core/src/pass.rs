@@ -12,6 +12,7 @@ use chatcode_proto::{
     pb::{self, Code, LinkState},
     rules::Rule,
 };
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -89,16 +90,18 @@ impl Pass {
         let grant = grant(&verdict, target, request_id);
         let cuts = Cuts::new(&self.shared.stop, verdict).over(&live).within(time);
         let cuts = if streaming { cuts } else { cuts.finishing() };
+        // One for both halves: when the caller's is cut, the answer breaks, and must know why.
+        let cut = cuts.wait().boxed().shared();
         let span = trace.clone();
         let (mut request, exceeded) = outgoing(request, target, &grant, streaming)?;
         trace::pass_on(trace, request.headers_mut());
         let counted = self.shared.calls.one();
         let answered = CancellationToken::new();
         let request = if rule.client_streaming {
-            let (cuts, answered) = (cuts.clone(), answered.clone());
+            let (cut, answered) = (cut.clone(), answered.clone());
             let cut = async move {
                 tokio::select! {
-                    _ = cuts.wait() => {}
+                    _ = cut => {}
                     () = answered.cancelled() => {}
                 }
                 Status::cancelled("the call is cut")
@@ -118,7 +121,7 @@ impl Pass {
         };
         let response = tokio::select! {
             answer = answer => answer.map_err(|error| broken(&error, &exceeded, &live))?,
-            refusal = cuts.clone().wait() => return Err(refusal),
+            refusal = cut.clone() => return Err(refusal),
             () = tokio::time::sleep(limits::UNARY_DEADLINE) => {
                 return Err(Refusal::new(Code::Timeout, "the machine did not answer in time; try again"));
             }
@@ -127,7 +130,7 @@ impl Pass {
             let (body, exceeded) = if streaming { (body, CancellationToken::new()) } else { bounded(body) };
             let cut = async move {
                 tokio::select! {
-                    refusal = cuts.wait() => refusal,
+                    refusal = cut => refusal,
                     () = exceeded.cancelled() => too_large("the machine's answer", "ask for less"),
                 }
             };

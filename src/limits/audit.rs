@@ -13,6 +13,9 @@ pub const AUDIT_STREAMS: usize = 32;
 /// Rows that a search looks at before it answers with what it has found; the next
 /// page goes on from there. At most 0.2 s on a small machine.
 pub const AUDIT_SCAN: u64 = 100_000;
+/// Small writes that share one transaction when they wait at the same time: rows of the
+/// audit, links that come and go. More wait for the next one.
+pub const WRITES_TOGETHER: usize = 64;
 /// Rows that are read from the store at once.
 pub const AUDIT_READ_ROWS: u32 = 1000;
 /// Bytes of an action's beginning, in a filter; more is `INVALID`.

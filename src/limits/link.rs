@@ -46,9 +46,12 @@ pub const LINK_TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 pub const PROXY_ANSWER_BYTES: usize = 8 * 1024;
 /// Bytes of one message of `Link.Control`; more ends the link.
 pub const CONTROL_BYTES: usize = 16 * 1024;
-/// Bidirectional QUIC streams that either end may open: terminals, watches and
-/// the pooled one. More wait.
+/// Bidirectional QUIC streams that the core may open to a gateway: terminals, other
+/// streaming calls and the pooled one. More wait.
 pub const LINK_STREAMS: u32 = 1024;
+/// Bidirectional QUIC streams that a gateway may open to the core: that of `Link.Control` and
+/// `Link.Directory`, and room for later. More wait. Each that is allowed takes 80 bytes for every link.
+pub const LINK_STREAMS_TO_CORE: u32 = 16;
 /// Window of one QUIC stream, bytes.
 pub const LINK_STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 /// Bytes of a link that may be unacknowledged.

@@ -17,10 +17,11 @@ use crate::{LinkError, LinkKeys};
 /// What both ends have in common. Only the dialer keeps the connection alive:
 /// it is the one behind NAT, and one end is enough.
 fn transport(is_dialer: bool) -> Result<Arc<TransportConfig>, LinkError> {
+    let streams = if is_dialer { limits::LINK_STREAMS } else { limits::LINK_STREAMS_TO_CORE };
     let mut config = TransportConfig::default();
     let idle = IdleTimeout::try_from(limits::LINK_SILENCE).map_err(|e| LinkError::Tls(e.to_string()))?;
     config
-        .max_concurrent_bidi_streams(VarInt::from_u32(limits::LINK_STREAMS))
+        .max_concurrent_bidi_streams(VarInt::from_u32(streams))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(limits::LINK_STREAM_WINDOW))
         .receive_window(VarInt::from_u32(limits::LINK_CONNECTION_WINDOW))

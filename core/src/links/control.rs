@@ -1,9 +1,9 @@
 //! `Link.Control`: the first call on every link. It makes the link live, and
-//! the link lives as long as it runs.
+//! the link lives as long as it runs. `Link.Directory` beside it tells the sessions.
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,11 +16,14 @@ use chatcode_proto::{
     id::GatewayId,
     limits, name, negotiate,
     pb::{
-        Code, CoreControl, GatewayControl, Hello, HostFacts, LinkState, LinkTransport, Welcome, core_control,
-        gateway_control, link_server,
+        Code, CoreControl, GatewayControl, Hello, HostFacts, LinkDirectoryResponse, LinkState, LinkTransport,
+        SessionsWatchResponse, Welcome, core_control, gateway_control, link_server,
     },
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::Instant,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming};
@@ -29,7 +32,7 @@ use tracing::Instrument as _;
 use crate::{
     caller, clock,
     fleet::{facts, registry::LiveLink},
-    links::{Admitted, heart::Heart},
+    links::{Admitted, heart::Heart, mirror},
     services::{certify::trust, renewal},
     shared::Shared,
     store::{
@@ -49,6 +52,10 @@ pub(super) struct Control {
     name: String,
     certificate_ends: Instant,
     called: AtomicBool,
+    /// Set when the link is live.
+    live: OnceLock<Arc<LiveLink>>,
+    /// Held while the gateway tells its sessions.
+    telling: Mutex<()>,
     greeted: CancellationToken,
     tasks: TaskTracker,
 }
@@ -63,6 +70,8 @@ impl Control {
             name,
             certificate_ends,
             called: AtomicBool::new(false),
+            live: OnceLock::new(),
+            telling: Mutex::new(()),
             greeted: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
@@ -145,6 +154,7 @@ impl Control {
             self.alarm(&facts).await;
         }
         self.show(&live, facts, &hello.program_version);
+        let _ = self.live.set(Arc::clone(&live));
         self.greeted.cancel();
         self.shared.meters.links_up.inc();
         tracing::info!(epoch = live.epoch, "link up");
@@ -243,6 +253,21 @@ impl link_server::Link for Control {
             self.tasks.spawn(farewell(self.link.clone(), refusal.clone()).in_current_span());
             refusal.into()
         })
+    }
+
+    async fn directory(
+        &self,
+        request: Request<Streaming<SessionsWatchResponse>>,
+    ) -> Result<Response<LinkDirectoryResponse>, Status> {
+        let early = || Refusal::new(Code::Protocol, "the directory of a link comes after its Welcome");
+        let live = self.live.get().ok_or_else(early)?;
+        let twice = |_| Refusal::new(Code::Protocol, "a link tells its sessions once at a time");
+        let _telling = self.telling.try_lock().map_err(twice)?;
+        mirror::follow(&self.shared, live, request.into_inner()).await.inspect_err(|refusal| {
+            let (gateway, code) = (self.gateway, refusal.code.name());
+            tracing::debug!(%gateway, code, "the sessions are not told any more: {}", refusal.message);
+        })?;
+        Ok(Response::new(LinkDirectoryResponse {}))
     }
 }
 

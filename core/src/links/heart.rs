@@ -1,5 +1,5 @@
 //! The life of a link after Welcome: heartbeats out, echoes in, orders from
-//! the core, and the mirror of the machine's sessions beside them.
+//! the core.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,7 +22,6 @@ use tonic::{Status, Streaming};
 use crate::{
     caller, clock,
     fleet::registry::{LiveLink, Order},
-    links::mirror,
     services::{
         certify::{certify, to_bytes, trust},
         renewal::{self, not_signed},
@@ -31,7 +30,9 @@ use crate::{
     store::audit::Entry,
 };
 
-/// Keeps one live link and writes it off at its end.
+/// Keeps one live link and writes it off at its end. Thousands of these do nothing but
+/// beat, so what is rare (a row, a renewal) has its room only while it runs: its futures
+/// are boxed.
 pub(super) struct Heart {
     shared: Arc<Shared>,
     live: Arc<LiveLink>,
@@ -58,20 +59,21 @@ impl Heart {
 
     /// Beats until the link ends.
     pub(super) async fn beat(mut self, inbound: Streaming<GatewayControl>, orders: mpsc::Receiver<Order>) {
-        self.note("link.up", Code::Done).await;
-        let mirror = mirror::run(Arc::clone(&self.shared), Arc::clone(&self.live));
-        let (shared, live) = (Arc::clone(&self.shared), Arc::clone(&self.live));
-        let code = tokio::select! {
-            code = self.live_on(inbound, orders) => code,
-            never = mirror => match never {},
-        };
+        Box::pin(self.note("link.up", Code::Done)).await;
+        let code = self.live_on(inbound, orders).await;
+        Box::pin(self.write_off(code)).await;
+    }
+
+    /// The link has ended: nobody is sent over it any more.
+    async fn write_off(&self, code: Code) {
+        let live = &self.live;
         let code = live.end(code);
         live.link.close(code, "the link has ended");
-        if shared.links.remove(live.gateway, live.epoch) {
-            if let Err(error) = shared.store.end_link(live.gateway, live.epoch, code).await {
+        if self.shared.links.remove(live.gateway, live.epoch) {
+            if let Err(error) = self.shared.store.end_link(live.gateway, live.epoch, code).await {
                 tracing::error!(error = &error as &dyn std::error::Error, "the end of the link is not kept");
             }
-            shared.hub.change_gateway(live.gateway, |gateway| {
+            self.shared.hub.change_gateway(live.gateway, |gateway| {
                 // A newer link may have come since.
                 if gateway.link_epoch != live.epoch {
                     return false;
@@ -87,7 +89,7 @@ impl Heart {
                 true
             });
         }
-        shared.meters.links_ended.of([code.name()]).inc();
+        self.shared.meters.links_ended.of([code.name()]).inc();
         tracing::info!(epoch = live.epoch, code = code.name(), "link down");
         self.note("link.down", code).await;
     }
@@ -159,8 +161,8 @@ impl Heart {
     async fn hear(&mut self, kind: gateway_control::Kind) -> Option<Code> {
         match kind {
             gateway_control::Kind::HeartbeatEcho(echo) => self.measure(&echo),
-            gateway_control::Kind::RenewRequest(request) => self.renew(&request).await,
-            gateway_control::Kind::Trusts(trusts) => self.note_trust(&trusts.pins).await,
+            gateway_control::Kind::RenewRequest(request) => Box::pin(self.renew(&request)).await,
+            gateway_control::Kind::Trusts(trusts) => Box::pin(self.note_trust(&trusts.pins)).await,
             gateway_control::Kind::Goodbye(goodbye) => {
                 return Some(match goodbye.code() {
                     Code::Unspecified => Code::Done,

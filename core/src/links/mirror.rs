@@ -1,84 +1,46 @@
-//! The directory of sessions follows each machine by one `Sessions.Watch` per
-//! link, so that the core can show them also while the machine is away.
-
-use std::{convert::Infallible, sync::Arc};
+//! The directory of sessions follows what each machine tells by `Link.Directory`, so
+//! that the core can show them also while the machine is away. What an event does is
+//! boxed: thousands of these wait for one.
 
 use chatcode_proto::{
-    backoff::Backoff,
     code::Refusal,
-    limits, metadata, name,
-    pb::{
-        Code, Session, SessionsWatchRequest, SessionsWatchResponse, sessions_client::SessionsClient,
-        sessions_watch_response::Event,
-    },
+    limits, name,
+    pb::{Code, Session, SessionsWatchResponse, sessions_watch_response::Event},
 };
-use prost::Message as _;
-use tonic::{
-    Request, Streaming,
-    metadata::{MetadataValue, errors::InvalidMetadataValue},
-};
+use tonic::Streaming;
 
 use crate::{
     fleet::{hub::Sessions, registry::LiveLink},
     shared::Shared,
 };
 
-/// Watches for as long as it runs; a watch that ends is begun anew.
-pub(super) async fn run(shared: Arc<Shared>, live: Arc<LiveLink>) -> Infallible {
-    let (first, longest) = limits::RECONNECT;
-    let mut pauses = Backoff::new(first, longest);
-    loop {
-        let refusal = follow(&shared, &live, &mut pauses).await;
-        tracing::debug!(code = refusal.code.name(), "the watch of the sessions ended");
-        let random = f64::from(u32::from_be_bytes(chatcode_certs::random::bytes())) / f64::from(u32::MAX);
-        tokio::time::sleep(pauses.next(random)).await;
-    }
-}
-
-/// One watch; returns why it ended.
-async fn follow(shared: &Shared, live: &LiveLink, pauses: &mut Backoff) -> Refusal {
-    let mut events = match open(shared, live).await {
-        Ok(events) => events,
-        Err(refusal) => return refusal,
-    };
+/// Follows until the gateway tells no more.
+///
+/// # Errors
+/// When it speaks nonsense, the link has ended, or what it tells cannot be kept.
+pub(super) async fn follow(
+    shared: &Shared,
+    live: &LiveLink,
+    mut events: Streaming<SessionsWatchResponse>,
+) -> Result<(), Refusal> {
     // What comes before `synced` is the whole; what is not in it is gone.
     let mut whole = Some(Sessions::new());
-    loop {
-        let event = match events.message().await {
-            Ok(Some(SessionsWatchResponse { event: Some(event) })) => event,
-            Ok(Some(SessionsWatchResponse { event: None })) => continue,
-            Ok(None) => return Refusal::new(Code::Done, "the watch ended"),
-            Err(status) => return Refusal::from(&status),
-        };
+    while let Some(message) = events.message().await.map_err(|status| Refusal::from(&status))? {
         // A newer link has its own mirror.
         if let Some(code) = live.ended() {
-            return Refusal::new(code, "the link has ended");
+            return Err(Refusal::new(code, "the link has ended"));
         }
-        let kept = match event {
-            Event::Synced(_) => {
-                pauses.reset();
-                replace(shared, live, whole.take()).await
+        match message.event {
+            Some(Event::Synced(_)) => Box::pin(replace(shared, live, whole.take())).await?,
+            Some(Event::Changed(session)) => {
+                Box::pin(change(shared, live, whole.as_mut(), session)).await?;
             }
-            Event::Changed(session) => change(shared, live, whole.as_mut(), session).await,
-            Event::Removed(id) => remove(shared, live, whole.as_mut(), &id).await,
-        };
-        if let Err(refusal) = kept {
-            return refusal;
+            Some(Event::Removed(id)) => Box::pin(remove(shared, live, whole.as_mut(), &id)).await?,
+            // An event of a later version.
+            None => {}
         }
     }
-}
-
-async fn open(shared: &Shared, live: &LiveLink) -> Result<Streaming<SessionsWatchResponse>, Refusal> {
-    let mut client = SessionsClient::new(live.link.channel()).max_decoding_message_size(limits::UNARY_BYTES);
-    let mut request = Request::new(SessionsWatchRequest {});
-    let grant = MetadataValue::from_bytes(&shared.own_grant().encode_to_vec());
-    request.metadata_mut().insert_bin(metadata::GRANT, grant);
-    let gateway = live.gateway.to_string().parse();
-    let gateway =
-        gateway.map_err(|_: InvalidMetadataValue| Refusal::new(Code::Internal, "the id is no header"))?;
-    request.metadata_mut().insert(metadata::GATEWAY, gateway);
-    let response = client.watch(request).await.map_err(|status| Refusal::from(&status))?;
-    Ok(response.into_inner())
+    Ok(())
 }
 
 async fn replace(shared: &Shared, live: &LiveLink, whole: Option<Sessions>) -> Result<(), Refusal> {
@@ -163,6 +125,7 @@ fn cut(text: &str, most: usize) -> String {
 mod fuzz {
     use chatcode_fuzz::{Target, sight, size};
     use chatcode_proto::pb::HostFacts;
+    use prost::Message as _;
 
     use super::*;
     use crate::fleet::facts;

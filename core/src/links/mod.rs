@@ -107,7 +107,7 @@ impl Links {
 /// One link over QUIC from its handshake to its end.
 async fn take(shared: Arc<Shared>, incoming: Incoming) {
     let address = incoming.remote_address();
-    match incoming.finish().await {
+    match Box::pin(incoming.finish()).await {
         Ok(link) => live(shared, link).await,
         Err(error) => {
             shared.meters.handshakes_failed.of(["link", reason(&error)]).inc();
@@ -158,7 +158,7 @@ async fn take_tcp(
 /// One link from its handshake to its end.
 async fn live(shared: Arc<Shared>, link: Link) {
     let address = link.remote_address();
-    match admit(&shared, &link.peer_chain()).await {
+    match Box::pin(admit(&shared, &link.peer_chain())).await {
         Ok(who) => {
             let over = if link.is_over_tcp() { "tcp" } else { "quic" };
             let span = tracing::info_span!("link", gateway = %who.gateway, peer = %address, over);

@@ -1,6 +1,8 @@
 //! What is known of gateways and their sessions while nobody is linked: the
 //! last link of each, and the directory of sessions.
 
+use std::collections::HashMap;
+
 use chatcode_proto::{
     id::{GatewayId, SessionId},
     label, limits, name,
@@ -12,6 +14,7 @@ use super::{
     Store, StoreError,
     audit::{self, Entry},
     from_row, to_row,
+    together::Write,
 };
 use crate::clock;
 
@@ -117,23 +120,14 @@ impl Store {
         facts: &pb::HostFacts,
         program_version: &str,
     ) -> Result<u64, StoreError> {
-        let epoch: i64 = sqlx::query_scalar(
-            "INSERT INTO links (gateway, epoch, since_ms, ended, facts, program_version)
-             VALUES ($1, $2 + 1, $3, 0, $4, $5)
-             ON CONFLICT (gateway) DO UPDATE SET
-                epoch = CASE WHEN links.epoch > $2 THEN links.epoch ELSE $2 END + 1,
-                since_ms = excluded.since_ms, ended = 0,
-                facts = excluded.facts, program_version = excluded.program_version
-             RETURNING epoch",
-        )
-        .bind(gateway.to_string())
-        .bind(to_row(last_epoch.min(EPOCH_BELIEVED)))
-        .bind(to_row(clock::unix_ms()))
-        .bind(facts.encode_to_vec())
-        .bind(program_version)
-        .fetch_one(&self.write)
-        .await?;
-        Ok(from_row(epoch))
+        let begun = Write::LinkBegun {
+            gateway,
+            last_epoch: last_epoch.min(EPOCH_BELIEVED),
+            since_ms: clock::unix_ms(),
+            facts: facts.encode_to_vec(),
+            program_version: program_version.to_owned(),
+        };
+        self.write_together(begun).await
     }
 
     /// Notes why and when the link of this epoch ended; a newer one is left
@@ -142,13 +136,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn end_link(&self, gateway: GatewayId, epoch: u64, code: Code) -> Result<(), StoreError> {
-        sqlx::query("UPDATE links SET since_ms = $3, ended = $4 WHERE gateway = $1 AND epoch = $2")
-            .bind(gateway.to_string())
-            .bind(to_row(epoch))
-            .bind(to_row(clock::unix_ms()))
-            .bind(i64::from(code as i32))
-            .execute(&self.write)
-            .await?;
+        let ended = Write::LinkEnded { gateway, epoch, since_ms: clock::unix_ms(), code };
+        self.write_together(ended).await?;
         Ok(())
     }
 
@@ -241,7 +230,8 @@ impl Store {
             .collect()
     }
 
-    /// Makes the directory of a gateway hold exactly these sessions.
+    /// Makes the directory of a gateway hold exactly these sessions. Nothing is written
+    /// when it does already, as that of most machines that come back.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -251,6 +241,15 @@ impl Store {
         sessions: &[pb::Session],
     ) -> Result<(), StoreError> {
         let gateway = gateway.to_string();
+        let kept: Vec<(String, Vec<u8>)> = sqlx::query_as("SELECT id, body FROM sessions WHERE gateway = $1")
+            .bind(&gateway)
+            .fetch_all(&self.read)
+            .await?;
+        let kept: HashMap<_, _> = kept.into_iter().collect();
+        let is_kept = |session: &pb::Session| kept.get(&session.id) == Some(&session.encode_to_vec());
+        if kept.len() == sessions.len() && sessions.iter().all(is_kept) {
+            return Ok(());
+        }
         let mut tx = self.begin().await?;
         sqlx::query("DELETE FROM sessions WHERE gateway = $1").bind(&gateway).execute(&mut *tx).await?;
         for session in sessions {

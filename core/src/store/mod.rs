@@ -23,6 +23,7 @@ pub mod shares;
 pub mod sign_ins;
 pub mod teams;
 pub mod tickets;
+mod together;
 pub mod tokens;
 pub mod vouched;
 
@@ -47,6 +48,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::watch;
+
+use together::Together;
 
 /// Every migration, oldest first; one that was released is never changed.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -247,6 +250,7 @@ pub struct Store {
     /// The number of the last row of the audit that this process has written.
     newest: watch::Sender<u64>,
     meters: Arc<StoreMeters>,
+    together: Arc<Together>,
 }
 
 impl Store {
@@ -276,7 +280,13 @@ impl Store {
         schema::bring_up_to_date(&write, &migrator(), path).await?;
         let read =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { read, write, newest: watch::Sender::new(0), meters: Arc::default() })
+        Ok(Self {
+            read,
+            write,
+            newest: watch::Sender::new(0),
+            meters: Arc::default(),
+            together: Arc::default(),
+        })
     }
 
     /// What is counted of it.

@@ -26,7 +26,9 @@ use futures_util::{Stream, StreamExt as _, stream};
 use prost::Message as _;
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap, service::Routes};
+use tonic::{
+    Request, Response, Status, Streaming, metadata::MetadataMap, service::Routes, transport::Channel,
+};
 
 use crate::common::TestCore;
 
@@ -55,6 +57,16 @@ pub(crate) struct Seen {
     pub(crate) pings: AtomicUsize,
     /// Attachments whose viewers may still send.
     pub(crate) attached: AtomicUsize,
+}
+
+impl Seen {
+    /// All sessions as they are now, and that these are all.
+    pub(crate) fn told(&self) -> impl Stream<Item = pb::SessionsWatchResponse> + Send + use<> {
+        use pb::sessions_watch_response::Event;
+        let all = self.sessions.lock().unwrap().clone();
+        let events = all.into_iter().map(Event::Changed).chain([Event::Synced(true)]);
+        stream::iter(events.map(|event| pb::SessionsWatchResponse { event: Some(event) }))
+    }
 }
 
 /// One attachment whose viewer may still send.
@@ -89,9 +101,13 @@ pub(crate) type Control = (mpsc::Sender<GatewayControl>, Streaming<CoreControl>)
 
 /// Says Hello and gives back the stream after it.
 pub(crate) async fn greet(link: &Link, hello: Hello) -> Result<Control, Status> {
+    greet_by(&mut LinkClient::new(link.channel()), hello).await
+}
+
+/// The same by this client, whose connection takes further calls.
+pub(crate) async fn greet_by(client: &mut LinkClient<Channel>, hello: Hello) -> Result<Control, Status> {
     let (outbound, outgoing) = mpsc::channel(16);
     outbound.send(GatewayControl { kind: Some(gateway_control::Kind::Hello(hello)) }).await.unwrap();
-    let mut client = LinkClient::new(link.channel());
     let inbound = client.control(ReceiverStream::new(outgoing)).await?.into_inner();
     Ok((outbound, inbound))
 }
@@ -118,8 +134,11 @@ impl FakeGateway {
         tasks.spawn(async move {
             let _ = serve::link_builder().serve_with_incoming(routes, incoming).await;
         });
-        let (outbound, mut inbound) = greet(&link, hello).await.unwrap();
+        let mut client = LinkClient::new(link.channel());
+        let (outbound, mut inbound) = greet_by(&mut client, hello).await.unwrap();
         let welcome = welcomed(&mut inbound).await;
+        let told = seen.told();
+        tasks.spawn(async move { drop(client.directory(told.chain(stream::pending())).await) });
         let (tell, news) = mpsc::channel(16);
         tasks.spawn(listen(inbound, outbound.clone(), seen.clone(), tell));
         let id = identity.name().id().to_string();
@@ -245,14 +264,10 @@ impl sessions_server::Sessions for Service {
 
     async fn watch(
         &self,
-        _: Request<pb::SessionsWatchRequest>,
+        request: Request<pb::SessionsWatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        use pb::sessions_watch_response::Event;
-        let all = self.0.sessions.lock().unwrap().clone();
-        let events = all.into_iter().map(Event::Changed).chain([Event::Synced(true)]);
-        let events: Vec<_> =
-            events.map(|event| Ok(pb::SessionsWatchResponse { event: Some(event) })).collect();
-        Ok(Response::new(Box::pin(stream::iter(events).chain(stream::pending()))))
+        self.note(request.metadata());
+        Ok(Response::new(Box::pin(self.0.told().map(Ok).chain(stream::pending()))))
     }
 }
 

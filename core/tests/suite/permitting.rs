@@ -88,6 +88,7 @@ const METHODS: &[(&str, &str)] = &[
     ("Enrollment/Renew", "member"),
     ("Enrollment/Trust", "member"),
     ("Link/Control", "link"),
+    ("Link/Directory", "link"),
     ("Accounts/WhoAmI", "present"),
     ("Accounts/ListSessions", "authenticated"),
     ("Accounts/EndSessions", "authenticated"),

@@ -1,4 +1,4 @@
-//! One link from Hello to its end: `Link.Control`, and the services beside it.
+//! One link from Hello to its end: `Link.Control`, and what runs beside it.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -22,12 +22,13 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use tonic::Streaming;
+use tonic::{Streaming, transport::Channel};
 
 use super::{
     better,
     credentials::Credentials,
     dial::Route,
+    directory,
     end::Outcome,
     ways::{Way, Ways},
 };
@@ -86,6 +87,8 @@ pub(super) struct Lasting<'a> {
 
 /// The control call: what goes out, what comes in.
 struct Control {
+    /// For the other calls on the same HTTP/2 connection.
+    client: LinkClient<Channel>,
     outbox: mpsc::Sender<GatewayControl>,
     inbox: Streaming<CoreControl>,
 }
@@ -121,9 +124,10 @@ impl std::fmt::Debug for Before {
     }
 }
 
-/// The services of a live link, running until dropped.
+/// The services of a live link, and what tells its sessions, running until dropped.
 struct Services {
     server: AbortOnDropHandle<Result<(), tonic::transport::Error>>,
+    _directory: AbortOnDropHandle<()>,
     draining: CancellationToken,
 }
 
@@ -164,7 +168,7 @@ impl Life<'_> {
         }
         self.registry.meters.links_up.inc();
         let clock = CoreClock::told(welcome.server_unix_ms);
-        let services = self.serve(clock);
+        let services = self.serve(clock, control.client.clone());
         self.teller.online(&welcome.name, self.way.name());
         on_welcome(self.gateway);
         let hears = watch::Sender::new(());
@@ -200,7 +204,7 @@ impl Life<'_> {
         match message.and_then(|message| message.kind) {
             Some(FromCore::Welcome(welcome)) => {
                 self.judge(&welcome).map_err(|wrong| self.give_up(wrong.code, &wrong.message))?;
-                Ok((Control { outbox, inbox }, welcome))
+                Ok((Control { client, outbox, inbox }, welcome))
             }
             Some(FromCore::Revoked(revoked)) => Err(Outcome::Revoked(revoked.message)),
             Some(FromCore::Drain(drain)) => Err(Outcome::Drained(drained(&drain))),
@@ -220,11 +224,16 @@ impl Life<'_> {
         Ok(())
     }
 
-    fn serve(&self, clock: CoreClock) -> Services {
+    fn serve(&self, clock: CoreClock, client: LinkClient<Channel>) -> Services {
         let draining = CancellationToken::new();
         let served = (Arc::clone(self.registry), Arc::clone(self.updates));
         let serving = serve::run(self.link.clone(), served, self.user.clone(), clock, draining.clone());
-        Services { server: AbortOnDropHandle::new(tokio::spawn(serving)), draining }
+        let telling = directory::tell(client, Arc::clone(self.registry), draining.clone());
+        Services {
+            server: AbortOnDropHandle::new(tokio::spawn(serving)),
+            _directory: AbortOnDropHandle::new(tokio::spawn(telling)),
+            draining,
+        }
     }
 
     /// Echoes heartbeats, renews the certificate and obeys orders until the link

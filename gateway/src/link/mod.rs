@@ -6,6 +6,7 @@
 mod better;
 mod credentials;
 mod dial;
+mod directory;
 mod end;
 mod life;
 mod ways;

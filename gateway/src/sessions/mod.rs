@@ -9,7 +9,7 @@ mod registry;
 mod restart;
 mod start;
 mod table;
-mod watch;
+pub(crate) mod watch;
 
 /// Where nothing proves which process a holder is.
 #[cfg(not(target_os = "linux"))]

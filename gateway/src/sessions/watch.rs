@@ -11,7 +11,7 @@ use chatcode_proto::{
     code::Refusal,
     pb::{self, Code, sessions_watch_response::Event},
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -24,20 +24,24 @@ pub(super) fn watch(
     registry: Arc<Registry>,
     draining: CancellationToken,
 ) -> impl Stream<Item = Result<pb::SessionsWatchResponse, Status>> + Send {
-    let watcher = Some(Watcher::new(registry));
-    stream::unfold((watcher, draining), |(watcher, draining)| async move {
-        let mut watcher = watcher?;
-        match draining.run_until_cancelled(watcher.next()).await {
-            Some(Some(event)) => {
-                let response = pb::SessionsWatchResponse { event: Some(event) };
-                Some((Ok(response), (Some(watcher), draining)))
-            }
-            Some(None) => None,
-            None => {
-                let refusal = Refusal::new(Code::Draining, "the gateway leaves this link; watch again soon");
-                Some((Err(refusal.into()), (None, draining)))
-            }
-        }
+    let words = "the gateway leaves this link; watch again soon";
+    let left = {
+        let draining = draining.clone();
+        stream::once(async move { draining.is_cancelled() })
+            .filter(|left| std::future::ready(*left))
+            .map(move |_| Err(Refusal::new(Code::Draining, words).into()))
+    };
+    events(registry, draining).map(Ok).chain(left)
+}
+
+/// The same for `Link.Directory`: `draining` is its end.
+pub(crate) fn events(
+    registry: Arc<Registry>,
+    draining: CancellationToken,
+) -> impl Stream<Item = pb::SessionsWatchResponse> + Send {
+    stream::unfold((Watcher::new(registry), draining), |(mut watcher, draining)| async move {
+        let event = draining.run_until_cancelled(watcher.next()).await??;
+        Some((pb::SessionsWatchResponse { event: Some(event) }, (watcher, draining)))
     })
 }
 
@@ -95,7 +99,6 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use chatcode_proto::{id::SessionId, limits, pb::SessionState};
-    use futures_util::StreamExt as _;
 
     use super::*;
 

@@ -186,6 +186,16 @@ impl link_server::Link for Control {
         self.0.send(call).await.map_err(|_| Status::aborted("the test is over"))?;
         Ok(Response::new(ReceiverStream::new(outgoing)))
     }
+
+    /// Hears of all sessions and does nothing with it.
+    async fn directory(
+        &self,
+        request: Request<Streaming<pb::SessionsWatchResponse>>,
+    ) -> Result<Response<pb::LinkDirectoryResponse>, Status> {
+        let mut events = request.into_inner();
+        while events.message().await?.is_some() {}
+        Ok(Response::new(pb::LinkDirectoryResponse {}))
+    }
 }
 
 /// A live link; calls go over it to the machine.

@@ -15,6 +15,7 @@ use crate::{
     flood::Flood,
     plain::{Plain, enter, read, sees},
     relay::Chain,
+    ssh::Ssh,
 };
 
 /// Makes the shell's terminal give each byte to `cat` at once and once.
@@ -44,6 +45,12 @@ pub(crate) fn plain_flood(samples: usize) -> anyhow::Result<Row> {
 pub(crate) fn relays(folder: &Path, samples: usize) -> anyhow::Result<Row> {
     let chain = Chain::start(folder)?;
     Ok(Row::new("echo", "bare-relays", percentiles(blocking(chain.client(), samples)?)))
+}
+
+/// Through `ssh` and `sshd`, where they are installed.
+pub(crate) fn ssh(folder: &Path, samples: usize) -> anyhow::Result<Option<Row>> {
+    let Some(ssh) = Ssh::start(folder)? else { return Ok(None) };
+    Ok(Some(Row::new("echo", "ssh", percentiles(blocking(&ssh.client, samples)?))))
 }
 
 /// Through edge, core, gateway and holder.

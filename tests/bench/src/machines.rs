@@ -105,7 +105,9 @@ async fn live(grpc: &str, link: SocketAddr, tokens: Vec<Arc<JoinToken>>) -> anyh
         loop {
             let since = *killed.borrow_and_update();
             fleet.report(since).await?;
-            killed.changed().await?;
+            if killed.changed().await.is_err() {
+                return Ok(());
+            }
             fleet.begin_anew();
         }
     };
@@ -194,10 +196,14 @@ impl Machine {
             anyhow::bail!("no Welcome");
         };
         self.epoch = welcome.epoch;
+        let synced = pb::sessions_watch_response::Event::Synced(true);
+        let none = stream::iter([pb::SessionsWatchResponse { event: Some(synced) }]);
+        let told = client.directory(none.chain(stream::pending()));
         self.fleet.welcomed.send_modify(|welcomed| *welcomed += 1);
         tokio::select! {
             served = served(link.clone()) => served?,
             heard = beat(&mut inbox, &outbox) => heard?,
+            told = told => drop(told?),
             _ = link.closed() => {}
         }
         Ok(())
@@ -249,9 +255,7 @@ impl Sessions for Nothing {
     type WatchStream = Events;
 
     async fn watch(&self, _: Request<pb::SessionsWatchRequest>) -> Result<Response<Events>, Status> {
-        let synced = pb::sessions_watch_response::Event::Synced(true);
-        let first = stream::iter([Ok(pb::SessionsWatchResponse { event: Some(synced) })]);
-        Ok(Response::new(Box::pin(first.chain(stream::pending()))))
+        Err(nothing())
     }
 
     async fn create(

@@ -23,6 +23,7 @@ mod plain;
 mod reattach;
 mod relay;
 mod revival;
+mod ssh;
 mod view;
 
 use std::path::PathBuf;
@@ -74,6 +75,7 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         report.add(echo::plain(args.samples)?);
         report.add(echo::relays(mesh.folder(), args.samples)?);
         report.add(echo::chain(&page, &gateway, args.samples).await?);
+        echo::ssh(mesh.folder(), args.samples)?.into_iter().for_each(|row| report.add(row));
     }
     if wants("echo_flood") {
         report.add(echo::plain_flood(args.samples)?);

@@ -1,5 +1,7 @@
 //! Calls in both directions over one link.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use chatcode_certs::Peer;
 use chatcode_link::codec::OpaqueCodec;
@@ -193,4 +195,29 @@ async fn a_listener_that_stops_says_so_and_takes_no_more() {
     assert_eq!((end.code, end.by_peer), (Some(Code::Draining), true));
     assert!(link.listener.accept().await.is_none());
     timeout(SOON, link.listener.wait_idle()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_gateway_s_streams_beyond_the_limit_wait_until_others_end() {
+    let world = World::new();
+    let link = world.link().await;
+    let mut open = vec![];
+    for _ in 0..limits::LINK_STREAMS_TO_CORE {
+        open.push(timeout(SOON, Pings::open(link.gateway.channel())).await.unwrap().unwrap());
+    }
+    let mut beyond = pin!(Pings::open(link.gateway.channel()));
+    let others = async {
+        for stamp in 1..=20 {
+            for pings in &mut open {
+                pings.ping(stamp).await.unwrap();
+            }
+        }
+    };
+    tokio::select! {
+        _ = &mut beyond => panic!("one more than the limit"),
+        () = others => {}
+    }
+    // QUIC tells of room when an eighth of the limit is free again, and more.
+    open.truncate(open.len() / 2);
+    timeout(SOON, beyond).await.unwrap().unwrap();
 }

@@ -13,7 +13,7 @@ use chatcode_proto::{
 };
 use sqlx::SqliteConnection;
 
-use super::{Store, StoreError, Tx, from_row, set_meta, to_row};
+use super::{Store, StoreError, Tx, from_row, set_meta, to_row, together::Write};
 use crate::clock;
 
 /// The name in `meta` under which the last row's number and hash are kept.
@@ -84,9 +84,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then the act must not be done.
     pub async fn audit(&self, entry: &Entry) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        append(&mut tx, entry).await?;
-        tx.commit().await?;
+        self.write_together(Write::Row(entry.clone())).await?;
         Ok(())
     }
 
