@@ -115,9 +115,11 @@ pub const LINK_FIRST_BYTES_ALL: u64 = 16 * 1024 * 1024;
 pub const LINK_UNPROVEN: usize = 64;
 /// Bytes of TLS messages of one link that may come out of order; more ends it.
 pub const LINK_CRYPTO_BYTES: usize = 16 * 1024;
-/// Between two stateless resets: small, since after a restart thousands of
-/// gateways wait for theirs; each is shorter than the packet that it answers.
-pub const LINK_RESET_INTERVAL: Duration = Duration::from_micros(200);
+/// Between two stateless resets: nothing. After a restart the packets of thousands of
+/// gateways lie in one batch, and who got no answer asks ever more seldom. Each reset is
+/// shorter than the packet that it answers (RFC 9000, section 10.3.3): none goes round
+/// for ever, and nobody else is sent more than was sent here.
+pub const LINK_RESET_INTERVAL: Duration = Duration::ZERO;
 /// Bytes of kernel buffers asked for a link's UDP socket, each way; the system
 /// may give less (`net.core.rmem_max`), and a burst is lost then and sent again.
 pub const UDP_BUFFER_BYTES: usize = 4 * 1024 * 1024;

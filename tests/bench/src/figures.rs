@@ -56,6 +56,10 @@ impl Report {
         self.0.push(row);
     }
 
+    pub(crate) fn extend(&mut self, rows: impl IntoIterator<Item = Row>) {
+        rows.into_iter().for_each(|row| self.add(row));
+    }
+
     /// Prints one table for each scenario.
     #[expect(clippy::print_stdout, reason = "the table is what this program is for")]
     pub(crate) fn print(&self) {

@@ -54,6 +54,7 @@ pub(crate) async fn chain(fleets: &[usize]) -> anyhow::Result<Vec<Row>> {
                 "half_back_s": back["half_s"],
                 "most_back_s": back["most_s"],
                 "all_back_s": back["all_s"],
+                "half_most_all_noticed_s": back["noticed_s"],
                 "handshakes": back["dialled"],
             }),
         ));

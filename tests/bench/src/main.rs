@@ -68,6 +68,38 @@ fn main() -> anyhow::Result<()> {
 async fn measure(args: Args) -> anyhow::Result<()> {
     let wants = |name: &str| args.scenarios.is_empty() || args.scenarios.iter().any(|one| one == name);
     let mut report = Report::default();
+    if ["echo", "echo_flood", "hops", "bulk", "interrupt", "reattach", "calls"].into_iter().any(wants) {
+        in_one_house(&args, wants, &mut report).await?;
+    }
+    // Each of these in a house where nothing has happened yet, and none beside it:
+    // two of them would share the pages of their programs.
+    if wants("revival") {
+        let mut mesh = Mesh::start().await?;
+        let page = mesh.page().await?;
+        report.extend(revival::chain(&mut mesh, &page).await?);
+    }
+    if wants("memory") {
+        let mesh = Mesh::start().await?;
+        let page = mesh.page().await?;
+        report.extend(memory::chain(&mesh, &page).await?);
+    }
+    if wants("idle") {
+        let mesh = Mesh::start().await?;
+        let page = mesh.page().await?;
+        report.extend(idle::chain(&mesh, &page).await?);
+    }
+    #[cfg(target_os = "linux")]
+    if wants("link") {
+        report.extend(link::measure(args.samples / 4)?);
+    }
+    if wants("fleet") {
+        report.extend(fleet::chain(&args.machines).await?);
+    }
+    report.print();
+    report.write(&args.out)
+}
+
+async fn in_one_house(args: &Args, wants: impl Fn(&str) -> bool, report: &mut Report) -> anyhow::Result<()> {
     let mesh = Mesh::start().await?;
     let page = mesh.page().await?;
     let gateway = mesh.gateway_id()?;
@@ -75,14 +107,14 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         report.add(echo::plain(args.samples)?);
         report.add(echo::relays(mesh.folder(), args.samples)?);
         report.add(echo::chain(&page, &gateway, args.samples).await?);
-        echo::ssh(mesh.folder(), args.samples)?.into_iter().for_each(|row| report.add(row));
+        report.extend(echo::ssh(mesh.folder(), args.samples)?);
     }
     if wants("echo_flood") {
         report.add(echo::plain_flood(args.samples)?);
         report.add(echo::chain_flood(&page, &gateway, args.samples).await?);
     }
     if wants("hops") {
-        hops::chain(&mesh, &page, args.samples).await?.into_iter().for_each(|row| report.add(row));
+        report.extend(hops::chain(&mesh, &page, args.samples).await?);
     }
     if wants("bulk") {
         let text = bulk::Text::write(mesh.folder(), args.mib)?;
@@ -101,34 +133,10 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         }
     }
     if wants("reattach") {
-        reattach::chain(&page, &gateway, mesh.folder()).await?.into_iter().for_each(|row| report.add(row));
+        report.extend(reattach::chain(&page, &gateway, mesh.folder()).await?);
     }
     if wants("calls") {
-        calls::chain(&page).await?.into_iter().for_each(|row| report.add(row));
+        report.extend(calls::chain(&page).await?);
     }
-    if wants("revival") {
-        let mut mesh = Mesh::start().await?;
-        let page = mesh.page().await?;
-        revival::chain(&mut mesh, &page).await?.into_iter().for_each(|row| report.add(row));
-    }
-    if wants("memory") {
-        // In a house where nothing has happened yet.
-        let mesh = Mesh::start().await?;
-        let page = mesh.page().await?;
-        memory::chain(&mesh, &page).await?.into_iter().for_each(|row| report.add(row));
-    }
-    if wants("idle") {
-        let mesh = Mesh::start().await?;
-        let page = mesh.page().await?;
-        idle::chain(&mesh, &page).await?.into_iter().for_each(|row| report.add(row));
-    }
-    #[cfg(target_os = "linux")]
-    if wants("link") {
-        link::measure(args.samples / 4)?.into_iter().for_each(|row| report.add(row));
-    }
-    if wants("fleet") {
-        fleet::chain(&args.machines).await?.into_iter().for_each(|row| report.add(row));
-    }
-    report.print();
-    report.write(&args.out)
+    Ok(())
 }

@@ -20,6 +20,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(crate) struct Memory {
     pub(crate) pss: u64,
     pub(crate) rss: u64,
+    /// Of the PSS what is no page of a file, such as the program's own, which the
+    /// system can take back.
+    own: u64,
 }
 
 impl Memory {
@@ -30,11 +33,11 @@ impl Memory {
             let line = rollup.lines().find(|line| line.starts_with(name)).context("a field")?;
             Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
         };
-        Ok(Self { pss: field("Pss:")?, rss: field("Rss:")? })
+        Ok(Self { pss: field("Pss:")?, rss: field("Rss:")?, own: field("Pss_Anon:")? })
     }
 
     fn plus(self, other: Self) -> Self {
-        Self { pss: self.pss + other.pss, rss: self.rss + other.rss }
+        Self { pss: self.pss + other.pss, rss: self.rss + other.rss, own: self.own + other.own }
     }
 }
 
@@ -116,12 +119,14 @@ pub(crate) fn holder(mesh: &Mesh, target: &Target) -> anyhow::Result<u32> {
 fn row(name: &str, count: usize, before: [Memory; 4], now: [Memory; 4]) -> Row {
     let sum = |parts: [Memory; 4]| parts.into_iter().fold(Memory::default(), Memory::plus);
     let more = sum(now).pss.saturating_sub(sum(before).pss);
+    let gateway_own = now[2].own;
     let [core, edge, gateway, holders] = now.map(|part| part.pss);
     let figures = json!({
         "pss_kib_each": more as f64 / count.max(1) as f64,
         "core_pss_kib": core,
         "edge_pss_kib": edge,
         "gateway_pss_kib": gateway,
+        "gateway_anon_kib": gateway_own,
         "holders_pss_kib": holders,
         "rss_kib": sum(now).rss,
     });

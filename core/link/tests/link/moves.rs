@@ -140,3 +140,34 @@ async fn a_killed_core_that_is_back_is_noticed_by_an_idle_gateway_within_a_keep_
     assert!(since.elapsed() < limits::LINK_KEEPALIVE + Duration::from_secs(3), "{:?}", since.elapsed());
     tokio::task::spawn_blocking(|| core.kill()).await.unwrap();
 }
+
+#[tokio::test]
+async fn many_whose_packets_wait_for_a_busy_core_that_was_killed_all_notice_at_once() {
+    let world = World::new();
+    let core = Core::start(&world, 0);
+    let dialer = LinkDialer::bind().unwrap();
+    let mut links = vec![];
+    for _ in 0..50 {
+        let link = world.dial(&dialer, core.address, &world.gateway()).await;
+        who(link.unary()).await.unwrap();
+        links.push(link);
+    }
+    let port = tokio::task::spawn_blocking(|| core.kill()).await.unwrap().port();
+    let core = Core::start(&world, port);
+    let (go_on, busy) = std::sync::mpsc::channel::<()>();
+    core.runtime.spawn(async move { drop(busy.recv()) });
+    let calls: Vec<_> = links.iter().map(|link| tokio::spawn(who(link.unary()))).collect();
+    // Their probes come ever more seldom, and all at the same moments.
+    timeout(Duration::from_millis(1500), links[0].closed()).await.unwrap_err();
+    go_on.send(()).unwrap();
+    let since = Instant::now();
+    for link in &links {
+        let end = timeout(SOON, link.closed()).await.unwrap();
+        assert_eq!((end.code, end.by_peer), (None, true), "{end:?}");
+    }
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    for call in calls {
+        call.await.unwrap().unwrap_err();
+    }
+    tokio::task::spawn_blocking(|| core.kill()).await.unwrap();
+}
