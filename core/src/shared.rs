@@ -411,19 +411,6 @@ impl Shared {
         head::sign(&self.audit.key, self.installation(), (number, hash), clock::unix_ms())
             .map_err(|error| Refusal::new(Code::Internal, error.to_string()))
     }
-
-    /// A grant of the core's own, for calls that it makes by itself.
-    #[must_use]
-    pub fn own_grant(&self) -> pb::Grant {
-        pb::Grant {
-            request_id: request_id(),
-            principal: "core".to_owned(),
-            display_name: "core".to_owned(),
-            role: pb::Role::Viewer.into(),
-            session: String::new(),
-            expires_unix_ms: clock::unix_ms() + clock::millis(limits::GRANT),
-        }
-    }
 }
 
 /// Names a call in the logs and audits of all hops.

@@ -44,10 +44,11 @@ pub const LINK_TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// Bytes that a proxy may answer to `CONNECT`; more is no answer of a proxy. (The
 /// library's own bound.)
 pub const PROXY_ANSWER_BYTES: usize = 8 * 1024;
-/// Bytes of one message of `Link.Control`; more ends the link.
+/// Bytes of one message of `Link.Control`, where more ends the link, and of
+/// `Link.Directory`, where more ends the call.
 pub const CONTROL_BYTES: usize = 16 * 1024;
 /// Bidirectional QUIC streams that the core may open to a gateway: terminals, other
-/// streaming calls and the pooled one. More wait.
+/// streaming calls and the pooled one; over TCP streams of both ends. More wait.
 pub const LINK_STREAMS: u32 = 1024;
 /// Bidirectional QUIC streams that a gateway may open to the core: that of `Link.Control` and
 /// `Link.Directory`, and room for later. More wait. Each that is allowed takes 80 bytes for every link.
@@ -60,6 +61,9 @@ pub const LINK_SEND_WINDOW: u64 = 16 * 1024 * 1024;
 /// full flood; beyond it all wait. A viewer that stalls has no share in it: HTTP/2
 /// on its stream takes at most [`HTTP2_STREAM_WINDOW`] off the link, at once.
 pub const LINK_CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
+/// Window of `Link.Control` and of `Link.Directory`, bytes each: what a gateway tells of
+/// its sessions does not wait in front of a heartbeat for long. More waits in the gateway.
+pub const LINK_CONTROL_WINDOW: u32 = 64 * 1024;
 /// Window of the one HTTP/2 connection that all unary calls of a link share,
 /// bytes: the sum of its streams, so that callers who do not read their answers
 /// hold up nobody else. Beyond it all wait, at most [`UNARY_DEADLINE`](super::UNARY_DEADLINE).
@@ -87,6 +91,12 @@ pub const LINK_NUDGE_SHARE: u32 = 25;
 pub const LINK_DATAGRAM_BYTES: usize = 256;
 /// From the QUIC handshake to Hello; then the link is closed with `TIMEOUT`.
 pub const HELLO: Duration = Duration::from_secs(5);
+/// Links over QUIC whose handshake and Hello are under way at once; more wait with
+/// their first packet, up to [`LINK_INCOMING`].
+pub const LINK_GREETINGS: usize = 512;
+/// So long one of them has its turn; then it goes on beside the next ones, so that
+/// those who say nothing hold up nobody for long.
+pub const LINK_GREETING: Duration = Duration::from_secs(1);
 /// A link that was live this long resets the back-off.
 pub const LINK_LASTED: Duration = Duration::from_secs(10);
 /// First and longest pause before a gateway or viewer dials again; full

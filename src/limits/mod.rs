@@ -54,6 +54,10 @@ const _: () = assert!(32 * LINK_STREAM_WINDOW <= LINK_CONNECTION_WINDOW);
 const _: () = assert!(HTTP2_STREAM_WINDOW <= LINK_STREAM_WINDOW);
 const _: () = assert!(UNARY_BYTES < HTTP2_STREAM_WINDOW as usize);
 const _: () = assert!(LINK_UNARY_WINDOW / HTTP2_STREAM_WINDOW == HTTP2_STREAMS);
+// A session is told in one message, and what is told waits in front of a heartbeat for
+// less than the silence that ends a link, at 64 kbit/s too.
+const _: () = assert!(SESSION_BYTES + 1024 <= CONTROL_BYTES);
+const _: () = assert!(LINK_CONTROL_WINDOW as u64 * 8 / 64_000 < LINK_SILENCE.as_secs());
 const _: () = assert!(LINK_SEND_WINDOW <= LINK_CONNECTION_WINDOW as u64);
 // A passkey's answer, in JSON within JSON, is one request of a page.
 const _: () = assert!(2 * PASSKEY_JSON_BYTES <= HTTP_BODY_BYTES);

@@ -72,7 +72,7 @@ impl Link {
     }
 
     /// A channel on a stream of its own, opened at its first call: for one
-    /// streaming call. Its loss or flood holds up nobody else. To give a call up
+    /// streaming call, or a few that belong together. Its loss or flood holds up nobody else. To give a call up
     /// drop its answers *and* its requests: HTTP/2 keeps a call whose request is
     /// still open. Must be called inside a tokio runtime.
     #[must_use]

@@ -20,6 +20,7 @@ use chatcode_proto::{
         SessionsWatchResponse, Welcome, core_control, gateway_control, link_server,
     },
 };
+use futures_util::stream::{Map, StreamExt as _};
 use tokio::{
     sync::{Mutex, mpsc},
     time::Instant,
@@ -44,6 +45,10 @@ use crate::{
 /// Optional abilities of this core's links; none so far.
 const FEATURES: &[&str] = &[];
 
+/// What the core says on a link. Boxed, since a queue has room for 32 before the first.
+type Outgoing =
+    Map<ReceiverStream<Box<core_control::Kind>>, fn(Box<core_control::Kind>) -> Result<CoreControl, Status>>;
+
 /// The service of one link, for the gateway at its other end.
 pub(super) struct Control {
     shared: Arc<Shared>,
@@ -61,7 +66,8 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new(shared: Arc<Shared>, link: Link, who: Admitted) -> Self {
+    /// `greeted` is cancelled when a good Hello came.
+    pub(super) fn new(shared: Arc<Shared>, link: Link, who: Admitted, greeted: CancellationToken) -> Self {
         let Admitted { gateway, name, certificate_ends } = who;
         Self {
             shared,
@@ -72,14 +78,9 @@ impl Control {
             called: AtomicBool::new(false),
             live: OnceLock::new(),
             telling: Mutex::new(()),
-            greeted: CancellationToken::new(),
+            greeted,
             tasks: TaskTracker::new(),
         }
-    }
-
-    /// Cancelled when a good Hello came.
-    pub(super) fn greeted(&self) -> CancellationToken {
-        self.greeted.clone()
     }
 
     /// What runs for this link.
@@ -133,11 +134,11 @@ impl Control {
         &self,
         inbound: Streaming<GatewayControl>,
         (hello, welcome, facts): (Hello, Welcome, HostFacts),
-    ) -> Result<ReceiverStream<Result<CoreControl, Status>>, Refusal> {
+    ) -> Result<Outgoing, Refusal> {
         let (live, orders) =
             LiveLink::new(self.gateway, welcome.epoch, hello.instance.to_vec(), self.link.clone());
         let (outbound, outgoing) = mpsc::channel(limits::CONTROL_QUEUE);
-        let _ = outbound.try_send(Ok(CoreControl { kind: Some(core_control::Kind::Welcome(welcome)) }));
+        let _ = outbound.try_send(Box::new(core_control::Kind::Welcome(welcome)));
 
         let fenced = || Refusal::new(Code::Fenced, "a newer link of this gateway took the place");
         let registered = self.shared.links.register(&live).ok_or_else(fenced)?;
@@ -167,7 +168,7 @@ impl Control {
             self.certificate_ends,
         );
         self.tasks.spawn(heart.beat(inbound, orders).in_current_span());
-        Ok(ReceiverStream::new(outgoing))
+        Ok(ReceiverStream::new(outgoing).map(|kind| Ok(CoreControl { kind: Some(*kind) })))
     }
 
     /// Whether a link of another run of the daemon lives and answers. The first
@@ -236,7 +237,7 @@ impl Control {
 
 #[tonic::async_trait]
 impl link_server::Link for Control {
-    type ControlStream = ReceiverStream<Result<CoreControl, Status>>;
+    type ControlStream = Outgoing;
 
     async fn control(
         &self,

@@ -9,15 +9,15 @@ use chatcode_proto::{
     code::Refusal,
     limits, name,
     pb::{
-        Code, CoreControl, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, LinkTransport,
-        RenewRefused, RenewRequest, Renewed, Revoked, core_control, gateway_control,
+        Code, Drain, GatewayControl, Heartbeat, HeartbeatEcho, LinkState, LinkTransport, RenewRefused,
+        RenewRequest, Renewed, Revoked, core_control, gateway_control,
     },
 };
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior},
 };
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 
 use crate::{
     caller, clock,
@@ -36,7 +36,7 @@ use crate::{
 pub(super) struct Heart {
     shared: Arc<Shared>,
     live: Arc<LiveLink>,
-    outbound: mpsc::Sender<Result<CoreControl, Status>>,
+    outbound: mpsc::Sender<Box<core_control::Kind>>,
     address: SocketAddr,
     number: u64,
     last_rtt_us: u64,
@@ -49,7 +49,7 @@ impl Heart {
     pub(super) fn new(
         shared: Arc<Shared>,
         live: Arc<LiveLink>,
-        outbound: mpsc::Sender<Result<CoreControl, Status>>,
+        outbound: mpsc::Sender<Box<core_control::Kind>>,
         address: SocketAddr,
         certificate_ends: Instant,
     ) -> Self {
@@ -154,7 +154,7 @@ impl Heart {
     }
 
     fn send(&self, kind: core_control::Kind) {
-        let _ = self.outbound.try_send(Ok(CoreControl { kind: Some(kind) }));
+        let _ = self.outbound.try_send(Box::new(kind));
     }
 
     /// Takes one message; `Some` when the link ends by it.

@@ -47,6 +47,9 @@ async fn replace(shared: &Shared, live: &LiveLink, whole: Option<Sessions>) -> R
     let Some(whole) = whole else { return Ok(()) };
     let sessions: Vec<Session> = whole.values().cloned().collect();
     shared.store.replace_sessions(live.gateway, &sessions).await?;
+    if let Some(code) = live.ended() {
+        return Err(Refusal::new(code, "the link has ended"));
+    }
     shared.hub.replace_sessions(live.gateway, whole);
     Ok(())
 }

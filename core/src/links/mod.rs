@@ -1,5 +1,5 @@
 //! Links come in here, over QUIC or over TCP: handshake, allow-list, then
-//! `Link.Control` and nothing else is served on them.
+//! the service `Link` and nothing else is served on them.
 
 mod control;
 mod heart;
@@ -15,10 +15,13 @@ use chatcode_proto::{
     limits,
     pb::{Code, link_server::LinkServer},
 };
-use tokio::{sync::mpsc, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinSet,
+    time::Instant,
+};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 use tower::ServiceBuilder;
 use tracing::Instrument as _;
 
@@ -61,6 +64,13 @@ impl Links {
         self.listener.local_addr()
     }
 
+    /// The next link over QUIC, when there is a turn for it. The others wait with their
+    /// first packet, so that thousands who come at once do not all run late together.
+    async fn next(&self, greeting: &Arc<Semaphore>) -> (Option<Incoming>, Option<OwnedSemaphorePermit>) {
+        let turn = Arc::clone(greeting).acquire_owned().await.ok();
+        (self.listener.accept().await, turn)
+    }
+
     /// Takes links, also those that `over_tcp` brings, until `stop`, then no new
     /// ones; at `cut` all are closed. Returns when every link has been written off.
     pub async fn serve(
@@ -71,6 +81,7 @@ impl Links {
     ) {
         let mut links = JoinSet::new();
         let close = CancellationToken::new();
+        let greeting = Arc::new(Semaphore::new(limits::LINK_GREETINGS));
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -80,9 +91,9 @@ impl Links {
                     let (shared, board) = (Arc::clone(&self.shared), Arc::clone(&self.board));
                     links.spawn(take_tcp(shared, board, connection, close.clone()));
                 }
-                incoming = self.listener.accept() => match incoming {
+                (incoming, turn) = self.next(&greeting) => match incoming {
                     Some(incoming) if links.len() < limits::GATEWAYS + limits::LINK_INCOMING => {
-                        links.spawn(take(Arc::clone(&self.shared), incoming));
+                        links.spawn(take(Arc::clone(&self.shared), incoming, turn));
                     }
                     Some(incoming) => incoming.refuse(),
                     None => break,
@@ -104,16 +115,26 @@ impl Links {
     }
 }
 
-/// One link over QUIC from its handshake to its end.
-async fn take(shared: Arc<Shared>, incoming: Incoming) {
+/// One link over QUIC from its handshake to its end. Its turn is over when it is live,
+/// or after [`limits::LINK_GREETING`].
+async fn take(shared: Arc<Shared>, incoming: Incoming, turn: Option<OwnedSemaphorePermit>) {
     let address = incoming.remote_address();
-    match Box::pin(incoming.finish()).await {
-        Ok(link) => live(shared, link).await,
-        Err(error) => {
-            shared.meters.handshakes_failed.of(["link", reason(&error)]).inc();
-            tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no link came about");
+    let greeted = CancellationToken::new();
+    let turn = async {
+        let _ = tokio::time::timeout(limits::LINK_GREETING, greeted.cancelled()).await;
+        drop(turn);
+    };
+    let link = async {
+        match Box::pin(incoming.finish()).await {
+            Ok(link) => live(shared, link, greeted.clone()).await,
+            Err(error) => {
+                shared.meters.handshakes_failed.of(["link", reason(&error)]).inc();
+                tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no link came about");
+            }
         }
-    }
+        greeted.cancel();
+    };
+    tokio::join!(link, turn);
 }
 
 /// One connection of a link over TCP: the link that it begins, to its end, or the
@@ -133,7 +154,7 @@ async fn take_tcp(
                 std::future::pending::<()>().await;
             };
             tokio::select! {
-                () = live(shared, link.clone()) => {}
+                () = live(shared, link.clone(), CancellationToken::new()) => {}
                 () = closing => {}
             }
         }
@@ -155,14 +176,14 @@ async fn take_tcp(
     }
 }
 
-/// One link from its handshake to its end.
-async fn live(shared: Arc<Shared>, link: Link) {
+/// One link from its handshake to its end; `greeted` is cancelled when it is live.
+async fn live(shared: Arc<Shared>, link: Link, greeted: CancellationToken) {
     let address = link.remote_address();
     match Box::pin(admit(&shared, &link.peer_chain())).await {
         Ok(who) => {
             let over = if link.is_over_tcp() { "tcp" } else { "quic" };
             let span = tracing::info_span!("link", gateway = %who.gateway, peer = %address, over);
-            run(shared, link, who).instrument(span).await;
+            run(shared, link, who, greeted).instrument(span).await;
         }
         Err(refusal) => {
             shared.meters.links_refused.of([refusal.code.name()]).inc();
@@ -210,15 +231,16 @@ async fn admit(shared: &Shared, chain: &[CertificateDer<'static>]) -> Result<Adm
 
 /// Serves the streams that the gateway opens; a gateway that does not say
 /// Hello in time is sent away.
-async fn run(shared: Arc<Shared>, link: Link, who: Admitted) {
-    let control = Control::new(shared, link.clone(), who);
-    let greeted = control.greeted();
+async fn run(shared: Arc<Shared>, link: Link, who: Admitted, greeted: CancellationToken) {
+    let control = Control::new(shared, link.clone(), who, greeted.clone());
     let tasks = control.tasks();
     let service = LinkServer::new(control)
         .max_decoding_message_size(limits::CONTROL_BYTES)
         .max_encoding_message_size(limits::CONTROL_BYTES);
-    let routes = ServiceBuilder::new().map_response(coded).service(Routes::new(service).prepare());
-    let serving = serve::link_builder().serve_with_incoming(routes, link.incoming());
+    let service = ServiceBuilder::new().map_response(coded).service(service);
+    let serving = serve::link_builder()
+        .initial_stream_window_size(limits::LINK_CONTROL_WINDOW)
+        .serve_with_incoming(service, link.incoming());
     let late = async {
         if tokio::time::timeout(limits::HELLO, greeted.cancelled()).await.is_err() {
             link.close(Code::Timeout, "no Hello came");

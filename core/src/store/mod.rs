@@ -312,6 +312,7 @@ impl Store {
 
     /// Closes the connections; the file is whole when it returns.
     pub async fn close(&self) {
+        self.together.close().await;
         self.read.close().await;
         self.write.close().await;
     }

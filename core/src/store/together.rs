@@ -2,16 +2,18 @@
 //! the disk (group commit): when thousands of links come back at once, each has two of
 //! them, and a disk makes a few hundred transactions a second.
 //!
-//! There is no task for it. Everyone who writes puts the write into the queue and asks
-//! for the one connection that writes; who gets it writes what waits there, for all.
+//! Everyone who writes puts the write into the queue and asks for the one connection that
+//! writes; who gets it has all that waits there written.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chatcode_proto::{id::GatewayId, limits, pb::Code};
 use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::{
     Store, StoreError, Tx,
@@ -75,6 +77,8 @@ impl Write {
 #[derive(Debug, Default)]
 pub(super) struct Together {
     waiting: Mutex<VecDeque<Waiting>>,
+    /// Transactions under way.
+    making: TaskTracker,
 }
 
 /// One of them; whose writer is gone is passed over.
@@ -85,15 +89,29 @@ struct Waiting {
 }
 
 impl Together {
-    fn push(&self, waiting: Waiting) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(waiting);
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next ones, oldest first.
+    /// The next ones whose writers are there, oldest first.
     fn take(&self) -> Vec<Waiting> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = waiting.len().min(limits::WRITES_TOGETHER);
-        waiting.drain(..count).filter(|one| !one.made.is_closed()).collect()
+        let mut waiting = self.lock();
+        let open = std::iter::from_fn(|| waiting.pop_front()).filter(|one| !one.made.is_closed());
+        open.take(limits::WRITES_TOGETHER).collect()
+    }
+
+    /// Takes one out again; `false`: it is being made.
+    fn withdraw(&self, write: &Arc<Write>) -> bool {
+        let mut waiting = self.lock();
+        let before = waiting.len();
+        waiting.retain(|one| !Arc::ptr_eq(&one.write, write));
+        waiting.len() < before
+    }
+
+    /// Waits until nothing is being made.
+    pub(super) async fn close(&self) {
+        self.making.close();
+        self.making.wait().await;
     }
 }
 
@@ -102,29 +120,41 @@ impl Store {
     /// Cancelled, it may have been made or not.
     ///
     /// # Errors
-    /// [`StoreError`]: its own. One of several that fails fails none of the others: they
-    /// are made alone then.
+    /// [`StoreError`]: its own; then it was not made. One of several that fails fails none
+    /// of the others: they are made alone then.
     pub(super) async fn write_together(&self, write: Write) -> Result<u64, StoreError> {
         let write = Arc::new(write);
         let (made, mut outcome) = oneshot::channel();
-        self.together.push(Waiting { write: Arc::clone(&write), made });
+        self.together.lock().push_back(Waiting { write: Arc::clone(&write), made });
         loop {
             tokio::select! {
                 biased;
                 outcome = &mut outcome => return match outcome {
                     Ok(outcome) => outcome,
-                    // Who wrote for all has failed, or was cancelled.
+                    // What was written for all has failed.
                     Err(_) => make_in(self.begin().await?, &write).await,
                 },
-                tx = self.begin() => self.write_all(tx?).await,
+                tx = self.begin() => match tx {
+                    // In a task of its own: a caller that goes must not leave the others
+                    // in doubt whether theirs are made.
+                    Ok(tx) => {
+                        let together = Arc::clone(&self.together);
+                        let all = async move { together.write_all(tx).await };
+                        let _ = self.together.making.spawn(all.in_current_span()).await;
+                    }
+                    Err(error) if self.together.withdraw(&write) => return Err(error),
+                    Err(_) => {}
+                },
             }
         }
     }
+}
 
+impl Together {
     /// All that wait, in one transaction. When that fails they are let go, to be made
     /// alone; one that was alone is told.
     async fn write_all(&self, mut tx: Tx) {
-        let mut batch = self.together.take();
+        let mut batch = self.take();
         if let [_] = batch[..]
             && let Some(Waiting { write, made }) = batch.pop()
         {
@@ -160,7 +190,7 @@ async fn make_in(mut tx: Tx, write: &Write) -> Result<u64, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::task::JoinSet;
+    use tokio::task::{JoinHandle, JoinSet};
 
     use super::*;
 
@@ -194,7 +224,7 @@ mod tests {
                 assert_eq!(store.write_together(write).await.is_err(), is_bad, "{number}");
             });
         }
-        while store.together.waiting.lock().unwrap().len() < 3 * limits::WRITES_TOGETHER {
+        while store.together.lock().len() < 3 * limits::WRITES_TOGETHER {
             tokio::task::yield_now().await;
         }
         drop(holds_up);
@@ -219,7 +249,7 @@ mod tests {
             let store = store.clone();
             writers.spawn(async move { store.audit(&Entry::new("test", "act")).await.unwrap() });
         }
-        while store.together.waiting.lock().unwrap().len() < limits::WRITES_TOGETHER {
+        while store.together.lock().len() < limits::WRITES_TOGETHER {
             tokio::task::yield_now().await;
         }
         drop(holds_up);
@@ -231,19 +261,26 @@ mod tests {
         assert!(pages < limits::WRITES_TOGETHER as u64, "{pages} pages");
     }
 
-    #[tokio::test]
-    async fn a_writer_that_gives_up_takes_nobody_with_it() {
-        let (_folder, store) = store().await;
+    /// Ten rows that wait, each with its writer, and what holds them up.
+    async fn ten_wait(store: &Store) -> (Tx, Vec<JoinHandle<Result<(), StoreError>>>) {
         let holds_up = store.begin().await.unwrap();
-        let mut writers: Vec<_> = (0..10)
-            .map(|_| {
-                let store = store.clone();
-                tokio::spawn(async move { store.audit(&Entry::new("test", "act")).await })
-            })
-            .collect();
-        while store.together.waiting.lock().unwrap().len() < 10 {
+        let mut writers = Vec::new();
+        for number in 0..10 {
+            let store = store.clone();
+            writers.push(tokio::spawn(async move {
+                store.audit(&Entry::new("test", format!("act.{number}"))).await
+            }));
+        }
+        while store.together.lock().len() < 10 {
             tokio::task::yield_now().await;
         }
+        (holds_up, writers)
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_gives_up_before_it_takes_nobody_with_it() {
+        let (_folder, store) = store().await;
+        let (holds_up, mut writers) = ten_wait(&store).await;
         // The first one would have written for all.
         writers.remove(0).abort();
         drop(holds_up);
@@ -251,5 +288,39 @@ mod tests {
             writer.await.unwrap().unwrap();
         }
         assert_eq!(store.audit_rows(0, 100).await.unwrap().len(), 9);
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_gives_up_while_it_writes_for_all_doubles_no_row() {
+        // At each of the moments at which it can go.
+        for moment in 0..60 {
+            let (_folder, store) = store().await;
+            let (holds_up, mut writers) = ten_wait(&store).await;
+            drop(holds_up);
+            while store.together.lock().len() == 10 {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..moment * 20 {
+                tokio::task::yield_now().await;
+            }
+            writers.remove(0).abort();
+            for writer in writers {
+                writer.await.unwrap().unwrap();
+            }
+            store.together.making.close();
+            store.together.making.wait().await;
+            let rows = store.audit_rows(0, 100).await.unwrap();
+            assert_eq!(rows.len(), 10, "{moment}: all were taken together");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_begun_is_not_made_later() {
+        let (folder, store) = store().await;
+        store.write.close().await;
+        store.audit(&Entry::new("test", "act")).await.unwrap_err();
+        assert!(store.together.lock().is_empty(), "nothing is left behind");
+        let again = Store::open(&folder.path().join("core.db")).await.unwrap();
+        assert!(again.audit_rows(0, 10).await.unwrap().is_empty());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -80,9 +81,13 @@ impl Drop for Sending {
 
 /// The link of this identity, without a word said on it.
 pub(crate) async fn dial(core: &TestCore, identity: &Identity) -> (LinkDialer, Link) {
+    dial_at(core.bound.link, identity).await
+}
+
+pub(crate) async fn dial_at(core: SocketAddr, identity: &Identity) -> (LinkDialer, Link) {
     let dialer = LinkDialer::bind().unwrap();
     let tls = tls::core_client(identity, &[tls::LINK_ALPN]).unwrap();
-    let link = dialer.dial(core.bound.link, &identity.trust_domain().core_dns(), tls).await.unwrap();
+    let link = dialer.dial(core, &identity.trust_domain().core_dns(), tls).await.unwrap();
     (dialer, link)
 }
 

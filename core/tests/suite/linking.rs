@@ -28,12 +28,15 @@ async fn the_gateway(channel: &Channel) -> Gateway {
     all.into_iter().next().unwrap()
 }
 
-async fn watch(channel: &Channel) -> Streaming<FleetWatchResponse> {
+pub(crate) async fn watch(channel: &Channel) -> Streaming<FleetWatchResponse> {
     fleet(channel).watch(FleetWatchRequest {}).await.unwrap().into_inner()
 }
 
 /// The next event that fits.
-async fn event<T>(events: &mut Streaming<FleetWatchResponse>, fits: impl Fn(&Event) -> Option<T>) -> T {
+pub(crate) async fn event<T>(
+    events: &mut Streaming<FleetWatchResponse>,
+    fits: impl Fn(&Event) -> Option<T>,
+) -> T {
     loop {
         let event = events.message().await.unwrap().unwrap().event.unwrap();
         if let Some(found) = fits(&event) {

@@ -10,6 +10,7 @@ mod authenticator;
 mod beyond;
 mod common;
 mod devices;
+mod directory;
 mod enrollment;
 mod gateway;
 mod grouping;

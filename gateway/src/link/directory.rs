@@ -8,7 +8,7 @@ use tonic::transport::Channel;
 
 use crate::sessions::{Registry, watch};
 
-/// Tells until `draining`; a call that the core ends is begun anew.
+/// Tells until `draining`; a call that ends before is begun anew.
 pub(super) async fn tell(
     mut client: LinkClient<Channel>,
     registry: Arc<Registry>,

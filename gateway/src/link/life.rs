@@ -131,6 +131,13 @@ struct Services {
     draining: CancellationToken,
 }
 
+impl Drop for Services {
+    /// Ends the request of the directory, which would keep its call.
+    fn drop(&mut self) {
+        self.draining.cancel();
+    }
+}
+
 impl Life<'_> {
     /// Says Hello and lives until the link ends or moves; from the Welcome on it
     /// takes the place of the one `before`.

@@ -5,15 +5,19 @@
 use std::{
     fs,
     io::ErrorKind,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Where distributions put it; it must be started by its whole path.
+/// From the start to the connection, and for each answer of the shell.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Where distributions put it, with a folder `/run/sshd` for it; it must be started by its whole path.
 const SERVER: &str = "/usr/sbin/sshd";
 /// It answers one connection, for the keys of this run alone.
 const SETTINGS: &str = "UsePAM no\nStrictModes no\nPermitRootLogin yes\nLogLevel ERROR\n";
@@ -21,16 +25,17 @@ const SETTINGS: &str = "UsePAM no\nStrictModes no\nPermitRootLogin yes\nLogLevel
 /// A shell behind `ssh` and `sshd`; both end when dropped.
 pub(crate) struct Ssh {
     pub(crate) client: UnixStream,
-    processes: [Child; 2],
+    processes: Vec<Child>,
 }
 
 impl Ssh {
-    /// Starts both; `None` where OpenSSH's server is not installed.
+    /// Starts both; `None` where OpenSSH is not installed.
     ///
     /// # Errors
-    /// When one of them does not start.
+    /// When one of them does not start, or they do not meet.
     pub(crate) fn start(folder: &Path) -> anyhow::Result<Option<Self>> {
-        if !Path::new(SERVER).exists() {
+        let has = |program: &str| Command::new(program).arg("-V").stderr(Stdio::null()).status().is_ok();
+        if !has(SERVER) || !has("ssh") {
             return Ok(None);
         }
         let [host, own] = ["ssh-host", "ssh-own"].map(|name| folder.join(name));
@@ -45,7 +50,9 @@ impl Ssh {
         let port = listener.local_addr()?.port().to_string();
 
         let (client, theirs) = UnixStream::pair()?;
-        let ssh = Command::new("ssh")
+        client.set_read_timeout(Some(PATIENCE))?;
+        let mut ssh = Self { client, processes: Vec::new() };
+        let dialling = Command::new("ssh")
             .args(["-F", "/dev/null", "-tt", "-e", "none", "-q", "-p", &port, "-i"])
             .arg(&own)
             .args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
@@ -54,17 +61,27 @@ impl Ssh {
             .stdout(OwnedFd::from(theirs))
             .spawn()
             .context("ssh")?;
-        let (connection, _) = listener.accept()?;
+        ssh.processes.push(dialling);
+        let (connection, _) = accept_within(&listener, PATIENCE).context("ssh does not connect")?;
         connection.set_nodelay(true)?;
-        let sshd = Command::new(SERVER)
+        let serving = Command::new(SERVER)
             .args(["-i", "-e", "-f"])
             .arg(&settings)
             .stdin(OwnedFd::from(connection.try_clone()?))
             .stdout(OwnedFd::from(connection))
             .spawn()
             .context("sshd")?;
-        Ok(Some(Self { client, processes: [ssh, sshd] }))
+        ssh.processes.push(serving);
+        Ok(Some(ssh))
     }
+}
+
+/// As [`TcpListener::accept`], which waits for ever.
+fn accept_within(listener: &TcpListener, time: Duration) -> anyhow::Result<(TcpStream, SocketAddr)> {
+    let mut waiting = [PollFd::new(listener, PollFlags::IN)];
+    let time = Timespec { tv_sec: i64::try_from(time.as_secs())?, tv_nsec: 0 };
+    ensure!(poll(&mut waiting, Some(&time))? > 0, "nobody came in time");
+    Ok(listener.accept()?)
 }
 
 fn make_key(path: &Path) -> anyhow::Result<()> {

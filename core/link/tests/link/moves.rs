@@ -155,7 +155,9 @@ async fn many_whose_packets_wait_for_a_busy_core_that_was_killed_all_notice_at_o
     let port = tokio::task::spawn_blocking(|| core.kill()).await.unwrap().port();
     let core = Core::start(&world, port);
     let (go_on, busy) = std::sync::mpsc::channel::<()>();
-    core.runtime.spawn(async move { drop(busy.recv()) });
+    core.runtime.spawn(async move {
+        let _ = busy.recv();
+    });
     let calls: Vec<_> = links.iter().map(|link| tokio::spawn(who(link.unary()))).collect();
     // Their probes come ever more seldom, and all at the same moments.
     timeout(Duration::from_millis(1500), links[0].closed()).await.unwrap_err();
