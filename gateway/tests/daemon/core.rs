@@ -3,17 +3,20 @@
 use std::{
     net::SocketAddr,
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use chatcode_certs::{Authority, Identity, IdentityCell, MemberName, random, tls};
 use chatcode_link::{Link, LinkKeys, LinkListener, serve};
 use chatcode_proto::{
+    code::Refusal,
     id::MemberId,
     metadata,
     pb::{
         self, Code, CoreControl, GatewayControl, core_control::Kind as FromCore,
         gateway_control::Kind as FromGateway, link_server, sessions_client::SessionsClient,
+        sessions_watch_response::Event,
     },
 };
 use prost::Message as _;
@@ -104,6 +107,7 @@ pub(crate) struct Greeted {
     pub(crate) link: Link,
     pub(crate) hello: pb::Hello,
     call: Call,
+    told: mpsc::Receiver<pb::SessionsWatchResponse>,
     _serving: AbortOnDropHandle<()>,
 }
 
@@ -116,7 +120,9 @@ struct Call {
 impl Greeted {
     async fn on(link: Link) -> Self {
         let (calls, mut called) = mpsc::channel(1);
-        let (control, incoming) = (link_server::LinkServer::new(Control(calls)), link.incoming());
+        let (tell, told) = mpsc::channel(64);
+        let control = Control { calls, tell, is_refused: AtomicBool::new(false) };
+        let (control, incoming) = (link_server::LinkServer::new(control), link.incoming());
         let serving = async move {
             let _ = serve::link_builder().add_service(control).serve_with_incoming(incoming).await;
         };
@@ -124,7 +130,7 @@ impl Greeted {
         let mut call: Call = soon("the control call", called.recv()).await.unwrap();
         let first = soon("a Hello", call.inbox.message()).await.unwrap().unwrap();
         let Some(FromGateway::Hello(hello)) = first.kind else { panic!("no Hello: {first:?}") };
-        Self { link, hello, call, _serving: serving }
+        Self { link, hello, call, told, _serving: serving }
     }
 
     pub(crate) async fn say(&self, kind: FromCore) {
@@ -171,7 +177,11 @@ impl Greeted {
     }
 }
 
-struct Control(mpsc::Sender<Call>);
+struct Control {
+    calls: mpsc::Sender<Call>,
+    tell: mpsc::Sender<pb::SessionsWatchResponse>,
+    is_refused: AtomicBool,
+}
 
 #[tonic::async_trait]
 impl link_server::Link for Control {
@@ -183,17 +193,24 @@ impl link_server::Link for Control {
     ) -> Result<Response<Self::ControlStream>, Status> {
         let (outbox, outgoing) = mpsc::channel(16);
         let call = Call { inbox: request.into_inner(), outbox };
-        self.0.send(call).await.map_err(|_| Status::aborted("the test is over"))?;
+        self.calls.send(call).await.map_err(|_| Status::aborted("the test is over"))?;
         Ok(Response::new(ReceiverStream::new(outgoing)))
     }
 
-    /// Hears of all sessions and does nothing with it.
+    /// Takes no sessions the first time, as a core whose store fails. What is told later
+    /// is for the test, as far as it looks.
     async fn directory(
         &self,
         request: Request<Streaming<pb::SessionsWatchResponse>>,
     ) -> Result<Response<pb::LinkDirectoryResponse>, Status> {
         let mut events = request.into_inner();
-        while events.message().await?.is_some() {}
+        if !self.is_refused.swap(true, Ordering::Relaxed) {
+            events.message().await?;
+            return Err(Refusal::new(Code::Internal, "the store failed").into());
+        }
+        while let Some(event) = events.message().await? {
+            let _ = self.tell.try_send(event);
+        }
         Ok(Response::new(pb::LinkDirectoryResponse {}))
     }
 }
@@ -234,6 +251,11 @@ impl LiveLink {
     pub(crate) async fn heard(&mut self) -> Option<FromGateway> {
         let next = soon("a word of the gateway", self.greeted.call.inbox.message()).await;
         next.ok().flatten().and_then(|message| message.kind)
+    }
+
+    /// What the gateway tells next of its sessions.
+    pub(crate) async fn told(&mut self) -> Event {
+        soon("a session", self.greeted.told.recv()).await.unwrap().event.unwrap()
     }
 
     pub(crate) fn sessions(&self) -> SessionsClient<Channel> {

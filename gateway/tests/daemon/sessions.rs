@@ -37,6 +37,22 @@ async fn told(watch: &mut Watch, id: &str, state: SessionState) -> pb::Session {
 }
 
 #[tokio::test]
+async fn sessions_are_told_until_the_core_takes_them_and_then_as_they_change() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let mut link = core.link().await;
+    assert_eq!(link.told().await, Event::Synced(true), "after the call that was refused");
+    let made = link.create_sh("exec cat").await;
+    let told = |event: Event| matches!(event, Event::Changed(session) if session.id == made.id);
+    while !told(link.told().await) {}
+    link.end_session(&made.id, false).await.unwrap();
+    let ended =
+        |event: Event| matches!(event, Event::Changed(session) if session.state() == SessionState::Exited);
+    while !ended(link.told().await) {}
+}
+
+#[tokio::test]
 async fn a_holder_that_is_stopped_is_killed_by_force_and_its_shell_with_it() {
     let core = TestCore::start();
     let machine = Machine::enrolled(&core);
