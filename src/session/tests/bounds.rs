@@ -33,3 +33,17 @@ fn who_types_on_without_the_lease_and_hears_nothing_is_refused_in_the_end() {
     assert!(refused.message.contains("take it over first"), "{refused}");
     send(&mut session, A, input(0, b"y")).expect("is the writer's");
 }
+
+#[test]
+fn a_confirmation_waits_for_output_to_travel_with_and_no_longer_than_the_limit() {
+    let mut session = session(64);
+    attach(&mut session, A, 1);
+    send(&mut session, A, input(0, b"abc")).expect("taken");
+    assert_eq!(session.poll_input(), b"abc");
+    session.handle_input_written(NOW, 3);
+    let confirms =
+        |kind: &server_frame::Kind| matches!(kind, server_frame::Kind::InputConfirmed(c) if c.offset == 3);
+    assert!(!frames(&mut session, NOW, A).iter().any(confirms), "it waits");
+    assert_eq!(session.next_timeout(), Some(limits::CONFIRM_DELAY));
+    assert!(frames(&mut session, limits::CONFIRM_DELAY, A).iter().any(confirms), "and comes alone then");
+}
