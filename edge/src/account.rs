@@ -305,3 +305,20 @@ pub(crate) async fn in_time<M>(
         Err(_) => Err(refuse::late(app.upstream.health(), "the core did not answer in time; try again")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_browser_that_calls_itself_longer_than_the_limit_is_cut() {
+        let long = "x".repeat(limits::USER_AGENT_CHARS + 1);
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_str(&long).expect("is a header"));
+        assert!(long.starts_with(device(&headers).trim_end_matches('…')));
+        assert!(device(&headers).chars().count() <= limits::USER_AGENT_CHARS);
+        assert_eq!(device(&HeaderMap::new()), "");
+    }
+}

@@ -17,7 +17,11 @@ const FORMAT: &str = "#{session_windows} #{session_attached} #{session_created} 
 pub(crate) async fn sessions(user: &User) -> Vec<pb::TmuxSession> {
     let answer = timeout(limits::TMUX, ask(user)).await;
     let text = answer.ok().and_then(Result::ok).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().filter_map(session).take(limits::TMUX_SESSIONS).collect()
+    listed(&text)
+}
+
+fn listed(text: &[u8]) -> Vec<pb::TmuxSession> {
+    String::from_utf8_lossy(text).lines().filter_map(session).take(limits::TMUX_SESSIONS).collect()
 }
 
 async fn ask(user: &User) -> std::io::Result<Vec<u8>> {
@@ -72,5 +76,13 @@ mod tests {
         {
             assert_eq!(session(line), None, "{line:?}");
         }
+    }
+
+    #[test]
+    fn of_more_tmux_sessions_than_the_limit_the_first_are_told() {
+        let lines: String = (0..=limits::TMUX_SESSIONS).map(|number| format!("1 0 9 s{number}\n")).collect();
+        let told = listed(lines.as_bytes());
+        assert_eq!(told.len(), limits::TMUX_SESSIONS);
+        assert_eq!(told.last().map(|session| session.name.as_str()), Some("s63"));
     }
 }

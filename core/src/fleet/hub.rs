@@ -422,3 +422,31 @@ fn located(gateway: GatewayId, session: pb::Session) -> pb::GatewaySession {
 fn reference(gateway: GatewayId, session: SessionId) -> pb::SessionRef {
     pb::SessionRef { gateway: gateway.to_string(), session: session.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(count: usize) -> Sessions {
+        let id = |number: usize| SessionId::from_random((number as u128).to_be_bytes());
+        (0..count).map(|number| (id(number), pb::Session::default())).collect()
+    }
+
+    #[test]
+    fn sessions_beyond_the_limit_of_all_gateways_are_not_shown_and_their_room_comes_back() {
+        let gateway = |number: usize| GatewayId::from_random((number as u128).to_be_bytes());
+        let hub = Hub::new(Vec::new(), Vec::new());
+        let whole = limits::DIRECTORY_SESSIONS_ALL / limits::DIRECTORY_SESSIONS;
+        for number in 0..=whole {
+            hub.replace_sessions(gateway(number), told(limits::DIRECTORY_SESSIONS));
+        }
+        let count = |of: usize| hub.with(|state, _| state.sessions[&gateway(of)].len());
+        let all = |hub: &Hub| hub.with(|state, _| state.sessions.values().map(Sessions::len).sum::<usize>());
+        assert_eq!(all(&hub), limits::DIRECTORY_SESSIONS_ALL);
+        assert_eq!(count(whole), limits::DIRECTORY_SESSIONS_ALL % limits::DIRECTORY_SESSIONS);
+
+        hub.replace_sessions(gateway(0), Sessions::new());
+        hub.replace_sessions(gateway(whole), told(limits::DIRECTORY_SESSIONS));
+        assert_eq!(count(whole), limits::DIRECTORY_SESSIONS);
+    }
+}

@@ -9,7 +9,8 @@ use chatcode_proto::{
     limits,
     pb::{
         AccountsCreateTicketRequest, AuditFilter, AuditHead, AuditListRequest, AuditVerifyRequest, Code,
-        FleetListRequest, MemberKind, PeopleCreateTeamRequest, people_client::PeopleClient,
+        FleetListRequest, MemberKind, PeopleCreateBindingRequest, PeopleCreateTeamRequest, PersonRole, Place,
+        people_client::PeopleClient, people_create_binding_request::Holder,
     },
 };
 use rustls_pki_types::ServerName;
@@ -177,6 +178,38 @@ async fn one_team_too_many_is_not_made() {
     let refused = make(limits::TEAMS).await.unwrap_err();
     assert_eq!(code(&refused), Code::Limit);
     assert!(refused.message().contains(&limits::TEAMS.to_string()), "{refused:?}");
+}
+
+#[tokio::test]
+async fn one_binding_too_many_is_not_made() {
+    let core = TestCore::start().await;
+    let mut people = PeopleClient::new(core.admin().await);
+    let mut make = async |number: u32| {
+        let request = PeopleCreateTeamRequest { name: format!("team {number}"), ..Default::default() };
+        people.create_team(request).await.unwrap().into_inner().team.unwrap().id
+    };
+    let team = make(0).await;
+    // As if they had been made one by one, each of another place.
+    let rows = "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < $2)
+                INSERT INTO bindings (id, team, role, place, created_ms, created_by)
+                SELECT 'b' || number, $1, 'viewer', 'gateway/' || number, 1, 'test' FROM numbers";
+    let before: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM bindings").fetch_one(&mut core.store().await).await.unwrap();
+    sqlx::query(rows)
+        .bind(&team)
+        .bind(i64::from(limits::BINDINGS) - before)
+        .execute(&mut core.store().await)
+        .await
+        .unwrap();
+    let other = make(1).await;
+    let request = PeopleCreateBindingRequest {
+        holder: Some(Holder::Team(other)),
+        role: PersonRole::Viewer.into(),
+        place: Some(Place::default()),
+    };
+    let refused = people.create_binding(request).await.unwrap_err();
+    assert_eq!(code(&refused), Code::Limit);
+    assert!(refused.message().contains(&limits::BINDINGS.to_string()), "{refused:?}");
 }
 
 #[tokio::test]

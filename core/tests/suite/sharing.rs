@@ -473,3 +473,27 @@ async fn links_and_guests_outlive_the_core() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn a_passphrase_out_of_its_bounds_makes_no_link_and_one_link_too_many_is_refused() {
+    let core = TestCore::start().await;
+    let house = House::of(&core).await;
+    let (_, ada, _) = house.town.with_role("Ada", PersonRole::Operator, gateway(&house.machine.id)).await;
+    let (low, high) = limits::SHARE_PASSPHRASE_CHARS.into_inner();
+    for chars in [low - 1, high + 1] {
+        let wish = SharesCreateRequest { passphrase: "p".repeat(chars), ..house.wish() };
+        assert_eq!(refused(house.share(&ada, wish).await), Code::Invalid, "{chars}");
+    }
+    let sessions = [house.session.clone(), house.other.clone()];
+    let mut made = 0;
+    let refusal = loop {
+        // Half of them each, since a session has a limit of its own.
+        let session = sessions[made % sessions.len()].clone();
+        match house.share(&ada, SharesCreateRequest { session, ..house.wish() }).await {
+            Ok(_) => made += 1,
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(code(&refusal), Code::Limit);
+    assert_eq!(made, limits::SHARES_OF_CREATOR as usize, "{refusal:?}");
+}

@@ -375,4 +375,14 @@ mod tests {
         }
         assert!(read > 100, "some still make sense: {read}");
     }
+
+    #[test]
+    fn a_version_and_a_file_beyond_their_limits_are_refused() {
+        let version = |length: usize| read_version(&format!("1.0.0-{}", "a".repeat(length - 6)));
+        assert!(version(limits::RELEASE_VERSION_BYTES).is_some());
+        assert!(version(limits::RELEASE_VERSION_BYTES + 1).is_none());
+        let script = |bytes: u64| Manifest::parse(text().replace(" 7 ", &format!(" {bytes} ")).as_bytes());
+        assert!(script(limits::RELEASE_FILE_BYTES).is_ok());
+        assert_eq!(script(limits::RELEASE_FILE_BYTES + 1), Err(ManifestError::Line(8)));
+    }
 }

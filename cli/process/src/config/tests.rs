@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chatcode_proto::limits;
 use serde::Deserialize;
 
 use super::*;
@@ -169,7 +170,7 @@ fn a_file_that_is_no_toml_is_told_with_its_line_and_a_missing_one_by_its_name() 
 
 #[test]
 fn a_file_of_any_size_is_read_to_its_bound() {
-    let found = problems(&"#".repeat(chatcode_proto::limits::CONFIG_BYTES as usize + 1), Flags::default());
+    let found = problems(&"#".repeat(limits::CONFIG_BYTES as usize + 1), Flags::default());
     assert!(found.len() == 1 && found[0].contains("more than 1048576 bytes"), "{found:?}");
 }
 
@@ -210,4 +211,12 @@ fn a_section_of_a_page_that_is_not_as_it_was_generated_is_told() {
         assert!(page::keep_section(page.path(), "sample", "new\n").is_err());
     }
     assert!(page::keep_section(page.path(), "other", "x").is_err());
+}
+
+#[test]
+fn of_more_mistakes_than_the_limit_the_first_are_told() {
+    let text: String = (0..limits::CONFIG_PROBLEMS + 20).map(|number| format!("odd{number} = 1\n")).collect();
+    let found = problems(&text, Flags::default());
+    assert_eq!(found.len(), limits::CONFIG_PROBLEMS);
+    assert!(found.iter().all(|problem| problem.contains("there is no such setting")), "{found:?}");
 }

@@ -89,6 +89,8 @@ fn fault_of_metrics<F: Error + 'static>(address: SocketAddr, token: Option<Token
 mod tests {
     use std::io;
 
+    use chatcode_proto::limits;
+
     use super::*;
 
     /// A token file that holds this; nothing: it is not there.
@@ -134,6 +136,24 @@ mod tests {
         ] {
             let said = said(metrics, token, otlp);
             assert!(matches!(&said[..], [(at, why)] if at == key && why.contains(words)), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_or_an_address_out_of_its_bounds_is_a_mistake() {
+        let (low, high) = limits::METRICS_TOKEN_BYTES.into_inner();
+        for (bytes, is_right) in [(low - 1, false), (low, true), (high, true), (high + 1, false)] {
+            let token = "x".repeat(bytes);
+            let said = said("127.0.0.1:9464", Some(Ok(Some(token.as_str()))), None);
+            assert_eq!(said.is_empty(), is_right, "{bytes}: {said:?}");
+        }
+        let base = "http://127.0.0.1:4317/";
+        for (bytes, is_right) in
+            [(limits::COLLECTOR_ADDRESS_BYTES, true), (limits::COLLECTOR_ADDRESS_BYTES + 1, false)]
+        {
+            let address = format!("{base}{}", "x".repeat(bytes - base.len()));
+            let said = said("", None, Some(&address));
+            assert_eq!(said.is_empty(), is_right, "{bytes}: {said:?}");
         }
     }
 }
