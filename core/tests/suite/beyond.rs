@@ -9,7 +9,7 @@ use chatcode_proto::{
     limits,
     pb::{
         AccountsCreateTicketRequest, AuditFilter, AuditHead, AuditListRequest, AuditVerifyRequest, Code,
-        FleetListRequest, MemberKind, PeopleCreateBindingRequest, PeopleCreateTeamRequest, PersonRole, Place,
+        FleetListRequest, MemberKind, PeopleCreateBindingRequest, PeopleCreateTeamRequest, PersonRole,
         people_client::PeopleClient, people_create_binding_request::Holder,
     },
 };
@@ -24,6 +24,7 @@ use tonic::{Request, Status};
 use crate::{
     auditing::audit,
     common::{TestCore, code, eventually, fleet},
+    people::everything,
 };
 
 /// The error by which HTTP/2 says that somebody asks too much (RFC 9113, 7).
@@ -205,7 +206,7 @@ async fn one_binding_too_many_is_not_made() {
     let request = PeopleCreateBindingRequest {
         holder: Some(Holder::Team(other)),
         role: PersonRole::Viewer.into(),
-        place: Some(Place::default()),
+        place: Some(everything()),
     };
     let refused = people.create_binding(request).await.unwrap_err();
     assert_eq!(code(&refused), Code::Limit);
