@@ -317,6 +317,11 @@ impl Settings for Config {
         faults
     }
 
+    fn lacks(&self) -> Vec<Fault> {
+        let key = self.update.lacks();
+        key.map(|error| Fault::caused("update.release_key", &error)).into_iter().collect()
+    }
+
     fn log(&self) -> Option<&str> {
         self.log.as_deref()
     }
@@ -549,6 +554,19 @@ mod tests {
             ]
         );
         assert!(config("/tmp/x".into()).faults().is_empty());
+    }
+
+    #[test]
+    fn a_release_key_that_is_gone_is_told_and_keeps_no_machine_away() {
+        let mut lacking = config("/tmp/x".into());
+        lacking.update.release_key = Some("/nowhere/key".into());
+        assert!(lacking.faults().is_empty(), "the start goes on");
+        let told: Vec<_> =
+            lacking.lacks().into_iter().map(|fault| (fault.keys.join(" "), fault.reason)).collect();
+        assert!(
+            matches!(&told[..], [(key, why)] if key == "update.release_key" && why.contains("/nowhere/key")),
+            "{told:?}"
+        );
     }
 
     #[test]

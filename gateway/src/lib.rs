@@ -189,6 +189,12 @@ impl Gateway {
             files::read_private(file)
         })?;
         let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
+        if let Some(error) = config.update.lacks() {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no release can be taken until this is mended"
+            );
+        }
         let updates = Updates::new(config.update.clone(), places.data.clone());
         let registry = Registry::new(places, starter);
         let state = teller.seen();

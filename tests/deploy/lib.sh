@@ -19,7 +19,7 @@ skip() {
 fail() {
     printf 'FAIL  %s\n' "$*" >&2
     for each in "$work"/*.log "$work/said" "$work/console"; do
-        if [ -s "$each" ]; then printf -- '--- %s\n' "$each" >&2 && tail -n 25 "$each" >&2; fi
+        if [ -s "$each" ]; then printf -- '--- %s\n' "$each" >&2 && tail -n 60 "$each" >&2; fi
     done
     exit 1
 }

@@ -156,7 +156,11 @@ reboot() {
     power_off
     until_true 30 is_link "$1" offline || fail "the core does not see that the machine is off"
     boot
-    until_true 30 is_link "$1" online || fail "not online after a reboot"
+    until_true 30 is_link "$1" online || {
+        m journalctl --no-pager -n 60 -u chatcode-gateway >"$work/gateway.log" 2>&1
+        m chatcode-gateway status --config /etc/chatcode/gateway.toml >>"$work/gateway.log" 2>&1 || true
+        fail "not online after a reboot"
+    }
     [ "$(boot_id)" != "$booted" ] || fail "the machine did not boot"
 }
 

@@ -145,10 +145,11 @@ impl UpdateSettings {
     /// # Errors
     /// [`SettingsError`].
     pub(crate) fn check(&self) -> Result<(), SettingsError> {
-        self.unfit().into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+        self.faults().into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    fn unfit(&self) -> Vec<(&'static str, SettingsError)> {
+    /// All that is wrong with them, by their keys.
+    pub(crate) fn faults(&self) -> Vec<(&'static str, SettingsError)> {
         let mut found = Vec::new();
         if !limits::UPDATE_TRIAL_RANGE.contains(&self.trial_s) {
             found.push(("trial_s", SettingsError::Trial(self.trial_s)));
@@ -162,13 +163,9 @@ impl UpdateSettings {
         found
     }
 
-    /// All that is wrong with them, by their keys; also a key's file that cannot be
-    /// used.
-    pub(crate) fn faults(&self) -> Vec<(&'static str, SettingsError)> {
-        let mut found = self.unfit();
-        let key = self.release_key.is_some().then(|| self.key().err()).flatten();
-        found.extend(key.map(|error| ("release_key", error)));
-        found
+    /// Why no release could be taken now: a key's file that cannot be used.
+    pub(crate) fn lacks(&self) -> Option<SettingsError> {
+        self.release_key.is_some().then(|| self.key().err()).flatten()
     }
 
     /// The shortest pause between two looks.

@@ -76,6 +76,12 @@ pub trait Settings: DeserializeOwned + Serialize {
     /// changes nothing.
     fn faults(&self) -> Vec<Fault>;
 
+    /// What `check` tells besides, and the program runs on without: a machine that boots
+    /// is not kept away by a file that only its next update needs.
+    fn lacks(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+
     /// The filter of the log, if there is one.
     fn log(&self) -> Option<&str>;
 }
@@ -87,7 +93,7 @@ pub trait Settings: DeserializeOwned + Serialize {
 /// # Errors
 /// [`ConfigError`], with every mistake.
 pub fn load<C: Settings>(file: Option<&Path>, flags: impl Serialize) -> Result<C, ConfigError> {
-    let (config, problems) = read::<C>(file, flags);
+    let (config, problems) = read(file, flags, C::faults);
     match config {
         Some(config) if problems.is_empty() => Ok(config),
         _ => Err(ConfigError { role: C::ROLE, problems }),
@@ -95,9 +101,13 @@ pub fn load<C: Settings>(file: Option<&Path>, flags: impl Serialize) -> Result<C
 }
 
 /// The configuration as far as it can be read, and every mistake in it.
-fn read<C: Settings>(file: Option<&Path>, flags: impl Serialize) -> (Option<C>, Vec<Problem>) {
+fn read<C: Settings>(
+    file: Option<&Path>,
+    flags: impl Serialize,
+    faults: impl FnOnce(&C) -> Vec<Fault>,
+) -> (Option<C>, Vec<Problem>) {
     match Layers::read(C::ROLE, file, flags) {
-        Ok(layers) => judge(layers, C::SETTINGS, C::faults),
+        Ok(layers) => judge(layers, C::SETTINGS, faults),
         Err(problem) => (None, vec![problem]),
     }
 }
@@ -131,13 +141,14 @@ struct Checked<'a> {
     problems: &'a [Problem],
 }
 
-/// Checks a configuration as the program's start does, and prints what is wrong with
-/// it, a line each, or one line of JSON.
+/// Checks a configuration as the program's start does, and for what it would lack
+/// later, and prints what is wrong with it, a line each, or one line of JSON.
 ///
 /// # Errors
 /// [`exit::CONFIG`] when something is wrong; when standard output is closed.
 pub fn check<C: Settings>(file: Option<&Path>, flags: impl Serialize, json: bool) -> anyhow::Result<()> {
-    let (_, problems) = read::<C>(file, flags);
+    let (_, problems) =
+        read::<C>(file, flags, |config| config.faults().into_iter().chain(config.lacks()).collect());
     let right = problems.is_empty();
     if json {
         out::json(&Checked { right, file, problems: &problems })?;

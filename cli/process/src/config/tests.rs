@@ -98,7 +98,7 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 /// What is wrong, with the file's name left out.
 fn problems(text: &str, flags: Flags) -> Vec<String> {
     let file = file(text);
-    let (_, problems) = read::<Sample>(Some(file.path()), flags);
+    let (_, problems) = read(Some(file.path()), flags, Sample::faults);
     let name = file.path().display().to_string();
     problems.iter().map(|problem| problem.to_string().replace(&name, "FILE")).collect()
 }
@@ -164,7 +164,7 @@ fn a_key_of_another_table_is_told_where_it_belongs() {
 fn a_file_that_is_no_toml_is_told_with_its_line_and_a_missing_one_by_its_name() {
     let found = problems("word = \"x\"\nnumber = = 1\n", Flags::default());
     assert!(found.len() == 1 && found[0].starts_with("FILE:2: this is no TOML: "), "{found:?}");
-    let (_, missing) = read::<Sample>(Some(Path::new("/nowhere.toml")), Flags::default());
+    let (_, missing) = read(Some(Path::new("/nowhere.toml")), Flags::default(), Sample::faults);
     assert!(missing[0].to_string().starts_with("/nowhere.toml: the file is not there"), "{missing:?}");
 }
 
