@@ -203,17 +203,17 @@ removed() {
 }
 made_there=/home/vibe/work
 
-without_udp_it_says_so_and_goes_on_trying() {
+without_udp_it_is_online_by_tcp_and_comes_back() {
     end "$core_pid"
     start_core --listen 0.0.0.0:7421 --link 127.0.0.1:7422
     new_token later
-    status=0
-    m sh -c "$line --token-file /tmp/token --wait 4" >"$work/said" 2>&1 || status=$?
-    [ "$status" = 69 ] && grep -q 'over UDP' "$work/said" || fail "it is not said that UDP does not get through ($status)"
+    m sh -c "$line --token-file /tmp/token --wait 20" >"$work/said" 2>&1 || fail "no link without UDP"
+    m chatcode-gateway status --config /etc/chatcode/gateway.toml >"$work/said" 2>&1 || fail "no state"
+    grep -q '"over":"tcp"' "$work/said" || fail "it is not said that the link is by TCP"
     end "$core_pid"
     start_core $fixed_ports
-    until_true 60 is_link later online || fail "it did not go on trying"
-    ok "without UDP the script says so, and the gateway comes online when it is let through"
+    until_true 60 is_link later online || fail "it did not come back"
+    ok "without UDP the gateway is online by TCP, says so, and comes back to a core that is begun again"
 }
 
 leaving_tells_the_core() {
@@ -353,7 +353,7 @@ after_a_reboot_it_is_online_and_has_the_sessions_that_shall_come_back
 revoked_it_stops_and_stays_away
 m test -e /home/vibe/back
 removed "a revoked machine is removed, and every file of others is as it was"
-without_udp_it_says_so_and_goes_on_trying
+without_udp_it_is_online_by_tcp_and_comes_back
 leaving_tells_the_core
 an_install_goes_by_the_proxy_of_the_machine_s_network
 sudo_grants_what_was_said_and_notes_it
