@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use chatcode_link::QuietStream;
 use chatcode_proto::{
     code::Refusal,
     framing, limits,
@@ -101,9 +102,12 @@ impl HolderConnection {
             .transpose()
     }
 
-    /// The socket, and what was read beyond the answer.
-    pub(crate) fn into_parts(self) -> (UnixStream, BytesMut) {
-        (self.stream, self.buffer)
+    /// The socket for a bridge, and what was read beyond the answer.
+    ///
+    /// # Errors
+    /// [`HolderError::Io`] when the system has no place for it; it is closed then.
+    pub(crate) fn into_parts(self) -> Result<(QuietStream, BytesMut), HolderError> {
+        Ok((QuietStream::new(self.stream).map_err(HolderError::Io)?, self.buffer))
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use chatcode_link::codec::OpaqueCodec;
+use chatcode_link::{QuietStream, codec::OpaqueCodec};
 use chatcode_proto::{
     code::Refusal,
     framing, limits, metadata,
@@ -23,10 +23,7 @@ use chatcode_proto::{
 };
 use futures_util::{Stream, StreamExt as _, future::Either, stream::BoxStream};
 use prost::Message as _;
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::unix::{OwnedReadHalf, OwnedWriteHalf},
-};
+use tokio::io::AsyncWriteExt as _;
 use tokio_util::{
     io::poll_read_buf,
     sync::{CancellationToken, WaitForCancellationFutureOwned},
@@ -130,8 +127,8 @@ impl Terminal {
             connected => connected?,
         };
         tracing::debug!(%call, %principal, session = %id, "attach");
-        let (socket, buffer) = connection.into_parts();
-        let (from_holder, to_holder) = socket.into_split();
+        let (from_holder, buffer) = connection.into_parts().map_err(Refusal::from)?;
+        let to_holder = from_holder.clone();
         let terminals = Arc::clone(&self.registry.meters.terminals);
         terminals.attached.inc();
         let carry = tokio::spawn(carry(request.into_inner(), to_holder, Arc::clone(&terminals)));
@@ -148,28 +145,24 @@ impl Terminal {
     }
 }
 
-/// How the viewer's direction ended, and the socket: closed here, the holder
-/// would take the viewer for gone before the call has told why it ends.
-type Carried = (OwnedWriteHalf, Result<(), Refusal>);
-
 /// Writes the viewer's frames to the holder, each with its length.
 async fn carry(
     mut frames: Streaming<Bytes>,
-    mut holder: OwnedWriteHalf,
+    mut holder: QuietStream,
     terminals: Arc<Terminals>,
-) -> Carried {
+) -> Result<(), Refusal> {
     loop {
         let frame = match frames.message().await {
             Ok(Some(frame)) => frame,
-            Ok(None) => return (holder, Ok(())),
-            Err(status) => return (holder, Err(broken_call(&status))),
+            Ok(None) => return Ok(()),
+            Err(status) => return Err(broken_call(&status)),
         };
         terminals.client_frame(&frame);
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX).to_be_bytes();
         let mut whole = length.as_slice().chain(frame);
         // A holder that has closed its end says why on the other way.
         if holder.write_all_buf(&mut whole).await.is_err() {
-            return (holder, Ok(()));
+            return Ok(());
         }
     }
 }
@@ -232,10 +225,10 @@ fn closing(frame: Bytes) -> Result<(), Refusal> {
 /// wanted.
 #[derive(Debug)]
 pub(crate) struct Attachment {
-    from_holder: OwnedReadHalf,
+    from_holder: QuietStream,
     buffer: BytesMut,
     /// Carries the other way; `None` when that has failed. Aborted on drop.
-    carry: Option<AbortOnDropHandle<Carried>>,
+    carry: Option<AbortOnDropHandle<Result<(), Refusal>>>,
     draining: Pin<Box<WaitForCancellationFutureOwned>>,
     last: Last,
     over: bool,
@@ -290,13 +283,10 @@ impl Attachment {
         }
         let Some(carry) = &mut self.carry else { return Poll::Pending };
         match ready!(Pin::new(carry).poll(cx)) {
-            Ok((_, Err(refusal))) => Poll::Ready(refusal),
+            Ok(Err(refusal)) => Poll::Ready(refusal),
             Err(error) => Poll::Ready(Refusal::new(Code::Internal, error.to_string())),
-            Ok((holder, Ok(()))) => {
-                // The viewer sends no more and may still look on. Forgotten,
-                // the half does not close its direction; the socket closes
-                // with the other half.
-                holder.forget();
+            Ok(Ok(())) => {
+                // The viewer sends no more and may still look on.
                 self.carry = None;
                 Poll::Pending
             }

@@ -133,3 +133,6 @@ pub const LINK_RESET_INTERVAL: Duration = Duration::ZERO;
 /// Bytes of kernel buffers asked for a link's UDP socket, each way; the system
 /// may give less (`net.core.rmem_max`), and a burst is lost then and sent again.
 pub const UDP_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// How long a writer whose socket is full waits where the process has no descriptor
+/// left to be told of room by.
+pub const ROOM_AGAIN: Duration = Duration::from_millis(1);

@@ -10,12 +10,12 @@ use std::{
 };
 
 use chatcode_proto::{limits, pb::Code};
-use quinn::{Endpoint, EndpointConfig, TokioRuntime, VarInt};
+use quinn::{Endpoint, EndpointConfig, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::{Link, LinkEnd, LinkError, LinkKeys, Target, config, end, over_tcp};
+use crate::{Link, LinkEnd, LinkError, LinkKeys, Target, config, end, over_tcp, runtime::LinkRuntime};
 
 /// A UDP socket with the buffers that links need.
 fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
@@ -62,7 +62,7 @@ impl LinkListener {
             config::endpoint(keys),
             Some(config::server(tls)?),
             socket(address)?,
-            Arc::new(TokioRuntime),
+            Arc::new(LinkRuntime),
         )?;
         Ok(Self { endpoint, under_way: Arc::default() })
     }
@@ -172,7 +172,7 @@ impl LinkDialer {
     /// When there is none.
     pub fn bind() -> Result<Self, LinkError> {
         let endpoint =
-            Endpoint::new(EndpointConfig::default(), None, dialing_socket()?, Arc::new(TokioRuntime))?;
+            Endpoint::new(EndpointConfig::default(), None, dialing_socket()?, Arc::new(LinkRuntime))?;
         Ok(Self { endpoint, tasks: TaskTracker::new() })
     }
 
