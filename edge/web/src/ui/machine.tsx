@@ -104,7 +104,7 @@ function Link({ gateway, now }: { gateway: Gateway; now: number }): ReactNode {
 function Done({ gateway }: { gateway: string }): ReactNode {
   const app = useApp();
   return (
-    <button type="button" className="small" data-testid="machine-audit" onClick={() => app.overlay.set({ kind: "audit", gateway })}>
+    <button type="button" className="small alone" data-testid="machine-audit" onClick={() => app.overlay.set({ kind: "audit", gateway })}>
       What was done to it
     </button>
   );
