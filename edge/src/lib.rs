@@ -155,7 +155,7 @@ impl Edge {
         let machine = MachineKey::load(&folder)?;
         let credentials = Credentials::new(Arc::clone(&cell), machine, folder, core.clone());
         let drain = CancellationToken::new();
-        let sockets = Sockets::new(limits::WEBSOCKETS, drain.clone());
+        let sockets = Sockets::new(limits::WEBSOCKETS, limits::WEBSOCKETS_REFUSED, drain.clone());
         let app = Arc::new(App::new(admission, live, upstream, cell, sockets, meters));
         observe::show(&app);
         let reloader = Reloader { app, tls: watch::Sender::new(acceptor), core };

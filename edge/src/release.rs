@@ -5,6 +5,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -42,6 +43,8 @@ pub(crate) struct Releases {
     pin: Option<String>,
     core: String,
     downloads: Arc<Semaphore>,
+    /// How long one of them may take.
+    longest: Duration,
 }
 
 impl Releases {
@@ -64,6 +67,7 @@ impl Releases {
             pin,
             core,
             downloads: Arc::new(Semaphore::new(limits::RELEASE_DOWNLOADS)),
+            longest: limits::RELEASE_TIME,
         }
     }
 
@@ -89,7 +93,7 @@ impl Releases {
         };
         // Never more than was said, also of a file that grows.
         let bytes = ReaderStream::with_capacity(file.take(length), limits::UNARY_BYTES)
-            .take_until(sleep(limits::RELEASE_TIME))
+            .take_until(sleep(self.longest))
             .map(move |part| {
                 let _held = &place;
                 part
@@ -178,6 +182,8 @@ mod tests {
     use std::fs;
 
     use http::StatusCode;
+    use http_body_util::BodyExt as _;
+    use hyper_util::rt::TokioIo;
 
     use super::*;
 
@@ -188,6 +194,7 @@ mod tests {
             pin: None,
             core: "localhost:7421".to_owned(),
             downloads: Arc::new(Semaphore::new(1)),
+            longest: limits::RELEASE_TIME,
         }
     }
 
@@ -247,6 +254,42 @@ mod tests {
         assert_eq!(releases.answer("/install.sh").await.status(), StatusCode::SERVICE_UNAVAILABLE);
         drop(first);
         assert_eq!(releases.answer("/install.sh").await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_download_that_takes_too_long_is_cut_and_its_reader_sees_that() {
+        let folder = channel();
+        let releases = Releases { longest: Duration::ZERO, ..releases(Some(folder.path())) };
+        let answer = releases.answer("/install.sh").await;
+        assert_eq!(answer.headers()[CONTENT_LENGTH], "10", "what it would have been");
+        seen_by_a_reader(answer).await.expect_err("less than was said");
+        let releases = Releases { longest: limits::RELEASE_TIME, ..releases };
+        let answer = releases.answer("/install.sh").await;
+        assert_eq!(answer.status(), StatusCode::OK, "its place is free");
+        assert_eq!(seen_by_a_reader(answer).await.expect("in time"), b"echo hello");
+    }
+
+    /// What comes of an answer at the other end of a connection.
+    async fn seen_by_a_reader(answer: Response) -> Result<Vec<u8>, hyper::Error> {
+        let (server, client) = tokio::io::duplex(4096);
+        let answer = std::sync::Mutex::new(Some(answer));
+        let service = hyper::service::service_fn(move |_| {
+            let answer = answer.lock().expect("nobody panicked").take().expect("asked once");
+            std::future::ready(Ok::<_, std::convert::Infallible>(answer))
+        });
+        let serving =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service);
+        let reading = async {
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(client)).await?;
+            let ask = http::Request::get("/").body(Body::empty()).expect("a request");
+            let read =
+                async move { Ok(sender.send_request(ask).await?.into_body().collect().await?.to_bytes()) };
+            let (read, _) = tokio::join!(read, connection);
+            read.map(|bytes| bytes.to_vec())
+        };
+        let (read, _) = tokio::join!(reading, serving);
+        read
     }
 
     #[tokio::test]
@@ -310,6 +353,7 @@ mod fuzz {
             pin: None,
             core: String::new(),
             downloads: Arc::new(Semaphore::new(1)),
+            longest: limits::RELEASE_TIME,
         };
         let one = |path: &String| {
             let Some(file) = releases.file(path) else { return sight("none") };

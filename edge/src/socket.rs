@@ -3,6 +3,8 @@
 
 mod browser;
 mod opening;
+#[cfg(test)]
+mod tests;
 
 use std::{
     pin::pin,

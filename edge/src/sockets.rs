@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use chatcode_proto::limits;
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -22,11 +21,12 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// At most `places` sockets, which close when `drain` is cancelled.
-    pub(crate) fn new(places: usize, drain: CancellationToken) -> Self {
+    /// At most `places` sockets, and `refusals` that are only told that there is no
+    /// place; all close when `drain` is cancelled.
+    pub(crate) fn new(places: usize, refusals: usize, drain: CancellationToken) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
-            refusals: Arc::new(Semaphore::new(limits::WEBSOCKETS_REFUSED)),
+            refusals: Arc::new(Semaphore::new(refusals)),
             tasks: TaskTracker::new(),
             drain,
             number: AtomicU64::new(0),

@@ -1,5 +1,7 @@
 //! One WebSocket, one call, unopened.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use chatcode_proto::{
     limits,
@@ -172,6 +174,20 @@ async fn a_browser_that_leaves_ends_its_call() {
     soon(attached.wait_for(|count| *count == 1)).await.expect("the core is there");
     drop(rude);
     soon(attached.wait_for(|count| *count == 0)).await.expect("the core is there");
+}
+
+#[tokio::test]
+async fn a_call_that_goes_on_after_its_browser_left_is_cut_after_the_limit() {
+    let house = House::new().await;
+    let mut attached = house.core.seen.attached.subscribe();
+    let mut ws = Ws::attached(&house.edge).await;
+    ws.send("flood").await;
+    assert_eq!(ws.binary().await, "flood");
+    let begun = Instant::now();
+    drop(ws);
+    soon(attached.wait_for(|count| *count == 0)).await.expect("the core is there");
+    let took = begun.elapsed();
+    assert!(took >= limits::WEBSOCKET_CLOSE && took < 3 * limits::WEBSOCKET_CLOSE, "{took:?}");
 }
 
 #[tokio::test]
