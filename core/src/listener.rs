@@ -85,7 +85,7 @@ impl GrpcListener {
             handshakes: Room::new(limits::CORE_HANDSHAKES, limits::CORE_HANDSHAKES_PER_ADDRESS),
             anonymous: shared.doors.anonymous.clone(),
             members: Arc::clone(&shared.doors.members),
-            links: Room::new(limits::LINK_TCP_CONNECTIONS, limits::LINK_TCP_CONNECTIONS_PER_ADDRESS),
+            links: shared.doors.links.clone(),
             cut: CancellationToken::new(),
             shared,
         };

@@ -142,6 +142,8 @@ pub struct Doors {
     pub anonymous: Room,
     /// For members.
     pub members: Arc<Semaphore>,
+    /// For links over TCP and their streams.
+    pub links: Room,
 }
 
 impl Default for Doors {
@@ -149,6 +151,7 @@ impl Default for Doors {
         Self {
             anonymous: Room::new(limits::CORE_ANONYMOUS, limits::CORE_ANONYMOUS_PER_ADDRESS),
             members: Arc::new(Semaphore::new(limits::CORE_CONNECTIONS)),
+            links: Room::new(limits::LINK_TCP_CONNECTIONS, limits::LINK_TCP_CONNECTIONS_PER_ADDRESS),
         }
     }
 }

@@ -11,6 +11,7 @@ mod beyond;
 mod common;
 mod devices;
 mod directory;
+mod doors;
 mod enrollment;
 mod gateway;
 mod grouping;
