@@ -4,15 +4,18 @@
 use std::sync::Arc;
 
 use chatcode_certs::tls;
+use chatcode_core::store::audit::Entry;
 use chatcode_link::renew;
 use chatcode_proto::{
     limits,
     pb::{
-        AccountsCreateTicketRequest, AuditFilter, AuditHead, AuditListRequest, AuditVerifyRequest, Code,
-        FleetListRequest, MemberKind, PeopleCreateBindingRequest, PeopleCreateTeamRequest, PersonRole,
-        people_client::PeopleClient, people_create_binding_request::Holder,
+        AccountsCreateTicketRequest, AdminStatusRequest, AuditFilter, AuditHead, AuditListRequest,
+        AuditVerifyRequest, Code, FleetListRequest, MemberKind, PeopleCreateBindingRequest,
+        PeopleCreateTeamRequest, PersonRole, people_client::PeopleClient,
+        people_create_binding_request::Holder,
     },
 };
+use futures_util::future::join_all;
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,7 +26,7 @@ use tonic::{Request, Status};
 
 use crate::{
     auditing::audit,
-    common::{TestCore, code, eventually, fleet},
+    common::{TestCore, code, eventually, fleet, operator},
     people::everything,
 };
 
@@ -233,4 +236,58 @@ async fn one_renewal_in_a_minute_too_many_is_refused_and_the_certificate_stays()
     // The one that it has is as good as before: it is the person who is missing.
     let status = fleet(&core.channel(&edge)).list(FleetListRequest::default()).await.unwrap_err();
     assert_eq!(code(&status), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn an_answer_of_the_audit_has_so_many_rows_unless_it_is_asked_otherwise() {
+    let core = TestCore::start().await;
+    let channel = core.admin().await;
+    let row = Entry::new("test", "counted");
+    let written = join_all((0..limits::AUDIT_ROWS + 20).map(|_| core.shared.store.audit(&row))).await;
+    assert!(written.iter().all(Result::is_ok));
+    let list = async |limit: u32| {
+        let rows = audit(&channel).list(AuditListRequest { limit, ..Default::default() }).await;
+        rows.unwrap().into_inner().rows.len()
+    };
+    assert_eq!(list(0).await, limits::AUDIT_ROWS as usize);
+    assert_eq!(list(limits::AUDIT_ROWS + 1).await, limits::AUDIT_ROWS as usize + 1);
+}
+
+#[tokio::test]
+async fn an_archive_of_the_audit_takes_so_many_rows_and_the_next_one_goes_on_from_there() {
+    let core = TestCore::start().await;
+    let rows = "WITH RECURSIVE numbers (number) AS (SELECT $1 UNION ALL SELECT number + 1 FROM numbers WHERE number < $2)
+                INSERT INTO audit (number, unix_ms, principal, action, gateway, session, result, request_id, peer, detail, hash)
+                SELECT number, 1, 'test', 'counted', '', '', 1, '', '', '', zeroblob(32) FROM numbers";
+    let first = core.audit().await.iter().map(|row| row.number).min().unwrap();
+    let head = core.audit().await.iter().map(|row| row.number).max().unwrap();
+    let last = first + limits::AUDIT_ARCHIVE_ROWS + 10;
+    let number = |number: u64| i64::try_from(number).unwrap();
+    sqlx::query(rows)
+        .bind(number(head + 1))
+        .bind(number(last))
+        .execute(&mut core.store().await)
+        .await
+        .unwrap();
+    let now = chatcode_core::clock::unix_ms() + 1;
+    let taken = core.shared.store.audit_older_than(now).await.unwrap().unwrap();
+    assert_eq!(taken, first..=first + limits::AUDIT_ARCHIVE_ROWS - 1);
+}
+
+#[tokio::test]
+async fn of_more_members_than_are_named_those_whose_certificates_end_first_are() {
+    let core = TestCore::start().await;
+    let channel = core.admin().await;
+    let members = "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < $1)
+                   INSERT INTO members (id, kind, name, enrolled_ms) SELECT 'm' || number, 'gateway', 'm', 1 FROM numbers";
+    let certificates = "INSERT INTO certificates (serial, member, spki, not_after_ms)
+                        SELECT id, id, zeroblob(32), $1 + enrolled_ms FROM members WHERE name = 'm'";
+    let mut store = core.store().await;
+    let count = i64::try_from(limits::MEMBERS_NAMED).unwrap();
+    sqlx::query(members).bind(count).execute(&mut store).await.unwrap();
+    let soon = i64::try_from(chatcode_core::clock::unix_ms()).unwrap() + 60_000;
+    sqlx::query(certificates).bind(soon).execute(&mut store).await.unwrap();
+    let status = operator(&channel).status(AdminStatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.members.len(), limits::MEMBERS_NAMED);
+    assert!(status.members.iter().all(|one| one.name == "m"), "the administrator's ends last");
 }

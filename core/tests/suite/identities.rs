@@ -155,6 +155,24 @@ async fn a_challenge_is_answered_once_and_by_the_browser_that_has_it() {
 }
 
 #[tokio::test]
+async fn a_challenge_that_is_answered_too_late_is_spent() {
+    let core = TestCore::start().await;
+    let town = Town::of(&core).await;
+    let (_, page, _) = town.with_role("Ada", PersonRole::Viewer, everything()).await;
+    let mut passkey = Passkey::new();
+    page.add(&mut passkey).await.unwrap();
+    let life = i64::try_from(limits::CHALLENGE.as_millis()).unwrap();
+    for (passed, expected) in [(life, Some(Code::BadToken)), (life - 60_000, None)] {
+        let (challenge, options) = begin(&town.edge).await;
+        let age = sqlx::query("UPDATE challenges SET expires_ms = expires_ms - $1").bind(passed);
+        age.execute(&mut core.store().await).await.unwrap();
+        let proof = Proof::Passkey(PasskeyProof { challenge, credential: passkey.proof(&options) });
+        let answered = sign_in(&town.edge, proof, None, false).await;
+        assert_eq!(answered.err().map(|status| code(&status)), expected, "after {passed} ms");
+    }
+}
+
+#[tokio::test]
 async fn a_challenge_to_add_counts_in_its_own_session_only() {
     let core = TestCore::start().await;
     let town = Town::of(&core).await;

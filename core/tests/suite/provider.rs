@@ -44,6 +44,10 @@ pub(crate) enum Way {
     OtherIssuer,
     /// It promises to say whose its answers are (RFC 9207).
     SaysIssuer,
+    /// It never says anything of itself.
+    Mute,
+    /// It publishes so many keys, the one that it signs with among them.
+    Keys(usize),
 }
 
 /// What was asked, and what is answered.
@@ -177,12 +181,16 @@ impl Desk {
             script.way
         };
         match path.as_str() {
+            "/.well-known/openid-configuration" if way == Way::Mute => std::future::pending().await,
             "/.well-known/openid-configuration" => json_of(&self.facts(way)),
             "/keys" if way == Way::LargeKeys => json_of(&json!({ "keys": [], "more": "x".repeat(1 << 20) })),
             "/keys" if way == Way::MovedKeys => {
                 Response::builder().status(302).header("location", "/keys2").body(Full::default()).unwrap()
             }
-            "/keys" => json_of(&json!({ "keys": [jwk(&self.keys[0])] })),
+            "/keys" => {
+                let count = if let Way::Keys(count) = way { count } else { 1 };
+                json_of(&json!({ "keys": vec![jwk(&self.keys[0]); count] }))
+            }
             "/token" if way == Way::Silent => std::future::pending().await,
             "/token" => self.token(&body, way),
             "/userinfo" => json_of(&Value::Object(self.script.lock().unwrap().userinfo.clone())),

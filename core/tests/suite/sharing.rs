@@ -26,15 +26,15 @@ use crate::{
 };
 
 /// A machine with two sessions, and those who share them.
-struct House<'a> {
-    town: Town<'a>,
-    machine: FakeGateway,
-    session: String,
+pub(crate) struct House<'a> {
+    pub(crate) town: Town<'a>,
+    pub(crate) machine: FakeGateway,
+    pub(crate) session: String,
     other: String,
 }
 
 impl<'a> House<'a> {
-    async fn of(core: &'a TestCore) -> Self {
+    pub(crate) async fn of(core: &'a TestCore) -> Self {
         let identity = core.enroll(MemberKind::Gateway, "machine").await;
         let seen = Arc::new(Seen::default());
         let (one, other) = (session(3, "build"), session(4, "secret"));
@@ -49,7 +49,7 @@ impl<'a> House<'a> {
         Self { town: Town::of(core).await, machine, session: one.id, other: other.id }
     }
 
-    fn wish(&self) -> SharesCreateRequest {
+    pub(crate) fn wish(&self) -> SharesCreateRequest {
         SharesCreateRequest {
             gateway: self.machine.id.clone(),
             session: self.session.clone(),
@@ -58,23 +58,27 @@ impl<'a> House<'a> {
         }
     }
 
-    async fn share(&self, by: &Page, wish: SharesCreateRequest) -> Result<SharesCreateResponse, Status> {
+    pub(crate) async fn share(
+        &self,
+        by: &Page,
+        wish: SharesCreateRequest,
+    ) -> Result<SharesCreateResponse, Status> {
         shares(&by.edge).create(by.request(wish)).await.map(tonic::Response::into_inner)
     }
 
     /// A link of an operator of the machine: typing, for three guests.
-    async fn link(&self) -> (Page, SharesCreateResponse) {
+    pub(crate) async fn link(&self) -> (Page, SharesCreateResponse) {
         let (_, ada, _) = self.town.with_role("Ada", PersonRole::Operator, gateway(&self.machine.id)).await;
         let made =
             self.share(&ada, SharesCreateRequest { role: Role::Writer.into(), ..self.wish() }).await.unwrap();
         (ada, made)
     }
 
-    async fn enter(&self, wish: SharesEnterRequest) -> Result<SharesEnterResponse, Status> {
+    pub(crate) async fn enter(&self, wish: SharesEnterRequest) -> Result<SharesEnterResponse, Status> {
         shares(&self.town.edge).enter(wish).await.map(tonic::Response::into_inner)
     }
 
-    async fn guest(&self, secret: &str) -> Guest {
+    pub(crate) async fn guest(&self, secret: &str) -> Guest {
         let entered = self.enter(named(secret, "Bo")).await.unwrap();
         Guest { edge: self.town.edge.clone(), token: entered.guest_token }
     }
@@ -91,9 +95,9 @@ impl<'a> House<'a> {
     }
 }
 
-struct Guest {
+pub(crate) struct Guest {
     edge: Channel,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl Guest {
@@ -108,11 +112,11 @@ impl Guest {
     }
 }
 
-fn shares(channel: &Channel) -> SharesClient<Channel> {
+pub(crate) fn shares(channel: &Channel) -> SharesClient<Channel> {
     SharesClient::new(channel.clone())
 }
 
-fn named(secret: &str, name: &str) -> SharesEnterRequest {
+pub(crate) fn named(secret: &str, name: &str) -> SharesEnterRequest {
     SharesEnterRequest {
         secret: secret.to_owned(),
         display_name: name.to_owned(),
@@ -121,7 +125,7 @@ fn named(secret: &str, name: &str) -> SharesEnterRequest {
     }
 }
 
-fn refused<T: std::fmt::Debug>(outcome: Result<T, Status>) -> Code {
+pub(crate) fn refused<T: std::fmt::Debug>(outcome: Result<T, Status>) -> Code {
     code(&outcome.unwrap_err())
 }
 
@@ -472,29 +476,4 @@ async fn links_and_guests_outlive_the_core() {
     })
     .await
     .unwrap();
-}
-
-#[tokio::test]
-async fn a_passphrase_out_of_its_bounds_makes_no_link_and_one_link_too_many_is_refused() {
-    let core = TestCore::start().await;
-    let house = House::of(&core).await;
-    let (_, ada, _) = house.town.with_role("Ada", PersonRole::Operator, gateway(&house.machine.id)).await;
-    let (low, high) = limits::SHARE_PASSPHRASE_CHARS.into_inner();
-    for chars in [low - 1, high + 1] {
-        let wish = SharesCreateRequest { passphrase: "p".repeat(chars), ..house.wish() };
-        assert_eq!(refused(house.share(&ada, wish).await), Code::Invalid, "{chars}");
-    }
-    for made in 0..limits::SHARES_OF_CREATOR {
-        house.share(&ada, house.wish()).await.unwrap();
-        // A session has a limit of its own, so the next one is as if to another.
-        sqlx::query("UPDATE shares SET session = $1 WHERE session = $2")
-            .bind(format!("another {made}"))
-            .bind(&house.session)
-            .execute(&mut core.store().await)
-            .await
-            .unwrap();
-    }
-    let refusal = house.share(&ada, house.wish()).await.unwrap_err();
-    assert_eq!(code(&refusal), Code::Limit);
-    assert!(refusal.message().contains(&limits::SHARES_OF_CREATOR.to_string()), "{refusal:?}");
 }

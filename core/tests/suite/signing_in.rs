@@ -45,6 +45,30 @@ async fn a_person_signs_in_once_by_a_secret_and_is_known_until_signing_out() {
 }
 
 #[tokio::test]
+async fn a_session_ends_when_it_was_not_used_for_long_and_after_its_time_in_any_case() {
+    let core = TestCore::start().await;
+    let page = core.page().await;
+    let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap();
+    let (idle, whole) = (milliseconds(limits::PERSON_IDLE), milliseconds(limits::PERSON_SESSION));
+    // As it is after so long without use, and so long after it began.
+    let (unused, old) = (
+        "UPDATE person_sessions SET used_ms = used_ms - $1",
+        "UPDATE person_sessions SET expires_ms = expires_ms - $1",
+    );
+    let after = async |page: &Page, age: &'static str, passed: i64| {
+        sqlx::query(age).bind(passed).execute(&mut core.store().await).await.unwrap();
+        let asked = page.accounts().who_am_i(page.request(AccountsWhoAmIRequest {})).await;
+        asked.err().map(|status| code(&status))
+    };
+    assert_eq!(after(&page, unused, idle - 60_000).await, None);
+    assert_eq!(after(&page, unused, idle - 60_000).await, None, "it was used in between");
+    assert_eq!(after(&page, unused, idle).await, Some(Code::Unauthenticated));
+    let page = core.page().await;
+    assert_eq!(after(&page, old, whole - 60_000).await, None);
+    assert_eq!(after(&page, old, 60_000).await, Some(Code::Unauthenticated));
+}
+
+#[tokio::test]
 async fn a_sign_in_secret_works_once_and_only_through_an_edge() {
     let core = TestCore::start().await;
     let admin = core.admin().await;

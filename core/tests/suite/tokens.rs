@@ -309,6 +309,29 @@ async fn a_machine_that_nobody_approves_in_time_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_machine_that_was_approved_and_does_not_come_in_time_is_not_let_in() {
+    let core = TestCore::start().await;
+    let mut fleet = fleet(&core.admin().await);
+    let token = token(&core, TokenWish { approval: true, uses: 2, ..TokenWish::default() }).await;
+    let (late, in_time) = (Machine::new(&token), Machine::new(&token));
+    let approved = i64::try_from(limits::APPROVED.as_millis()).unwrap();
+    for (machine, passed) in [(&late, approved), (&in_time, approved - 60_000)] {
+        let wait = EnrollmentEnrollRequest { wait: false, ..machine.0.clone() };
+        assert!(Machine(wait, machine.1.clone()).ask(&core).await.unwrap().pending.is_some());
+        let pending = the_pending(&mut fleet).await;
+        decide(&mut fleet, &pending, true).await.unwrap();
+        sqlx::query("UPDATE pending SET expires_ms = expires_ms - $2 WHERE id = $1")
+            .bind(&pending.id)
+            .bind(passed)
+            .execute(&mut core.store().await)
+            .await
+            .unwrap();
+    }
+    assert_eq!(code(&late.ask(&core).await.unwrap_err()), Code::Forbidden);
+    assert!(!in_time.ask(&core).await.unwrap().chain.is_empty());
+}
+
+#[tokio::test]
 async fn a_machine_that_waits_still_waits_after_a_restart_of_the_core() {
     let core = TestCore::start().await;
     let admin = core.enroll(MemberKind::Admin, "operator").await;

@@ -3,6 +3,10 @@
 //! takes tells nobody whether an address is known.
 
 mod letter;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use chatcode_certs::files::FilesError;
 use chatcode_proto::{code::Refusal, limits, pb::Code};
@@ -58,6 +62,8 @@ pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     queue: mpsc::Sender<Letter>,
     waiting: Mutex<mpsc::Receiver<Letter>>,
+    /// How long handing one over may take.
+    patience: Duration,
 }
 
 /// A place in the queue.
@@ -92,7 +98,8 @@ impl Mailer {
             builder = builder.credentials(Credentials::new(user.clone(), password.to_string()));
         }
         let (queue, waiting) = mpsc::channel(limits::MAILS_WAITING);
-        Ok(Self { from, transport: builder.build(), queue, waiting: Mutex::new(waiting) })
+        let (transport, waiting) = (builder.build(), Mutex::new(waiting));
+        Ok(Self { from, transport, queue, waiting, patience: limits::MAIL_SEND })
     }
 
     /// A place for one mail. Taken before it is known whether there will be one, so
@@ -126,7 +133,7 @@ impl Mailer {
             }
         };
         for is_last in [false, true] {
-            match timeout(limits::MAIL_SEND, self.transport.send(message.clone())).await {
+            match timeout(self.patience, self.transport.send(message.clone())).await {
                 Ok(Ok(_)) => return tracing::debug!("a sign-in mail is with the mail server"),
                 Ok(Err(error)) if error.is_permanent() || is_last => {
                     return tracing::error!(

@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn of_more_groups_than_count_the_first_do() {
+        let named = ProviderConfig { groups_claim: Some("groups".to_owned()), ..config() };
+        let told: Vec<_> = (0..limits::PROVIDER_GROUPS + 5).map(|number| format!("group {number}")).collect();
+        let claims = Claims { groups: Some(told.clone()), ..claims("a@b.example", true) };
+        let counted = claims.judge(&named).expect("comes in").groups.expect("is told");
+        assert_eq!(counted, told[..limits::PROVIDER_GROUPS]);
+    }
+
+    #[test]
     fn a_person_without_a_name_at_the_provider_is_refused() {
         let nobody = Claims { subject: String::new(), ..claims("a@b.example", true) };
         assert_eq!(nobody.judge(&config()).expect_err("is nobody").code, Code::BadToken);
