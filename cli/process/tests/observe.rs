@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use chatcode_process::observe::{Meters, ObserveError, Observer, Readiness};
 use chatcode_proto::limits;
@@ -128,4 +131,32 @@ async fn a_stranger_takes_no_more_places_than_there_are_and_no_large_head_is_rea
     timeout(PATIENCE, again).await.expect("places are free again");
     let large = format!("{head}\r\nx: {}", "x".repeat(2 * limits::OBSERVER_HEAD_BYTES));
     assert_ne!(status(&ask(address, &large).await), "200");
+}
+
+fn never_ready() -> Readiness {
+    Box::pin(std::future::pending())
+}
+
+#[tokio::test]
+async fn a_stranger_who_takes_too_long_is_cut_and_a_program_that_does_not_say_in_time_is_not_ready() {
+    let (address, _serving) = serve(None, never_ready);
+    let nearly = Duration::from_millis(500);
+    let cut = async |begin: &str| {
+        let begun = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.expect("an end in time");
+        let took = begun.elapsed();
+        assert!(took + nearly >= limits::OBSERVER && took < 2 * limits::OBSERVER, "{took:?} for {begin:?}");
+    };
+    let asked = async {
+        let begun = Instant::now();
+        let answer = ask(address, "GET /readyz HTTP/1.1\r\nHost: localhost").await;
+        let took = begun.elapsed();
+        assert_eq!(status(&answer), "503");
+        assert!(answer.ends_with("no answer in time\n"), "{answer}");
+        assert!(took + nearly >= limits::READINESS && took < limits::OBSERVER, "{took:?}");
+        assert_eq!(status(&ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost").await), "200");
+    };
+    tokio::join!(cut(""), cut("GET /healthz HTTP/1.1\r\nHost: local"), asked);
 }

@@ -217,18 +217,26 @@ pub async fn leave(
     identity: &Identity,
     machine: &MachineKey,
 ) -> Result<(), EnrollError> {
-    let core = &core.into();
+    leave_within(limits::LEAVE, &core.into(), identity, machine).await
+}
+
+async fn leave_within(
+    patience: Duration,
+    core: &Target,
+    identity: &Identity,
+    machine: &MachineKey,
+) -> Result<(), EnrollError> {
     let member = identity.name().id().to_string();
     let proof = machine.sign_leave(&member)?;
     let tls = tls::nameless_client(identity).map_err(|error| EnrollError::Answer(error.to_string()))?;
     let channel = tcp::channel(core, tls, &identity.trust_domain().core_dns());
     let mut client = EnrollmentClient::new(channel).max_decoding_message_size(limits::UNARY_BYTES);
     let call = client.leave(EnrollmentLeaveRequest { member, proof: proof.into() });
-    match tokio::time::timeout(limits::LEAVE, call).await {
+    match tokio::time::timeout(patience, call).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(status)) => Err(judge(core, &status)),
         Err(_) => {
-            let cause = format!("it did not answer within {} s", limits::LEAVE.as_secs());
+            let cause = format!("it did not answer within {} s", patience.as_secs());
             Err(EnrollError::Unreachable { address: core.address().to_owned(), cause })
         }
     }
@@ -389,6 +397,9 @@ fn split(address: &str) -> Option<(&str, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use chatcode_certs::Authority;
+    use chatcode_proto::id::MemberId;
+
     use super::*;
 
     #[test]
@@ -408,6 +419,22 @@ mod tests {
         ] {
             assert_eq!(split(bad), None, "{bad:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_leaves_does_without_a_core_that_does_not_answer_in_time() {
+        tls::install_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::open_or_create(folder.path()).unwrap();
+        let name = MemberName::Gateway(MemberId::from_random([1; 16]));
+        let identity = authority.identity(&name, Duration::from_secs(3600)).unwrap();
+        // It takes the connection and never says a word.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let core = Target::from(&silent.local_addr().unwrap().to_string());
+        let machine = MachineKey::generate().unwrap();
+        let leaving = leave_within(Duration::from_millis(100), &core, &identity, &machine);
+        let left = tokio::time::timeout(limits::LEAVE, leaving).await.expect("gives up long before");
+        assert!(matches!(left, Err(EnrollError::Unreachable { .. })), "{left:?}");
     }
 
     #[test]

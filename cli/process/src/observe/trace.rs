@@ -18,7 +18,7 @@ use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _
 use opentelemetry_sdk::{
     Resource,
     propagation::TraceContextPropagator,
-    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider},
+    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanExporter as Exporter},
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -70,24 +70,7 @@ where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
     check(address)?;
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(address)
-        .with_timeout(limits::COLLECTOR)
-        .build()?;
-    let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(limits::SPANS)
-        .with_max_export_batch_size(limits::SPANS_AT_ONCE)
-        .with_scheduled_delay(Duration::from_secs(1))
-        .build();
-    let resource = Resource::builder_empty()
-        .with_service_name(format!("chatcode-{role}"))
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .build();
-    let provider = SdkTracerProvider::builder()
-        .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
-        .with_resource(resource)
-        .build();
+    let provider = provider(role, exporter(address)?);
     let tracer = provider.tracer("chatcode");
     PROVIDER.set(provider).map_err(|_| TraceError::Late)?;
     let layer = tracing_opentelemetry::layer()
@@ -99,9 +82,36 @@ where
     Ok(layer.with_filter(filter_fn(|facts| facts.is_span() && facts.target() == TARGET)))
 }
 
+/// What sends spans to the collector at `address`. In a tokio runtime.
+fn exporter(address: &str) -> Result<SpanExporter, ExporterBuildError> {
+    SpanExporter::builder().with_tonic().with_endpoint(address).with_timeout(limits::COLLECTOR).build()
+}
+
+/// Gathers the spans of `role` for the exporter, [`limits::SPANS`] at most.
+fn provider(role: &'static str, exporter: impl Exporter + 'static) -> SdkTracerProvider {
+    let batches = BatchConfigBuilder::default()
+        .with_max_queue_size(limits::SPANS)
+        .with_max_export_batch_size(limits::SPANS_AT_ONCE)
+        .with_scheduled_delay(Duration::from_secs(1))
+        .build();
+    let resource = Resource::builder_empty()
+        .with_service_name(format!("chatcode-{role}"))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    SdkTracerProvider::builder()
+        .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+        .with_resource(resource)
+        .build()
+}
+
 /// Sends what waits, [`limits::COLLECTOR_LAST`] at most. For the end of a program.
 pub(crate) async fn finish() {
-    let Some(provider) = PROVIDER.get().cloned() else { return };
+    if let Some(provider) = PROVIDER.get().cloned() {
+        send_last(provider).await;
+    }
+}
+
+async fn send_last(provider: SdkTracerProvider) {
     // It waits for a thread of the library, which needs this runtime to go on.
     let last = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(limits::COLLECTOR_LAST));
     let _ = tokio::time::timeout(limits::COLLECTOR_LAST, last).await;
@@ -191,7 +201,99 @@ fn is_on_this_machine(address: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        net::TcpListener,
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicUsize, Ordering},
+            mpsc,
+        },
+        time::Instant,
+    };
+
+    use opentelemetry::trace::Tracer as _;
+    use opentelemetry_sdk::{error::OTelSdkResult, trace::SpanData};
+
     use super::*;
+
+    /// A collector that takes the first spans only when it is told to.
+    #[derive(Clone, Debug)]
+    struct Slow(Arc<Hold>);
+
+    #[derive(Debug, Default)]
+    struct Hold {
+        began: Mutex<Option<mpsc::Sender<usize>>>,
+        go_on: Mutex<Option<mpsc::Receiver<()>>>,
+        taken: AtomicUsize,
+    }
+
+    impl Slow {
+        /// It, what it says of the first spans that it gets, and what lets it go on.
+        fn new() -> (Self, mpsc::Receiver<usize>, mpsc::Sender<()>) {
+            let (began, first) = mpsc::channel();
+            let (release, go_on) = mpsc::channel();
+            let hold =
+                Hold { began: Mutex::new(Some(began)), go_on: Mutex::new(Some(go_on)), ..Hold::default() };
+            (Self(Arc::new(hold)), first, release)
+        }
+    }
+
+    impl Exporter for Slow {
+        fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+            if let Some(began) = self.0.began.lock().expect("nobody panicked").take() {
+                began.send(batch.len()).expect("is waited for");
+            }
+            if let Some(go_on) = self.0.go_on.lock().expect("nobody panicked").take() {
+                // Its other end may be gone.
+                let _ = go_on.recv();
+            }
+            self.0.taken.fetch_add(batch.len(), Ordering::Relaxed);
+            std::future::ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn spans_beyond_those_that_may_wait_for_the_collector_are_lost_and_hold_nobody_up() {
+        let (collector, first, release) = Slow::new();
+        let provider = provider("test", collector.clone());
+        let tracer = provider.tracer("test");
+        drop(tracer.start("first"));
+        let first = first.recv().expect("the collector is asked");
+        for _ in 0..limits::SPANS + 100 {
+            drop(tracer.start("another"));
+        }
+        drop(release);
+        provider.shutdown().expect("ends");
+        assert_eq!(collector.0.taken.load(Ordering::Relaxed), first + limits::SPANS);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_program_waits_for_a_collector_no_longer_than_the_limit() {
+        let (collector, first, release) = Slow::new();
+        let provider = provider("test", collector.clone());
+        drop(provider.tracer("test").start("a call"));
+        assert_eq!(first.recv(), Ok(1));
+        let begun = Instant::now();
+        send_last(provider).await;
+        let took = begun.elapsed();
+        assert!(took >= limits::COLLECTOR_LAST && took < 5 * limits::COLLECTOR_LAST, "{took:?}");
+        drop(release);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn spans_that_a_collector_does_not_take_in_time_are_lost() {
+        // The kernel takes the connection, and nobody speaks on it.
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", silent.local_addr().expect("is bound"));
+        let provider = provider("test", exporter(&address).expect("an exporter"));
+        drop(provider.tracer("test").start("a call"));
+        let begun = Instant::now();
+        let flushed = tokio::task::spawn_blocking(move || provider.force_flush()).await.expect("ends");
+        let took = begun.elapsed();
+        flushed.expect_err("nobody took it");
+        let nearly = limits::COLLECTOR - Duration::from_millis(500);
+        assert!(took >= nearly && took < 3 * limits::COLLECTOR, "{took:?}");
+    }
 
     #[test]
     fn only_a_collector_on_this_machine_is_told() {

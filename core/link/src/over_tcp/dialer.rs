@@ -27,6 +27,11 @@ pub(super) struct Dialing {
 }
 
 impl Dialing {
+    fn new(target: Target, server_name: &str, tls: Arc<ClientConfig>) -> Self {
+        let room = Semaphore::new(limits::LINK_TCP_DIALS);
+        Self { target, server_name: server_name.to_owned(), tls, room }
+    }
+
     /// A connection that says what it is.
     async fn dial(&self, kind: tcp_opening::Kind) -> io::Result<TlsStream<TcpStream>> {
         let dialled = async {
@@ -57,8 +62,7 @@ pub(crate) async fn dial(
     tasks: &TaskTracker,
 ) -> Result<Link, LinkError> {
     let refused = |error: io::Error| LinkError::Refused(LinkEnd::of_io(&error));
-    let room = Semaphore::new(limits::LINK_TCP_DIALS);
-    let dialing = Arc::new(Dialing { target, server_name: server_name.to_owned(), tls, room });
+    let dialing = Arc::new(Dialing::new(target, server_name, tls));
     let begin = TcpBegin { versions: limits::TCP_LINK_VERSIONS.to_vec() };
     let mut connection = dialing.dial(tcp_opening::Kind::Begin(begin)).await.map_err(refused)?;
     let mut inbox = Inbox::new();
@@ -102,5 +106,40 @@ async fn answer_ask(way: Arc<TcpWay>, dialing: Arc<Dialing>, stream: u64) {
         }
         Some(Err(error)) => tracing::debug!(stream, %error, "a stream of the link could not be dialled"),
         None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chatcode_certs::tls;
+    use futures_util::future::join_all;
+    use tokio::{net::TcpListener, time::sleep};
+    use tokio_util::task::AbortOnDropHandle;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_stream_more_than_is_dialled_at_once_waits_until_another_handshake_has_ended() {
+        tls::install_provider();
+        // It takes connections and never says a word.
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let target = Target::from(&silent.local_addr().expect("is bound").to_string());
+        let dialing = Arc::new(Dialing::new(target, tls::UNKNOWN_CORE, tls::pinned_client([0; 32])));
+        let _dialling = AbortOnDropHandle::new(tokio::spawn(async move {
+            join_all((0..=limits::LINK_TCP_DIALS as u64).map(|stream| dialing.join(1, stream))).await
+        }));
+        let next = async || {
+            timeout(limits::HANDSHAKE / 2, silent.accept()).await.expect("one dials").expect("is taken")
+        };
+        let mut dialled = Vec::new();
+        for _ in 0..limits::LINK_TCP_DIALS {
+            dialled.push(next().await);
+        }
+        tokio::select! {
+            _ = silent.accept() => panic!("it did not wait"),
+            () = sleep(limits::ACCEPT_PAUSE) => {}
+        }
+        dialled.pop();
+        next().await;
     }
 }

@@ -254,3 +254,30 @@ impl AsyncWrite for TcpLinkStream {
         Pin::new(&mut self.tls).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_signal_more_than_may_wait_to_be_sent_waits_at_its_caller() {
+        let peer = LinkPeer { chain: Arc::new([]), address: ([127, 0, 0, 1], 1).into() };
+        let core = End::Core { waiting: Mutex::default(), asked: AtomicU64::new(0) };
+        let (way, mut outgoing) = TcpWay::new(peer, 1, core);
+        let mut opening: Vec<_> = (0..=limits::LINK_TCP_SIGNALS).map(|_| Box::pin(way.open())).collect();
+        for one in &mut opening {
+            assert!(one.now_or_never().is_none(), "nobody has dialled");
+        }
+        assert_eq!(outgoing.len(), limits::LINK_TCP_SIGNALS);
+        let mut asked = Vec::new();
+        while asked.len() <= limits::LINK_TCP_SIGNALS {
+            let Ok(Kind::Ask(ask)) = outgoing.try_recv() else { panic!("not asked: {asked:?}") };
+            asked.push(ask.stream);
+            // There is room for the one that waits.
+            assert!(opening.last_mut().and_then(|last| last.now_or_never()).is_none());
+        }
+        assert_eq!(asked, (1..=limits::LINK_TCP_SIGNALS as u64 + 1).collect::<Vec<_>>());
+    }
+}
