@@ -66,8 +66,19 @@ pub fn pack(files: &[(String, PathBuf)], unix_s: u64, out: impl Write) -> Result
 /// # Errors
 /// [`ArchiveError`]; what was unpacked so far is left, for the caller to remove.
 pub fn unpack(archive: impl Read, into: &Path) -> Result<(), ArchiveError> {
-    let bounded = GzDecoder::new(io::BufReader::new(archive)).take(limits::RELEASE_UNPACKED_BYTES);
-    let mut tar = tar::Archive::new(bounded);
+    unpack_within(limits::RELEASE_UNPACKED_BYTES, archive, into)
+}
+
+/// The same of an archive that unpacks to at most so many bytes.
+fn unpack_within(bytes: u64, archive: impl Read, into: &Path) -> Result<(), ArchiveError> {
+    // Cut there it may end in any way, also as if it were whole.
+    let mut bounded = GzDecoder::new(io::BufReader::new(archive)).take(bytes + 1);
+    let unpacked = unpack_entries(&mut bounded, into);
+    if bounded.limit() == 0 { Err(ArchiveError::TooLarge) } else { unpacked }
+}
+
+fn unpack_entries(archive: impl Read, into: &Path) -> Result<(), ArchiveError> {
+    let mut tar = tar::Archive::new(archive);
     let mut count = 0;
     for entry in tar.entries()? {
         let mut entry = entry?;
@@ -91,7 +102,7 @@ pub fn unpack(archive: impl Read, into: &Path) -> Result<(), ArchiveError> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&target)?;
         let size = entry.size();
         if io::copy(&mut entry, &mut file)? != size {
-            return Err(ArchiveError::TooLarge);
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         // Whatever mask this process has.
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))?;
@@ -179,6 +190,29 @@ mod tests {
             assert_eq!(result.is_ok(), fits, "{count}: {result:?}");
             assert!(fits || matches!(result, Err(ArchiveError::TooLarge)), "{result:?}");
         }
+    }
+
+    #[test]
+    fn an_archive_that_unpacks_to_more_than_there_may_be_is_refused_wherever_it_is_cut() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files: Vec<_> = (0..3)
+            .map(|number| program(folder.path(), &format!("f{number}"), &"x".repeat(1000), 0o644))
+            .collect();
+        let mut packed = Vec::new();
+        pack(&files, 0, &mut packed).expect("packs");
+        let mut whole = Vec::new();
+        GzDecoder::new(packed.as_slice()).read_to_end(&mut whole).expect("is whole");
+        let size = whole.len() as u64;
+        let unpacked = |bytes: u64| {
+            let out = tempfile::tempdir().expect("a folder");
+            unpack_within(bytes, packed.as_slice(), out.path())
+        };
+        // Also between two files, where what came so far is a whole archive.
+        for bytes in (0..3 * (512 + 1024)).step_by(256) {
+            let result = unpacked(bytes);
+            assert!(matches!(result, Err(ArchiveError::TooLarge)), "{bytes} of {size}: {result:?}");
+        }
+        unpacked(size).expect("fits");
     }
 
     #[test]
