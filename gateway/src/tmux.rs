@@ -4,7 +4,11 @@
 use std::{env, process::Stdio};
 
 use chatcode_proto::{limits, name, pb};
-use tokio::{io::AsyncReadExt as _, process::Command, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    process::Command,
+    time::timeout,
+};
 
 use crate::shell::{environment::LAST_PATH, user::User};
 
@@ -34,11 +38,23 @@ async fn ask(user: &User) -> std::io::Result<Vec<u8>> {
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn()?;
-    let mut text = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        stdout.take(limits::TMUX_BYTES as u64).read_to_end(&mut text).await?;
-    }
+    let text = match child.stdout.take() {
+        Some(stdout) => whole_lines(stdout).await?,
+        None => Vec::new(),
+    };
     child.wait().await?;
+    Ok(text)
+}
+
+/// What is said, as far as [`limits::TMUX_BYTES`] go; a name that is cut there would
+/// be another's.
+async fn whole_lines(said: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    said.take(limits::TMUX_BYTES as u64 + 1).read_to_end(&mut text).await?;
+    if text.len() > limits::TMUX_BYTES {
+        text.truncate(limits::TMUX_BYTES);
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    }
     Ok(text)
 }
 
@@ -84,5 +100,19 @@ mod tests {
         let told = listed(lines.as_bytes());
         assert_eq!(told.len(), limits::TMUX_SESSIONS);
         assert_eq!(told.last().map(|session| session.name.as_str()), Some("s63"));
+    }
+
+    #[tokio::test]
+    async fn of_an_answer_of_tmux_beyond_its_bytes_the_whole_lines_before_count() {
+        let said = |name: &str| {
+            format!("1 0 9 first\n{}\n1 0 9 {name}\n", "x".repeat(limits::TMUX_BYTES - 12 - 1 - 6 - 3))
+        };
+        let heard = async |text: String| {
+            let told = listed(&whole_lines(text.as_bytes()).await.expect("is read"));
+            told.into_iter().map(|session| session.name).collect::<Vec<_>>()
+        };
+        assert_eq!(said("ab").len(), limits::TMUX_BYTES);
+        assert_eq!(heard(said("ab")).await, ["first", "ab"]);
+        assert_eq!(heard(said("abc")).await, ["first"], "it is not the one that is named ab");
     }
 }

@@ -57,6 +57,12 @@ impl Route {
         Ok(Self { dialer: LinkDialer::bind()?, link, tcp, server_name, tls })
     }
 
+    /// Waits until the core was told of the ends of all links, or is given up. Bound it
+    /// in time.
+    pub(super) async fn told(&self) {
+        self.dialer.wait_idle().await;
+    }
+
     /// A link by the first way that leads to the core: one alone at first, then both.
     ///
     /// # Errors

@@ -259,7 +259,10 @@ impl Life<'_> {
                 message = timeout(silence, control.inbox.message()) => self.heard(message).await,
                 end = self.link.closed() => Err(Outcome::of_link(end)),
                 () = stop.cancelled() => {
-                    self.leave(control, services, Code::Done, "the gateway stops").await;
+                    if !self.leave(control, services, Code::Done, "the gateway stops").await {
+                        // The process ends next, and with it all that is not sent yet.
+                        let _ = timeout(limits::GOODBYE, self.route.told()).await;
+                    }
                     return Outcome::Stopped;
                 }
                 request = credentials.renewal(clock) => {
@@ -348,22 +351,26 @@ impl Life<'_> {
     }
 
     /// Ends the link in order: streaming calls are told to come back, others
-    /// come to their end, then the goodbye. Holders are not touched.
-    async fn leave(&self, mut control: Control, mut services: Services, code: Code, why: &str) {
+    /// come to their end, then the goodbye. Holders are not touched. Says whether the
+    /// core has read it.
+    async fn leave(&self, mut control: Control, mut services: Services, code: Code, why: &str) -> bool {
         services.draining.cancel();
         if timeout(limits::SHUTDOWN, &mut services.server).await.is_err() {
             tracing::warn!("calls that did not end are cut");
         }
         let goodbye = GatewayControl { kind: Some(FromGateway::Goodbye(pb::Goodbye { code: code.into() })) };
+        let mut is_read = false;
         if control.outbox.try_send(goodbye).is_ok() {
             drop(control.outbox);
             // The core closes the link when it has read it.
             let heard = async { while let Ok(Some(_)) = control.inbox.message().await {} };
-            if timeout(limits::GOODBYE, heard).await.is_err() {
+            is_read = timeout(limits::GOODBYE, heard).await.is_ok();
+            if !is_read {
                 tracing::debug!("the core did not answer the goodbye");
             }
         }
         self.link.close(code, why);
+        is_read
     }
 }
 

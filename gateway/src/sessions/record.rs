@@ -87,15 +87,20 @@ pub(super) fn salvage(places: &Places, id: &SessionId) -> Option<(pb::Session, S
     Some((session, changed))
 }
 
+/// A file of at most so many bytes; a larger one is none of ours.
 fn read_file(path: &Path, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     // Neither a link nor a pipe that nobody writes to, in the record's place.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).ok()?;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-    file.take(limit).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    let one_more = u64::try_from(limit).map_or(u64::MAX, |limit| limit.saturating_add(1));
+    if file.metadata().ok()?.len() >= one_more {
+        return None;
+    }
+    // It may have grown since.
+    file.take(one_more).read_to_end(&mut bytes).ok()?;
+    (bytes.len() <= limit).then_some(bytes)
 }
 
 /// Makes the folder of a new session, 0700; its parent exists. On disk when this
@@ -155,5 +160,26 @@ mod tests {
         let status = std::process::Command::new("mkfifo").arg(&file).status().expect("runs");
         assert!(status.success());
         assert_eq!(read(&file, &id), None, "a pipe that nobody writes to holds nobody up");
+    }
+
+    #[test]
+    fn a_saved_screen_that_is_larger_than_any_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("screen.pb");
+        let winsize = Some(pb::Winsize { rows: 24, cols: 80 });
+        let screen = pb::HolderScreen { winsize, epoch: 7, ..Default::default() };
+        // A field that a later version may have, as long as there is room: nothing is
+        // written of it, so it takes none on the disk.
+        let mut bytes = screen.encode_to_vec();
+        bytes.extend([0xfa, 0x7f]);
+        let left = limits::SCREEN_FILE_BYTES - bytes.len() - 4;
+        prost::encoding::encode_varint(left as u64, &mut bytes);
+        assert_eq!(bytes.len() + left, limits::SCREEN_FILE_BYTES, "the length of its length");
+        fs::write(&file, bytes).expect("is written");
+        let largest = OpenOptions::new().write(true).open(&file).expect("is there");
+        largest.set_len(limits::SCREEN_FILE_BYTES as u64).expect("grows");
+        assert_eq!(read_screen(&file), Some(screen));
+        largest.set_len(limits::SCREEN_FILE_BYTES as u64 + 1).expect("grows");
+        assert_eq!(read_screen(&file), None, "not even the part of it that is one");
     }
 }

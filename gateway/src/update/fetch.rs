@@ -161,12 +161,7 @@ impl Source {
         progress: impl FnMut(u64),
     ) -> Result<(), FetchError> {
         match self.folder(name) {
-            Self::Web(address) => {
-                let whole = fetch(&address, limit, out, progress);
-                timeout(limits::RELEASE_DOWNLOAD, whole).await.unwrap_or_else(|_| {
-                    Err(FetchError::Broken { address, why: "it took too long".to_owned() })
-                })
-            }
+            Self::Web(address) => download(&address, Patience::USUAL, limit, out, progress).await,
             Self::Folder(path) => copy_file(&path, limit, out, progress).await,
         }
     }
@@ -219,15 +214,43 @@ fn check(address: &Uri) -> Result<(String, u16, bool), FetchError> {
     Ok((host, port, secure))
 }
 
+/// How long a server of releases may take.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// With nothing.
+    silence: Duration,
+    /// With a whole file.
+    whole: Duration,
+}
+
+impl Patience {
+    const USUAL: Self = Self { silence: limits::RELEASE_SILENCE, whole: limits::RELEASE_DOWNLOAD };
+}
+
+/// Copies a file of a server, at most `limit` bytes of it and one more.
+async fn download(
+    address: &str,
+    patience: Patience,
+    limit: u64,
+    out: &mut (impl AsyncWrite + Unpin),
+    progress: impl FnMut(u64),
+) -> Result<(), FetchError> {
+    let whole = fetch(address, patience.silence, limit, out, progress);
+    timeout(patience.whole, whole).await.unwrap_or_else(|_| {
+        let why = "it took too long".to_owned();
+        Err(FetchError::Broken { address: address.to_owned(), why })
+    })
+}
+
 async fn fetch(
     address: &str,
+    within: Duration,
     limit: u64,
     out: &mut (impl AsyncWrite + Unpin),
     mut progress: impl FnMut(u64),
 ) -> Result<(), FetchError> {
     let broken = |why: String| FetchError::Broken { address: address.to_owned(), why };
     let silent = || broken("the server was silent for too long".to_owned());
-    let within = limits::RELEASE_SILENCE;
     let uri = parse(address)?;
     let (response, _connection) = timeout(within, ask(&uri)).await.map_err(|_| silent())??;
     if response.status() != StatusCode::OK {
@@ -291,7 +314,53 @@ pub(super) const LOOK: Duration = limits::RELEASE_SILENCE;
 
 #[cfg(test)]
 mod tests {
+    use tokio::{net::TcpListener, time::interval};
+
     use super::*;
+
+    const SOON: Duration = Duration::from_millis(200);
+
+    /// A server that answers once: with this, and then a byte at a time if it `trickles`.
+    async fn server(begin: &'static str, trickles: bool) -> (String, AbortOnDropHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}/file", listener.local_addr().expect("is bound"));
+        let serving = async move {
+            let (mut stream, _) = listener.accept().await.expect("is asked");
+            stream.write_all(begin.as_bytes()).await.expect("is sent");
+            let mut tick = interval(SOON / 20);
+            while trickles && stream.write_all(b"x").await.is_ok() {
+                tick.tick().await;
+            }
+            std::future::pending().await
+        };
+        (address, AbortOnDropHandle::new(tokio::spawn(serving)))
+    }
+
+    /// Why nothing was fetched.
+    async fn why(address: &str, patience: Patience) -> String {
+        let failed = download(address, patience, u64::MAX, &mut Vec::new(), |_| {}).await;
+        failed.expect_err("is not fetched").to_string()
+    }
+
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nx";
+
+    #[tokio::test]
+    async fn a_server_of_releases_that_falls_silent_is_left() {
+        let patience = Patience { silence: SOON, ..Patience::USUAL };
+        for begin in ["", "HTTP/1.1 200 OK\r\n", HEAD] {
+            let (address, _serving) = server(begin, false).await;
+            let why = timeout(limits::RELEASE_SILENCE, why(&address, patience)).await.expect("long before");
+            assert!(why.contains("silent for too long"), "{begin:?}: {why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_download_that_goes_on_for_too_long_fails() {
+        let (address, _serving) = server(HEAD, true).await;
+        let patience = Patience { whole: SOON, ..Patience::USUAL };
+        let why = timeout(limits::RELEASE_SILENCE, why(&address, patience)).await.expect("long before");
+        assert!(why.contains("it took too long"), "{why}");
+    }
 
     #[test]
     fn a_source_is_a_folder_or_an_address_and_plain_ones_only_of_this_machine() {

@@ -6,6 +6,7 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use chatcode_proto::{limits, name::display_safe, pb};
@@ -179,6 +180,14 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, InstallError> {
 
 /// Gives the helper an order.
 async fn ask(socket: &Path, order: pb::updater_request::Order) -> Result<Version, InstallError> {
+    ask_within(limits::UPDATE_HELPER, socket, order).await
+}
+
+async fn ask_within(
+    patience: Duration,
+    socket: &Path,
+    order: pb::updater_request::Order,
+) -> Result<Version, InstallError> {
     let io = |source| InstallError::Io { path: socket.to_owned(), source };
     let asking = async {
         let mut stream = UnixStream::connect(socket).await?;
@@ -190,7 +199,7 @@ async fn ask(socket: &Path, order: pb::updater_request::Order) -> Result<Version
         Ok(answer)
     };
     let silent = || InstallError::Helper("it did not answer in time".to_owned());
-    let answer = timeout(limits::UPDATE_HELPER, asking).await.map_err(|_| silent())?.map_err(io)?;
+    let answer = timeout(patience, asking).await.map_err(|_| silent())?.map_err(io)?;
     let answer = pb::UpdaterResponse::decode(&*answer).unwrap_or_default();
     manifest::read_version(&answer.version)
         .ok_or_else(|| InstallError::Helper(display_safe(&answer.problem, limits::MESSAGE_BYTES)))
@@ -358,5 +367,17 @@ mod tests {
             assert!(machine.activate(version).await.is_err());
         }
         assert_eq!(machine.place.current(), Some(Version::new(0, 1, 0)));
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_does_not_answer_in_time_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("helper.sock");
+        // It takes the order and never says a word.
+        let _silent = UnixListener::bind(&socket).expect("a socket");
+        let order = pb::updater_request::Order::Stage(true);
+        let asked = ask_within(Duration::from_millis(100), &socket, order);
+        let told = timeout(limits::UPDATE_HELPER, asked).await.expect("long before the usual time");
+        assert!(matches!(&told, Err(InstallError::Helper(why)) if why.contains("in time")), "{told:?}");
     }
 }

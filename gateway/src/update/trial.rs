@@ -83,16 +83,20 @@ pub async fn attempt(
 async fn welcomed(child: &mut Child) -> Result<(), String> {
     let Some(stdout) = child.stdout.take() else { return Err("it has no standard output".to_owned()) };
     let mut reader = BufReader::new(stdout);
+    let mut begins = true;
     loop {
         let mut line = String::new();
         let read = (&mut reader).take(limits::READY_LINE_BYTES as u64).read_line(&mut line).await;
+        // A piece of a longer line says nothing.
+        let ends = line.ends_with('\n');
+        let is_line = std::mem::replace(&mut begins, ends) && ends;
         match read {
             Ok(0) | Err(_) => {
                 let ended =
                     child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
                 return Err(format!("it ended at once ({ended})"));
             }
-            Ok(_) if is_ready(&line) => return Ok(()),
+            Ok(_) if is_line && is_ready(&line) => return Ok(()),
             Ok(_) => {}
         }
     }
@@ -108,13 +112,17 @@ fn is_ready(line: &str) -> bool {
 
 impl OnTrial {
     /// Ends it, politely at first; it is gone when this returns.
-    pub async fn end(mut self) {
+    pub async fn end(self) {
+        self.end_within(limits::UPDATE_END).await;
+    }
+
+    async fn end_within(mut self, patience: Duration) {
         drop(self.0.stdin.take());
         if let Some(pid) = self.0.id().and_then(|id| Pid::from_raw(i32::try_from(id).unwrap_or_default())) {
             // Fails only when it has ended.
             let _ = kill_process(pid, Signal::TERM);
         }
-        if timeout(limits::UPDATE_END, self.0.wait()).await.is_err() {
+        if timeout(patience, self.0.wait()).await.is_err() {
             let _ = self.0.start_kill();
             let _ = self.0.wait().await;
         }
@@ -126,4 +134,40 @@ impl OnTrial {
 #[must_use]
 pub fn become_program(program: &Path, arguments: Vec<OsString>) -> io::Error {
     std::process::Command::new(program).args(arguments).exec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Child {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.spawn().expect("there is a shell")
+    }
+
+    #[tokio::test]
+    async fn a_daemon_on_trial_is_ready_by_a_line_of_its_own_and_a_longer_one_is_none() {
+        let ready = r#"{"ready":"gateway"}"#;
+        let script = |before: usize| format!("printf 'something else\\n%{before}s%s\\n' '' '{ready}'");
+        let welcomed = async |before| welcomed(&mut shell(&script(before))).await;
+        assert_eq!(welcomed(0).await, Ok(()));
+        assert_eq!(welcomed(limits::READY_LINE_BYTES - ready.len() - 1).await, Ok(()), "the longest");
+        for longer in [limits::READY_LINE_BYTES - ready.len(), limits::READY_LINE_BYTES] {
+            let why = welcomed(longer).await.expect_err("is none of ours");
+            assert!(why.contains("it ended at once"), "{longer}: {why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_on_trial_that_does_not_end_when_it_is_told_to_is_killed() {
+        let mut stubborn = shell("trap '' TERM; echo deaf; while :; do read -r _ || /bin/sleep 0.1; done");
+        let mut deaf = String::new();
+        let mut said = BufReader::new(stubborn.stdout.as_mut().expect("is piped"));
+        said.read_line(&mut deaf).await.expect("is read");
+        let pid = Pid::from_raw(stubborn.id().expect("runs").cast_signed()).expect("a process");
+        let ending = OnTrial(stubborn).end_within(Duration::from_millis(100));
+        timeout(limits::UPDATE_END, ending).await.expect("long before the usual time");
+        assert!(kill_process(pid, Signal::TERM).is_err(), "it is gone");
+    }
 }

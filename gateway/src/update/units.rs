@@ -102,7 +102,8 @@ fn compare(current: &Path, before: Option<&Path>, pairs: &[Pair]) -> Vec<Unit> {
         let (Ok(Some(wanted)), Ok(Some(found))) = (read(&current.join(part)), read(file)) else {
             return None;
         };
-        if wanted == found {
+        let is_whole = found.len() as u64 <= limits::UNIT_FILE_BYTES;
+        if wanted == found && is_whole {
             return None;
         }
         let earlier = before.and_then(|before| read(&before.join(part)).ok().flatten());
@@ -153,6 +154,23 @@ mod tests {
         assert_eq!(told(None), [Why::Changed], "nobody knows the version that it is of");
         fs::write(&file, "of my own").expect("is written");
         assert_eq!(told(Some(&before)), [Why::Changed]);
+    }
+
+    #[test]
+    fn a_unit_that_is_longer_than_any_of_ours_was_changed_by_hand() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (current, file) = (folder.path().join("0.2.0"), folder.path().join("own.service"));
+        fs::create_dir_all(&current).expect("is made");
+        let pairs = [(PathBuf::from("unit.service"), file.clone())];
+        let most = usize::try_from(limits::UNIT_FILE_BYTES).expect("fits");
+        for (length, told) in [(most, false), (most + 1, true), (2 * most, true)] {
+            let text = "x".repeat(length);
+            fs::write(current.join("unit.service"), &text).expect("is written");
+            // All but its last byte, which may be beyond what is read.
+            fs::write(&file, if told { format!("{}y", &text[1..]) } else { text }).expect("is written");
+            let units = compare(&current, None, &pairs);
+            assert_eq!(units.iter().any(|unit| unit.is == Why::Changed), told, "{length}");
+        }
     }
 
     #[test]

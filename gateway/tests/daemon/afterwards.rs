@@ -2,7 +2,10 @@
 
 use std::{fs::File, path::Path, process::Stdio, time::SystemTime};
 
-use chatcode_proto::pb::{self, Code, LostReason, SessionState, server_frame::Kind};
+use chatcode_proto::{
+    limits,
+    pb::{self, Code, LostReason, SessionState, server_frame::Kind},
+};
 use prost::Message as _;
 
 use crate::{
@@ -63,6 +66,33 @@ async fn the_saved_screen_of_a_lost_session_is_shown_and_without_one_it_is_told_
     let mut seat = Seat::take(link.link(), &made.id).await;
     assert_eq!(read_to_exit(&mut seat).await.exit, None, "nobody knows how it ended");
     assert_eq!(seat.text(), "half a line");
+}
+
+#[tokio::test]
+async fn one_viewer_more_than_saved_screens_are_shown_to_is_refused_with_limit_until_another_left() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let link = core.link().await;
+    let made = link.create_sh("exec cat").await;
+    machine.kill_holder(&made.id);
+    link.state(&made.id, SessionState::Lost).await;
+    let screen = pb::HolderScreen {
+        winsize: Some(pb::Winsize { rows: 24, cols: 80 }),
+        epoch: made.epoch,
+        // More than a viewer takes that has rendered nothing yet.
+        snapshot: "x".repeat(8 * 1024 * 1024).into(),
+        ..Default::default()
+    };
+    std::fs::write(machine.session_folder(&made.id).join("screen.pb"), screen.encode_to_vec()).unwrap();
+    let take = || Seat::resume(link.link(), &made.id, pb::Role::Viewer, 1, None);
+    let mut looking = Vec::new();
+    for _ in 0..limits::SAVED_SCREENS_SHOWN {
+        looking.push(take().await.unwrap());
+    }
+    assert_eq!(code(&take().await.map(drop).unwrap_err()), Code::Limit);
+    looking.pop();
+    eventually("a place", async || take().await.ok()).await;
 }
 
 #[tokio::test]

@@ -234,6 +234,11 @@ impl LiveLink {
         self.greeted.say(kind).await;
     }
 
+    /// Says it, unless the call is over.
+    pub(crate) async fn is_said(&self, kind: FromCore) -> bool {
+        self.greeted.call.outbox.send(Ok(CoreControl { kind: Some(kind) })).await.is_ok()
+    }
+
     pub(crate) async fn say_as_it_is(&self, message: CoreControl) {
         self.greeted.say_as_it_is(message).await;
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chatcode_proto::{
     code::Refusal,
+    limits,
     pb::{self, Code, core_control::Kind as FromCore, gateway_control::Kind as FromGateway},
 };
 use tokio::time::Instant;
@@ -203,5 +204,46 @@ async fn a_core_that_comes_late_or_again_is_found_by_itself() {
         let link = core.link().await;
         eventually("an answer", async || link.list().await.is_empty().then_some(())).await;
         link.link().close(Code::Draining, "restart");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_takes_no_more_of_what_a_gateway_says_is_given_up() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let _daemon = machine.start();
+    let mut link = core.link().await;
+    link.stop_heart();
+    // Nothing that it answers is read, and so its answers wait at last.
+    let beat = pb::Heartbeat { number: u64::MAX, core_sent_us: u64::MAX, last_rtt_us: 0 };
+    let beating = async { while link.is_said(FromCore::Heartbeat(beat)).await {} };
+    let (end, ()) = tokio::join!(crate::core::soon("the end", link.link().closed()), beating);
+    assert_eq!((end.code, end.by_peer), (Some(Code::Timeout), true), "{end:?}");
+    assert_eq!(end.reason, "the link takes no messages");
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_waits_for_its_goodbye_to_be_read_and_no_longer_than_the_limit() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    for is_read in [true, false] {
+        let mut daemon = machine.start();
+        let mut link = core.link().await;
+        daemon.line().await;
+        let stopping = tokio::spawn(daemon.stop());
+        while !matches!(link.heard().await.expect("it says goodbye"), FromGateway::Goodbye(_)) {}
+        let told = Instant::now();
+        if is_read {
+            link.link().close(Code::Done, "goodbye");
+        } else {
+            let end = crate::core::soon("the end", link.link().closed()).await;
+            assert_eq!((end.code, end.by_peer), (Some(Code::Done), true), "{end:?}");
+        }
+        let took = told.elapsed();
+        // It had begun to wait when its word came.
+        assert!(is_read || took + Duration::from_millis(200) >= limits::GOODBYE, "{took:?}");
+        crate::core::soon("the end of the daemon", stopping).await.unwrap();
+        let took = told.elapsed();
+        assert!(took < if is_read { limits::GOODBYE } else { 3 * limits::GOODBYE }, "{took:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use chatcode_proto::pb;
+use chatcode_proto::{limits, pb};
 
 use crate::{
     core::{LiveLink, TestCore, on_gateway},
@@ -61,4 +61,37 @@ async fn a_tmux_session_is_listed_and_opened_as_a_session() {
     let mut seat = Seat::take(link.link(), &made.id).await;
     seat.until("in tmux").await;
     assert_eq!(listed(&link).await[1].clients, 1, "it is attached");
+}
+
+/// A daemon whose tmux is this script.
+fn start_with(machine: &Machine, folder: &Path, script: &str) -> Daemon {
+    let program = folder.join("tmux");
+    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut command = machine.command();
+    command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display()));
+    Daemon::spawn(command)
+}
+
+#[tokio::test]
+async fn a_tmux_that_does_not_answer_in_time_has_no_sessions() {
+    let (core, folder) = (TestCore::start(), tempfile::tempdir().unwrap());
+    let machine = Machine::enrolled(&core);
+    let _daemon = start_with(&machine, folder.path(), "echo 1 0 9 early; exec sleep 600");
+    let link = core.link().await;
+    let begun = std::time::Instant::now();
+    assert_eq!(listed(&link).await, []);
+    let took = begun.elapsed();
+    assert!(took >= limits::TMUX && took < 5 * limits::TMUX, "{took:?}");
+}
+
+#[tokio::test]
+async fn of_a_tmux_that_says_too_much_the_beginning_counts_and_it_is_not_waited_for() {
+    let (core, folder) = (TestCore::start(), tempfile::tempdir().unwrap());
+    let machine = Machine::enrolled(&core);
+    let script = "echo 1 0 9 first; yes x | head -c 1000000; echo 1 0 9 beyond";
+    let _daemon = start_with(&machine, folder.path(), script);
+    let told = listed(&core.link().await).await;
+    let names: Vec<_> = told.iter().map(|session| session.name.as_str()).collect();
+    assert_eq!(names, ["first"]);
 }
