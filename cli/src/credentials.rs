@@ -90,3 +90,26 @@ pub(crate) async fn follow(home: &Home) {
         say(&format!("what this command line trusts is not kept: {error}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, time::Duration};
+
+    use super::*;
+
+    #[test]
+    fn what_to_trust_is_asked_for_again_when_it_is_a_day_old() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_old(folder.path()), "it was never asked for");
+        let file = File::create(folder.path().join("roots.pem")).unwrap();
+        let minute = Duration::from_secs(60);
+        for (age, expected) in [
+            (Duration::ZERO, false),
+            (limits::TRUST_LOOK - minute, false),
+            (limits::TRUST_LOOK + minute, true),
+        ] {
+            file.set_modified(SystemTime::now() - age).unwrap();
+            assert_eq!(is_old(folder.path()), expected, "{age:?}");
+        }
+    }
+}

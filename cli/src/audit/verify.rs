@@ -181,10 +181,7 @@ async fn verify(client: &Client, against: &[PathBuf], json: bool) -> anyhow::Res
     for file in against {
         kept.extend(heads_of(file)?);
     }
-    // Reads every row that there is.
-    let mut request = Request::new(AuditVerifyRequest { kept });
-    request.set_timeout(limits::AUDIT_CHECK);
-    let call = client.audit().verify(request).await;
+    let call = client.audit().verify(asked(kept)).await;
     let found = call.map_err(|status| client.error(&status))?.into_inner();
     let (first, last, broken) = (found.first, found.last, found.broken);
     if json {
@@ -206,6 +203,13 @@ async fn verify(client: &Client, against: &[PathBuf], json: bool) -> anyhow::Res
     Ok(())
 }
 
+/// It reads every row that there is, and so may take longer than other calls.
+fn asked(kept: Vec<AuditHead>) -> Request<AuditVerifyRequest> {
+    let mut request = Request::new(AuditVerifyRequest { kept });
+    request.set_timeout(limits::AUDIT_CHECK);
+    request
+}
+
 async fn head(client: &Client, json: bool) -> anyhow::Result<()> {
     let call = client.audit().head(unary(AuditHeadRequest {})).await;
     let head = call.map_err(|status| client.error(&status))?.into_inner().head.unwrap_or_default();
@@ -223,4 +227,45 @@ async fn head(client: &Client, json: bool) -> anyhow::Result<()> {
         hex(&key.pin()),
     ]);
     Ok(print::answer(&table.render())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use chatcode_proto::pb::AuditRow;
+
+    use super::*;
+
+    #[test]
+    fn a_line_of_an_export_that_is_longer_than_any_is_none_of_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("export.jsonl");
+        let most = usize::try_from(limits::AUDIT_LINE_BYTES).unwrap();
+        let row = |detail: usize| {
+            let row = AuditRow { detail: "x".repeat(detail), result: 1, ..AuditRow::default() };
+            Line::Row(row).to_text().unwrap()
+        };
+        let own = row(0).len() + 1;
+        let read = |text: String| {
+            std::fs::write(&file, format!("{text}\n")).unwrap();
+            lines(&file).unwrap().map(|line| Line::of_text(&line.unwrap()).is_ok()).collect::<Vec<_>>()
+        };
+        assert_eq!(read(row(most - own)), [true]);
+        let longer = read(row(most - own + 1));
+        assert!(longer.contains(&false), "{longer:?}");
+    }
+
+    #[test]
+    fn a_check_of_the_whole_chain_is_waited_for_as_long_as_the_limit_says() {
+        let request = asked(Vec::new());
+        let told = request.metadata().get("grpc-timeout").unwrap().to_str().unwrap().to_owned();
+        let (number, unit) = told.split_at(told.len() - 1);
+        let in_microseconds = match unit {
+            "S" => 1_000_000,
+            "m" => 1_000,
+            "u" => 1,
+            unit => panic!("{unit}"),
+        };
+        let waits = number.parse::<u64>().unwrap() * in_microseconds;
+        assert_eq!(u128::from(waits), limits::AUDIT_CHECK.as_micros(), "{told}");
+    }
 }

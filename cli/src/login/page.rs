@@ -1,7 +1,7 @@
 //! What a page tells of its installation: where the core is, and its roots. As
 //! trustworthy as the page's own certificate.
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -46,7 +46,11 @@ pub(super) struct Published {
 /// When it is not reached or not trusted, or tells nothing of use; when it is plain and
 /// not of this machine.
 pub(super) async fn ask(origin: &str, ca_file: Option<&Path>) -> anyhow::Result<Published> {
-    let fetching = tokio::time::timeout(limits::WELL_KNOWN_WAIT, fetch(origin, ca_file));
+    ask_within(limits::WELL_KNOWN_WAIT, origin, ca_file).await
+}
+
+async fn ask_within(patience: Duration, origin: &str, ca_file: Option<&Path>) -> anyhow::Result<Published> {
+    let fetching = tokio::time::timeout(patience, fetch(origin, ca_file));
     let bytes = fetching.await.map_err(|_| anyhow::anyhow!("it did not answer in time")).flatten();
     let bytes = bytes.with_context(|| {
         format!("the page at {origin} does not tell where its core is; check the address, or name the core and a --pin")
@@ -137,5 +141,16 @@ mod tests {
         ] {
             assert!(error.as_deref().is_some_and(|error| error.contains(words)), "{error:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_does_not_answer_in_time_is_not_waited_for() {
+        // It takes the connection and never says a word.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", silent.local_addr().unwrap());
+        let asking = ask_within(Duration::from_millis(100), &origin, None);
+        let asked = tokio::time::timeout(limits::WELL_KNOWN_WAIT, asking).await.expect("long before");
+        let words = asked.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(words.contains("did not answer in time"), "{words}");
     }
 }

@@ -96,7 +96,10 @@ impl Spec {
     /// # Errors
     /// When it does not come up; the error shows the end of its log.
     pub(super) async fn come_up<T: DeserializeOwned>(&self) -> anyhow::Result<(Role, T)> {
-        let patience = limits::ROLE_START;
+        self.come_up_within(limits::ROLE_START).await
+    }
+
+    async fn come_up_within<T: DeserializeOwned>(&self, patience: Duration) -> anyhow::Result<(Role, T)> {
         let tries = async {
             loop {
                 let mut role = self.start()?;
@@ -139,8 +142,10 @@ impl Role {
             let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILURE);
             return Err(anyhow::anyhow!("the {role} did not start ({})", how(status)).context(Exit(code)));
         }
-        let ready =
-            serde_json::from_slice(&line).with_context(|| format!("the {role} said something else"))?;
+        let other = || format!("the {role} said something else");
+        // The beginning of a longer one may look like one of ours.
+        let line = line.strip_suffix(b"\n").with_context(other)?;
+        let ready = serde_json::from_slice(line).with_context(other)?;
         // What it prints later is of no use, but a full pipe would stop it.
         self.pumps.spawn(pump(stdout, |_| ()));
         Ok(ready)
@@ -224,5 +229,54 @@ async fn pump(mut from: impl AsyncRead + Unpin, mut with: impl FnMut(&[u8])) {
     let mut buffer = vec![0; 8192];
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
         with(&buffer[..n]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A shell that runs this script as a program of ours.
+    fn shell(folder: &Path, script: &str) -> Spec {
+        Spec {
+            role: "edge",
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            log: folder.join("edge.log"),
+            verbose: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_prints_a_longer_ready_line_than_ours_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let said = r#"{"ready":"edge"}"#;
+        let ready = async |blanks: usize| {
+            let script = format!("printf '%{blanks}s%s\\n' '' '{said}'; exec cat");
+            let mut role = shell(folder.path(), &script).start().unwrap();
+            let ready = role.ready::<Value>().await.map_err(|error| format!("{error:#}"));
+            role.stop().await;
+            ready
+        };
+        let longest = limits::READY_LINE_BYTES - said.len() - 1;
+        assert!(ready(longest).await.is_ok());
+        for longer in [longest + 1, limits::READY_LINE_BYTES] {
+            let refused = ready(longer).await.unwrap_err();
+            assert!(refused.contains("said something else"), "{longer}: {refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_ready_in_time_fails_with_the_end_of_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let slow = shell(folder.path(), "echo deep in thought >&2; exec cat");
+        let coming = slow.come_up_within::<Value>(Duration::from_millis(500));
+        let failed =
+            tokio::time::timeout(limits::ROLE_START, coming).await.expect("long before").unwrap_err();
+        let words = format!("{failed:#}");
+        assert!(words.contains("was not ready within") && words.contains("deep in thought"), "{words}");
+        assert_eq!(failed.downcast_ref::<Exit>().map(|exit| exit.0), Some(exit::TEMPFAIL));
     }
 }

@@ -72,10 +72,7 @@ async fn keep_one(watched: Watched, stop: CancellationToken) {
             },
             None => "it does not start".to_owned(),
         };
-        if since.elapsed() >= limits::ROLE_STEADY {
-            pauses.reset();
-        }
-        let pause = pauses.next(rand::random());
+        let pause = pause_after(since.elapsed(), &mut pauses, rand::random());
         say_again(&again, &ended, pause);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -84,6 +81,14 @@ async fn keep_one(watched: Watched, stop: CancellationToken) {
         since = Instant::now();
         running = restart(&again, &stop).await;
     }
+}
+
+/// How long a program that ran for this time waits until it is started again.
+fn pause_after(ran: Duration, pauses: &mut Backoff, random: f64) -> Duration {
+    if ran >= limits::ROLE_STEADY {
+        pauses.reset();
+    }
+    pauses.next(random)
 }
 
 /// Starts a program anew and hands it over as soon as it is ready, or has ended.
@@ -117,5 +122,23 @@ fn say_again(again: &Spec, ended: &str, pause: Duration) {
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(target: "chatcode", "a program's watch failed: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_ran_for_long_begins_its_pauses_anew() {
+        let (first, longest) = limits::ROLE_RESTART;
+        let mut pauses = Backoff::new(first, longest);
+        let short = limits::ROLE_STEADY - Duration::from_millis(1);
+        let mut after = |ran| pause_after(ran, &mut pauses, 1.0);
+        assert_eq!([after(short), after(short), after(short)], [first, 2 * first, 4 * first]);
+        assert_eq!(after(limits::ROLE_STEADY), first);
+        for _ in 0..20 {
+            assert!(after(short) <= longest);
+        }
     }
 }

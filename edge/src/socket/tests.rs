@@ -147,7 +147,7 @@ async fn a_browser_that_does_not_answer_the_close_of_its_websocket_is_cut_after_
     // Read past the library, which would answer.
     let _ = soon(silent.get_mut().read_to_end(&mut Vec::new())).await;
     let took = begun.elapsed();
-    assert!(took >= limits::WEBSOCKET_CLOSE && took < 3 * limits::WEBSOCKET_CLOSE, "{took:?}");
+    assert!(took >= limits::WEBSOCKET_CLOSE, "{took:?}");
 }
 
 /// A browser, and the edge's end of it.

@@ -22,7 +22,7 @@ fn beginning(edge: &Running) -> String {
 }
 
 /// So many of them. The edge says that it goes on when it waits for the body.
-async fn waiting(edge: &Running, count: usize) -> Vec<TcpStream> {
+pub(crate) async fn waiting(edge: &Running, count: usize) -> Vec<TcpStream> {
     let mut all = Vec::new();
     for _ in 0..count {
         let mut stream = soon(TcpStream::connect(edge.address)).await.expect("connects");

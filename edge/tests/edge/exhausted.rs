@@ -3,15 +3,18 @@
 
 use std::process::Stdio;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use chatcode_proto::limits;
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
     process::{Child, Command},
+    time::{Duration, Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
+    crowd::waiting,
     house::{Ground, Running, soon},
     http::get,
     stub::Core,
@@ -81,6 +84,36 @@ async fn t35_an_edge_without_descriptors_lives_and_serves_again_when_it_has_some
     assert!(child.try_wait().expect("is known").is_none(), "it lives");
 }
 
+/// Sends this program a signal to stop.
+fn ask_to_stop(child: &Child) {
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("runs");
+    kill_process(pid, Signal::TERM).expect("may be sent");
+}
+
+#[tokio::test]
+async fn a_signal_that_comes_again_at_once_is_the_same_wish_and_a_later_one_ends_the_program_at_once() {
+    let ground = Ground::new();
+    let core = Core::start(&ground.core, "127.0.0.1:0").await;
+    let (mut child, edge) = start(&ground, &core).await;
+    // Its body does not come, and so it keeps the edge from its end.
+    let _held = waiting(&edge, 1).await;
+    let mut log = BufReader::new(child.stderr.take().expect("is piped")).lines();
+    let mut said = async |words: &str| {
+        soon(async { while !log.next_line().await.expect("is read").expect("goes on").contains(words) {} })
+            .await;
+    };
+    let begun = Instant::now();
+    ask_to_stop(&child);
+    said("a signal asks to stop").await;
+    ask_to_stop(&child);
+    sleep_until(begun + limits::SIGNAL_REPEAT + Duration::from_millis(500)).await;
+    assert!(child.try_wait().expect("is known").is_none(), "it drains");
+    ask_to_stop(&child);
+    said("a second signal: stopping at once").await;
+    let status = soon(child.wait()).await.expect("ends");
+    assert_eq!(status.code(), Some(i32::from(chatcode_process::exit::FAILURE)));
+}
+
 /// How often a crowd comes and goes.
 const CROWDS: usize = 9;
 /// Connections that begin a request and do not go on.
@@ -103,7 +136,7 @@ fn descriptors(pid: u32) -> usize {
 
 /// Waits until the edge has at least, or at most, so many descriptors.
 async fn until(pid: u32, is_there: impl Fn(usize) -> bool) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(10));
+    let mut tick = tokio::time::interval(Duration::from_millis(10));
     soon(async {
         while !is_there(descriptors(pid)) {
             tick.tick().await;
