@@ -57,27 +57,43 @@ impl Drain {
             return self.tell.done(&words, &json!({ "links": links }));
         };
         say(&words);
-        let patience = Duration::from_secs(u64::from(self.retry_after)) + limits::DRAIN_BACK;
+        let patience = patience(self.retry_after);
         let waited = timeout(patience, watched.until_back(client)).await;
-        let missing = watched.missing();
+        let missing = watched.machines.missing();
         if self.tell.json && !matches!(waited, Ok(Err(_))) {
             print::json(&json!({ "links": links, "missing": missing }))?;
         }
         match waited {
             Ok(done) => done,
-            Err(_) => Err(anyhow::anyhow!(
-                "not back within {} s: {}; look at `chatcode admin status`",
-                patience.as_secs(),
-                missing.join(", ")
-            )
-            .context(Exit(exit::TEMPFAIL))),
+            Err(_) => Err(late(patience, &missing)),
         }
     }
 }
 
-/// The machines that had a link, and what became of it.
+/// How long machines are waited for that were told to come back after so many seconds.
+fn patience(retry_after: u32) -> Duration {
+    Duration::from_secs(retry_after.into()) + limits::DRAIN_BACK
+}
+
+/// Somebody is not back.
+fn late(patience: Duration, missing: &[String]) -> anyhow::Error {
+    anyhow::anyhow!(
+        "not back within {} s: {}; look at `chatcode admin status`",
+        patience.as_secs(),
+        missing.join(", ")
+    )
+    .context(Exit(exit::TEMPFAIL))
+}
+
+/// The machines that had a link, and the news of them.
 struct Watched {
     events: Streaming<FleetWatchResponse>,
+    machines: Machines,
+}
+
+/// The machines that had a link, and what became of it.
+#[derive(Default)]
+struct Machines {
     linked: Linked,
     /// Those whose link has ended.
     closed: BTreeSet<String>,
@@ -99,21 +115,22 @@ impl Watched {
                 _ => {}
             }
         }
-        Ok(Self { events, linked, closed: BTreeSet::new(), back: BTreeSet::new() })
+        Ok(Self { events, machines: Machines { linked, ..Machines::default() } })
     }
 
     async fn until_back(&mut self, client: &Client) -> anyhow::Result<()> {
-        let all = self.linked.len();
+        let machines = &mut self.machines;
+        let all = machines.linked.len();
         let mut is_told = false;
-        while self.back.len() < all {
+        while machines.back.len() < all {
             let event = self.events.message().await.map_err(|status| client.error(&status))?;
             let event = event.context("the core went away").context(Exit(exit::UNAVAILABLE))?;
             match event.event {
-                Some(Event::GatewayChanged(gateway)) => self.look(&gateway),
-                Some(Event::GatewayRemoved(id)) => self.forget(&id),
+                Some(Event::GatewayChanged(gateway)) => machines.look(&gateway),
+                Some(Event::GatewayRemoved(id)) => machines.forget(&id),
                 _ => {}
             }
-            if self.closed.len() == all && !is_told {
+            if machines.closed.len() == all && !is_told {
                 is_told = true;
                 say(&format!("all {all} links are closed; waiting until the machines are back"));
             }
@@ -121,7 +138,9 @@ impl Watched {
         say(&format!("{all} of {all} machines are back"));
         Ok(())
     }
+}
 
+impl Machines {
     fn look(&mut self, gateway: &Gateway) {
         let Some((epoch, _)) = self.linked.get(&gateway.id) else { return };
         let is_online = gateway.link_state() == LinkState::Online;
@@ -147,5 +166,29 @@ impl Watched {
     fn missing(&self) -> Vec<String> {
         let away = self.linked.iter().filter(|(id, _)| !self.back.contains(*id));
         away.map(|(_, (_, name))| shown(name)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gateway(id: &str, epoch: u64, state: LinkState) -> Gateway {
+        Gateway { id: id.to_owned(), link_epoch: epoch, link_state: state.into(), ..Gateway::default() }
+    }
+
+    #[test]
+    fn machines_that_are_not_back_in_time_are_named_and_those_that_are_gone_for_good_are_not() {
+        let linked = ["box", "attic", "lost"].map(|name| (name.to_owned(), (1, name.to_owned())));
+        let mut machines = Machines { linked: linked.into(), ..Machines::default() };
+        machines.look(&gateway("box", 1, LinkState::Offline));
+        machines.look(&gateway("box", 2, LinkState::Online));
+        machines.look(&gateway("attic", 1, LinkState::Offline));
+        machines.look(&gateway("lost", 1, LinkState::Revoked));
+        let late = late(patience(300), &machines.missing());
+        assert_eq!(late.downcast_ref::<Exit>().map(|exit| exit.0), Some(exit::TEMPFAIL));
+        let waited = limits::DRAIN_BACK.as_secs() + 300;
+        let words = format!("not back within {waited} s: attic;");
+        assert!(format!("{late:#}").contains(&words), "{late:#}");
     }
 }

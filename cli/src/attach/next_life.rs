@@ -176,4 +176,18 @@ mod tests {
         let over_again = Session { epoch: EPOCH + 1, ..exited(RestartPolicy::OnCrash, 9) };
         assert_eq!(hope(&over_again, EPOCH), Hope::Waits, "of the life after it");
     }
+
+    #[test]
+    fn the_longest_pause_before_a_restart_and_its_start_are_shorter_than_the_wait_for_it() {
+        const NOW: u64 = 1_000_000_000;
+        let (mut restarts, mut longest) = (Vec::new(), limits::RESTART_PAUSE.0);
+        while let Verdict::After(pause) =
+            verdict(RestartPolicy::OnCrash, Ending::HolderVanished, &restarts, NOW)
+        {
+            longest = longest.max(pause);
+            restarts.push(NOW);
+        }
+        assert_eq!(restarts.len(), limits::RESTARTS);
+        assert!(longest + limits::HOLDER_START < limits::RESTART_AWAITED, "{longest:?}");
+    }
 }
