@@ -46,7 +46,7 @@ pub(crate) enum Way {
     SaysIssuer,
     /// It never says anything of itself.
     Mute,
-    /// It publishes so many keys, the one that it signs with among them.
+    /// It publishes so many keys, the one that it signs with among them if there are any.
     Keys(usize),
 }
 
