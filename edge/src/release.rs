@@ -258,19 +258,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_download_that_takes_too_long_is_cut_and_its_reader_sees_that() {
+        // More than the server reads ahead for a reader that takes nothing.
+        let large = vec![b'x'; 4 * limits::UNARY_BYTES];
         let folder = channel();
-        let releases = Releases { longest: Duration::ZERO, ..releases(Some(folder.path())) };
+        fs::write(folder.path().join(CHANNEL).join("install.sh"), &large).expect("is written");
+        let longest = Duration::from_millis(20);
+        let releases = Releases { longest, ..releases(Some(folder.path())) };
         let answer = releases.answer("/install.sh").await;
-        assert_eq!(answer.headers()[CONTENT_LENGTH], "10", "what it would have been");
-        seen_by_a_reader(answer).await.expect_err("less than was said");
+        assert_eq!(answer.headers()[CONTENT_LENGTH], large.len().to_string(), "what it would have been");
+        seen_by_a_reader(answer, 2 * longest).await.expect_err("less than was said");
         let releases = Releases { longest: limits::RELEASE_TIME, ..releases };
         let answer = releases.answer("/install.sh").await;
         assert_eq!(answer.status(), StatusCode::OK, "its place is free");
-        assert_eq!(seen_by_a_reader(answer).await.expect("in time"), b"echo hello");
+        assert!(seen_by_a_reader(answer, Duration::ZERO).await.expect("in time") == large);
     }
 
-    /// What comes of an answer at the other end of a connection.
-    async fn seen_by_a_reader(answer: Response) -> Result<Vec<u8>, hyper::Error> {
+    /// What comes of an answer at the other end of a connection, whose reader waits
+    /// between head and body.
+    async fn seen_by_a_reader(answer: Response, waits: Duration) -> Result<Vec<u8>, hyper::Error> {
         let (server, client) = tokio::io::duplex(4096);
         let answer = std::sync::Mutex::new(Some(answer));
         let service = hyper::service::service_fn(move |_| {
@@ -283,8 +288,11 @@ mod tests {
             let (mut sender, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(client)).await?;
             let ask = http::Request::get("/").body(Body::empty()).expect("a request");
-            let read =
-                async move { Ok(sender.send_request(ask).await?.into_body().collect().await?.to_bytes()) };
+            let read = async move {
+                let body = sender.send_request(ask).await?.into_body();
+                sleep(waits).await;
+                Ok(body.collect().await?.to_bytes())
+            };
             let (read, _) = tokio::join!(read, connection);
             read.map(|bytes| bytes.to_vec())
         };

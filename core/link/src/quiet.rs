@@ -300,9 +300,10 @@ mod tests {
         assert_eq!(far.read(&mut read).await.unwrap(), 0);
     }
 
-    /// What this process asks the system to tell of each descriptor.
+    /// What this process asks the system to tell of each descriptor. A set, as tokio holds
+    /// its epoll twice.
     #[cfg(target_os = "linux")]
-    fn asked() -> Vec<(i32, u32)> {
+    fn asked() -> std::collections::BTreeSet<(i32, u32)> {
         let about = |fd: std::fs::DirEntry| std::fs::read_to_string(fd.path()).unwrap_or_default();
         let all: String = std::fs::read_dir("/proc/self/fdinfo").unwrap().flatten().map(about).collect();
         let line = |line: &str| {
