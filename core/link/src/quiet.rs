@@ -44,7 +44,7 @@ impl<T: AsFd + AsRawFd> Quiet<T> {
     /// # Errors
     /// When it cannot be registered with the system.
     pub(crate) fn new(socket: T) -> io::Result<Self> {
-        let io = AsyncFd::with_interest(socket, Interest::READABLE)?;
+        let io = registered(socket, Interest::READABLE)?;
         Ok(Self { io, full: AtomicBool::new(false), room: Mutex::default() })
     }
 
@@ -105,10 +105,18 @@ impl<T: AsFd + AsRawFd> Quiet<T> {
             return Ok(room);
         }
         let again = self.get().as_fd().try_clone_to_owned()?;
-        let room = Arc::new(AsyncFd::with_interest(again, Interest::WRITABLE)?);
+        let room = Arc::new(registered(again, Interest::WRITABLE)?);
         *watched = Arc::downgrade(&room);
         Ok(room)
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe; sockets of the standard library keep their descriptor to the end"
+)]
+fn registered<F: AsRawFd>(socket: F, interest: Interest) -> io::Result<AsyncFd<F>> {
+    AsyncFd::with_interest(socket, interest)
 }
 
 /// One writer's wait for room.
