@@ -179,11 +179,11 @@ bounds: web
     CHATCODE_BOUNDS=exact cargo test --locked --test mesh -- --test-threads=1 --nocapture a_revoked_machine_shows leaves_and_intermediates
     CHATCODE_BOUNDS=exact tests/deploy/machine.sh
 
-# Measure the programs as they are shipped beside a plain PTY; figures go to target/bench/latest.jsonl.
+# Measure programs with the profile of those that are shipped beside a plain PTY; figures go to target/bench/latest.jsonl.
 bench *ARGS: web
-    cargo build --profile dist --locked -p chatcode-holder
-    cargo build --profile dist --locked -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-spawner -p chatcode-bench
-    target/dist/chatcode-bench "$@"
+    cargo build --profile dist --locked --target-dir target/bench/build -p chatcode-holder
+    cargo build --profile dist --locked --target-dir target/bench/build -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-spawner -p chatcode-bench
+    target/bench/build/dist/chatcode-bench "$@"
 
 # Twenty sessions that may lose and double nothing while a seeded schedule breaks every part, for so many minutes; SEED plays a run again.
 soak MINUTES="10" SEED="": build-release

@@ -136,3 +136,5 @@ pub const UDP_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How long a writer whose socket is full waits where the process has no descriptor
 /// left to be told of room by.
 pub const ROOM_AGAIN: Duration = Duration::from_millis(1);
+/// Reads of a link's UDP socket that may fail one after the other.
+pub const LINK_READ_FAILURES: u32 = 64;

@@ -6,11 +6,15 @@ use std::{
     io::{self, IoSliceMut},
     net::{SocketAddr, UdpSocket},
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
+use chatcode_proto::limits;
 use quinn::{
     AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller,
     udp::{RecvMeta, Transmit, UdpSocketState},
@@ -33,7 +37,8 @@ impl Runtime for LinkRuntime {
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let state = UdpSocketState::new((&socket).into())?;
-        Ok(Arc::new(Packets { socket: Arc::new(Quiet::new(socket)?), state }))
+        let socket = Arc::new(Quiet::new(socket)?);
+        Ok(Arc::new(Packets { socket, state, failures: Failures::default() }))
     }
 
     fn now(&self) -> Instant {
@@ -45,6 +50,24 @@ impl Runtime for LinkRuntime {
 struct Packets {
     socket: Arc<Quiet<UdpSocket>>,
     state: UdpSocketState,
+    failures: Failures,
+}
+
+/// How many reads have failed one after the other.
+#[derive(Debug, Default)]
+struct Failures(AtomicU32);
+
+impl Failures {
+    /// Whether this is to be told: one failure is about one packet, or about nothing of
+    /// ours, and told it would end every link of the socket.
+    fn tell(&self, read: &io::Result<usize>) -> bool {
+        let Err(error) = read else {
+            self.0.store(0, Ordering::Relaxed);
+            return true;
+        };
+        tracing::debug!(%error, "the socket of links could not be read");
+        self.0.fetch_add(1, Ordering::Relaxed) >= limits::LINK_READ_FAILURES
+    }
 }
 
 impl AsyncUdpSocket for Packets {
@@ -62,11 +85,16 @@ impl AsyncUdpSocket for Packets {
         buffers: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        self.socket.poll_read(context, |socket| {
-            let read = self.state.recv(socket.into(), buffers, meta)?;
-            // Where the system gives one packet at a time, it is asked until it has none.
-            Ok((read, read < buffers.len().min(meta.len())))
-        })
+        loop {
+            let read = ready!(self.socket.poll_read(context, |socket| {
+                let read = self.state.recv(socket.into(), buffers, meta)?;
+                // Where the system gives one packet at a time, it is asked until it has none.
+                Ok((read, read < buffers.len().min(meta.len())))
+            }));
+            if self.failures.tell(&read) {
+                return Poll::Ready(read);
+            }
+        }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -89,5 +117,21 @@ impl AsyncUdpSocket for Packets {
 impl UdpPoller for Room<UdpSocket> {
     fn poll_writable(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut().poll(context).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_cannot_be_read_is_given_up_only_after_so_many_tries() {
+        let failures = Failures::default();
+        let failed = || Err(io::Error::other("a moment"));
+        let patience = || (0..).take_while(|_| !failures.tell(&failed())).count();
+        let most = usize::try_from(limits::LINK_READ_FAILURES).unwrap();
+        assert_eq!(patience(), most);
+        assert!(failures.tell(&Ok(1)), "what came is told");
+        assert_eq!(patience(), most, "and begins the count anew");
     }
 }

@@ -82,6 +82,7 @@ impl Links {
         let mut links = JoinSet::new();
         let close = CancellationToken::new();
         let greeting = Arc::new(Semaphore::new(limits::LINK_GREETINGS));
+        let mut udp_failed = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -91,12 +92,15 @@ impl Links {
                     let (shared, board) = (Arc::clone(&self.shared), Arc::clone(&self.board));
                     links.spawn(take_tcp(shared, board, connection, close.clone()));
                 }
-                (incoming, turn) = self.next(&greeting) => match incoming {
+                (incoming, turn) = self.next(&greeting), if !udp_failed => match incoming {
                     Some(incoming) if links.len() < limits::GATEWAYS + limits::LINK_INCOMING => {
                         links.spawn(take(Arc::clone(&self.shared), incoming, turn));
                     }
                     Some(incoming) => incoming.refuse(),
-                    None => break,
+                    None => {
+                        tracing::error!("the UDP socket of links failed: start the core again; until then machines link over TCP");
+                        udp_failed = true;
+                    }
                 }
             }
         }

@@ -114,7 +114,14 @@ async fn files_that_others_may_read_stop_the_start() {
 async fn a_store_of_another_installation_is_refused() {
     let one = TestCore::start().await.stop().await;
     let two = TestCore::start().await.stop().await;
-    fs::copy(two.path().join("core/core.db"), one.path().join("core/core.db")).unwrap();
+    // With what SQLite keeps beside it, which may outlive the process.
+    for name in ["core.db", "core.db-wal", "core.db-shm"] {
+        let [from, to] = [&two, &one].map(|core| core.path().join("core").join(name));
+        let _ = fs::remove_file(&to);
+        if from.exists() {
+            fs::copy(from, to).unwrap();
+        }
+    }
     let refused = Core::build(config(one.path())).await.unwrap_err();
     assert!(refused.to_string().contains("installation"), "{refused}");
 }

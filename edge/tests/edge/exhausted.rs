@@ -106,8 +106,10 @@ async fn a_signal_that_comes_again_at_once_is_the_same_wish_and_a_later_one_ends
     ask_to_stop(&child);
     said("a signal asks to stop").await;
     ask_to_stop(&child);
+    // On a machine that is too busy the second comes late, and ends it as the third would.
+    let at_once = begun.elapsed() < limits::SIGNAL_REPEAT;
     sleep_until(begun + limits::SIGNAL_REPEAT + Duration::from_millis(500)).await;
-    assert!(child.try_wait().expect("is known").is_none(), "it drains");
+    assert!(!at_once || child.try_wait().expect("is known").is_none(), "it drains");
     ask_to_stop(&child);
     said("a second signal: stopping at once").await;
     let status = soon(child.wait()).await.expect("ends");

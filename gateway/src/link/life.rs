@@ -153,6 +153,8 @@ impl Life<'_> {
             Some(greeted) => greeted,
             None => {
                 self.link.close(Code::Done, "the gateway stops");
+                // The process ends next, and with it all that is not sent yet.
+                let _ = timeout(limits::GOODBYE, self.route.told()).await;
                 return Outcome::Stopped;
             }
         };
