@@ -76,10 +76,12 @@ impl<T: AsFd + AsRawFd> Quiet<T> {
         }
     }
 
-    /// Writes now.
+    /// Writes now. `write` may be called twice, the second time only when the first found
+    /// no room.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] when there is no room: [`Room`] waits for it.
+    /// [`io::ErrorKind::WouldBlock`] when there is no room: [`Room`] waits for it. Also
+    /// without asking the system, while others wait and it has told of none.
     pub(crate) fn try_write<R>(&self, mut write: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         let was_full = self.full.load(Ordering::Acquire);
         if !was_full {

@@ -9,7 +9,7 @@ use chatcode_proto::{
 use prost::Message as _;
 
 use crate::{
-    core::{TestCore, code, eventually},
+    core::{LiveLink, TestCore, code, eventually},
     machine::{Daemon, Machine},
     seat::Seat,
 };
@@ -23,6 +23,13 @@ async fn read_to_exit(seat: &mut Seat) -> pb::Exited {
         }
     }
     exited.expect("the exit is told")
+}
+
+/// A session whose holder was killed.
+async fn lost(machine: &Machine, link: &LiveLink) -> pb::Session {
+    let made = link.create_sh("exec cat").await;
+    machine.kill_holder(&made.id);
+    link.state(&made.id, SessionState::Lost).await
 }
 
 #[tokio::test]
@@ -50,9 +57,7 @@ async fn the_saved_screen_of_a_lost_session_is_shown_and_without_one_it_is_told_
     let machine = Machine::enrolled(&core);
     let _daemon = machine.start();
     let link = core.link().await;
-    let made = link.create_sh("exec cat").await;
-    machine.kill_holder(&made.id);
-    link.state(&made.id, SessionState::Lost).await;
+    let made = lost(&machine, &link).await;
     let refused = Seat::resume(link.link(), &made.id, pb::Role::Writer, 1, None).await.map(|_| ());
     assert_eq!(code(&refused.unwrap_err()), Code::SessionEnded);
 
@@ -74,9 +79,7 @@ async fn one_viewer_more_than_saved_screens_are_shown_to_is_refused_with_limit_u
     let machine = Machine::enrolled(&core);
     let _daemon = machine.start();
     let link = core.link().await;
-    let made = link.create_sh("exec cat").await;
-    machine.kill_holder(&made.id);
-    link.state(&made.id, SessionState::Lost).await;
+    let made = lost(&machine, &link).await;
     let screen = pb::HolderScreen {
         winsize: Some(pb::Winsize { rows: 24, cols: 80 }),
         epoch: made.epoch,
