@@ -17,10 +17,11 @@ pub const TCP_LINK_VERSIONS: &[u32] = &[1];
 /// How long a gateway waits for a first answer over QUIC before it dials over TCP as
 /// well: long enough that a core which thousands dial at once is not dialled twice.
 pub const LINK_TCP_AFTER: Duration = Duration::from_secs(2);
-/// Silence of the core on a link over QUIC after which a gateway looks whether TCP
-/// gets through: a heartbeat, a keep-alive that tells the core of another address,
-/// and some patience.
-pub const LINK_DOUBT: Duration = Duration::from_millis(9500);
+/// How long nothing that was asked of the core over QUIC may be answered, until the gateway looks
+/// whether TCP gets through.
+pub const LINK_DOUBT: Duration = Duration::from_millis(2500);
+/// How often it looks whether it was answered; so it may take so much longer.
+pub const LINK_DOUBT_LOOK: Duration = Duration::from_millis(500);
 /// First and longest time after which a gateway on TCP looks whether UDP gets
 /// through again; twice as long each time, less a half by chance.
 pub const LINK_UDP_PROBE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));

@@ -83,13 +83,12 @@ async fn a_link_takes_tcp_where_udp_is_dropped_and_quic_again_when_it_passes() -
     let follows = async { soon("a link over QUIC", linked_over(&mut events, LinkTransport::Quic)).await? };
     terminal.while_waiting(follows).await?;
     terminal.until("the attachment over QUIC", |terminal| terminal.attachments == 2).await?;
-    // ... and back to TCP when it is dropped again, before the silence is over.
+    // ... and back to TCP when it is dropped again, since what the machine prints is not answered.
     udp(false).await?;
     let dropped = Instant::now();
     let follows = async { soon("a link over TCP", linked_over(&mut events, LinkTransport::Tcp)).await? };
     terminal.while_waiting(follows).await?;
-    let moved = dropped.elapsed();
-    assert!(moved < chatcode_proto::limits::LINK_SILENCE, "it took {moved:?}");
+    within("a link over TCP after one over QUIC", dropped.elapsed(), Duration::from_millis(3500))?;
 
     std::fs::write(mesh.folder().join("done"), "")?;
     terminal.sees("finished ").await?;

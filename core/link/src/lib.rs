@@ -43,7 +43,7 @@ pub mod tcp;
 pub use end::{LinkEnd, LinkError};
 pub use endpoint::{Incoming, LinkDialer, LinkListener};
 pub use keys::{LinkKeys, LinkKeysError};
-pub use link::Link;
+pub use link::{Link, Pulse};
 pub use over_tcp::switchboard::{Joining, Opened, Switchboard};
 pub use quiet::QuietStream;
 pub use stream::{LinkPeer, LinkStream};

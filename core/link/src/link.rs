@@ -9,7 +9,7 @@ use std::{
 use chatcode_proto::{limits, pb::Code};
 use futures_util::{Stream, stream};
 use hyper_util::rt::TokioIo;
-use quinn::{Connection, ConnectionError, VarInt};
+use quinn::{Connection, ConnectionError, ConnectionStats, VarInt};
 use rustls::pki_types::CertificateDer;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -40,6 +40,25 @@ enum Way {
     Tcp(Arc<TcpWay>),
 }
 
+/// Counts of a link over QUIC (RFC 9000, 13.2): a peer that is there answers what is asked
+/// within a round trip.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// Frames that went out and want an acknowledgement: data, keep-alives, probes.
+    pub asked: u64,
+    /// Acknowledgements that came.
+    pub answered: u64,
+}
+
+impl Pulse {
+    /// Probes of a larger packet size are not counted: the way may be open and too narrow for them.
+    const fn of(stats: &ConnectionStats) -> Self {
+        let (sent, probes) = (&stats.frame_tx, stats.path.sent_plpmtud_probes);
+        let asked = sent.stream + sent.datagram + sent.ping.saturating_sub(probes);
+        Self { asked, answered: stats.frame_rx.acks }
+    }
+}
+
 impl Link {
     pub(crate) fn over_quic(connection: Connection) -> Self {
         let chain = connection
@@ -61,6 +80,16 @@ impl Link {
     #[must_use]
     pub fn is_over_tcp(&self) -> bool {
         matches!(self.inner.way, Way::Tcp(_))
+    }
+
+    /// What was asked of the other end and what it answered, so far; nothing over TCP, whose
+    /// kernel keeps that to itself.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        match &self.inner.way {
+            Way::Quic { connection, .. } => Pulse::of(&connection.stats()),
+            Way::Tcp(_) => Pulse::default(),
+        }
     }
 
     #[cfg(test)]

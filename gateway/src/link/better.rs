@@ -4,23 +4,21 @@ use std::time::Duration;
 
 use chatcode_link::Link;
 use chatcode_proto::limits;
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::{
     dial::Route,
+    doubt::Doubt,
     ways::{Way, Ways},
 };
 
-/// A link that is better than the one that stands over `way`: over QUIC as soon as
-/// UDP gets through; over TCP when the core was not `heard` for a while, and TCP
-/// gets through. Waits for ever where there is no other way. Dropping it gives up.
-pub(super) async fn look(route: &Route, ways: &mut Ways, way: Way, heard: watch::Receiver<()>) -> Link {
-    match way {
+/// A link that is better than this `standing` one: over QUIC as soon as UDP gets through; over
+/// TCP when the core answers nothing any more, and TCP gets through. Waits for ever
+/// where there is no other way. Dropping it gives up.
+pub(super) async fn look(route: &Route, ways: &mut Ways, standing: Link) -> Link {
+    match Way::of(&standing) {
         Way::Tcp => quic(route, || ways.probe(rand::random())).await,
-        Way::Quic if route.has(Way::Tcp) => tcp(route, heard).await,
+        Way::Quic if route.has(Way::Tcp) => tcp(route, &standing).await,
         Way::Quic => std::future::pending().await,
     }
 }
@@ -35,20 +33,38 @@ async fn quic(route: &Route, mut pause: impl FnMut() -> Duration) -> Link {
     }
 }
 
-async fn tcp(route: &Route, mut heard: watch::Receiver<()>) -> Link {
+async fn tcp(route: &Route, standing: &Link) -> Link {
+    let mut looks = interval(limits::LINK_DOUBT_LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        match timeout(limits::LINK_DOUBT, heard.changed()).await {
-            Ok(Ok(())) => continue,
-            // Whoever hears has gone, and this will be dropped.
-            Ok(Err(_)) => std::future::pending().await,
-            Err(_) => {}
-        }
+        let doubted = silent(standing, &mut looks).await;
         tokio::select! {
-            link = route.by(Way::Tcp) => match link {
+            dialled = route.by(Way::Tcp) => match dialled {
+                // A core that stood still answers on both ways when it goes on.
+                Ok(_) if standing.pulse().answered != doubted => {}
                 Ok(link) => return link,
                 Err(refusal) => tracing::debug!("TCP does not get through either: {}", refusal.message),
             },
-            Ok(()) = heard.changed() => {}
+            () = answers(standing, doubted, &mut looks) => {}
         }
+    }
+}
+
+/// Waits until the core has not answered for too long; says how often it had.
+async fn silent(standing: &Link, looks: &mut Interval) -> u64 {
+    let mut doubt = Doubt::new(standing.pulse());
+    loop {
+        looks.tick().await;
+        let pulse = standing.pulse();
+        if doubt.look(pulse) {
+            return pulse.answered;
+        }
+    }
+}
+
+/// Waits until it answers again.
+async fn answers(standing: &Link, doubted: u64, looks: &mut Interval) {
+    while standing.pulse().answered == doubted {
+        looks.tick().await;
     }
 }

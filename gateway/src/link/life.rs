@@ -17,7 +17,7 @@ use chatcode_proto::{
     },
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::{error::Elapsed, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -100,8 +100,6 @@ struct Live {
     /// How long the core may be silent.
     silence: Duration,
     clock: CoreClock,
-    /// Told whenever the core is heard.
-    hears: watch::Sender<()>,
 }
 
 /// A better link, and the one that it takes the place of.
@@ -180,9 +178,8 @@ impl Life<'_> {
         let services = self.serve(clock, control.client.clone());
         self.teller.online(&welcome.name, self.way.name());
         on_welcome(self.gateway);
-        let hears = watch::Sender::new(());
-        let better = better::look(self.route, ways, self.way, hears.subscribe());
-        let live = Live { control, services, silence: silence(&welcome), clock, hears };
+        let better = better::look(self.route, ways, self.link.clone());
+        let live = Live { control, services, silence: silence(&welcome), clock };
         self.keep(live, credentials, better, stop).await
     }
 
@@ -254,7 +251,7 @@ impl Life<'_> {
         better: impl Future<Output = Link>,
         stop: &CancellationToken,
     ) -> Outcome {
-        let Live { mut control, mut services, silence, clock, hears } = live;
+        let Live { mut control, mut services, silence, clock } = live;
         let mut better = std::pin::pin!(better);
         loop {
             let heard = tokio::select! {
@@ -281,7 +278,6 @@ impl Life<'_> {
                 }
                 _ = &mut services.server => Err(self.give_up(Code::Internal, "the services of the link ended")),
             };
-            hears.send_replace(());
             match heard {
                 Err(outcome) => return outcome,
                 Ok(Some(FromCore::Heartbeat(beat))) => {

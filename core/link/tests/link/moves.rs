@@ -6,11 +6,11 @@ use std::{
 };
 
 use chatcode_certs::tls;
-use chatcode_link::{Link, LinkDialer};
+use chatcode_link::{Link, LinkDialer, Pulse};
 use chatcode_proto::limits;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
-use crate::world::{Echo, LINK, Pings, SOON, World, serve, who};
+use crate::world::{Echo, LINK, Over, Pings, SOON, World, serve, who};
 
 #[tokio::test]
 async fn a_gateway_that_changes_its_address_loses_nothing() {
@@ -139,6 +139,33 @@ async fn a_killed_core_that_is_back_is_noticed_by_an_idle_gateway_within_a_keep_
     assert_eq!((end.code, end.by_peer), (None, true), "{end:?}");
     assert!(since.elapsed() < limits::LINK_KEEPALIVE + Duration::from_secs(3), "{:?}", since.elapsed());
     tokio::task::spawn_blocking(|| core.kill()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_core_is_asked_it_answers_while_it_lives_and_its_silence_shows() {
+    let world = World::new();
+    let (core, _dialer, link) = linked(&world).await;
+    let met = link.pulse();
+    who(link.unary()).await.unwrap();
+    let lived = link.pulse();
+    assert!(met.asked > 0 && lived.asked > met.asked && lived.answered > met.answered, "{met:?} {lived:?}");
+
+    tokio::task::spawn_blocking(|| core.kill()).await.unwrap();
+    let last = link.pulse();
+    let call = tokio::spawn(who(link.unary()));
+    let asked = async {
+        let mut looks = interval(Duration::from_millis(10));
+        while link.pulse().asked < last.asked + 4 {
+            looks.tick().await;
+        }
+    };
+    timeout(SOON, asked).await.unwrap();
+    assert_eq!(link.pulse().answered, last.answered, "the call and its probes");
+    call.abort();
+
+    let over_tcp = world.link_over(Over::Tcp).await;
+    who(over_tcp.core.unary()).await.unwrap();
+    assert_eq!(over_tcp.gateway.pulse(), Pulse::default());
 }
 
 #[tokio::test]
