@@ -182,7 +182,8 @@ bounds: web
 # Measure programs with the profile of those that are shipped beside a plain PTY; figures go to target/bench/latest.jsonl.
 bench *ARGS: web
     cargo build --profile dist --locked --target-dir target/bench/build -p chatcode-holder
-    cargo build --profile dist --locked --target-dir target/bench/build -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-gateway -p chatcode-spawner -p chatcode-bench
+    cargo build --profile dist --locked --target-dir target/bench/build -p chatcode-gateway
+    cargo build --profile dist --locked --target-dir target/bench/build -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-spawner -p chatcode-bench
     target/bench/build/dist/chatcode-bench "$@"
 
 # Twenty sessions that may lose and double nothing while a seeded schedule breaks every part, for so many minutes; SEED plays a run again.

@@ -36,7 +36,7 @@ pub(crate) fn plain(samples: usize) -> anyhow::Result<Row> {
 /// On a plain PTY beside another one that floods.
 pub(crate) fn plain_flood(samples: usize) -> anyhow::Result<Row> {
     let shell = Plain::start()?;
-    let flood = Flood::plain()?;
+    let flood = Flood::of(Plain::start()?, |shell| &shell.pty)?;
     let took = blocking(&shell.pty, samples)?;
     Ok(flood.end()?.row("plain-pty", percentiles(took)))
 }
@@ -51,6 +51,16 @@ pub(crate) fn relays(folder: &Path, samples: usize) -> anyhow::Result<Row> {
 pub(crate) fn ssh(folder: &Path, samples: usize) -> anyhow::Result<Option<Row>> {
     let Some(ssh) = Ssh::start(folder)? else { return Ok(None) };
     Ok(Some(Row::new("echo", "ssh", percentiles(blocking(&ssh.client, samples)?))))
+}
+
+/// The same beside another connection that floods.
+pub(crate) fn ssh_flood(folder: &Path, samples: usize) -> anyhow::Result<Option<Row>> {
+    let beside = folder.join("flood");
+    std::fs::create_dir_all(&beside)?;
+    let (Some(ssh), Some(other)) = (Ssh::start(folder)?, Ssh::start(&beside)?) else { return Ok(None) };
+    let flood = Flood::of(other, |ssh| &ssh.client)?;
+    let took = blocking(&ssh.client, samples)?;
+    Ok(Some(flood.end()?.row("ssh", percentiles(took))))
 }
 
 /// Through edge, core, gateway and holder.

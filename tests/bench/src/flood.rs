@@ -2,6 +2,7 @@
 //! own: it takes nothing from the client beside it but the machine.
 
 use std::{
+    io::{Read, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     figures::Row,
-    plain::{Plain, enter, read},
+    plain::{enter, read},
 };
 
 /// How often a client that reads looks whether it is over.
@@ -52,17 +53,19 @@ pub(crate) struct Flooded {
 }
 
 impl Flood {
-    /// On a plain PTY.
+    /// From a shell that is read by blocking calls.
     ///
     /// # Errors
     /// When its first bytes do not come.
-    pub(crate) fn plain() -> anyhow::Result<Self> {
-        Self::run(|shared, flows| {
-            let shell = Plain::start()?;
-            enter(&shell.pty, "yes\n")?;
+    pub(crate) fn of<S: Send + 'static, T: 'static>(shell: S, io: fn(&S) -> &T) -> anyhow::Result<Self>
+    where
+        for<'a> &'a T: Read + Write,
+    {
+        Self::run(move |shared, flows| {
+            enter(io(&shell), "yes\n")?;
             let mut buffer = vec![0; 1 << 16];
             while !shared.is_over() {
-                shared.add(read(&shell.pty, &mut buffer)?);
+                shared.add(read(io(&shell), &mut buffer)?);
                 // The other end is gone when it knows already.
                 let _ = flows.try_send(());
             }

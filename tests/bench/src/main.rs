@@ -112,6 +112,7 @@ async fn in_one_house(args: &Args, wants: impl Fn(&str) -> bool, report: &mut Re
     if wants("echo_flood") {
         report.add(echo::plain_flood(args.samples)?);
         report.add(echo::chain_flood(&page, &gateway, args.samples).await?);
+        report.extend(echo::ssh_flood(mesh.folder(), args.samples)?);
     }
     if wants("hops") {
         report.extend(hops::chain(&mesh, &page, args.samples).await?);
