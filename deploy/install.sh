@@ -31,7 +31,8 @@ Installs the gateway of chatcode, or with --server its core and edge.
   --user NAME           system: whose shells are started; else vibe, made if needed
   --sudo none|apt|all   system: what that user may do as root; else none
   --pin sha256//KEY     of the TLS key of the server at --from (curl only)
-  --proxy URL           for downloads; NO_PROXY is heeded, as https_proxy is
+  --proxy URL           for downloads, enrollment and link; NO_PROXY is heeded, and
+                        https_proxy for downloads
   --proxy-file FILE     the same from a file, for one with a password
   --wait SECONDS        for the link at the end; else 30
   --no-start            install and enroll only
@@ -74,7 +75,7 @@ quote() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 act() {
     if [ -n "$dry" ]; then say "    $*"; else "$@"; fi
 }
-# write MODE FILE: standard input becomes the file, whole or not at all.
+# write MODE FILE [OWNER]: standard input becomes the file, whole or not at all.
 write() {
     if [ -n "$dry" ]; then
         say "    write $2 (mode $1)"
@@ -82,6 +83,7 @@ write() {
         return
     fi
     (umask 077 && cat >"$2.new") || { rm -f "$2.new"; return 1; }
+    if [ -n "${3:-}" ]; then chown "$3" "$2.new"; fi
     chmod "$1" "$2.new"
     mv -f "$2.new" "$2"
 }
@@ -142,8 +144,10 @@ unmake() {
 # --- what is asked for ---
 
 arguments() {
+    # One of the caller's by these names would give a secret on to every program.
+    unset proxy via token
     source='' version='' channel='' core='' name='' token_from=tty token_file='' reenroll='' mode='' user='' sudo_level=none
-    pin='' proxy='' proxy_file='' via='' wait_s=30 start=1 dry='' server='' origin='' tls_cert='' tls_key='' echo_off=''
+    pin='' proxy='' proxy_file='' via='' token='' wait_s=30 start=1 dry='' server='' origin='' tls_cert='' tls_key='' echo_off=''
     listen='' core_listen='' link_listen='' core_started='' core_served=''
     while [ $# -gt 0 ]; do
         case $1 in
@@ -229,8 +233,10 @@ check_machine() {
     case $source in
         http://* | https://*)
             check_downloader
+            read_proxy
             check_proxy
             ;;
+        *) [ -n "$server" ] || read_proxy ;;
     esac
     if can_openssl; then
         verifier=openssl
@@ -290,8 +296,8 @@ check_downloader() {
     fi
 }
 
-# Sets `via`: the proxy that downloads go by, or nothing.
-check_proxy() {
+# Sets `proxy`: that of the options, or nothing.
+read_proxy() {
     case $proxy in
         *@*) die 2 "everybody on this machine could read the password in --proxy; put the URL into a file of your own and say --proxy-file FILE" ;;
     esac
@@ -299,16 +305,24 @@ check_proxy() {
         [ -r "$proxy_file" ] || die 1 "$proxy_file cannot be read"
         IFS= read -r proxy <"$proxy_file" || [ -n "$proxy" ] || die 1 "$proxy_file holds no URL of a proxy"
     fi
+    no_proxy=${no_proxy:-${NO_PROXY:-}}
+}
+
+# Sets `via`: the proxy that downloads go by, or nothing.
+check_proxy() {
     case $source in
         https:*) via=${proxy:-${https_proxy:-${HTTPS_PROXY:-${all_proxy:-${ALL_PROXY:-}}}}} ;;
         *) via=${proxy:-${http_proxy:-${all_proxy:-${ALL_PROXY:-}}}} ;;
     esac
-    no_proxy=${no_proxy:-${NO_PROXY:-}}
-    host=${source#*://}
-    host=${host%%/*}
-    host=${host##*@}
-    case $host in "["*) host=${host#?} host=${host%%]*} ;; *) host=${host%:*} ;; esac
+    place=${source#*://}
+    place=${place%%/*}
+    host_of "${place##*@}"
     if is_near "$host"; then via=; fi
+}
+
+# host_of HOST[:PORT]: sets `host`.
+host_of() {
+    case $1 in "["*) host=${1#?} host=${host%%]*} ;; *) host=${1%:*} ;; esac
 }
 
 # is_near HOST: no_proxy names it, or a domain that it is in, or everything.
@@ -386,7 +400,6 @@ check_places() {
 
 # --- the join token: in no argument, environment or file of ours ---
 
-token=
 read_token() {
     if [ -n "$server" ] || { [ -e "$data/identity/identity.pem" ] && [ -z "$reenroll" ]; }; then return; fi
     [ -n "$core" ] || usage_error "--core is missing: the HOST:PORT to enroll at"
@@ -668,13 +681,18 @@ put() {
     if [ -n "$dry" ]; then say "    install $3 (mode $1)"; return; fi
     if cmp -s "$versions/current/$2" "$3"; then return; fi
     folder "$(dirname "$3")"
-    if [ -e "$3" ]; then
-        cp -p "$3" "$work/$(basename "$3").before"
-        on_failure "cp -p $(quote "$work/$(basename "$3").before") $(quote "$3")"
-    else
-        on_failure "rm -f $(quote "$3")"
-    fi
+    comes_back "$3"
     write "$1" "$3" <"$versions/current/$2"
+}
+
+# comes_back FILE: as it is, or its absence, on failure. Never behind a pipe.
+comes_back() {
+    if [ -e "$1" ]; then
+        cp -p "$1" "$work/$(basename "$1").before"
+        on_failure "cp -p $(quote "$work/$(basename "$1").before") $(quote "$1")"
+    else
+        on_failure "rm -f $(quote "$1")"
+    fi
 }
 
 # --- the gateway as a service of the machine ---
@@ -762,17 +780,24 @@ update_settings() {
     printf '\n[update]\nrelease_url = "%s"\nchannel = "%s"\n' "${source%/"$channel"}" "$channel"
 }
 
-# gateway COMMAND...: the daemon's program, as the daemon's user.
-gateway() {
-    if [ "$mode" = system ]; then as_user chatcode "$bin/chatcode-gateway" "$@" --config "$config"; else "$bin/chatcode-gateway" "$@" --config "$config"; fi
+# gateway COMMAND...: the daemon's program, as the daemon's user, with these settings.
+gateway() { gateway_with "$config" "$@"; }
+# gateway_with SETTINGS COMMAND...
+gateway_with() {
+    settings=$1
+    shift
+    set -- "$bin/chatcode-gateway" "$@" --config "$settings"
+    if [ "$mode" = system ]; then as_user chatcode "$@"; else "$@"; fi
 }
 
 enroll() {
     if [ -e "$data/identity/identity.pem" ] && [ -z "$reenroll" ]; then
         step "the machine is enrolled already; its identity stays"
+        if is_by_proxy && ! has_proxy; then say "  the proxy is for downloads alone: $config names none, and stays as it is"; fi
         return
     fi
     step "enrolling at $core"
+    set_proxy
     if [ -n "$dry" ]; then say "    chatcode-gateway enroll --core $core, the token on standard input"; return; fi
     set -- enroll --core "$core" --name "${name:-$(uname -n | cut -c 1-64)}"
     if [ -n "$reenroll" ]; then
@@ -787,6 +812,63 @@ enroll() {
     token=
     on_failure "gateway leave; rm -rf $(quote "$data/identity")"
 }
+
+# Whether the options name a proxy, and the core is not past it.
+is_by_proxy() {
+    host_of "$core"
+    # No proxy leads to this machine itself.
+    case $host in localhost | 127.* | ::1) return 1 ;; esac
+    [ -n "$proxy" ] && ! is_near "$host"
+}
+
+# Whether the settings have one, before any table; says so.
+has_proxy() {
+    [ -e "$config" ] && sed '/^[[:space:]]*\[/,$d' "$config" | grep -q "^[[:space:]]*[\"']\{0,1\}proxy\(_file\)\{0,1\}[\"']\{0,1\}[[:space:]]*=" || return 1
+    say "  $config has a proxy already, which stays"
+}
+
+# Makes the options' proxy the first of the gateway's settings, where no table has
+# begun. What may have a password stands in a private file of the gateway's.
+set_proxy() {
+    if ! is_by_proxy || has_proxy; then return; fi
+    # As curl and wget understand it.
+    case $proxy in *://*) ;; *) proxy=http://$proxy ;; esac
+    case $proxy in [Hh][Tt][Tt][Pp]://*) ;; *) not_by_proxy; return ;; esac
+    copy=$etc/gateway.proxy owner=
+    if [ "$mode" = system ]; then owner=chatcode; fi
+    if [ -n "$proxy_file" ]; then set -- proxy_file "$copy"; else set -- proxy "$proxy"; fi
+    if [ -n "$dry" ]; then
+        if [ -n "$proxy_file" ]; then say "    write $copy (mode 600)"; fi
+        say "    add to $config: $(toml "$@")"
+        return
+    fi
+    if [ -n "$proxy_file" ]; then
+        comes_back "$copy"
+        give "$proxy" | write 600 "$copy" "$owner"
+    fi
+    # Where its links lead to.
+    file=$config
+    while [ -L "$file" ]; do
+        target=$(readlink "$file")
+        case $target in /*) file=$target ;; *) file=$(dirname "$file")/$target ;; esac
+    done
+    on_failure "rm -f $(quote "$file.new")"
+    comes_back "$config"
+    # A copy first, for owner and mode.
+    { cp -p "$file" "$file.new" && { toml "$@" && cat "$config"; } >"$file.new"; } ||
+        die 1 "$file cannot be written; put $1 into it yourself, then run this again"
+    # Which proxies it takes only the gateway knows.
+    if gateway_with "$file.new" check --json 2>/dev/null | grep -q '"key":"\(proxy[_a-z]*\)\{0,1\}"'; then
+        rm -f "$file.new"
+        if [ -n "$proxy_file" ]; then mv -f "$work/gateway.proxy.before" "$copy" 2>/dev/null || rm -f "$copy"; fi
+        not_by_proxy
+        return
+    fi
+    mv -f "$file.new" "$file"
+    say "  by the proxy ${proxy##*@}, which $config names"
+}
+
+not_by_proxy() { say "  the proxy is for downloads alone: the gateway takes http://HOST:PORT and no other"; }
 
 system_start() {
     step "starting chatcode-spawner.socket, chatcode-updater.socket and chatcode-gateway"

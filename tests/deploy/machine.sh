@@ -223,13 +223,58 @@ leaving_tells_the_core() {
     ok "the core knows that the machine left"
 }
 
-# Through a proxy, by the password that it asks for; NO_PROXY leaves it out.
-an_install_goes_by_the_proxy_of_the_machine_s_network() {
-    m userdel --remove vibe 2>/dev/null || fail "the session user of the last install is not removed"
+start_proxy() {
+    : >"$work/proxy"
     exec_inside node "$root_of_tree/tests/deploy/proxy.mjs" "$address" works ada:hush77 "$host=$address" >"$work/proxy" &
     proxy_pid=$!
     until_true 10 test -s "$work/proxy" || fail "the proxy does not start"
-    proxy=http://ada:hush77@$address:$(head -n 1 "$work/proxy")
+    proxy_port=$(head -n 1 "$work/proxy")
+    proxy=http://ada:hush77@$address:$proxy_port
+}
+
+# The network lets the machine out to the proxy and nowhere else; everything looks at
+# the arguments of every program meanwhile.
+a_machine_behind_a_proxy_is_made_by_the_one_line() {
+    needs iptables iptables
+    start_proxy
+    inside iptables -A INPUT -i "ve-$name" -p tcp --dport "$proxy_port" -j ACCEPT
+    inside iptables -A INPUT -i "ve-$name" -j DROP
+    m curl -sk --connect-timeout 2 "https://$host:7421" >/dev/null 2>&1 && fail "the core is reached past the proxy" || [ $? = 28 ] ||
+        fail "the core is not behind a network that lets nothing out"
+    (umask 077 && echo "$proxy" >"$work/root/root/.proxy")
+    new_token behind
+    m rm -f /tmp/enough /tmp/seen
+    m sh -c 'while [ ! -e /tmp/enough ]; do cat /proc/[0-9]*/cmdline 2>/dev/null; done | tr "\0" "\n" | sort -u >/tmp/seen' &
+    watching=$!
+    # The line's own curl has only its variable.
+    by_line="https_proxy=\$(cat /root/.proxy) $line --proxy-file /root/.proxy"
+    m sh -c "$by_line --token-file /tmp/token" >"$work/said" 2>&1 || fail "no install behind a proxy"
+    m touch /tmp/enough
+    wait "$watching" || true
+    grep -q '^online: .* as behind' "$work/said" || fail "it is not online behind a proxy"
+    [ "$(grep -c "^CONNECT $host:7421$" "$work/proxy")" -ge 2 ] || fail "enrollment and link did not go by the proxy"
+    m chatcode-gateway status --config /etc/chatcode/gateway.toml | grep -q '"over":"tcp"' || fail "the link is not by the proxy"
+    [ "$(m stat -c '%U %a' /etc/chatcode/gateway.proxy)" = 'chatcode 600' ] || fail "the copy is not the gateway's alone"
+    m grep -q '^--proxy-file$' /tmp/seen || fail "nobody looked at the arguments"
+    if m grep -qF hush77 /tmp/seen || grep -qF hush77 "$work/said"; then fail "the proxy's password was seen"; fi
+    m sh -c 'journalctl --quiet; cat /proc/[0-9]*/environ' 2>/dev/null | grep -qaF hush77 && fail "the proxy's password is in a log, or in an environment"
+    [ "$(m grep -rlF hush77 /etc /var/lib /var/log /home)" = /etc/chatcode/gateway.proxy ] || fail "the proxy's password is elsewhere, too"
+    m sh -c 'ls -l --full-time /etc/chatcode; cat /etc/chatcode/*' >"$work/etc"
+    m sh -c "$by_line" >"$work/said" 2>&1 || fail "the line does not run again behind a proxy"
+    grep -q 'gateway.toml has a proxy already, which stays' "$work/said" || fail "it is not said that the proxy stays"
+    m sh -c 'ls -l --full-time /etc/chatcode; cat /etc/chatcode/*' | cmp -s - "$work/etc" || fail "the second run changes something"
+    ok "a machine that gets out by a proxy only enrolls and links by it with the one line, and its password is the gateway's alone"
+    removed "behind a proxy it leaves nothing behind, the copy of the proxy's URL neither"
+    [ "$(link_of behind)" = revoked ] || fail "the core was not told by the proxy"
+    inside iptables -F INPUT
+    end "$proxy_pid"
+    proxy_pid=
+}
+
+# Through a proxy, by the password that it asks for; NO_PROXY leaves it out.
+an_install_goes_by_the_proxy_of_the_machine_s_network() {
+    m userdel --remove vibe 2>/dev/null || fail "the session user of the last install is not removed"
+    start_proxy
     new_token granted
     m env https_proxy="$proxy" sh -c "$line --token-file /tmp/token --sudo apt" >"$work/said" 2>&1 || fail "no install by a proxy"
     # The script, the manifest, its signature, the archive, cleanup.sh.
@@ -355,6 +400,7 @@ m test -e /home/vibe/back
 removed "a revoked machine is removed, and every file of others is as it was"
 without_udp_it_is_online_by_tcp_and_comes_back
 leaving_tells_the_core
+a_machine_behind_a_proxy_is_made_by_the_one_line
 an_install_goes_by_the_proxy_of_the_machine_s_network
 sudo_grants_what_was_said_and_notes_it
 purged_its_own_user_goes

@@ -1,8 +1,8 @@
 #!/bin/sh
 # shellcheck disable=SC2015,SC2016,SC2086 # words for other shells, several words, and checks in a row
 # The ways a release comes onto a machine: by curl, by wget or by none, over HTTPS by
-# the edge's own TLS, by proxies that work, refuse and hang; and the shells that the
-# script is run by.
+# the edge's own TLS, by proxies that work, refuse and hang, which lead the gateway to
+# its core, too; and the shells that the script is run by.
 set -eu
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/cw.XXXXXX")
@@ -152,28 +152,34 @@ proxies_are_used_and_left_out() {
 }
 
 a_proxy_s_password_is_in_no_argument() {
-    proxy works ada:hush77
+    proxy works ada:hush77 core.test=127.0.0.1
     from "$https" --pin "$pin" --proxy "http://ada:hush77@$proxy"
     refused 2 'say --proxy-file FILE' "$work/home"
     was_not_asked
     grep -q hush77 "$work/said" && fail "the password is told"
     echo "http://ada:hush77@$proxy" >"$work/proxy"
-    # Every program notes its arguments.
+    # Every program notes its arguments and, but for the one that downloads, its environment.
     tools "$work/watched" openssl curl printf
     for each in "$work/watched"/*; do
         real=$(readlink "$each")
         rm "$each"
-        printf '#!/bin/sh\necho "%s $*" >>%s\nexec %s "$@"\n' "${each##*/}" "$work/seen" "$real" >"$each"
+        note=$(command -v env)
+        case $each in */curl) note=: ;; esac
+        printf '#!/bin/sh\n{ echo "%s $*"; %s; } >>%s\nexec %s "$@"\n' "${each##*/}" "$note" "$work/seen" "$real" >"$each"
         chmod +x "$each"
     done
-    path=$work/watched
+    # Variables of the caller's by the script's own names.
+    path=$work/watched with='proxy=none via=none token=none'
     for each in "" $(command -v mksh); do
         shell=$each
-        from "$https" --pin "$pin" --proxy-file "$work/proxy"
+        # Far enough that the gateway, too, asks the proxy.
+        from "$https" --pin "$pin" --proxy-file "$work/proxy" --core core.test:1
         comes
+        grep -q "by the proxy $proxy, which $home/.config/chatcode/gateway.toml names" "$work/said" || fail "the gateway is not told of the proxy"
     done
-    shell=
+    shell='' with=
     was_asked "CONNECT localhost:$port"
+    was_asked 'CONNECT core.test:1$'
     echo "http://ada:wrong-hush77@$proxy" >"$work/proxy"
     from "$https" --pin "$pin" --proxy-file "$work/proxy"
     refused 69 "by the proxy [htp:/]*$proxy; nothing" "$work/home"
@@ -202,6 +208,124 @@ proxies_that_do_not_work_are_named() {
     refused 69 "could not be downloaded by the proxy http://$proxy; nothing was installed" "$work/home"
     [ $(($(date +%s) - began)) -lt 60 ] || fail "a proxy that hangs is waited for longer than a minute"
     ok "a proxy that refuses, hangs or is not there is named, and nothing is left"
+}
+
+# behind SOURCE ARGUMENT...: an install at a core whose name only the proxy knows.
+behind() {
+    place=$1
+    shift
+    install_into "$work/behind" --from "$place" --core "core.test:${core##*:}" "$@"
+}
+is_online() {
+    [ "$status" = 0 ] && grep -q '^online:' "$work/said" || fail "$1 ($status)"
+    the_gateway status >"$work/state"
+    daemon=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' "$work/state")
+}
+is_by_tcp() { grep -q '"over":"tcp"' "$work/state" || fail "the link is not by the proxy"; }
+asked_for_the_core() { grep -q "^CONNECT core.test:${core##*:}\$" "$asked"; }
+the_gateway() { env -i HOME="$work/behind" PATH="$PATH" "$work/behind/.local/bin/chatcode-gateway" "$@"; }
+# The settings and what is beside them, and when it was written.
+written() { ls -lL --full-time "${settings%/*}" && cat "${settings%/*}"/*; }
+settings=$work/behind/.config/chatcode/gateway.toml
+copy=$work/behind/.config/chatcode/gateway.proxy
+
+removed() {
+    the_gateway uninstall --mode user --yes >"$work/said" 2>&1 || fail "no removal"
+    daemon=
+    grep -q 'was not told' "$work/said" && fail "the core was not told"
+    find "$work/behind" -name '*chatcode*' >"$work/said"
+    [ ! -s "$work/said" ] || fail "something of ours is left"
+    rm -r "$work/behind"
+}
+
+a_machine_that_gets_out_by_a_proxy_only_is_made_by_the_one_line() {
+    proxy works '' core.test=127.0.0.1
+    for each in "https_proxy=http://$proxy" "https_proxy=http://$proxy all_proxy=http://$proxy" "NO_PROXY=core.test"; do
+        with=$each
+        case $each in NO_PROXY*) set -- --proxy "http://$proxy" ;; *) set -- ;; esac
+        behind "$https" --pin "$pin" --token-file "$work/token" "$@"
+        refused 69 'was not enrolled' "$work/behind"
+        if asked_for_the_core; then fail "the gateway goes by the proxy with $each"; fi
+    done
+    with=
+    behind "$https" --pin "$pin" --proxy "http://$proxy" --dry-run
+    refused 0 "add to $settings: proxy = \"http://$proxy\"" "$work/behind"
+    token gateway >"$work/real"
+    behind "$https" --pin "$pin" --proxy "http://$proxy" --token-file "$work/real"
+    is_online "no install by the proxy only"
+    asked_for_the_core || fail "the gateway was not enrolled by the proxy"
+    [ "$(head -n 1 "$settings")" = "proxy = \"http://$proxy\"" ] || fail "the proxy is not in the settings"
+    is_by_tcp
+    ok "where only a proxy knows the core, the one line with --proxy enrolls and links by it, and with the environment's does not"
+
+    written >"$work/before"
+    behind "$https" --pin "$pin" --proxy "http://$proxy"
+    is_online "it does not run again by the proxy"
+    grep -q "$settings has a proxy already, which stays" "$work/said" || fail "it is not said that the proxy stays"
+    behind "$https" --pin "$pin" --proxy http://127.0.0.1:1 --from "$work/release"
+    is_online "another proxy is taken for the gateway's"
+    written >"$work/after"
+    cmp -s "$work/before" "$work/after" || { diff "$work/before" "$work/after" >"$work/said" || true; fail "the second run changes something"; }
+    removed
+    ok "run again, with the same proxy or another, nothing changes; its leave goes by the proxy, and nothing is left"
+}
+
+# Settings of a person's, kept elsewhere.
+settings_of_ones_own_stay_but_for_the_proxy() {
+    proxy works ada:hush77 core.test=127.0.0.1
+    echo "http://ada:hush77@$proxy" >"$work/proxy"
+    mkdir -p "${settings%/*}" "$work/kept"
+    printf '# "mine"\nruntime_dir = "%s"\n\n[update] # proxy = "none"\npolicy = "off"\n[session_limits]' "$work/behind/.chatcode" >"$work/kept/mine"
+    cp "$work/kept/mine" "$work/kept/gateway.toml"
+    chmod 640 "$work/kept/gateway.toml"
+    ln -s ../../../kept/gateway.toml "$settings"
+    behind "$https" --pin "$pin" --proxy-file "$work/proxy" --dry-run
+    grep -q "write $copy (mode 600)" "$work/said" && grep -q "add to $settings: proxy_file = \"$copy\"" "$work/said" || fail "a dry run does not tell of the copy"
+    grep -q hush77 "$work/said" && fail "a dry run tells the password"
+    behind "$https" --pin "$pin" --proxy-file "$work/proxy" --token-file "$work/token"
+    [ "$status" = 77 ] && asked_for_the_core || fail "a token of nobody is taken by the proxy ($status)"
+    cmp -s "$work/kept/mine" "$work/kept/gateway.toml" && [ "$(find "$work/behind" "$work/kept" ! -type d | wc -l)" = 3 ] || fail "what was not enrolled is not as it was"
+    token gateway >"$work/real"
+    behind "$https" --pin "$pin" --proxy-file "$work/proxy" --token-file "$work/real"
+    is_online "no install by a proxy with a password"
+    { printf 'proxy_file = "%s"\n' "$copy" && cat "$work/kept/mine"; } | cmp -s - "$work/kept/gateway.toml" || fail "other settings are not as they were"
+    [ -L "$settings" ] && [ "$(stat -c %a "$work/kept/gateway.toml")" = 640 ] || fail "the file of the settings is another kind of file"
+    [ "$(stat -c '%a %u' "$copy")" = "600 $(id -u)" ] && cmp -s "$work/proxy" "$copy" || fail "the copy is not private, or no copy"
+    is_by_tcp
+    [ "$(grep -rlF hush77 "$work/behind" "$work/said")" = "$copy" ] || fail "the password is elsewhere, too"
+    grep -qaF hush77 "/proc/$daemon/cmdline" "/proc/$daemon/environ" && fail "the daemon shows the password"
+    written >"$work/before"
+    behind "$https" --pin "$pin" --proxy-file "$work/proxy"
+    is_online "it does not run again by a proxy with a password"
+    written >"$work/after"
+    cmp -s "$work/before" "$work/after" || { diff "$work/before" "$work/after" >"$work/said" || true; fail "the second run changes something"; }
+    removed
+    ok "a proxy with a password is copied into a private file, and the settings that are there stay as they were to the byte"
+}
+
+proxies_that_the_gateway_does_not_take_are_for_downloads() {
+    proxy works '' core.test=127.0.0.1
+    echo "http://ada:hush%77s%@$proxy" >"$work/proxy"
+    for each in "--proxy socks5://$proxy" '--proxy http://proxy' "--proxy http://$proxy/path" "--proxy-file $work/proxy"; do
+        behind "$work/release" --token-file "$work/token" $each
+        grep -q 'the proxy is for downloads alone: the gateway takes http://HOST:PORT and no other' "$work/said" || fail "it is not said that the gateway does not take $each"
+        refused 69 'was not enrolled' "$work/behind"
+    done
+    # An address of this machine that is not known as one.
+    token gateway >"$work/real"
+    behind "$work/release" --token-file "$work/real" --proxy "socks5://$proxy" --core "0.0.0.0:${core##*:}"
+    is_online "a proxy that the gateway does not take ends an install"
+    grep -q proxy "$settings" && fail "the settings have a proxy that the gateway does not take"
+    behind "$work/release" --proxy "$proxy" --core "0.0.0.0:${core##*:}"
+    is_online "a machine that is enrolled does not run again with a proxy"
+    grep -q "the proxy is for downloads alone: $settings names none, and stays as it is" "$work/said" || fail "it is not said that settings stay"
+    removed
+    token gateway >"$work/real"
+    behind "$work/release" --token-file "$work/real" --proxy "$proxy"
+    is_online "no install by a proxy without a scheme"
+    grep -qx "proxy = \"http://$proxy\"" "$settings" || fail "a proxy without a scheme is not one of HTTP"
+    removed
+    ok "a proxy that the gateway does not take is for downloads alone, as it is for a machine that is enrolled, and it is said"
 }
 
 # Whose words are compared with those of the first.
@@ -249,4 +373,7 @@ without_curl_the_reason_is_told
 proxies_are_used_and_left_out
 a_proxy_s_password_is_in_no_argument
 proxies_that_do_not_work_are_named
+a_machine_that_gets_out_by_a_proxy_only_is_made_by_the_one_line
+settings_of_ones_own_stay_but_for_the_proxy
+proxies_that_the_gateway_does_not_take_are_for_downloads
 every_shell_runs_it_alike
