@@ -179,11 +179,13 @@ bounds: web
     CHATCODE_BOUNDS=exact cargo test --locked --test mesh -- --test-threads=1 --nocapture a_revoked_machine_shows leaves_and_intermediates
     CHATCODE_BOUNDS=exact tests/deploy/machine.sh
 
-# Measure programs with the profile of those that are shipped beside a plain PTY; figures go to target/bench/latest.jsonl.
+# Measure programs with the profile of those that are shipped beside a plain PTY; figures go to target/bench/latest.jsonl. The meter, page and fleet in one, is built for speed.
 bench *ARGS: web
     cargo build --profile dist --locked --target-dir target/bench/build -p chatcode-holder
-    cargo build --profile dist --locked --target-dir target/bench/build -p chatcode-gateway
-    cargo build --profile dist --locked --target-dir target/bench/build -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-spawner -p chatcode-bench
+    cargo build --profile dist --config 'profile.dist.package.aws-lc-sys.opt-level="s"' --locked --target-dir target/bench/build -p chatcode-gateway
+    cargo build --profile dist --locked --target-dir target/bench/build -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-spawner
+    cargo build --release --locked --target-dir target/bench/build -p chatcode-bench
+    cp target/bench/build/release/chatcode-bench target/bench/build/dist/
     target/bench/build/dist/chatcode-bench "$@"
 
 # Twenty sessions that may lose and double nothing while a seeded schedule breaks every part, for so many minutes; SEED plays a run again.

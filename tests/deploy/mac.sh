@@ -64,25 +64,26 @@ os.setsid()
 with open(pid_file, "w") as file:
     file.write(str(os.getpid()))
 started = None
-def booted_out(*_):
+# Its handler takes no lock that the main loop may hold.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+try:
+    while True:
+        began = time.monotonic()
+        started = subprocess.Popen(agent["ProgramArguments"], umask=agent["Umask"], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/")
+        with open(pid_file + ".program", "w") as file:
+            file.write(str(started.pid))
+        code = started.wait()
+        keep = agent["KeepAlive"]
+        again = keep if isinstance(keep, bool) else keep["SuccessfulExit"] == (code == 0)
+        with open(pid_file + ".ends", "a") as file:
+            file.write(f"{code} {'again' if again else 'stays'}\n")
+        if not again:
+            signal.pause()
+        time.sleep(max(0, agent["ThrottleInterval"] - (time.monotonic() - began)))
+finally:
     if started and started.poll() is None:
         started.terminate()
         started.wait()
-    sys.exit()
-signal.signal(signal.SIGTERM, booted_out)
-while True:
-    began = time.monotonic()
-    started = subprocess.Popen(agent["ProgramArguments"], umask=agent["Umask"], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/")
-    with open(pid_file + ".program", "w") as file:
-        file.write(str(started.pid))
-    code = started.wait()
-    keep = agent["KeepAlive"]
-    again = keep if isinstance(keep, bool) else keep["SuccessfulExit"] == (code == 0)
-    with open(pid_file + ".ends", "a") as file:
-        file.write(f"{code} {'again' if again else 'stays'}\n")
-    if not again:
-        signal.pause()
-    time.sleep(max(0, agent["ThrottleInterval"] - (time.monotonic() - began)))
 END
     sed -i 's/ linux [a-z0-9]* / macos arm64 /' "$work/release/manifest"
     "$root_of_tree/tests/deploy/sign.sh" "$work/release" "$work/release.key"
