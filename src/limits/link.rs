@@ -21,7 +21,7 @@ pub const LINK_TCP_AFTER: Duration = Duration::from_secs(2);
 /// whether TCP gets through.
 pub const LINK_DOUBT: Duration = Duration::from_secs(2);
 /// How often it looks whether it was answered; so it may take so much longer.
-pub const LINK_DOUBT_LOOK: Duration = Duration::from_secs(1);
+pub const LINK_DOUBT_LOOK: Duration = Duration::from_millis(500);
 /// First and longest time after which a gateway on TCP looks whether UDP gets
 /// through again; twice as long each time, less a half by chance.
 pub const LINK_UDP_PROBE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
