@@ -185,7 +185,7 @@ bench *ARGS: web
     cargo build --profile dist --config 'profile.dist.package.aws-lc-sys.opt-level="s"' --locked --target-dir target/bench/build -p chatcode-gateway
     cargo build --profile dist --locked --target-dir target/bench/build -p chatcode -p chatcode-core -p chatcode-edge -p chatcode-spawner
     cargo build --release --locked --target-dir target/bench/build -p chatcode-bench
-    cp target/bench/build/release/chatcode-bench target/bench/build/dist/
+    install target/bench/build/release/chatcode-bench target/bench/build/dist/
     target/bench/build/dist/chatcode-bench "$@"
 
 # Twenty sessions that may lose and double nothing while a seeded schedule breaks every part, for so many minutes; SEED plays a run again.

@@ -51,10 +51,12 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Probes of a larger packet size are not counted: the way may be open and too narrow for them.
+    /// A probe for loss that has nothing else to say is an IMMEDIATE_ACK. Probes of a larger packet
+    /// size, which are a PING with one, are not counted: the way may be open and too narrow for them.
     const fn of(stats: &ConnectionStats) -> Self {
         let (sent, probes) = (&stats.frame_tx, stats.path.sent_plpmtud_probes);
-        let asked = sent.stream + sent.datagram + sent.ping.saturating_sub(probes);
+        let probed = sent.ping.saturating_sub(probes) + sent.immediate_ack.saturating_sub(probes);
+        let asked = sent.stream + sent.datagram + probed;
         Self { asked, answered: stats.frame_rx.acks }
     }
 }
