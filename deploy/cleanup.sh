@@ -207,8 +207,8 @@ ours() {
     done
     for each in "$units"/chatcode-gateway.service "$units"/chatcode-spawner.socket "$units"/chatcode-spawner@.service \
         "$units"/chatcode-core.service "$units"/chatcode-edge.service "$units"/chatcode-edge.service.d/tls.conf \
-        "$units"/chatcode-edge.service.d/port.conf "$units"/chatcode-updater.socket "$units"/chatcode-updater@.service "$etc"/gateway.toml "$etc"/gateway.proxy \
-        "$etc"/gateway.proxy.new "$etc"/spawner "$etc"/core.toml \
+        "$units"/chatcode-edge.service.d/port.conf "$units"/chatcode-updater.socket "$units"/chatcode-updater@.service "$etc"/gateway.toml "$etc"/gateway.toml.new \
+        "$etc"/gateway.proxy "$etc"/gateway.proxy.new "$etc"/spawner "$etc"/core.toml \
         "$etc"/edge.toml "$installed" "$state"/gateway.log; do
         if [ -e "$each" ]; then printf '%s\n' "$each"; fi
     done

@@ -304,6 +304,8 @@ read_proxy() {
     if [ -n "$proxy_file" ]; then
         [ -r "$proxy_file" ] || die 1 "$proxy_file cannot be read"
         IFS= read -r proxy <"$proxy_file" || [ -n "$proxy" ] || die 1 "$proxy_file holds no URL of a proxy"
+        # Blanks around it, and what Windows ends a line with.
+        proxy=$(give "$proxy" | tr -d ' \t\r\n')
     fi
     no_proxy=${no_proxy:-${NO_PROXY:-}}
 }
@@ -828,24 +830,29 @@ has_proxy() {
 }
 
 # Makes the options' proxy the first of the gateway's settings, where no table has
-# begun. What may have a password stands in a private file of the gateway's.
+# begun.
 set_proxy() {
-    if ! is_by_proxy || has_proxy; then return; fi
+    if ! is_by_proxy; then return; fi
+    copy=$etc/gateway.proxy
+    if has_proxy; then
+        # Settings kept elsewhere outlast the copy.
+        if [ -z "$dry" ] && [ -n "$proxy_file" ] && [ ! -e "$copy" ] && grep -qxF "$(toml proxy_file "$copy")" "$config"; then copy_proxy; fi
+        return
+    fi
     # As curl and wget understand it.
     case $proxy in *://*) ;; *) proxy=http://$proxy ;; esac
     case $proxy in [Hh][Tt][Tt][Pp]://*) ;; *) not_by_proxy; return ;; esac
-    copy=$etc/gateway.proxy owner=
-    if [ "$mode" = system ]; then owner=chatcode; fi
     if [ -n "$proxy_file" ]; then set -- proxy_file "$copy"; else set -- proxy "$proxy"; fi
     if [ -n "$dry" ]; then
         if [ -n "$proxy_file" ]; then say "    write $copy (mode 600)"; fi
         say "    add to $config: $(toml "$@")"
         return
     fi
-    if [ -n "$proxy_file" ]; then
-        comes_back "$copy"
-        give "$proxy" | write 600 "$copy" "$owner"
+    # Others may write where it leads to, and would be given what root may write.
+    if [ "$mode" = system ] && [ -L "$config" ]; then
+        die 1 "$config is a link, which root does not follow; name the proxy in the file itself (docs/networks.md), then run this again"
     fi
+    if [ -n "$proxy_file" ]; then copy_proxy; fi
     # Where its links lead to.
     file=$config
     while [ -L "$file" ]; do
@@ -858,17 +865,29 @@ set_proxy() {
     { cp -p "$file" "$file.new" && { toml "$@" && cat "$config"; } >"$file.new"; } ||
         die 1 "$file cannot be written; put $1 into it yourself, then run this again"
     # Which proxies it takes only the gateway knows.
-    if gateway_with "$file.new" check --json 2>/dev/null | grep -q '"key":"\(proxy[_a-z]*\)\{0,1\}"'; then
+    problem=$(gateway_with "$file.new" check --json 2>/dev/null | sed -n 's/.*"key":"\(proxy[_a-z]*\)\{0,1\}","reason":"\([^";]*\).*/\1: \2/p') || true
+    case $problem in ": "*) die 1 "$config cannot be read: ${problem#: }; correct it, then run this again" ;; esac
+    if [ -n "$problem" ]; then
         rm -f "$file.new"
         if [ -n "$proxy_file" ]; then mv -f "$work/gateway.proxy.before" "$copy" 2>/dev/null || rm -f "$copy"; fi
-        not_by_proxy
+        not_by_proxy " (${problem#*: })"
         return
     fi
     mv -f "$file.new" "$file"
     say "  by the proxy ${proxy##*@}, which $config names"
 }
 
-not_by_proxy() { say "  the proxy is for downloads alone: the gateway takes http://HOST:PORT and no other"; }
+# What may have a password, in a private file of the gateway's.
+copy_proxy() {
+    owner=
+    if [ "$mode" = system ]; then owner=chatcode; fi
+    on_failure "rm -f $(quote "$copy.new")"
+    comes_back "$copy"
+    give "$proxy" | write 600 "$copy" "$owner"
+}
+
+# not_by_proxy [WHY]
+not_by_proxy() { say "  the proxy is for downloads alone: the gateway takes http://HOST:PORT and no other${1:-}"; }
 
 system_start() {
     step "starting chatcode-spawner.socket, chatcode-updater.socket and chatcode-gateway"

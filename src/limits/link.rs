@@ -18,7 +18,7 @@ pub const TCP_LINK_VERSIONS: &[u32] = &[1];
 /// well: long enough that a core which thousands dial at once is not dialled twice.
 pub const LINK_TCP_AFTER: Duration = Duration::from_secs(2);
 /// How long nothing that was asked of the core over QUIC may be answered, until the gateway looks
-/// whether TCP gets through.
+/// whether TCP gets through; three round trips where they are longer.
 pub const LINK_DOUBT: Duration = Duration::from_secs(2);
 /// How often it looks whether it was answered; so it may take so much longer.
 pub const LINK_DOUBT_LOOK: Duration = Duration::from_millis(500);

@@ -243,11 +243,15 @@ a_machine_behind_a_proxy_is_made_by_the_one_line() {
         fail "the core is not behind a network that lets nothing out"
     (umask 077 && echo "$proxy" >"$work/root/root/.proxy")
     new_token behind
+    # The line's own curl has only its variable.
+    by_line="https_proxy=\$(cat /root/.proxy) $line --proxy-file /root/.proxy"
+    m sh -c 'mkdir -p /etc/chatcode; touch /tmp/mine; ln -s /tmp/mine /etc/chatcode/gateway.toml'
+    if m sh -c "$by_line --token-file /tmp/token" >"$work/said" 2>&1; then fail "root follows a link to settings"; fi
+    grep -q 'gateway.toml is a link, which root does not follow' "$work/said" || fail "it is not said that settings are a link"
+    m sh -c '[ ! -s /tmp/mine ] && [ ! -e /etc/chatcode/gateway.proxy ] && rm /etc/chatcode/gateway.toml' || fail "something was written where settings are a link"
     m rm -f /tmp/enough /tmp/seen
     m sh -c 'while [ ! -e /tmp/enough ]; do cat /proc/[0-9]*/cmdline 2>/dev/null; done | tr "\0" "\n" | sort -u >/tmp/seen' &
     watching=$!
-    # The line's own curl has only its variable.
-    by_line="https_proxy=\$(cat /root/.proxy) $line --proxy-file /root/.proxy"
     m sh -c "$by_line --token-file /tmp/token" >"$work/said" 2>&1 || fail "no install behind a proxy"
     m touch /tmp/enough
     wait "$watching" || true

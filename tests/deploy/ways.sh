@@ -300,6 +300,16 @@ settings_of_ones_own_stay_but_for_the_proxy() {
     written >"$work/after"
     cmp -s "$work/before" "$work/after" || { diff "$work/before" "$work/after" >"$work/said" || true; fail "the second run changes something"; }
     removed
+    # The line of the settings has outlasted the copy; a file from Windows.
+    mkdir -p "${settings%/*}"
+    ln -s ../../../kept/gateway.toml "$settings"
+    cp "$work/kept/gateway.toml" "$work/kept/before"
+    printf ' %s\r\n' "http://ada:hush77@$proxy" >"$work/windows"
+    token gateway >"$work/real"
+    behind "$https" --pin "$pin" --proxy-file "$work/windows" --token-file "$work/real"
+    is_online "no second install by a proxy with a password"
+    cmp -s "$work/proxy" "$copy" && cmp -s "$work/kept/before" "$work/kept/gateway.toml" || fail "the copy is not there again, or settings are not as they were"
+    removed
     ok "a proxy with a password is copied into a private file, and the settings that are there stay as they were to the byte"
 }
 
@@ -311,6 +321,12 @@ proxies_that_the_gateway_does_not_take_are_for_downloads() {
         grep -q 'the proxy is for downloads alone: the gateway takes http://HOST:PORT and no other' "$work/said" || fail "it is not said that the gateway does not take $each"
         refused 69 'was not enrolled' "$work/behind"
     done
+    mkdir -p "${settings%/*}"
+    printf 'log = \n' >"$settings"
+    behind "$work/release" --token-file "$work/token" --proxy "http://$proxy"
+    [ "$status" = 1 ] && grep -q "$settings cannot be read: this is no TOML" "$work/said" || fail "it is not said that settings are no TOML ($status)"
+    [ "$(cat "$settings")" = 'log = ' ] && [ "$(find "$work/behind" ! -type d | wc -l)" = 1 ] || fail "settings that are no TOML are not as they were"
+    rm -r "$work/behind"
     # An address of this machine that is not known as one.
     token gateway >"$work/real"
     behind "$work/release" --token-file "$work/real" --proxy "socks5://$proxy" --core "0.0.0.0:${core##*:}"

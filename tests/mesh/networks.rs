@@ -4,7 +4,10 @@ use std::{env, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use chatcode_harness::{Mesh, Terminal, proc, proxy::Proxy, soon, terminal::numbers, within};
-use chatcode_proto::pb::{self, LinkTransport, fleet_watch_response::Event};
+use chatcode_proto::{
+    limits,
+    pb::{self, LinkTransport, fleet_watch_response::Event},
+};
 use tokio::{process::Command, time::Instant};
 use tonic::Streaming;
 
@@ -35,8 +38,13 @@ async fn goes_inside(test: &str) -> anyhow::Result<bool> {
 
 /// Lets UDP through this namespace, or drops all of it.
 async fn udp(passes: bool) -> anyhow::Result<()> {
-    let rule = ["INPUT", "--protocol", "udp", "--jump", "DROP"];
-    let set = Command::new("iptables").arg(if passes { "-D" } else { "-A" }).args(rule).status().await;
+    packets(passes, &["--protocol", "udp"]).await
+}
+
+/// Lets packets of this kind through this namespace, or drops all of them.
+async fn packets(pass: bool, kind: &[&str]) -> anyhow::Result<()> {
+    let rule = [&[if pass { "-D" } else { "-A" }, "INPUT"], kind, &["--jump", "DROP"]].concat();
+    let set = Command::new("iptables").args(rule).status().await;
     ensure!(set.context("iptables is needed")?.success(), "iptables refuses");
     Ok(())
 }
@@ -98,6 +106,37 @@ async fn a_link_takes_tcp_where_udp_is_dropped_and_quic_again_when_it_passes() -
     let counted: Vec<u64> = numbers(text.split("finished ").next().unwrap_or_default());
     assert_eq!(counted, (1..=last).collect::<Vec<_>>(), "each line once");
     assert_eq!((terminal.skips.len(), terminal.attachments >= 3), (0, true), "{terminal:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_link_stays_on_quic_when_a_network_that_was_silent_comes_back() -> anyhow::Result<()> {
+    if goes_inside("networks::a_link_stays_on_quic_when_a_network_that_was_silent_comes_back").await? {
+        return Ok(());
+    }
+    let mesh = Mesh::start().await?;
+    let page = mesh.page().await?;
+    let mut terminal = Terminal::start(&page, &mesh.gateway_id()?, &[]).await?;
+    terminal.enter("echo he''re\n")?;
+    terminal.sees("here").await?;
+
+    // No UDP and no new connection, until some time after the gateway has dialled over TCP.
+    // Nothing is typed and printed until it would have dialled again, after 1 and 3 s.
+    let port = mesh.grpc_address().rsplit_once(':').context("a port")?.1;
+    let dials = ["--protocol", "tcp", "--syn", "--dport", port];
+    packets(false, &dials).await?;
+    udp(false).await?;
+    let doubted = limits::LINK_KEEPALIVE + limits::LINK_DOUBT + limits::LINK_DOUBT_LOOK;
+    terminal.rest(doubted + Duration::from_millis(1500)).await?;
+    packets(true, &dials).await?;
+    udp(true).await?;
+    terminal.rest(Duration::from_secs(3)).await?;
+    terminal.enter("echo and the''re\n")?;
+    terminal.sees("and there").await?;
+    assert_eq!(terminal.attachments, 1, "{terminal:?}");
+    let list = mesh.fleet()?.list(pb::FleetListRequest::default()).await?.into_inner();
+    let over: Vec<_> = list.gateways.iter().map(pb::Gateway::link_transport).collect();
+    assert_eq!(over, [LinkTransport::Quic]);
     Ok(())
 }
 

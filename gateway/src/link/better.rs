@@ -40,8 +40,8 @@ async fn tcp(route: &Route, standing: &Link) -> Link {
         let doubted = silent(standing, &mut looks).await;
         tokio::select! {
             dialled = route.by(Way::Tcp) => match dialled {
-                // A core that stood still answers on both ways when it goes on.
-                Ok(_) if standing.pulse().answered != doubted => {}
+                // After a silence of all ways UDP works again, too.
+                Ok(_) if lives(standing, doubted).await => {}
                 Ok(link) => return link,
                 Err(refusal) => tracing::debug!("TCP does not get through either: {}", refusal.message),
             },
@@ -62,9 +62,17 @@ async fn silent(standing: &Link, looks: &mut Interval) -> u64 {
     }
 }
 
-/// Waits until it answers again.
+/// Asks at each look, and waits until it answers again.
 async fn answers(standing: &Link, doubted: u64, looks: &mut Interval) {
     while standing.pulse().answered == doubted {
+        standing.ask();
         looks.tick().await;
     }
+}
+
+/// Asks once more, and says whether it answers in two round trips, at most a look.
+async fn lives(standing: &Link, doubted: u64) -> bool {
+    standing.ask();
+    sleep((2 * standing.pulse().round_trip).min(limits::LINK_DOUBT_LOOK)).await;
+    standing.pulse().answered != doubted
 }

@@ -149,12 +149,20 @@ async fn what_a_core_is_asked_it_answers_while_it_lives_and_its_silence_shows() 
     who(link.unary()).await.unwrap();
     let lived = link.pulse();
     assert!(met.asked > 0 && lived.asked > met.asked && lived.answered > met.answered, "{met:?} {lived:?}");
+    let mut looks = interval(Duration::from_millis(20));
+    let answered = async {
+        let before = link.pulse();
+        link.ask();
+        while link.pulse().asked == before.asked || link.pulse().answered == before.answered {
+            looks.tick().await;
+        }
+    };
+    timeout(limits::LINK_KEEPALIVE / 2, answered).await.unwrap();
 
     tokio::task::spawn_blocking(|| core.kill()).await.unwrap();
     let last = link.pulse();
     let call = tokio::spawn(who(link.unary()));
     // The call goes out at once; what follows it are probes that ask nothing else.
-    let mut looks = interval(Duration::from_millis(20));
     let mut grew = 0;
     let asked = async {
         let mut before = last.asked;
