@@ -14,8 +14,8 @@ pub const HOLDER_VERSIONS: &[u32] = &[1];
 pub const EDGE_VERSIONS: &[u32] = &[1];
 /// Version of the signals of a link over TCP.
 pub const TCP_LINK_VERSIONS: &[u32] = &[1];
-/// How long a gateway waits for a first answer over QUIC before it dials over TCP as
-/// well: long enough that a core which thousands dial at once is not dialled twice.
+/// How long a gateway waits for anything to come over UDP before it dials over TCP as
+/// well. A core that thousands dial at once says at once that it is there.
 pub const LINK_TCP_AFTER: Duration = Duration::from_secs(2);
 /// How long nothing that was asked of the core over QUIC may be answered, until the gateway looks
 /// whether TCP gets through; three round trips where they are longer.
@@ -93,8 +93,10 @@ pub const LINK_DATAGRAM_BYTES: usize = 256;
 /// From the QUIC handshake to Hello; then the link is closed with `TIMEOUT`.
 pub const HELLO: Duration = Duration::from_secs(5);
 /// Links over QUIC whose handshake and Hello are under way at once; more wait with
-/// their first packet, up to [`LINK_INCOMING`].
-pub const LINK_GREETINGS: usize = 512;
+/// their first packet, up to [`LINK_INCOMING`]. So many as a core greets within QUIC's
+/// first patience of a second, after which every packet comes twice; and so many
+/// that those with long ways do not keep each other waiting.
+pub const LINK_GREETINGS: usize = 256;
 /// So long one of them has its turn; then it goes on beside the next ones, so that
 /// those who say nothing hold up nobody for long.
 pub const LINK_GREETING: Duration = Duration::from_secs(1);
@@ -114,8 +116,13 @@ pub const DRAIN_LONGEST: Duration = Duration::from_secs(300);
 pub const CONTROL_QUEUE: usize = 16;
 /// How long a gateway that stops waits for the core to have read its goodbye.
 pub const GOODBYE: Duration = Duration::from_secs(1);
-/// QUIC handshakes that wait for the core; more are ignored.
-pub const LINK_INCOMING: usize = 1024;
+/// QUIC handshakes that wait for their turn with their first packets, each for
+/// [`HANDSHAKE`](super::HANDSHAKE) at most: a whole fleet, which a core that starts again has
+/// before its door at once. More are refused.
+pub const LINK_INCOMING: usize = 10_000;
+/// The same for one address, which an IPv6 /64 is, too. Addresses have their turns one
+/// after the other, so that who knocks thousands of times waits for itself alone.
+pub const LINK_INCOMING_PER_ADDRESS: usize = 5_000;
 /// Bytes that wait for one link before its handshake is taken on: one client's
 /// first flight. More is dropped, and sent again.
 pub const LINK_FIRST_BYTES: u64 = 16 * 1024;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::{LinkError, LinkKeys, connection_id::ConnectionIds};
 use aws_lc_rs::hmac;
 use chatcode_proto::limits;
 use quinn::{
@@ -10,9 +11,6 @@ use quinn::{
     congestion::BbrConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
-use quinn_proto::HashedConnectionIdGenerator;
-
-use crate::{LinkError, LinkKeys};
 
 /// What both ends have in common. Only the dialer keeps the connection alive:
 /// it is the one behind NAT, and one end is enough.
@@ -72,7 +70,7 @@ pub(crate) fn endpoint(keys: &LinkKeys) -> EndpointConfig {
     let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &keys.reset)));
     let connection_id = keys.connection_id;
     config
-        .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(connection_id)))
+        .cid_generator(move || Box::new(ConnectionIds::new(connection_id)))
         .min_reset_interval(limits::LINK_RESET_INTERVAL);
     config
 }

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -62,7 +62,7 @@ impl LinkListener {
             config::endpoint(keys),
             Some(config::server(tls)?),
             socket(address)?,
-            Arc::new(LinkRuntime),
+            Arc::new(LinkRuntime::default()),
         )?;
         Ok(Self { endpoint, under_way: Arc::default() })
     }
@@ -137,6 +137,11 @@ impl Incoming {
         self.incoming.refuse();
     }
 
+    /// Leaves it without an answer: it has given up already.
+    pub fn ignore(self) {
+        self.incoming.ignore();
+    }
+
     /// Does the handshake. The client's certificate was verified when it
     /// returns; whether it is still allowed is for the caller to ask.
     ///
@@ -161,6 +166,7 @@ impl fmt::Debug for Incoming {
 #[derive(Debug)]
 pub struct LinkDialer {
     endpoint: Endpoint,
+    heard: Arc<AtomicU64>,
     /// What keeps links over TCP.
     tasks: TaskTracker,
 }
@@ -171,9 +177,18 @@ impl LinkDialer {
     /// # Errors
     /// When there is none.
     pub fn bind() -> Result<Self, LinkError> {
-        let endpoint =
-            Endpoint::new(EndpointConfig::default(), None, dialing_socket()?, Arc::new(LinkRuntime))?;
-        Ok(Self { endpoint, tasks: TaskTracker::new() })
+        let runtime = LinkRuntime::default();
+        let heard = runtime.heard();
+        let endpoint = Endpoint::new(EndpointConfig::default(), None, dialing_socket()?, Arc::new(runtime))?;
+        Ok(Self { endpoint, heard, tasks: TaskTracker::new() })
+    }
+
+    /// Packets that came in over UDP so far, for whichever link and from whomever. When there are
+    /// more than when a dial began, UDP gets through, and the core only takes its time: also
+    /// when it has much to do it answers each who knocks, if only to prove the address.
+    #[must_use]
+    pub fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Makes a link to the core at this address, which must show a certificate
@@ -191,31 +206,10 @@ impl LinkDialer {
         server_name: &str,
         tls: Arc<rustls::ClientConfig>,
     ) -> Result<Link, LinkError> {
-        self.dial_telling(address, server_name, tls, || {}).await
-    }
-
-    /// The same; `answered` is called when the first answer came: UDP gets through,
-    /// however long the rest takes.
-    ///
-    /// # Errors
-    /// As [`Self::dial`].
-    pub async fn dial_telling(
-        &self,
-        address: SocketAddr,
-        server_name: &str,
-        tls: Arc<rustls::ClientConfig>,
-        answered: impl FnOnce(),
-    ) -> Result<Link, LinkError> {
-        let mut connecting = self
+        let connecting = self
             .endpoint
             .connect_with(config::client(tls)?, address, server_name)
             .map_err(|e| LinkError::Dial(e.to_string()))?;
-        let connecting = async {
-            if connecting.handshake_data().await.is_ok() {
-                answered();
-            }
-            connecting.await
-        };
         let connection = timeout(limits::HANDSHAKE, connecting)
             .await
             .map_err(|_| LinkError::Timeout)?

@@ -21,6 +21,8 @@
 
 pub mod codec;
 mod config;
+mod connection_id;
+mod doubt;
 mod end;
 mod endpoint;
 pub mod enroll;
@@ -40,6 +42,7 @@ mod subscriber;
 mod target;
 pub mod tcp;
 
+pub use doubt::Doubt;
 pub use end::{LinkEnd, LinkError};
 pub use endpoint::{Incoming, LinkDialer, LinkListener};
 pub use keys::{LinkKeys, LinkKeysError};

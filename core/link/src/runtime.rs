@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Instant,
@@ -23,8 +23,17 @@ use quinn::{
 use crate::quiet::{Quiet, Room};
 
 /// The runtime of both ends of a link.
-#[derive(Debug)]
-pub(crate) struct LinkRuntime;
+#[derive(Debug, Default)]
+pub(crate) struct LinkRuntime {
+    heard: Arc<AtomicU64>,
+}
+
+impl LinkRuntime {
+    /// Counts the packets that come in on all sockets of this runtime.
+    pub(crate) fn heard(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.heard)
+    }
+}
 
 impl Runtime for LinkRuntime {
     fn new_timer(&self, at: Instant) -> Pin<Box<dyn AsyncTimer>> {
@@ -38,7 +47,8 @@ impl Runtime for LinkRuntime {
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
         let state = UdpSocketState::new((&socket).into())?;
         let socket = Arc::new(Quiet::new(socket)?);
-        Ok(Arc::new(Packets { socket, state, failures: Failures::default() }))
+        let heard = self.heard();
+        Ok(Arc::new(Packets { socket, state, failures: Failures::default(), heard }))
     }
 
     fn now(&self) -> Instant {
@@ -51,6 +61,7 @@ struct Packets {
     socket: Arc<Quiet<UdpSocket>>,
     state: UdpSocketState,
     failures: Failures,
+    heard: Arc<AtomicU64>,
 }
 
 /// How many reads have failed one after the other.
@@ -91,6 +102,9 @@ impl AsyncUdpSocket for Packets {
                 // Where the system gives one packet at a time, it is asked until it has none.
                 Ok((read, read < buffers.len().min(meta.len())))
             }));
+            if let Ok(packets) = read {
+                self.heard.fetch_add(packets as u64, Ordering::Relaxed);
+            }
             if self.failures.tell(&read) {
                 return Poll::Ready(read);
             }

@@ -4,6 +4,7 @@
 mod control;
 mod heart;
 mod mirror;
+mod turns;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -15,11 +16,7 @@ use chatcode_proto::{
     limits,
     pb::{Code, link_server::LinkServer},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -29,8 +26,9 @@ use crate::{
     caller::{self, Standing},
     clock,
     gate::coded,
-    links::control::Control,
+    links::{control::Control, turns::Turns},
     listener::{OfLink, standing},
+    room::{Place, Room},
     shared::Shared,
 };
 
@@ -64,13 +62,6 @@ impl Links {
         self.listener.local_addr()
     }
 
-    /// The next link over QUIC, when there is a turn for it. The others wait with their
-    /// first packet, so that thousands who come at once do not all run late together.
-    async fn next(&self, greeting: &Arc<Semaphore>) -> (Option<Incoming>, Option<OwnedSemaphorePermit>) {
-        let turn = Arc::clone(greeting).acquire_owned().await.ok();
-        (self.listener.accept().await, turn)
-    }
-
     /// Takes links, also those that `over_tcp` brings, until `stop`, then no new
     /// ones; at `cut` all are closed. Returns when every link has been written off.
     pub async fn serve(
@@ -81,7 +72,8 @@ impl Links {
     ) {
         let mut links = JoinSet::new();
         let close = CancellationToken::new();
-        let greeting = Arc::new(Semaphore::new(limits::LINK_GREETINGS));
+        let turns = Turns::new(limits::LINK_GREETINGS);
+        let room = Room::new(limits::LINK_INCOMING, limits::LINK_INCOMING_PER_ADDRESS);
         let mut udp_failed = false;
         loop {
             tokio::select! {
@@ -92,11 +84,13 @@ impl Links {
                     let (shared, board) = (Arc::clone(&self.shared), Arc::clone(&self.board));
                     links.spawn(take_tcp(shared, board, connection, close.clone()));
                 }
-                (incoming, turn) = self.next(&greeting), if !udp_failed => match incoming {
-                    Some(incoming) if links.len() < limits::GATEWAYS + limits::LINK_INCOMING => {
-                        links.spawn(take(Arc::clone(&self.shared), incoming, turn));
-                    }
-                    Some(incoming) => incoming.refuse(),
+                incoming = self.listener.accept(), if !udp_failed => match incoming {
+                    Some(incoming) => match room.take(incoming.remote_address().ip()) {
+                        Some(place) if links.len() < limits::GATEWAYS + limits::LINK_INCOMING => {
+                            links.spawn(take(Arc::clone(&self.shared), incoming, (turns.clone(), place)));
+                        }
+                        _ => incoming.refuse(),
+                    },
                     None => {
                         tracing::error!("the UDP socket of links failed: start the core again; until then machines link over TCP");
                         udp_failed = true;
@@ -104,6 +98,8 @@ impl Links {
                 }
             }
         }
+        // Who still waits for a turn comes again.
+        turns.close();
         tokio::select! {
             () = cut.cancelled() => {}
             () = async { while links.join_next().await.is_some() {} } => {}
@@ -119,10 +115,18 @@ impl Links {
     }
 }
 
-/// One link over QUIC from its handshake to its end. Its turn is over when it is live,
-/// or after [`limits::LINK_GREETING`].
-async fn take(shared: Arc<Shared>, incoming: Incoming, turn: Option<OwnedSemaphorePermit>) {
+/// One link over QUIC from its handshake to its end. It waits for a turn with its first
+/// packet, so that thousands who come at once do not all run late together; the turn is
+/// over when it is live, or after [`limits::LINK_GREETING`].
+async fn take(shared: Arc<Shared>, incoming: Incoming, (turns, place): (Turns, Place)) {
     let address = incoming.remote_address();
+    let turn = match tokio::time::timeout(limits::HANDSHAKE, turns.take(address.ip())).await {
+        Ok(Some(turn)) => turn,
+        Ok(None) => return incoming.refuse(),
+        // It has given up as well.
+        Err(_) => return incoming.ignore(),
+    };
+    drop((turns, place));
     let greeted = CancellationToken::new();
     let turn = async {
         let _ = tokio::time::timeout(limits::LINK_GREETING, greeted.cancelled()).await;

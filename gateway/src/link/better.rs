@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use chatcode_link::Link;
+use chatcode_link::{Doubt, Link};
 use chatcode_proto::limits;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::{
     dial::Route,
-    doubt::Doubt,
     ways::{Way, Ways},
 };
 

@@ -14,7 +14,6 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::rustls::ClientConfig;
-use tokio_util::sync::CancellationToken;
 
 use super::ways::{Way, Ways};
 
@@ -73,12 +72,12 @@ impl Route {
             (_, Way::Quic) => (Way::Quic, Way::Tcp),
             (_, Way::Tcp) => (Way::Tcp, Way::Quic),
         };
-        let answered = CancellationToken::new();
-        let mut one = std::pin::pin!(self.dial_by(first, &answered));
+        let heard = self.dialer.heard();
+        let mut one = std::pin::pin!(self.by(first));
         let patient = async {
             sleep(limits::LINK_TCP_AFTER).await;
-            // A core that has answered only takes its time.
-            if answered.is_cancelled() {
+            // A core that has answered over UDP only takes its time.
+            if first == Way::Quic && self.dialer.heard() != heard {
                 std::future::pending::<()>().await;
             }
         };
@@ -109,12 +108,8 @@ impl Route {
     /// # Errors
     /// Why there is none.
     pub(super) async fn by(&self, way: Way) -> Result<Link, Refusal> {
-        self.dial_by(way, &CancellationToken::new()).await
-    }
-
-    async fn dial_by(&self, way: Way, answered: &CancellationToken) -> Result<Link, Refusal> {
         match way {
-            Way::Quic => self.by_quic(answered).await,
+            Way::Quic => self.by_quic().await,
             Way::Tcp => self.by_tcp().await,
         }
     }
@@ -125,13 +120,12 @@ impl Route {
     }
 
     /// Looks the name up and tries each address, until one answers that is the
-    /// core of the identity's trust domain. `answered` is cancelled when one has
-    /// answered at all.
-    async fn by_quic(&self, answered: &CancellationToken) -> Result<Link, Refusal> {
+    /// core of the identity's trust domain.
+    async fn by_quic(&self) -> Result<Link, Refusal> {
         let mut problem = self.refusal(Code::CoreUnreachable, "its name has no address");
         for address in self.look_up().await? {
             let (name, tls) = (&self.server_name, Arc::clone(&self.tls));
-            match self.dialer.dial_telling(address, name, tls, || answered.cancel()).await {
+            match self.dialer.dial(address, name, tls).await {
                 Ok(link) => return Ok(link),
                 Err(error) => {
                     tracing::debug!(%address, %error, "no link");

@@ -7,7 +7,6 @@ mod better;
 mod credentials;
 mod dial;
 mod directory;
-mod doubt;
 mod end;
 mod life;
 mod ways;

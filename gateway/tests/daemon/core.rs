@@ -8,7 +8,7 @@ use std::{
 };
 
 use chatcode_certs::{Authority, Identity, IdentityCell, MemberName, random, tls};
-use chatcode_link::{Link, LinkKeys, LinkListener, serve};
+use chatcode_link::{Incoming, Link, LinkKeys, LinkListener, serve};
 use chatcode_proto::{
     code::Refusal,
     id::MemberId,
@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming, metadata::MetadataValue, trans
 
 /// How long a test waits for what must come; only a hanging test sees its end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Waits for what must come.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -81,6 +81,11 @@ impl TestCore {
         identity
     }
 
+    /// The next that knocks, whose handshake has not begun.
+    pub(crate) async fn knock(&self) -> Incoming {
+        soon("a link", self.listener.accept()).await.unwrap()
+    }
+
     /// The next link, as far as its handshake.
     pub(crate) async fn accept(&self) -> Link {
         let accepted = async { self.listener.accept().await.unwrap().finish().await.unwrap() };
@@ -118,7 +123,7 @@ struct Call {
 }
 
 impl Greeted {
-    async fn on(link: Link) -> Self {
+    pub(crate) async fn on(link: Link) -> Self {
         let (calls, mut called) = mpsc::channel(1);
         let (tell, told) = mpsc::channel(64);
         let control = Control { calls, tell, is_refused: AtomicBool::new(false) };

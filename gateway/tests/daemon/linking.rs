@@ -1,16 +1,19 @@
 //! The link: Hello, heartbeats, drain, revocation, fencing, silence.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use chatcode_certs::{MemberName, tls};
+use chatcode_link::{LinkDialer, enroll::CoreAddress};
 use chatcode_proto::{
     code::Refusal,
+    id::MemberId,
     limits,
     pb::{self, Code, core_control::Kind as FromCore, gateway_control::Kind as FromGateway},
 };
-use tokio::time::Instant;
+use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 
 use crate::{
-    core::{LiveLink, TestCore, eventually},
+    core::{DAY, Greeted, LiveLink, TestCore, eventually},
     machine::Machine,
     seat::Seat,
 };
@@ -46,6 +49,32 @@ async fn the_hello_says_who_the_machine_is_and_ready_comes_at_the_welcome() {
     let again = core.hello().await;
     assert_eq!(again.hello.epoch, 7, "it names the last epoch");
     assert_eq!(again.hello.instance, link.hello().instance, "it is the same run of the daemon");
+}
+
+/// A core that starts again has a whole fleet before its door.
+#[tokio::test]
+async fn a_core_that_has_answered_over_udp_and_takes_its_time_is_not_dialled_over_tcp_as_well() {
+    let core = TestCore::start();
+    let machine = Machine::enrolled(&core);
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let grpc = tcp.local_addr().unwrap().to_string();
+    CoreAddress { grpc, link: core.address.to_string() }.save(&machine.data().join("identity")).unwrap();
+
+    let crowd = Arc::new(LinkDialer::bind().unwrap());
+    let other = core.authority.identity(&MemberName::Gateway(MemberId::from_random([7; 16])), DAY).unwrap();
+    let (name, tls) = (other.trust_domain().core_dns(), tls::core_client(&other, &[tls::LINK_ALPN]).unwrap());
+    let mut dials = JoinSet::new();
+    let mut waiting = Vec::new();
+    for _ in 0..limits::LINK_UNPROVEN {
+        let (crowd, address, name, tls) = (Arc::clone(&crowd), core.address, name.clone(), Arc::clone(&tls));
+        dials.spawn(async move { crowd.dial(address, &name, tls).await });
+        waiting.push(core.knock().await);
+    }
+    let _daemon = machine.start();
+    let incoming = core.knock().await;
+    let dialled = tokio::time::timeout(2 * limits::LINK_TCP_AFTER, tcp.accept()).await;
+    assert!(dialled.is_err(), "it knows that UDP gets through: {dialled:?}");
+    let _link = Greeted::on(incoming.finish().await.unwrap()).await.welcome(1).await;
 }
 
 #[tokio::test]

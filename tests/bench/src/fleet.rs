@@ -56,6 +56,7 @@ pub(crate) async fn chain(fleets: &[usize]) -> anyhow::Result<Vec<Row>> {
                 "all_back_s": back["all_s"],
                 "half_most_all_noticed_s": back["noticed_s"],
                 "handshakes": back["dialled"],
+                "dialled_tcp_too": back["over_tcp"],
             }),
         ));
         machines.end()?;

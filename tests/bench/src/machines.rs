@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::Context as _;
 use chatcode_certs::{Identity, JoinToken, random, tls};
-use chatcode_link::{Link, LinkDialer, enroll, serve};
+use chatcode_link::{Doubt, Link, LinkDialer, Target, enroll, serve};
 use chatcode_proto::{
     backoff::Backoff,
     limits, pb,
@@ -31,7 +31,7 @@ use serde_json::json;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -76,6 +76,7 @@ async fn live(grpc: &str, link: SocketAddr, tokens: Vec<Arc<JoinToken>>) -> anyh
         identities.push(enrolled??);
     }
     let fleet = Arc::new(Fleet::new(identities.len()));
+    let target = Target::from(grpc);
     let mut machines = JoinSet::new();
     for some in identities.chunks(PER_PORT) {
         let dialer = Arc::new(LinkDialer::bind()?);
@@ -88,6 +89,7 @@ async fn live(grpc: &str, link: SocketAddr, tokens: Vec<Arc<JoinToken>>) -> anyh
                 dialer: Arc::clone(&dialer),
                 tls,
                 core: link,
+                grpc: target.clone(),
                 fleet: Arc::clone(&fleet),
             };
             machines.spawn(machine.keep());
@@ -127,6 +129,8 @@ struct Fleet {
     /// Ends of links since then.
     noticed: watch::Sender<usize>,
     dialled: AtomicUsize,
+    /// Of them, those that dialled TCP too.
+    over_tcp: AtomicUsize,
 }
 
 impl Fleet {
@@ -136,11 +140,13 @@ impl Fleet {
             welcomed: watch::Sender::new(0),
             noticed: watch::Sender::new(0),
             dialled: AtomicUsize::new(0),
+            over_tcp: AtomicUsize::new(0),
         }
     }
 
     fn begin_anew(&self) {
         self.dialled.store(0, Ordering::Relaxed);
+        self.over_tcp.store(0, Ordering::Relaxed);
         self.welcomed.send_replace(0);
         self.noticed.send_replace(0);
     }
@@ -152,11 +158,12 @@ impl Fleet {
         let noticed = async { if again { self.reached(&self.noticed, since).await } else { Ok([0.0; 3]) } };
         let (noticed, [half, most, all]) = tokio::try_join!(noticed, self.reached(&self.welcomed, since))?;
         let dialled = self.dialled.load(Ordering::Relaxed);
+        let over_tcp = self.over_tcp.load(Ordering::Relaxed);
         println!(
             "{}",
             json!({
                 "what": "up", "half_s": half, "most_s": most, "all_s": all,
-                "noticed_s": noticed, "dialled": dialled,
+                "noticed_s": noticed, "dialled": dialled, "over_tcp": over_tcp,
             })
         );
         Ok(())
@@ -181,6 +188,7 @@ struct Machine {
     dialer: Arc<LinkDialer>,
     tls: Arc<rustls::ClientConfig>,
     core: SocketAddr,
+    grpc: Target,
     fleet: Arc<Fleet>,
 }
 
@@ -203,8 +211,7 @@ impl Machine {
 
     async fn once(&mut self) -> anyhow::Result<()> {
         self.fleet.dialled.fetch_add(1, Ordering::Relaxed);
-        let name = self.identity.trust_domain().core_dns();
-        let link = self.dialer.dial(self.core, &name, Arc::clone(&self.tls)).await?;
+        let link = self.dial().await?;
         let (outbox, messages) = mpsc::channel(limits::CONTROL_QUEUE);
         outbox.try_send(GatewayControl { kind: Some(FromGateway::Hello(self.hello())) })?;
         let mut client = LinkClient::new(link.channel());
@@ -227,8 +234,32 @@ impl Machine {
             heard = beat(&mut inbox, &outbox) => heard?,
             told = told => drop(told?),
             _ = link.closed() => {}
+            () = doubt(&link) => {}
         }
         Ok(())
+    }
+
+    /// Over QUIC, and where nothing comes over UDP over TCP as well.
+    async fn dial(&self) -> anyhow::Result<Link> {
+        let name = self.identity.trust_domain().core_dns();
+        let heard = self.dialer.heard();
+        let quic = self.dialer.dial(self.core, &name, Arc::clone(&self.tls));
+        let tcp = async {
+            sleep(limits::LINK_TCP_AFTER).await;
+            if self.dialer.heard() != heard {
+                std::future::pending::<()>().await;
+            }
+            self.fleet.over_tcp.fetch_add(1, Ordering::Relaxed);
+            self.dialer.dial_tcp(self.grpc.clone(), &name, Arc::clone(&self.tls)).await
+        };
+        let (mut quic, mut tcp) = (std::pin::pin!(quic), std::pin::pin!(tcp));
+        tokio::select! {
+            link = &mut quic => Ok(link?),
+            link = &mut tcp => match link {
+                Ok(link) => Ok(link),
+                Err(_) => Ok(quic.await?),
+            },
+        }
     }
 
     fn hello(&self) -> pb::Hello {
@@ -258,6 +289,19 @@ async fn beat(
                 ..Default::default()
             };
             outbox.try_send(GatewayControl { kind: Some(FromGateway::HeartbeatEcho(echo)) })?;
+        }
+    }
+}
+
+/// Asks a core that answers nothing any more whether it is still there.
+async fn doubt(link: &Link) {
+    let mut doubt = Doubt::new(link.pulse());
+    let mut looks = interval(limits::LINK_DOUBT_LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        if doubt.look(link.pulse()) {
+            link.ask();
         }
     }
 }

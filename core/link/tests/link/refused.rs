@@ -184,6 +184,34 @@ async fn so_many_handshakes_that_addresses_must_be_proven_still_all_succeed() {
     assert_eq!(timeout(SOON, dials.join_all()).await.unwrap().len(), count);
 }
 
+#[tokio::test]
+async fn who_waits_before_a_crowded_door_has_heard_of_the_core() {
+    let world = World::new();
+    let listener = world.listen(0);
+    let address = listener.local_addr().unwrap();
+    let tls = tls::core_client(&world.gateway(), LINK).unwrap();
+    let dial = |dialer: &Arc<LinkDialer>| {
+        let (dialer, tls, dns) = (dialer.clone(), tls.clone(), world.dns());
+        async move { dialer.dial(address, &dns, tls).await.unwrap() }
+    };
+    let (crowd, last) = (Arc::new(LinkDialer::bind().unwrap()), Arc::new(LinkDialer::bind().unwrap()));
+    let mut dials = tokio::task::JoinSet::new();
+    let mut waiting = vec![];
+    for _ in 0..LINK_UNPROVEN {
+        dials.spawn(dial(&crowd));
+        waiting.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
+    }
+    assert_eq!(crowd.heard(), 0, "nobody has answered them yet");
+    dials.spawn(dial(&last));
+    waiting.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
+    assert_ne!(last.heard(), 0, "it had to prove its address, and knows that UDP gets through");
+    let mut finished = tokio::task::JoinSet::new();
+    for incoming in waiting {
+        finished.spawn(async move { incoming.finish().await.unwrap() });
+    }
+    timeout(SOON, async { tokio::join!(finished.join_all(), dials.join_all()) }).await.unwrap();
+}
+
 /// First packets of so many handshakes, as gateways send them.
 async fn first_packets(world: &World, count: usize) -> Vec<Vec<u8>> {
     let sink = tokio::net::UdpSocket::bind(local(0)).await.unwrap();

@@ -1,11 +1,13 @@
 //! Whether the core is still there, by what it answers: pure rules.
 
-use chatcode_link::Pulse;
 use chatcode_proto::limits;
 
-/// Counts looks, not time: a machine that slept has not asked meanwhile.
+use crate::Pulse;
+
+/// What a gateway thinks of its core. Counts looks, not time: a machine that slept has not
+/// asked meanwhile.
 #[derive(Debug)]
-pub(super) struct Doubt {
+pub struct Doubt {
     /// At the last answer.
     last: Pulse,
     /// Looks since something was asked after it.
@@ -14,14 +16,15 @@ pub(super) struct Doubt {
 
 impl Doubt {
     /// No doubt, at this pulse.
-    pub(super) const fn new(pulse: Pulse) -> Self {
+    #[must_use]
+    pub const fn new(pulse: Pulse) -> Self {
         Self { last: pulse, unanswered: 0 }
     }
 
     /// Takes the pulse, [`limits::LINK_DOUBT_LOOK`] after the last time. Says whether nothing
     /// that was asked has been answered for [`limits::LINK_DOUBT`], or for three round trips
     /// where they are longer.
-    pub(super) fn look(&mut self, pulse: Pulse) -> bool {
+    pub fn look(&mut self, pulse: Pulse) -> bool {
         if pulse.answered != self.last.answered {
             *self = Self::new(pulse);
         } else if pulse.asked != self.last.asked {
