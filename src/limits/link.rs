@@ -117,12 +117,15 @@ pub const CONTROL_QUEUE: usize = 16;
 /// How long a gateway that stops waits for the core to have read its goodbye.
 pub const GOODBYE: Duration = Duration::from_secs(1);
 /// QUIC handshakes that wait for their turn with their first packets, each for
-/// [`HANDSHAKE`](super::HANDSHAKE) at most: a whole fleet, which a core that starts again has
-/// before its door at once. More are refused.
+/// [`LINK_TURN`] at most: a whole fleet, which a core that starts again has before its
+/// door at once. More are left without an answer and knock again.
 pub const LINK_INCOMING: usize = 10_000;
 /// The same for one address, which an IPv6 /64 is, too. Addresses have their turns one
-/// after the other, so that who knocks thousands of times waits for itself alone.
+/// after the other, so that one which knocks thousands of times waits for itself.
 pub const LINK_INCOMING_PER_ADDRESS: usize = 5_000;
+/// How long a handshake waits for its turn: less than [`HANDSHAKE`](super::HANDSHAKE), so
+/// that who has one at last has time left for it.
+pub const LINK_TURN: Duration = Duration::from_secs(8);
 /// Bytes that wait for one link before its handshake is taken on: one client's
 /// first flight. More is dropped, and sent again.
 pub const LINK_FIRST_BYTES: u64 = 16 * 1024;

@@ -51,6 +51,7 @@ const _: () = assert!(PROVIDER_ANSWER.as_secs() < PROVIDER_SIGN_IN.as_secs());
 const _: () = assert!(CORE_HANDSHAKES_PER_ADDRESS < CORE_HANDSHAKES);
 const _: () = assert!(GATEWAYS <= LINK_INCOMING);
 const _: () = assert!(LINK_INCOMING_PER_ADDRESS < LINK_INCOMING);
+const _: () = assert!(LINK_TURN.as_secs() < HANDSHAKE.as_secs());
 // Nobody who stalls takes another's share of a window.
 const _: () = assert!(32 * LINK_STREAM_WINDOW <= LINK_CONNECTION_WINDOW);
 const _: () = assert!(HTTP2_STREAM_WINDOW <= LINK_STREAM_WINDOW);

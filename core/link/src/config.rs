@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use crate::{LinkError, LinkKeys, connection_id::ConnectionIds};
-use aws_lc_rs::hmac;
+use aws_lc_rs::{hkdf, hmac};
 use chatcode_proto::limits;
 use quinn::{
     AckFrequencyConfig, ClientConfig, EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt,
     congestion::BbrConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
+
+/// Names the key of what a client proves its address by, which is made of the reset key.
+const RETRY: &[u8] = b"chatcode retry token";
 
 /// What both ends have in common. Only the dialer keeps the connection alive:
 /// it is the one behind NAT, and one end is enough.
@@ -46,11 +49,13 @@ fn acknowledgements() -> AckFrequencyConfig {
     config
 }
 
-pub(crate) fn server(tls: Arc<rustls::ServerConfig>) -> Result<ServerConfig, LinkError> {
+pub(crate) fn server(tls: Arc<rustls::ServerConfig>, keys: &LinkKeys) -> Result<ServerConfig, LinkError> {
     let crypto = QuicServerConfig::try_from(tls).map_err(|e| LinkError::Tls(e.to_string()))?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config
         .transport_config(transport(false)?)
+        // Who has proven its address to the core before waits on for the next one.
+        .token_key(Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, RETRY).extract(&keys.reset)))
         .migration(true)
         .max_incoming(limits::LINK_INCOMING)
         .incoming_buffer_size(limits::LINK_FIRST_BYTES)

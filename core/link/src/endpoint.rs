@@ -60,7 +60,7 @@ impl LinkListener {
     ) -> Result<Self, LinkError> {
         let endpoint = Endpoint::new(
             config::endpoint(keys),
-            Some(config::server(tls)?),
+            Some(config::server(tls, keys)?),
             socket(address)?,
             Arc::new(LinkRuntime::default()),
         )?;
@@ -85,6 +85,8 @@ impl LinkListener {
             if many && !incoming.remote_address_validated() && incoming.may_retry() {
                 // Cannot fail after may_retry().
                 let _ = incoming.retry();
+                // Also when thousands knock, others have their part of the thread.
+                tokio::task::coop::consume_budget().await;
                 continue;
             }
             return Some(Incoming { incoming, _under_way: UnderWay::new(&self.under_way) });
@@ -132,12 +134,8 @@ impl Incoming {
         self.incoming.remote_address()
     }
 
-    /// Turns it away before any work is done for it.
-    pub fn refuse(self) {
-        self.incoming.refuse();
-    }
-
-    /// Leaves it without an answer: it has given up already.
+    /// Leaves it without an answer before any work is done for it: it knocks again, or has
+    /// given up already.
     pub fn ignore(self) {
         self.incoming.ignore();
     }

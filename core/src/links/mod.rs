@@ -89,7 +89,7 @@ impl Links {
                         Some(place) if links.len() < limits::GATEWAYS + limits::LINK_INCOMING => {
                             links.spawn(take(Arc::clone(&self.shared), incoming, (turns.clone(), place)));
                         }
-                        _ => incoming.refuse(),
+                        _ => incoming.ignore(),
                     },
                     None => {
                         tracing::error!("the UDP socket of links failed: start the core again; until then machines link over TCP");
@@ -98,7 +98,6 @@ impl Links {
                 }
             }
         }
-        // Who still waits for a turn comes again.
         turns.close();
         tokio::select! {
             () = cut.cancelled() => {}
@@ -120,11 +119,9 @@ impl Links {
 /// over when it is live, or after [`limits::LINK_GREETING`].
 async fn take(shared: Arc<Shared>, incoming: Incoming, (turns, place): (Turns, Place)) {
     let address = incoming.remote_address();
-    let turn = match tokio::time::timeout(limits::HANDSHAKE, turns.take(address.ip())).await {
-        Ok(Some(turn)) => turn,
-        Ok(None) => return incoming.refuse(),
-        // It has given up as well.
-        Err(_) => return incoming.ignore(),
+    // Who had none in time, or before the core stops, knocks again.
+    let Ok(Some(turn)) = tokio::time::timeout(limits::LINK_TURN, turns.take(address.ip())).await else {
+        return incoming.ignore();
     };
     drop((turns, place));
     let greeted = CancellationToken::new();

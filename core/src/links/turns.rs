@@ -1,5 +1,5 @@
-//! Turns to shake hands: so many at once, and fair among addresses. Who sends thousands
-//! of first packets waits for itself, not before everybody else.
+//! Turns to shake hands: so many at once, and fair among addresses. One address that sends
+//! thousands of first packets waits for itself, not before everybody else.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -83,17 +83,23 @@ impl Lines {
         turn
     }
 
-    /// The first of the address whose turn it is, which goes behind the others.
+    /// The first who is still there of the address whose turn it is, which goes behind the
+    /// others.
     fn pop(&mut self) -> Option<oneshot::Sender<Turn>> {
-        let address = self.next.pop_front()?;
-        let line = self.waiting.get_mut(&address)?;
-        let first = line.pop_front();
-        if line.is_empty() {
-            self.waiting.remove(&address);
-        } else {
-            self.next.push_back(address);
+        while let Some(address) = self.next.pop_front() {
+            let Some(line) = self.waiting.get_mut(&address) else { continue };
+            // All wait equally long, so those who have gone are in front.
+            let first = std::iter::from_fn(|| line.pop_front()).find(|one| !one.is_closed());
+            if line.is_empty() {
+                self.waiting.remove(&address);
+            } else {
+                self.next.push_back(address);
+            }
+            if first.is_some() {
+                return first;
+            }
         }
-        first
+        None
     }
 }
 
@@ -149,21 +155,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_turn_of_one_who_has_gone_is_the_next_ones() {
+    async fn who_has_gone_costs_its_address_no_turn_and_leaves_nothing_in_the_line() {
         let turns = Turns::new(1);
         let held = turns.take(of(1)).await.unwrap();
-        let mut gone = Box::pin(turns.take(of(2)));
-        let mut late = Box::pin(turns.take(of(2)));
-        let mut other = pin!(turns.take(of(3)));
-        assert!(poll!(&mut gone).is_pending() && poll!(&mut other).is_pending());
-        assert!(poll!(&mut late).is_pending());
+        let mut gone: Vec<_> = (0..100).map(|_| Box::pin(turns.take(of(2)))).collect();
+        for gone in &mut gone {
+            assert!(poll!(gone).is_pending());
+        }
+        let (mut own, mut other) = (Box::pin(turns.take(of(2))), pin!(turns.take(of(3))));
+        assert!(poll!(&mut own).is_pending() && poll!(&mut other).is_pending());
         drop(gone);
         drop(held);
-        let held = other.await.unwrap();
+        assert!(poll!(&mut other).is_pending(), "its turn comes after that of the other address");
         // It has the turn, and goes before it knows.
-        drop(held);
-        drop(late);
+        drop(own);
+        drop(other.await.unwrap());
         assert!(turns.take(of(4)).now_or_never().flatten().is_some(), "none is lost");
+        assert!(turns.lock().waiting.is_empty());
     }
 
     #[tokio::test]

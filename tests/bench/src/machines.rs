@@ -4,7 +4,7 @@
 
 use std::{
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,7 +19,7 @@ use chatcode_proto::{
     backoff::Backoff,
     limits, pb,
     pb::{
-        CoreControl, GatewayControl,
+        Code, CoreControl, GatewayControl,
         core_control::Kind as FromCore,
         gateway_control::Kind as FromGateway,
         link_client::LinkClient,
@@ -38,9 +38,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// Enrollments at once.
 const ENROLLING: usize = 16;
-/// Machines that share a UDP port, so that its buffers are as wide as theirs
-/// would be.
-const PER_PORT: usize = 50;
 
 /// Reads tokens with their uses, one a line, until an empty line; links one machine
 /// for each use; then says each time when all are linked how soon they were.
@@ -78,24 +75,19 @@ async fn live(grpc: &str, link: SocketAddr, tokens: Vec<Arc<JoinToken>>) -> anyh
     let fleet = Arc::new(Fleet::new(identities.len()));
     let target = Target::from(grpc);
     let mut machines = JoinSet::new();
-    for some in identities.chunks(PER_PORT) {
-        let dialer = Arc::new(LinkDialer::bind()?);
-        for identity in some {
-            let tls = tls::core_client(identity, &[tls::LINK_ALPN])?;
-            let machine = Machine {
-                identity: identity.clone(),
-                instance: random::bytes(),
-                epoch: 0,
-                dialer: Arc::clone(&dialer),
-                tls,
-                core: link,
-                grpc: target.clone(),
-                fleet: Arc::clone(&fleet),
-            };
-            machines.spawn(machine.keep());
-        }
+    for identity in identities {
+        let machine = Machine {
+            instance: random::bytes(),
+            epoch: 0,
+            dialer: LinkDialer::bind()?,
+            tls: tls::core_client(&identity, &[tls::LINK_ALPN])?,
+            core: link,
+            grpc: target.clone(),
+            fleet: Arc::clone(&fleet),
+            identity,
+        };
+        machines.spawn(machine.keep());
     }
-    drop(identities);
     // The end of standard input ends all.
     let (kills, mut killed) = watch::channel(Instant::now());
     let orders = tokio::task::spawn_blocking(move || {
@@ -185,7 +177,7 @@ struct Machine {
     identity: Identity,
     instance: [u8; 16],
     epoch: u64,
-    dialer: Arc<LinkDialer>,
+    dialer: LinkDialer,
     tls: Arc<rustls::ClientConfig>,
     core: SocketAddr,
     grpc: Target,
@@ -239,25 +231,29 @@ impl Machine {
         Ok(())
     }
 
-    /// Over QUIC, and where nothing comes over UDP over TCP as well.
+    /// Over QUIC, and over TCP as well where nothing comes over UDP or nobody answers.
     async fn dial(&self) -> anyhow::Result<Link> {
         let name = self.identity.trust_domain().core_dns();
         let heard = self.dialer.heard();
-        let quic = self.dialer.dial(self.core, &name, Arc::clone(&self.tls));
-        let tcp = async {
+        let patient = async {
             sleep(limits::LINK_TCP_AFTER).await;
             if self.dialer.heard() != heard {
                 std::future::pending::<()>().await;
             }
+        };
+        let tcp = async {
             self.fleet.over_tcp.fetch_add(1, Ordering::Relaxed);
             self.dialer.dial_tcp(self.grpc.clone(), &name, Arc::clone(&self.tls)).await
         };
-        let (mut quic, mut tcp) = (std::pin::pin!(quic), std::pin::pin!(tcp));
+        let mut quic = pin!(self.dialer.dial(self.core, &name, Arc::clone(&self.tls)));
         tokio::select! {
-            link = &mut quic => Ok(link?),
-            link = &mut tcp => match link {
-                Ok(link) => Ok(link),
-                Err(_) => Ok(quic.await?),
+            link = &mut quic => match link {
+                Err(error) if matches!(error.code(), Code::CoreUnreachable | Code::Timeout) => Ok(tcp.await?),
+                link => Ok(link?),
+            },
+            () = patient => tokio::select! {
+                link = &mut quic => Ok(link?),
+                Ok(link) = tcp => Ok(link),
             },
         }
     }

@@ -121,7 +121,7 @@ async fn an_incoming_link_can_be_turned_away() {
     let tls = tls::core_client(&gateway, LINK).unwrap();
     let dns = world.dns();
     let ((), dialled) =
-        tokio::join!(async { listener.accept().await.unwrap().refuse() }, dialer.dial(address, &dns, tls));
+        tokio::join!(async { drop(listener.accept().await.unwrap()) }, dialer.dial(address, &dns, tls));
     assert!(matches!(dialled, Err(LinkError::Refused(_))));
 }
 
@@ -210,6 +210,47 @@ async fn who_waits_before_a_crowded_door_has_heard_of_the_core() {
         finished.spawn(async move { incoming.finish().await.unwrap() });
     }
     timeout(SOON, async { tokio::join!(finished.join_all(), dials.join_all()) }).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_waits_before_a_core_that_ends_is_taken_by_the_next_one() {
+    let world = World::new();
+    // A core in a runtime of its own, so that it can be killed.
+    let core = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = {
+        let _inside = core.enter();
+        world.listen(0)
+    };
+    let address = listener.local_addr().unwrap();
+    let tls = tls::core_client(&world.gateway(), LINK).unwrap();
+    let (crowd, last) = (Arc::new(LinkDialer::bind().unwrap()), Arc::new(LinkDialer::bind().unwrap()));
+    let mut crowded = tokio::task::JoinSet::new();
+    let mut waiting = vec![];
+    for _ in 0..LINK_UNPROVEN {
+        let (dialer, tls, dns) = (crowd.clone(), tls.clone(), world.dns());
+        crowded.spawn(async move { dialer.dial(address, &dns, tls).await });
+        waiting.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
+    }
+    let dns = world.dns();
+    let mut dial = Box::pin(last.dial(address, &dns, tls));
+    tokio::select! {
+        link = &mut dial => panic!("nobody has taken it: {link:?}"),
+        incoming = listener.accept() => waiting.push(incoming.unwrap()),
+    }
+    assert_ne!(last.heard(), 0, "it has proven its address to this core");
+    crowded.shutdown().await;
+    drop(crowd);
+    for incoming in waiting {
+        incoming.ignore();
+    }
+    drop(listener);
+    tokio::task::spawn_blocking(move || core.shutdown_timeout(SOON)).await.unwrap();
+
+    let next = world.listen(address.port());
+    let taken = async { next.accept().await.unwrap().finish().await };
+    let (link, taken) = timeout(SOON, async { tokio::join!(dial, taken) }).await.unwrap();
+    link.unwrap();
+    taken.unwrap();
 }
 
 /// First packets of so many handshakes, as gateways send them.
