@@ -37,9 +37,10 @@ pub(crate) async fn chain(fleets: &[usize]) -> anyhow::Result<Vec<Row>> {
         let cpu = cpu_seconds(&[mesh.core.pid()])? - before;
         let taken = Memory::of(mesh.core.pid())?;
         let each = |now: u64, then: u64| (now.saturating_sub(then)) as f64 / count as f64;
-        mesh.core.kill().await?;
-        machines.tell("killed")?;
+        machines.tell("anew")?;
+        machines.wait("anew")?;
         let killed = Instant::now();
+        mesh.core.kill().await?;
         mesh.start_core_again().await?;
         let started = killed.elapsed();
         let back = machines.wait("up")?;

@@ -40,7 +40,8 @@ use tonic::{Request, Response, Status, Streaming};
 const ENROLLING: usize = 16;
 
 /// Reads tokens with their uses, one a line, until an empty line; links one machine
-/// for each use; then says each time when all are linked how soon they were.
+/// for each use; then says each time when all are linked how soon they were. At each line
+/// later it counts anew.
 ///
 /// # Errors
 /// When a machine cannot be enrolled.
@@ -105,6 +106,7 @@ async fn live(grpc: &str, link: SocketAddr, tokens: Vec<Arc<JoinToken>>) -> anyh
                 return Ok(());
             }
             fleet.begin_anew();
+            say(&json!({ "what": "anew" }));
         }
     };
     tokio::select! {
@@ -145,19 +147,15 @@ impl Fleet {
 
     /// Says when half, nine tenths and all were linked, and had noticed that they were
     /// not before.
-    #[expect(clippy::print_stdout, reason = "the bench reads it")]
     async fn report(&self, since: Instant, again: bool) -> anyhow::Result<()> {
         let noticed = async { if again { self.reached(&self.noticed, since).await } else { Ok([0.0; 3]) } };
         let (noticed, [half, most, all]) = tokio::try_join!(noticed, self.reached(&self.welcomed, since))?;
         let dialled = self.dialled.load(Ordering::Relaxed);
         let over_tcp = self.over_tcp.load(Ordering::Relaxed);
-        println!(
-            "{}",
-            json!({
-                "what": "up", "half_s": half, "most_s": most, "all_s": all,
-                "noticed_s": noticed, "dialled": dialled, "over_tcp": over_tcp,
-            })
-        );
+        say(&json!({
+            "what": "up", "half_s": half, "most_s": most, "all_s": all,
+            "noticed_s": noticed, "dialled": dialled, "over_tcp": over_tcp,
+        }));
         Ok(())
     }
 
@@ -171,6 +169,11 @@ impl Fleet {
         }
         Ok(took)
     }
+}
+
+#[expect(clippy::print_stdout, reason = "the bench reads it")]
+fn say(what: &serde_json::Value) {
+    println!("{what}");
 }
 
 struct Machine {
