@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crate::{LinkError, LinkKeys, connection_id::ConnectionIds};
 use aws_lc_rs::{hkdf, hmac};
 use chatcode_proto::limits;
 use quinn::{
@@ -11,6 +10,8 @@ use quinn::{
     congestion::BbrConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
+
+use crate::{LinkError, LinkKeys, connection_id::ConnectionIds};
 
 /// Names the key of what a client proves its address by, which is made of the reset key.
 const RETRY: &[u8] = b"chatcode retry token";

@@ -1,6 +1,7 @@
 //! Who gets no link.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use chatcode_certs::{MemberName, tls};
-use chatcode_link::{LinkDialer, LinkError, LinkListener};
+use chatcode_link::{Incoming, Link, LinkDialer, LinkError, LinkListener};
 use chatcode_proto::{
     limits::{HANDSHAKE, LINK_UNPROVEN},
     pb::Code,
@@ -19,7 +20,7 @@ use rustls::{
     client::Resumption,
     pki_types::{PrivateKeyDer, pem::PemObject as _},
 };
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::world::{HOUR, LINK, Pings, SOON, World, id, local, who};
 
@@ -164,14 +165,14 @@ async fn so_many_handshakes_that_addresses_must_be_proven_still_all_succeed() {
     let tls = tls::core_client(&world.gateway(), LINK).unwrap();
     let count = 3 * LINK_UNPROVEN;
     let dialer = Arc::new(LinkDialer::bind().unwrap());
-    let mut dials = tokio::task::JoinSet::new();
+    let mut dials = JoinSet::new();
     for _ in 0..count {
         let (dialer, tls, dns) = (dialer.clone(), tls.clone(), world.dns());
         dials.spawn(async move { dialer.dial(address, &dns, tls).await.unwrap() });
     }
     // Let them pile up before any is finished.
     let mut knocking = vec![];
-    let mut finished = tokio::task::JoinSet::new();
+    let mut finished = JoinSet::new();
     for number in 0..count {
         knocking.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
         if number >= LINK_UNPROVEN {
@@ -184,32 +185,44 @@ async fn so_many_handshakes_that_addresses_must_be_proven_still_all_succeed() {
     assert_eq!(timeout(SOON, dials.join_all()).await.unwrap().len(), count);
 }
 
+/// As many who wait before this door as need not prove their addresses.
+async fn crowd(world: &World, listener: &LinkListener) -> Crowd {
+    let tls = tls::core_client(&world.gateway(), LINK).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut crowd =
+        Crowd { dialer: Arc::new(LinkDialer::bind().unwrap()), dials: JoinSet::new(), waiting: vec![] };
+    for _ in 0..LINK_UNPROVEN {
+        let (dialer, tls, dns) = (crowd.dialer.clone(), tls.clone(), world.dns());
+        crowd.dials.spawn(async move { dialer.dial(address, &dns, tls).await });
+        crowd.waiting.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
+    }
+    crowd
+}
+
+struct Crowd {
+    dialer: Arc<LinkDialer>,
+    dials: JoinSet<Result<Link, LinkError>>,
+    waiting: Vec<Incoming>,
+}
+
 #[tokio::test]
 async fn who_waits_before_a_crowded_door_has_heard_of_the_core() {
     let world = World::new();
     let listener = world.listen(0);
-    let address = listener.local_addr().unwrap();
-    let tls = tls::core_client(&world.gateway(), LINK).unwrap();
-    let dial = |dialer: &Arc<LinkDialer>| {
-        let (dialer, tls, dns) = (dialer.clone(), tls.clone(), world.dns());
-        async move { dialer.dial(address, &dns, tls).await.unwrap() }
-    };
-    let (crowd, last) = (Arc::new(LinkDialer::bind().unwrap()), Arc::new(LinkDialer::bind().unwrap()));
-    let mut dials = tokio::task::JoinSet::new();
-    let mut waiting = vec![];
-    for _ in 0..LINK_UNPROVEN {
-        dials.spawn(dial(&crowd));
-        waiting.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
+    let mut crowd = crowd(&world, &listener).await;
+    assert_eq!(crowd.dialer.heard(), 0, "nobody has answered them yet");
+    let last = LinkDialer::bind().unwrap();
+    let (address, gateway) = (listener.local_addr().unwrap(), world.gateway());
+    let mut dial = pin!(world.dial(&last, address, &gateway));
+    tokio::select! {
+        link = &mut dial => panic!("nobody has taken it: {link:?}"),
+        incoming = listener.accept() => crowd.waiting.push(incoming.unwrap()),
     }
-    assert_eq!(crowd.heard(), 0, "nobody has answered them yet");
-    dials.spawn(dial(&last));
-    waiting.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
     assert_ne!(last.heard(), 0, "it had to prove its address, and knows that UDP gets through");
-    let mut finished = tokio::task::JoinSet::new();
-    for incoming in waiting {
-        finished.spawn(async move { incoming.finish().await.unwrap() });
-    }
-    timeout(SOON, async { tokio::join!(finished.join_all(), dials.join_all()) }).await.unwrap();
+    let finished: JoinSet<_> = crowd.waiting.into_iter().map(Incoming::finish).collect();
+    let all = async { tokio::join!(finished.join_all(), crowd.dials.join_all(), dial) };
+    let (core, crowd, _last) = timeout(SOON, all).await.unwrap();
+    assert!(core.iter().chain(&crowd).all(Result::is_ok), "{core:?} {crowd:?}");
 }
 
 #[tokio::test]
@@ -221,36 +234,24 @@ async fn who_waits_before_a_core_that_ends_is_taken_by_the_next_one() {
         let _inside = core.enter();
         world.listen(0)
     };
-    let address = listener.local_addr().unwrap();
-    let tls = tls::core_client(&world.gateway(), LINK).unwrap();
-    let (crowd, last) = (Arc::new(LinkDialer::bind().unwrap()), Arc::new(LinkDialer::bind().unwrap()));
-    let mut crowded = tokio::task::JoinSet::new();
-    let mut waiting = vec![];
-    for _ in 0..LINK_UNPROVEN {
-        let (dialer, tls, dns) = (crowd.clone(), tls.clone(), world.dns());
-        crowded.spawn(async move { dialer.dial(address, &dns, tls).await });
-        waiting.push(timeout(SOON, listener.accept()).await.unwrap().unwrap());
-    }
-    let dns = world.dns();
-    let mut dial = Box::pin(last.dial(address, &dns, tls));
+    let mut crowd = crowd(&world, &listener).await;
+    let last = LinkDialer::bind().unwrap();
+    let (address, gateway) = (listener.local_addr().unwrap(), world.gateway());
+    let mut dial = pin!(world.dial(&last, address, &gateway));
     tokio::select! {
         link = &mut dial => panic!("nobody has taken it: {link:?}"),
-        incoming = listener.accept() => waiting.push(incoming.unwrap()),
+        incoming = listener.accept() => crowd.waiting.push(incoming.unwrap()),
     }
     assert_ne!(last.heard(), 0, "it has proven its address to this core");
-    crowded.shutdown().await;
-    drop(crowd);
-    for incoming in waiting {
-        incoming.ignore();
-    }
+    crowd.dials.shutdown().await;
+    drop(crowd.dialer);
+    crowd.waiting.into_iter().for_each(Incoming::ignore);
     drop(listener);
     tokio::task::spawn_blocking(move || core.shutdown_timeout(SOON)).await.unwrap();
 
     let next = world.listen(address.port());
-    let taken = async { next.accept().await.unwrap().finish().await };
-    let (link, taken) = timeout(SOON, async { tokio::join!(dial, taken) }).await.unwrap();
-    link.unwrap();
-    taken.unwrap();
+    let taken = async { next.accept().await.unwrap().finish().await.unwrap() };
+    timeout(SOON, async { tokio::join!(dial, taken) }).await.unwrap();
 }
 
 /// First packets of so many handshakes, as gateways send them.
@@ -259,7 +260,7 @@ async fn first_packets(world: &World, count: usize) -> Vec<Vec<u8>> {
     let address = sink.local_addr().unwrap();
     let tls = tls::core_client(&world.gateway(), LINK).unwrap();
     let dialer = Arc::new(LinkDialer::bind().unwrap());
-    let mut dials = tokio::task::JoinSet::new();
+    let mut dials = JoinSet::new();
     let mut packets = std::collections::BTreeMap::new();
     let mut buffer = [0; 2048];
     // One after the other, or the sink's buffer runs over.
@@ -282,9 +283,9 @@ async fn t36_handshakes_that_nobody_meant_keep_no_gateway_out_and_hold_no_link_u
     let address = listener.local_addr().unwrap();
     let taken = Arc::new(AtomicUsize::new(0));
     let (door, counted) = (listener.clone(), taken.clone());
-    let mut serving = tokio::task::JoinSet::new();
+    let mut serving = JoinSet::new();
     serving.spawn(async move {
-        let mut under_way = tokio::task::JoinSet::new();
+        let mut under_way = JoinSet::new();
         while let Some(incoming) = door.accept().await {
             counted.fetch_add(1, Ordering::Relaxed);
             under_way.spawn(async move {
