@@ -66,7 +66,8 @@ fn io_error(path: &Path, source: io::Error) -> FilesError {
 }
 
 /// The path as one word of a shell command.
-fn quoted(path: &Path) -> String {
+#[must_use]
+pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

@@ -269,12 +269,7 @@ fn web_client_of(roots: RootCertStore) -> Result<Arc<ClientConfig>, TlsError> {
 /// # Errors
 /// When a file cannot be used or the key is open to others.
 pub fn browser_listener(cert_pem: &Path, key_pem: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let missing = |path: &Path, wanted| TlsError::Pem { path: path.to_owned(), wanted };
-    let chain = std::fs::read(cert_pem)
-        .map_err(|source| files::FilesError::Io { path: cert_pem.to_owned(), source })?;
-    let chain = pem::read_certificates(&chain).ok_or_else(|| missing(cert_pem, "certificate"))?;
-    let key = files::read_private(key_pem)?.ok_or_else(|| missing(key_pem, "private key"))?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| missing(key_pem, "private key"))?;
+    let (chain, key) = (browser_chain(cert_pem)?, browser_key(key_pem)?);
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
         .with_no_client_auth()
@@ -284,6 +279,27 @@ pub fn browser_listener(cert_pem: &Path, key_pem: &Path) -> Result<Arc<ServerCon
     Ok(Arc::new(config))
 }
 
+/// The certificate chain of [`browser_listener`].
+///
+/// # Errors
+/// When the file cannot be read or holds no certificate.
+pub fn browser_chain(cert_pem: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = std::fs::read(cert_pem)
+        .map_err(|source| files::FilesError::Io { path: cert_pem.to_owned(), source })?;
+    pem::read_certificates(&chain)
+        .ok_or_else(|| TlsError::Pem { path: cert_pem.to_owned(), wanted: "certificate" })
+}
+
+/// The private key of [`browser_listener`].
+///
+/// # Errors
+/// When the file is open to others, is not there or holds no key.
+pub fn browser_key(key_pem: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let missing = || TlsError::Pem { path: key_pem.to_owned(), wanted: "private key" };
+    let key = files::read_private(key_pem)?.ok_or_else(missing)?;
+    PrivateKeyDer::from_pem_slice(&key).map_err(|_| missing())
+}
+
 /// The pin of the listener's key by which `curl --pinnedpubkey` knows it: SHA-256
 /// of the SubjectPublicKeyInfo, in base64.
 ///
@@ -291,9 +307,7 @@ pub fn browser_listener(cert_pem: &Path, key_pem: &Path) -> Result<Arc<ServerCon
 /// When the file holds no certificate.
 pub fn browser_pin(cert_pem: &Path) -> Result<String, TlsError> {
     let missing = || TlsError::Pem { path: cert_pem.to_owned(), wanted: "certificate" };
-    let chain = std::fs::read(cert_pem)
-        .map_err(|source| files::FilesError::Io { path: cert_pem.to_owned(), source })?;
-    let chain = pem::read_certificates(&chain).ok_or_else(missing)?;
+    let chain = browser_chain(cert_pem)?;
     let leaf = chain.first().ok_or_else(missing)?;
     let (_, leaf) = x509_parser::parse_x509_certificate(leaf).map_err(|_| missing())?;
     Ok(STANDARD.encode(crate::secret::hash(leaf.public_key().raw)))

@@ -23,7 +23,7 @@ pub struct JoinToken {
 /// The text is not a join token. The error does not repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a join token: it begins with `chatcode1.` and has three more parts; copy the whole line that the core printed"
+    "this is not a join token: one begins with `chatcode1.` and has three more parts; copy the whole line that the core printed"
 )]
 pub struct InvalidJoinToken;
 

@@ -71,8 +71,8 @@ impl Client {
     pub(crate) fn open(cli_dir: &Path) -> anyhow::Result<Self> {
         let not_enrolled = || {
             anyhow::anyhow!(
-                "this program is not enrolled with a core (looked in {}); start one with `chatcode up`, \
-                 or join one with `chatcode admin enroll --core HOST:PORT`",
+                "this program is not enrolled with a core (looked in {}); start one with `chatcode up`, log in to one with \
+                 `chatcode login https://PAGE`, or join one with `chatcode admin enroll --core HOST:PORT`",
                 cli_dir.display()
             )
             .context(Exit(exit::CONFIG))

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     client::{Client, unary},
     fleet::{Fleet, link_state},
-    home::Home,
+    home::{Home, typed},
     line::LineWish,
     ls::{gateway_row, gateways_table},
     pending,
@@ -123,11 +123,12 @@ impl Gateway {
                 }
                 say(&format!(
                     "on the other machine, with the token on standard input:\n  \
-                     chatcode-gateway enroll --data-dir DIR --core HOST:{port}"
+                     chatcode-gateway enroll --core HOST:{port}"
                 ));
                 if home.addresses()?.is_local_only() {
-                    say("this core listens on this machine only; others reach it after:\n  \
-                         chatcode up --core-listen 0.0.0.0:7421 --link-listen 0.0.0.0:7422");
+                    let up =
+                        typed("up --core-listen 0.0.0.0:7421 --link-listen 0.0.0.0:7422", home.data_dir());
+                    say(&format!("this core listens on this machine only; others reach it after:\n  {up}"));
                 }
                 Ok(())
             }

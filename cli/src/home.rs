@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use chatcode_certs::files;
+
 use crate::{
     client::Client,
     context::{Context, Contexts, LOCAL},
@@ -94,10 +96,29 @@ impl Home {
     }
 }
 
+/// The words of a command of this program, to be typed as they stand: they are for
+/// the installation in `data_dir`.
+pub(crate) fn typed(words: &str, data_dir: &Path) -> String {
+    let usual = std::path::absolute(chatcode_process::default_data_dir()).ok();
+    match std::path::absolute(data_dir).ok() {
+        Some(path) if usual.as_ref() != Some(&path) => {
+            format!("chatcode {words} --data-dir {}", files::quoted(&path))
+        }
+        _ => format!("chatcode {words}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::context::tests::context;
+
+    #[test]
+    fn what_is_to_be_typed_names_the_folder_that_is_not_the_usual_one() {
+        assert_eq!(typed("login-url", &chatcode_process::default_data_dir()), "chatcode login-url");
+        assert_eq!(typed("login-url", Path::new("/srv/chat")), "chatcode login-url --data-dir /srv/chat");
+        assert_eq!(typed("up", Path::new("/srv/it's me")), r"chatcode up --data-dir '/srv/it'\''s me'");
+    }
 
     #[test]
     fn a_name_wins_over_a_folder_a_folder_over_what_is_in_use_and_without_any_it_is_the_certificate() {

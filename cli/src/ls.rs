@@ -13,6 +13,9 @@ use crate::{
     table::{Table, ago, now_ms},
 };
 
+/// Of a command in the table.
+const COMMAND_CHARS: usize = 40;
+
 /// List machines and sessions.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ls {
@@ -211,14 +214,34 @@ fn sessions_table(fleet: &Fleet) -> String {
             fleet.gateway_name(gateway).to_owned(),
             ago(now, session.created_unix_ms),
             session.viewers.to_string(),
-            command.chars().take(40).collect(),
+            cut(&command),
             session.folder.clone(),
         ]);
     }
     table.render()
 }
 
+/// A command as far as a column has room; that more follows is seen.
+fn cut(command: &str) -> String {
+    match command.char_indices().nth(COMMAND_CHARS) {
+        None => command.to_owned(),
+        Some(_) => command.chars().take(COMMAND_CHARS - 1).chain(['…']).collect(),
+    }
+}
+
 /// The first digits of an id, which the commands take too.
 fn short(id: &str) -> String {
     id.chars().take(8).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_cut_says_so() {
+        let whole = "x".repeat(COMMAND_CHARS);
+        assert_eq!(cut(&whole), whole);
+        assert_eq!(cut(&format!("{whole}y")), format!("{}…", "x".repeat(COMMAND_CHARS - 1)));
+    }
 }

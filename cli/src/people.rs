@@ -39,7 +39,7 @@ pub(crate) enum People {
         /// The name that others see.
         name: String,
         /// The e-mail address.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         email: String,
         /// Print one line of JSON.
         #[arg(long)]
@@ -102,7 +102,7 @@ pub(crate) enum People {
         /// Who.
         who: String,
         /// Only this session, by its id.
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         session: String,
         #[command(flatten)]
         tell: Tell,

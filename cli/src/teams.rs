@@ -32,7 +32,7 @@ pub(crate) enum Teams {
         /// Its name.
         name: String,
         /// The group at an identity provider that it stands for, with the provider's id before it.
-        #[arg(long, value_name = "PROVIDER:GROUP", default_value = "")]
+        #[arg(long, value_name = "PROVIDER:GROUP", default_value = "", hide_default_value = true)]
         external_group: String,
         #[command(flatten)]
         tell: Tell,

@@ -22,7 +22,7 @@ const TOKEN: Kind = Kind { what: "join token", list: "gateway tokens" };
 #[derive(Debug, clap::Args)]
 pub(crate) struct TokenWish {
     /// The name of the new member; left out: its own wish.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// How long the token may be used, such as 15m, 2h or 90s; at most 24h.
     #[arg(long, value_parser = chatcode_process::seconds, default_value = "15m")]
@@ -37,7 +37,7 @@ pub(crate) struct TokenWish {
     #[arg(long)]
     approval: bool,
     /// The addresses from which it may be used, such as 192.0.2.0/24.
-    #[arg(long, value_name = "NETWORK", default_value = "")]
+    #[arg(long, value_name = "NETWORK", default_value = "", hide_default_value = true)]
     from: String,
 }
 

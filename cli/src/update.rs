@@ -28,7 +28,7 @@ pub(crate) struct Update {
     #[arg(long)]
     check: bool,
     /// This version; left out: the newest of the machine's channel.
-    #[arg(long, value_name = "VERSION", default_value = "")]
+    #[arg(long, value_name = "VERSION", default_value = "", hide_default_value = true)]
     release: String,
     /// Print the last status as one line of JSON.
     #[arg(long)]

@@ -9,7 +9,11 @@ use chatcode_proto::limits;
 
 use crate::{
     config::Config,
-    sign_in::{mail::Mailer, passkeys::Passkeys, providers::Providers},
+    sign_in::{
+        mail::Mailer,
+        passkeys::Passkeys,
+        providers::{Providers, ProvidersError},
+    },
 };
 
 impl Settings for Config {
@@ -52,20 +56,19 @@ impl Config {
         if let Err(error) = Passkeys::new(sign_in.origin.as_deref()) {
             faults.push(Fault::caused("sign_in.origin", &error));
         }
-        if let Some(Err(error)) = sign_in.mail.as_ref().map(Mailer::open) {
-            faults.push(Fault::caused("sign_in.mail", &error));
+        let of_mail = sign_in.mail.iter().flat_map(Mailer::faults);
+        faults.extend(of_mail.map(|(key, error)| Fault::caused(format!("sign_in.mail.{key}"), &error)));
+        let providers = &sign_in.providers;
+        if providers.len() > limits::PROVIDERS {
+            faults.push(Fault::new("sign_in.providers", ProvidersError::Many));
         }
-        let before = faults.len();
-        for (number, provider) in sign_in.providers.iter().enumerate() {
-            if let Err(error) = Providers::open(std::slice::from_ref(provider)) {
-                faults.push(Fault::caused(format!("sign_in.providers[{number}]"), &error));
+        for (number, provider) in providers.iter().enumerate() {
+            let key = |name| format!("sign_in.providers[{number}].{name}");
+            let own = Providers::faults(provider).into_iter();
+            faults.extend(own.map(|(name, error)| Fault::caused(key(name), &error)));
+            if providers.iter().take(number).any(|other| other.id == provider.id) {
+                faults.push(Fault::new(key("id"), ProvidersError::Twice(provider.id.clone())));
             }
-        }
-        // What is wrong with them together.
-        if faults.len() == before
-            && let Err(error) = Providers::open(&sign_in.providers)
-        {
-            faults.push(Fault::caused("sign_in.providers", &error));
         }
     }
 }
@@ -288,7 +291,7 @@ mod tests {
     use super::*;
     use crate::config::{
         mail::{MailConfig, MailTls},
-        provider::{GithubUrls, ProviderConfig},
+        provider::{CreatedRole, GithubUrls, ProviderConfig},
     };
 
     /// A configuration with something in each list and table.
@@ -324,5 +327,39 @@ mod tests {
         let days = limits::AUDIT_KEEP_DAYS;
         let listed = SETTINGS.iter().find(|one| one.key == "audit_keep_days").expect("is listed");
         assert_eq!(listed.form, format!("{} to {} days, or 0", days.start(), days.end()));
+    }
+
+    #[test]
+    fn each_mistake_of_one_provider_is_told_by_its_own_key() {
+        let mut config = Config::new("/data");
+        config.sign_in.providers.push(ProviderConfig {
+            id: "Work!".to_owned(),
+            issuer: Some("http://id.example.org".to_owned()),
+            client_secret_file: Some("/nowhere/secret".into()),
+            allowed_domains: vec!["@Example.org".to_owned()],
+            role: Some(CreatedRole::Viewer),
+            ..ProviderConfig::default()
+        });
+        config.sign_in.providers.push(ProviderConfig { id: "Work!".to_owned(), ..ProviderConfig::default() });
+        let keys: Vec<String> = config.faults().into_iter().map(|fault| fault.keys.join(" ")).collect();
+        let first = ["id", "client_id", "issuer", "allowed_domains", "role", "client_secret_file"];
+        let first = first.map(|key| format!("sign_in.providers[0].{key}"));
+        let second = ["id", "client_id", "issuer"].map(|key| format!("sign_in.providers[1].{key}"));
+        assert_eq!(keys, [&first[..], &second[..], &["sign_in.providers[1].id".to_owned()]].concat());
+    }
+
+    #[test]
+    fn each_mistake_of_the_mail_server_is_told_by_its_own_key() {
+        let mut config = Config::new("/data");
+        config.sign_in.mail = Some(MailConfig {
+            server: "mail.example.org".to_owned(),
+            port: None,
+            tls: MailTls::None,
+            user: Some("me".to_owned()),
+            password_file: Some("/nowhere/password".into()),
+            from: "nobody".to_owned(),
+        });
+        let keys: Vec<String> = config.faults().into_iter().map(|fault| fault.keys.join(" ")).collect();
+        assert_eq!(keys, ["tls", "from", "password_file"].map(|key| format!("sign_in.mail.{key}")));
     }
 }

@@ -230,7 +230,7 @@ struct Token {
     #[arg(long, value_enum)]
     kind: Kind,
     /// The name of the new member; left out: its own wish.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// How long the token may be used, such as 15m, 2h or 90s; at most 24h.
     #[arg(long, value_parser = chatcode_process::seconds, default_value = "15m")]

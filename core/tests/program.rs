@@ -152,7 +152,8 @@ fn all_mistakes_of_the_settings_are_told_at_once_by_the_check_and_by_a_start() {
         format!("{name}:3: gateway_certificate_s: 1 is out of bounds; write 300 to 604800"),
         format!("{name}:4: ca_passphrase_file: {} has mode 0644", secret.display()),
         format!("{name}:6: sign_in.origin: "),
-        format!("{name}:7: sign_in.providers[0]: "),
+        format!("{name}:7: sign_in.providers[0].issuer: "),
+        format!("{name}:9: sign_in.providers[0].client_id: "),
         "CHATCODE_CORE_LINK: link: ".to_owned(),
     ];
     let lines: Vec<&str> = checked.lines().collect();

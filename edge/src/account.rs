@@ -35,7 +35,7 @@ use crate::{
     body,
     cookie::{Cookie, Credential, is_secret},
     refuse,
-    tries::Client,
+    tries::{Client, Refused},
     upstream::unix_ms,
 };
 
@@ -95,10 +95,10 @@ pub(crate) async fn begin(State(app): State<Arc<App>>, request: Request) -> Resp
     if let Err(stranger) = app.admission.page(request.headers()) {
         return refuse::stranger(stranger, app.admission.origin());
     }
-    try_begin(&app, request).await.unwrap_or_else(|refusal| refuse::http(&refusal))
+    try_begin(&app, request).await.unwrap_or_else(|refused| refuse::http_with_wait(&refused))
 }
 
-async fn try_begin(app: &App, request: Request) -> Result<Response, Refusal> {
+async fn try_begin(app: &App, request: Request) -> Result<Response, Refused> {
     let (client, device) = (client(&request)?, device(request.headers()));
     let wanted: Begin = read(request, "a way to begin, such as {\"method\": \"passkey\"}").await?;
     app.challenges.check(client).inspect_err(|_| app.meters.tries_refused.of(["begin"]).inc())?;
@@ -113,7 +113,7 @@ async fn try_begin(app: &App, request: Request) -> Result<Response, Refusal> {
     let challenge = Zeroizing::new(begun.challenge);
     let broken = || Refusal::new(Code::Internal, "the core's challenge has another form");
     if !is_secret(&challenge) {
-        return Err(broken());
+        return Err(broken().into());
     }
     let options = match begun.options {
         Some(Options::Passkey(options)) => {
@@ -121,7 +121,7 @@ async fn try_begin(app: &App, request: Request) -> Result<Response, Refusal> {
         }
         Some(Options::Mail(_)) => json!({ "mail": true }),
         Some(Options::Provider(url)) => json!({ "provider": url }),
-        None => return Err(broken()),
+        None => return Err(broken().into()),
     };
     let left = Duration::from_millis(begun.expires_unix_ms.saturating_sub(unix_ms()));
     let cookie = cookie.set(&challenge, left.min(longest))?;
@@ -135,14 +135,14 @@ pub(crate) async fn sign_in(State(app): State<Arc<App>>, request: Request) -> Re
     }
     match try_sign_in(&app, request).await {
         Ok(response) => response,
-        Err(refusal) => {
-            tracing::info!(target: "chatcode", code = refusal.code.name(), "a sign-in was refused");
-            refuse::http(&refusal)
+        Err(refused) => {
+            tracing::info!(target: "chatcode", code = refused.cause.code.name(), "a sign-in was refused");
+            refuse::http_with_wait(&refused)
         }
     }
 }
 
-async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
+async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refused> {
     let (client, device) = (client(&request)?, device(request.headers()));
     // A browser that proves itself anew gets another token, and the one before is
     // of no use any more.
@@ -164,7 +164,7 @@ async fn try_sign_in(app: &App, request: Request) -> Result<Response, Refusal> {
         in_time(app, AccountsClient::new(app.upstream.shared()).sign_in(request)).await?;
     let token = Zeroizing::new(session_token);
     if !is_secret(&token) {
-        return Err(Refusal::new(Code::Internal, "the core's session token has another form"));
+        return Err(Refusal::new(Code::Internal, "the core's session token has another form").into());
     }
     let left = Duration::from_millis(expires_unix_ms.saturating_sub(unix_ms()));
     let cookie = app.cookie.set(&token, left.min(limits::PERSON_SESSION))?;

@@ -111,6 +111,9 @@ pub enum UnfitConfig {
     /// The origin is not one.
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// The folder of releases is not there.
+    #[error("there is no folder {0}; make it, or take release_dir out of the settings")]
+    NoReleases(PathBuf),
     /// Off loopback nobody knows the edge as localhost.
     #[error("listening on {0} needs an origin: the URL under which browsers open the page")]
     NoOrigin(SocketAddr),
@@ -167,16 +170,7 @@ impl Settings for Config {
         if let Err(error) = files::look_at_dir(&self.data_dir) {
             faults.push(Fault::caused("data_dir", &error));
         }
-        match self.tls() {
-            Ok(Some((cert, key))) => {
-                if let Err(error) = tls::browser_listener(cert, key) {
-                    faults.push(Fault { keys: both(), ..Fault::caused("tls_cert", &error) });
-                }
-            }
-            Ok(None) => {}
-            Err(error @ UnfitConfig::HalfTls) => faults.push(Fault { keys: both(), ..Fault::new("", error) }),
-            Err(error) => faults.push(Fault::of(&["listen", "tls_cert", "tls_key"], error)),
-        }
+        self.faults_of_tls(&mut faults);
         match self.page_origin(self.listen) {
             Err(error @ UnfitConfig::NoOrigin(_)) => faults.push(Fault::of(&["listen", "origin"], error)),
             Err(error) => faults.push(Fault::caused("origin", &error)),
@@ -191,12 +185,43 @@ impl Settings for Config {
         faults
     }
 
+    fn lacks(&self) -> Vec<Fault> {
+        let folder = self.release_dir.iter().filter(|folder| !folder.is_dir());
+        folder.map(|folder| Fault::new("release_dir", UnfitConfig::NoReleases(folder.clone()))).collect()
+    }
+
     fn log(&self) -> Option<&str> {
         self.log.as_deref()
     }
 }
 
 impl Config {
+    fn faults_of_tls(&self, faults: &mut Vec<Fault>) {
+        let plain =
+            || Fault::of(&["listen", "tls_cert", "tls_key"], UnfitConfig::PlainOffLoopback(self.listen));
+        match self.tls() {
+            Ok(_) => {}
+            Err(error @ UnfitConfig::HalfTls) => {
+                faults.push(Fault { keys: both(), ..Fault::new("", error) });
+                faults.extend((!self.listen.ip().is_loopback()).then(plain));
+            }
+            Err(_) => faults.push(plain()),
+        }
+        let before = faults.len();
+        let chain = self.tls_cert.as_deref().and_then(|file| tls::browser_chain(file).err());
+        let key = self.tls_key.as_deref().and_then(|file| tls::browser_key(file).err());
+        for (name, error) in [("tls_cert", chain), ("tls_key", key)] {
+            faults.extend(error.map(|error| Fault::caused(name, &error)));
+        }
+        // What is wrong with them together.
+        if faults.len() == before
+            && let Ok(Some((cert, key))) = self.tls()
+            && let Err(error) = tls::browser_listener(cert, key)
+        {
+            faults.push(Fault { keys: both(), ..Fault::caused("", &error) });
+        }
+    }
+
     fn faults_of_proxies(&self, faults: &mut Vec<Fault>) {
         let proxies = &self.trusted_proxies;
         if proxies.len() > limits::TRUSTED_PROXIES {
@@ -364,6 +389,41 @@ mod tests {
         let keys: Vec<String> = wrong.faults().into_iter().map(|fault| fault.keys.join(" ")).collect();
         assert_eq!(keys, ["log", "listen tls_cert tls_key", "listen origin", "core", "trusted_proxies[1]"]);
         assert!(config("127.0.0.1:0").faults().is_empty());
+    }
+
+    #[test]
+    fn each_file_of_a_certificate_is_told_beside_the_other_and_beside_what_is_missing() {
+        let told = |config: &Config| -> Vec<(String, String)> {
+            config.faults().into_iter().map(|fault| (fault.keys.join(" "), fault.reason)).collect()
+        };
+        let keys = |config: &Config| told(config).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let (cert, key) = (Some("/nowhere/cert.pem".into()), Some("/nowhere/key.pem".into()));
+        let whole = Config { tls_cert: cert.clone(), tls_key: key.clone(), ..config("127.0.0.1:0") };
+        assert_eq!(keys(&whole), ["tls_cert", "tls_key"]);
+        for ((_, reason), file) in told(&whole).iter().zip(["/nowhere/cert.pem", "/nowhere/key.pem"]) {
+            assert!(reason.contains(file), "{reason}");
+        }
+        let origin = Some("https://code.example.org".to_owned());
+        let half = Config { tls_cert: cert, origin, ..config("0.0.0.0:443") };
+        assert_eq!(keys(&half), ["tls_cert tls_key", "listen tls_cert tls_key", "tls_cert"]);
+        assert_eq!(keys(&Config { tls_key: key, ..config("127.0.0.1:0") }), ["tls_cert tls_key", "tls_key"]);
+    }
+
+    #[test]
+    fn a_folder_of_releases_that_is_not_there_is_told_and_keeps_no_edge_away() {
+        let told = |folder: &str| {
+            let config = Config { release_dir: Some(folder.into()), ..config("127.0.0.1:0") };
+            assert!(config.faults().is_empty(), "the start goes on");
+            config.lacks().into_iter().map(|fault| (fault.keys.join(" "), fault.reason)).collect::<Vec<_>>()
+        };
+        for wrong in ["/nonexistent", "/dev/null"] {
+            let told = told(wrong);
+            assert!(
+                matches!(&told[..], [(key, why)] if key == "release_dir" && why.contains(wrong)),
+                "{told:?}"
+            );
+        }
+        assert_eq!(told("/"), Vec::new());
     }
 
     #[test]

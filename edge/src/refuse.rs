@@ -7,10 +7,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chatcode_proto::{code::Refusal, limits, metadata, name, pb::Code};
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 
 use crate::{
     admit::{Origin, Stranger},
+    tries::Refused,
     upstream::CoreHealth,
 };
 
@@ -29,6 +33,18 @@ pub(crate) fn json(status: StatusCode, refusal: &Refusal) -> Response {
 /// The answer with the HTTP status that the code stands for.
 pub(crate) fn http(refusal: &Refusal) -> Response {
     json(status_of(refusal.code), refusal)
+}
+
+/// The answer as [`http`] gives it, with the time to wait in `Retry-After`, in whole
+/// seconds that are enough.
+pub(crate) fn http_with_wait(refused: &Refused) -> Response {
+    let mut response = http(&refused.cause);
+    if let Some(after) = refused.after {
+        let seconds = after.as_millis().div_ceil(1_000).max(1);
+        let seconds = HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX));
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
 }
 
 /// The answer to a request that is not from our page.
@@ -113,6 +129,8 @@ const fn status_of(code: Code) -> StatusCode {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -122,6 +140,18 @@ mod tests {
         assert!(frame.reason.len() <= CLOSE_REASON_BYTES);
         assert!(frame.reason.starts_with("spawn_failed: "), "{}", frame.reason);
         assert!(!frame.reason.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn a_time_to_wait_is_told_in_whole_seconds_that_are_enough() {
+        let told = |after| {
+            let refused = Refused { cause: Refusal::new(Code::RateLimited, "wait"), after };
+            let answer = http_with_wait(&refused);
+            answer.headers().get(RETRY_AFTER).map(|value| value.to_str().expect("is text").to_owned())
+        };
+        assert_eq!(told(Some(Duration::from_millis(5_001))).as_deref(), Some("6"));
+        assert_eq!(told(Some(Duration::ZERO)).as_deref(), Some("1"));
+        assert_eq!(told(None), None);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::{
     app::App,
     cookie::{Cookie, is_secret},
     refuse,
+    tries::Refused,
     upstream::unix_ms,
 };
 
@@ -53,10 +54,10 @@ pub(crate) async fn look(State(app): State<Arc<App>>, request: Request) -> Respo
     if let Err(stranger) = app.admission.page(request.headers()) {
         return refuse::stranger(stranger, app.admission.origin());
     }
-    try_look(&app, request).await.unwrap_or_else(|refusal| refuse::http(&refusal))
+    try_look(&app, request).await.unwrap_or_else(|refused| refuse::http_with_wait(&refused))
 }
 
-async fn try_look(app: &App, request: Request) -> Result<Response, Refusal> {
+async fn try_look(app: &App, request: Request) -> Result<Response, Refused> {
     let (client, headers) = (client(&request)?, request.headers().clone());
     let Look { secret } = read(request, "a link's secret: {\"secret\": \"...\"}").await?;
     app.shares.check(client).inspect_err(|_| app.meters.tries_refused.of(["share"]).inc())?;
@@ -89,14 +90,14 @@ pub(crate) async fn enter(State(app): State<Arc<App>>, request: Request) -> Resp
     }
     match try_enter(&app, request).await {
         Ok(response) => response,
-        Err(refusal) => {
-            tracing::info!(target: "chatcode", code = refusal.code.name(), "a guest was refused");
-            refuse::http(&refusal)
+        Err(refused) => {
+            tracing::info!(target: "chatcode", code = refused.cause.code.name(), "a guest was refused");
+            refuse::http_with_wait(&refused)
         }
     }
 }
 
-async fn try_enter(app: &App, request: Request) -> Result<Response, Refusal> {
+async fn try_enter(app: &App, request: Request) -> Result<Response, Refused> {
     let (client, device, headers) = (client(&request)?, device(request.headers()), request.headers().clone());
     let Enter { secret, passphrase, display_name } = read(
         request,
@@ -119,7 +120,7 @@ async fn try_enter(app: &App, request: Request) -> Result<Response, Refusal> {
         in_time(app, SharesClient::new(app.upstream.shared()).enter(unary(app, enter)?)).await?;
     let (token, guest_of) = (Zeroizing::new(guest_token), guest_of.ok_or_else(broken)?);
     if !is_secret(&token) {
-        return Err(broken());
+        return Err(broken().into());
     }
     let left = Duration::from_millis(guest_of.expires_unix_ms.saturating_sub(unix_ms()));
     let longest = Duration::from_secs(*limits::SHARE_RANGE.end());

@@ -1,15 +1,28 @@
 //! How often one address may try to sign in, or begin to, so that nobody uses up
 //! what the core grants to all pages of this edge.
 
-use std::{net::IpAddr, num::NonZeroU32};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use chatcode_link::subscriber;
 use chatcode_proto::{code::Refusal, limits, pb::Code};
-use governor::{DefaultKeyedRateLimiter, Quota};
+use governor::{DefaultKeyedRateLimiter, Quota, clock::Clock as _};
 
 /// Where a request came from, as its connection tells; in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Client(pub(crate) IpAddr);
+
+/// A cause, and after which time another try may pass, where that is known.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) cause: Refusal,
+    pub(crate) after: Option<Duration>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(cause: Refusal) -> Self {
+        Self { cause, after: None }
+    }
+}
 
 /// What was tried lately, by address.
 #[derive(Debug)]
@@ -28,16 +41,18 @@ impl Tries {
     /// Counts one try.
     ///
     /// # Errors
-    /// `RATE_LIMITED` when the address has none left; the try does not count.
-    pub(crate) fn check(&self, Client(address): Client) -> Result<(), Refusal> {
+    /// `RATE_LIMITED`, and until when, when the address has none left; the try does
+    /// not count.
+    pub(crate) fn check(&self, Client(address): Client) -> Result<(), Refused> {
         if self.tries.len() >= limits::SIGN_IN_ADDRESSES {
             self.tries.retain_recent();
             self.tries.shrink_to_fit();
         }
         let own = (self.tries.len() < limits::SIGN_IN_ADDRESSES).then(|| subscriber(address));
-        self.tries.check_key(&own).map_err(|_| {
+        self.tries.check_key(&own).map_err(|until| {
             let message = "too much was tried from your address; wait a minute and try again";
-            Refusal::new(Code::RateLimited, message)
+            let cause = Refusal::new(Code::RateLimited, message);
+            Refused { cause, after: Some(until.wait_time_from(self.tries.clock().now())) }
         })
     }
 }
@@ -56,7 +71,10 @@ mod tests {
         for _ in 0..limits::SIGN_IN_PER_ADDRESS_PER_MINUTE {
             tries.check(client).expect("has tries left");
         }
-        assert_eq!(tries.check(client).expect_err("has none left").code, Code::RateLimited);
+        let refused = tries.check(client).expect_err("has none left");
+        assert_eq!(refused.cause.code, Code::RateLimited);
+        let longest = Duration::from_secs(60) / limits::SIGN_IN_PER_ADDRESS_PER_MINUTE;
+        assert!(refused.after.is_some_and(|after| after > Duration::ZERO && after <= longest), "{refused:?}");
     }
 
     #[test]

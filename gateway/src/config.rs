@@ -104,14 +104,14 @@ impl Default for Config {
 pub enum ConfigError {
     /// The log would be too small or too large.
     #[error(
-        "log_bytes is {0}, it must be {low} to {high}; correct the setting",
+        "a log of {0} bytes is out of bounds; write {low} to {high}",
         low = limits::LOG_BYTES_RANGE.start(),
         high = limits::LOG_BYTES_RANGE.end()
     )]
     LogBytes(usize),
     /// The history would be too long.
     #[error(
-        "history_lines is {0}, it must be at most {most}; correct the setting",
+        "a history of {0} lines is too long; write {most} at most",
         most = limits::HISTORY_LINES
     )]
     HistoryLines(u32),
@@ -119,13 +119,13 @@ pub enum ConfigError {
     #[error(transparent)]
     Update(#[from] SettingsError),
     /// The proxy cannot be used.
-    #[error("{0}; correct the setting proxy or the file that proxy_file names")]
+    #[error("the proxy (the setting proxy, or the file that proxy_file names) cannot be used")]
     Proxy(#[from] ProxyError),
     /// A password would be in a file that others may read.
     #[error("proxy holds a password; put it into a private file of its own and name that with proxy_file")]
     ProxyPassword,
     /// The proxy's file cannot be used, or is open to others.
-    #[error("the file of the proxy cannot be used: {0}")]
+    #[error("the file of the proxy cannot be used")]
     ProxyFile(#[from] FilesError),
     /// The proxy's file is not there.
     #[error("the file of the proxy {0} is not there; make it, or take proxy_file out of the settings")]
@@ -208,11 +208,14 @@ impl Config {
     /// # Errors
     /// A proxy that cannot be used, or its password where others may read it.
     pub fn proxy(&self) -> Result<Option<Arc<Proxy>>, ConfigError> {
-        if let Some(path) = &self.proxy_file {
-            let text = files::read_private(path)?.ok_or_else(|| ConfigError::NoProxyFile(path.clone()))?;
-            let text = std::str::from_utf8(&text).map_err(|_| ProxyError::Form)?;
-            return Ok(Some(Arc::new(Proxy::parse(text)?)));
+        match &self.proxy_file {
+            Some(path) => kept_proxy(path).map(Some),
+            None => self.plain_proxy(),
         }
+    }
+
+    /// The one of the setting `proxy`; an empty text is none.
+    fn plain_proxy(&self) -> Result<Option<Arc<Proxy>>, ConfigError> {
         let Some(text) = self.proxy.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
         if text.contains('@') {
             return Err(ConfigError::ProxyPassword);
@@ -265,6 +268,13 @@ impl Places {
     }
 }
 
+/// The proxy in a private file.
+fn kept_proxy(path: &Path) -> Result<Arc<Proxy>, ConfigError> {
+    let text = files::read_private(path)?.ok_or_else(|| ConfigError::NoProxyFile(path.to_owned()))?;
+    let text = std::str::from_utf8(&text).map_err(|_| ProxyError::Form)?;
+    Ok(Arc::new(Proxy::parse(text)?))
+}
+
 fn beside_this_program() -> Result<PathBuf, ConfigError> {
     let own = std::env::current_exe()
         .map_err(|source| ConfigError::Io { path: "/proc/self/exe".into(), source })?;
@@ -285,9 +295,9 @@ impl Settings for Config {
             faults.push(Fault::caused("data_dir", &error));
         }
         faults.extend(self.link.as_deref().and_then(|text| Fault::of_address("link", text)));
-        if let Err(error) = self.proxy() {
-            let key = if self.proxy_file.is_some() { "proxy_file" } else { "proxy" };
-            faults.push(Fault::caused(key, &error));
+        let kept = self.proxy_file.as_deref().map(kept_proxy).transpose();
+        for (key, error) in [("proxy", self.plain_proxy().err()), ("proxy_file", kept.err())] {
+            faults.extend(error.map(|error| Fault::caused(key, &error)));
         }
         for error in self.unfit_sizes() {
             let key = if matches!(error, ConfigError::LogBytes(_)) { "log_bytes" } else { "history_lines" };
@@ -318,8 +328,8 @@ impl Settings for Config {
     }
 
     fn lacks(&self) -> Vec<Fault> {
-        let key = self.update.lacks();
-        key.map(|error| Fault::caused("update.release_key", &error)).into_iter().collect()
+        let lacks = self.update.lacks().into_iter();
+        lacks.map(|(key, error)| Fault::caused(format!("update.{key}"), &error)).collect()
     }
 
     fn log(&self) -> Option<&str> {
@@ -554,6 +564,63 @@ mod tests {
             ]
         );
         assert!(config("/tmp/x".into()).faults().is_empty());
+    }
+
+    #[test]
+    fn a_proxy_and_its_file_are_told_at_once_and_each_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("proxy");
+        std::fs::write(&file, "http://me:secret@proxy:3128").expect("is written");
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .expect("is open");
+        let proxy = Some("https://proxy:3128".to_owned());
+        let wrong = Config { proxy, proxy_file: Some(file), ..config("/tmp/x".into()) };
+        let told: Vec<_> =
+            wrong.faults().into_iter().map(|fault| (fault.keys.join(" "), fault.reason)).collect();
+        let [(plain, scheme), (kept, open)] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((&plain[..], &kept[..]), ("proxy", "proxy_file"));
+        assert_eq!(scheme.matches("http:// only").count(), 1, "{scheme}");
+        assert_eq!(open.matches("chmod").count(), 1, "{open}");
+    }
+
+    #[test]
+    fn a_key_stands_once_before_what_is_wrong_with_its_value() {
+        let mut wrong = Config { log_bytes: 10, history_lines: u32::MAX, ..config("/tmp/x".into()) };
+        (wrong.update.trial_s, wrong.update.look_s, wrong.update.channel) = (0, 0, "No".to_owned());
+        let faults = wrong.faults();
+        assert_eq!(faults.len(), 5);
+        for fault in faults {
+            let key = fault.keys.join(" ");
+            assert!(
+                !fault.reason.contains(&key) && fault.reason.contains("; write "),
+                "{key}: {}",
+                fault.reason
+            );
+        }
+    }
+
+    #[test]
+    fn releases_that_no_update_can_take_are_told_and_keep_no_machine_away() {
+        for (place, words) in [
+            ("http://10.77.0.9/r", "use https"),
+            ("ftp://localhost/r", "correct it"),
+            ("/nowhere/releases", "/nowhere/releases"),
+        ] {
+            let mut lacking = config("/tmp/x".into());
+            lacking.update.release_url = Some(place.to_owned());
+            assert!(lacking.faults().is_empty(), "the start goes on");
+            let told: Vec<_> =
+                lacking.lacks().into_iter().map(|fault| (fault.keys.join(" "), fault.reason)).collect();
+            assert!(
+                matches!(&told[..], [(key, why)] if key == "update.release_url" && why.contains(words)),
+                "{told:?}"
+            );
+        }
+        for place in ["https://code.example.org/release", "http://localhost:7420/release", "/"] {
+            let mut fit = config("/tmp/x".into());
+            fit.update.release_url = Some(place.to_owned());
+            assert_eq!(fit.lacks(), Vec::new(), "{place}");
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub enum EnrollmentError {
     #[error("no join token came on standard input")]
     NoToken(#[source] io::Error),
     /// What came is not a token.
-    #[error("what came on standard input is not a join token; copy it whole, as the core printed it")]
+    #[error(transparent)]
     BadToken(#[from] InvalidJoinToken),
     /// The name cannot be used.
     #[error(transparent)]

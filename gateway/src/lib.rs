@@ -189,7 +189,7 @@ impl Gateway {
             files::read_private(file)
         })?;
         let teller = Teller::begin(&places.data, id.to_string(), me.link.clone())?;
-        if let Some(error) = config.update.lacks() {
+        for (_, error) in config.update.lacks() {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "no release can be taken until this is mended"

@@ -149,7 +149,7 @@ struct EnrollArgs {
     #[arg(long, value_name = "HOST:PORT")]
     core: String,
     /// The name of this machine; else the token's, else the core makes one.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// Throw away the identity that is there.
     #[arg(long)]

@@ -130,6 +130,25 @@ test("a second window looks on, and types after it took over", async () => {
   await page.locator(id("read-only")).waitFor();
 });
 
+test("what is typed right after taking over, far away from the machine, waits for the keyboard and arrives whole", async () => {
+  await newSession(page, { name: "far" });
+  await enter(page, "echo first-window");
+  await shows(page, /^first-window$/m);
+  const second = await context.newPage();
+  await second.routeWebSocket(/\/api\/ws$/, (near) => {
+    const far = near.connectToServer();
+    near.onMessage((message) => setTimeout(() => far.send(message), 100));
+    far.onMessage((message) => setTimeout(() => near.send(message), 100));
+  });
+  await second.goto(installation.origin);
+  await second.locator(id("session")).filter({ hasText: "far" }).first().click();
+  await second.locator(id("take-over")).click();
+  await second.keyboard.type("echo one-two-three", { delay: 40 });
+  await second.keyboard.press("Enter");
+  await shows(page, /^one-two-three$/m);
+  assert.match(await screen(page), /echo one-two-three$/m, "no key of it was lost");
+});
+
 /** Opens the session in one more window, which looks on. */
 async function lookOn(name) {
   const other = await context.newPage();

@@ -10,6 +10,8 @@ use std::{
 use anyhow::Context as _;
 use rustix::fs::{FlockOperation, flock};
 
+use crate::home::typed;
+
 /// The data folder is ours while this lives; the kernel lets go of it when the
 /// process ends, however it ends.
 #[derive(Debug)]
@@ -21,8 +23,8 @@ impl Lock {
     /// # Errors
     /// When another `up` has it (the error names its process), or the file
     /// cannot be made.
-    pub(super) fn take(up_dir: &Path) -> anyhow::Result<Self> {
-        let path = up_dir.join("lock");
+    pub(super) fn take(data_dir: &Path) -> anyhow::Result<Self> {
+        let path = data_dir.join("up").join("lock");
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -35,10 +37,11 @@ impl Lock {
             let mut pid = String::new();
             file.read_to_string(&mut pid)?;
             anyhow::bail!(
-                "chatcode runs already with the data folder of {} (process {}); \
-                 `chatcode login-url` prints a new link, `--data-dir` names another folder",
-                up_dir.display(),
-                pid.trim()
+                "chatcode runs already with the data folder {} (process {}); \
+                 `{}` prints a new link, `--data-dir` names another folder",
+                data_dir.display(),
+                pid.trim(),
+                typed("login-url", data_dir)
             );
         }
         file.set_len(0)?;
@@ -54,9 +57,11 @@ mod tests {
     #[test]
     fn a_folder_is_taken_once_and_free_again_after() {
         let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("up")).expect("is made");
         let first = Lock::take(folder.path()).expect("is free");
         let error = Lock::take(folder.path()).expect_err("is taken").to_string();
         assert!(error.contains(&std::process::id().to_string()), "{error}");
+        assert!(error.contains(&format!("login-url --data-dir {}", folder.path().display())), "{error}");
         drop(first);
         Lock::take(folder.path()).expect("is free again");
     }

@@ -27,7 +27,7 @@ use self::{
     role::{Role, Spec},
     watch::Watched,
 };
-use crate::{addresses::Addresses, client::Client, login_url, print};
+use crate::{addresses::Addresses, client::Client, home::typed, login_url, print};
 
 /// Start everything on this machine and print one URL for the browser.
 #[derive(Debug, clap::Args)]
@@ -148,7 +148,7 @@ impl Up {
         make_data_dir(&places.data_dir).context(Exit(exit::CONFIG))?;
         let up_dir = places.data("up");
         files::private_dir(&up_dir)?;
-        let _lock = Lock::take(&up_dir).context(Exit(exit::TEMPFAIL))?;
+        let _lock = Lock::take(&places.data_dir).context(Exit(exit::TEMPFAIL))?;
         let started = tokio::select! {
             started = self.start(&places) => started?,
             // What was started ends as it is dropped.
@@ -240,7 +240,7 @@ impl Up {
     ) -> anyhow::Result<Option<open::Page>> {
         let origin = addresses.origin.as_deref().unwrap_or_default();
         let url = login_url::create(client, origin, AccountsCreateSignInRequest::default()).await?;
-        if let Some(words) = beyond(core, link) {
+        if let Some(words) = beyond(core, link, &places.data_dir) {
             print::say(&words);
         }
         if self.json {
@@ -250,10 +250,10 @@ impl Up {
             print::unless_left(print::json(&ready))?;
         } else {
             let minutes = limits::SIGN_IN.as_secs() / 60;
+            let (url, again) = (url.as_str(), typed("login-url", &places.data_dir));
             print::unless_left(print::answer(&format!(
-                "\n  {}\n\nOpen it in a browser: it works once, for {minutes} minutes; `chatcode login-url` prints another.\n\
-                 Ctrl-C ends chatcode; sessions go on, and the next `up` finds them.\n",
-                url.as_str()
+                "\n  {url}\n\nOpen it in a browser: it works once, for {minutes} minutes; `{again}` prints another.\n\
+                 Ctrl-C ends chatcode; sessions go on, and the next `up` finds them.\n"
             )))?;
         }
         if self.open { open::Page::show(&places.data("up"), &url).map(Some) } else { Ok(None) }

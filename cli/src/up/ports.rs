@@ -4,7 +4,10 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    path::Path,
 };
+
+use crate::home::typed;
 
 /// Where the page is unless somebody is there already.
 pub(super) const PAGE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7420);
@@ -47,17 +50,16 @@ pub(super) fn choose(
 
 /// What is said when core or links listen beyond this machine; `None` when
 /// neither does.
-pub(super) fn beyond(core: SocketAddr, link: SocketAddr) -> Option<String> {
+pub(super) fn beyond(core: SocketAddr, link: SocketAddr, data_dir: &Path) -> Option<String> {
     let wide: Vec<String> = [("core", core), ("links", link)]
         .into_iter()
         .filter(|(_, address)| !address.ip().is_loopback())
         .map(|(what, address)| format!("{what} at {address}"))
         .collect();
     (!wide.is_empty()).then(|| {
-        format!(
-            "chatcode: other machines can reach this one ({}); to listen here only: chatcode up --core-listen {ANY} --link-listen {ANY}",
-            wide.join(", ")
-        )
+        let (wide, words) = (wide.join(", "), format!("up --core-listen {ANY} --link-listen {ANY}"));
+        let home = typed(&words, data_dir);
+        format!("chatcode: other machines can reach this one ({wide}); to listen here only: {home}")
     })
 }
 
@@ -134,10 +136,12 @@ mod tests {
 
     #[test]
     fn listening_beyond_this_machine_is_said_with_the_way_back() {
-        assert_eq!(beyond(ANY, ANY), None);
-        let words = beyond(address("0.0.0.0:7421"), ANY).expect("is said");
+        let data = Path::new("/srv/chat code");
+        assert_eq!(beyond(ANY, ANY, data), None);
+        let words = beyond(address("0.0.0.0:7421"), ANY, data).expect("is said");
         assert!(words.contains("core at 0.0.0.0:7421") && !words.contains("links"), "{words}");
-        assert!(words.contains("--core-listen 127.0.0.1:0 --link-listen 127.0.0.1:0"), "{words}");
+        let home = "up --core-listen 127.0.0.1:0 --link-listen 127.0.0.1:0 --data-dir '/srv/chat code'";
+        assert!(words.ends_with(home), "{words}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use chatcode_proto::{code::Refusal, metadata, pb::Code};
+use chatcode_proto::{code::Refusal, limits, metadata, pb::Code};
+use tokio::time::error::Elapsed;
 use tonic::{Status, TimeoutExpired};
 
 /// The refusal that a status stands for. One that the peer made carries its
@@ -16,8 +17,16 @@ pub fn refusal(status: &Status, unreachable: Code) -> Refusal {
     if !is_ours || is_late {
         return status.into();
     }
-    let innermost = causes(status).last().map_or_else(|| status.message().to_owned(), ToString::to_string);
+    let innermost = causes(status).last().map_or_else(|| status.message().to_owned(), words);
     Refusal::new(unreachable, innermost)
+}
+
+/// A cause for people; whoever accepts a connection and then says nothing is told so.
+fn words(cause: &(dyn Error + 'static)) -> String {
+    if cause.is::<Elapsed>() {
+        return format!("nothing came from there within {} s", limits::HANDSHAKE.as_secs());
+    }
+    cause.to_string()
 }
 
 /// The causes behind an error, outermost first, without itself. An I/O error's
@@ -55,6 +64,16 @@ mod tests {
             refusal(&status, Code::GatewayOffline),
             Refusal::new(Code::GatewayOffline, "nobody there")
         );
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_the_connection_and_says_nothing_is_told_so() {
+        let never = tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await;
+        let inner = io::Error::new(io::ErrorKind::TimedOut, never.expect_err("is over"));
+        let mut status = Status::unavailable("error trying to connect");
+        status.set_source(std::sync::Arc::new(inner));
+        let words = "nothing came from there within 10 s";
+        assert_eq!(refusal(&status, Code::CoreUnreachable), Refusal::new(Code::CoreUnreachable, words));
     }
 
     #[test]

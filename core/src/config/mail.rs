@@ -45,12 +45,10 @@ pub enum MailTls {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MailConfigError {
     /// Mails in the clear.
-    #[error(
-        "sign_in.mail: tls = \"none\" is for a mail server on this machine only; use \"starttls\" or \"tls\""
-    )]
+    #[error("tls = \"none\" is for a mail server on this machine only; use \"starttls\" or \"tls\"")]
     Plain,
     /// A user without a password, or the other way round.
-    #[error("sign_in.mail: user and password_file belong together; give both or neither")]
+    #[error("user and password_file belong together; give both or neither")]
     Half,
 }
 
@@ -65,20 +63,19 @@ impl MailConfig {
         })
     }
 
-    /// Checks what can be known without asking anybody.
-    ///
-    /// # Errors
-    /// [`MailConfigError`].
-    pub fn check(&self) -> Result<(), MailConfigError> {
+    /// All that is wrong of what can be known without asking anybody, by the keys.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(&'static str, MailConfigError)> {
         let bare = self.server.trim_matches(['[', ']']);
         let is_here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let mut found = Vec::new();
         if self.tls == MailTls::None && !is_here {
-            return Err(MailConfigError::Plain);
+            found.push(("tls", MailConfigError::Plain));
         }
         if self.password_file.is_some() && self.user.is_none() {
-            return Err(MailConfigError::Half);
+            found.push(("password_file", MailConfigError::Half));
         }
-        Ok(())
+        found
     }
 }
 
@@ -97,11 +94,11 @@ mod tests {
             from: "chatcode@example.org".to_owned(),
         };
         for server in ["localhost", "127.0.0.1", "::1"] {
-            assert_eq!(mail(server, MailTls::None).check(), Ok(()), "{server}");
+            assert_eq!(mail(server, MailTls::None).faults(), Vec::new(), "{server}");
         }
-        assert_eq!(mail("mail.example.org", MailTls::None).check(), Err(MailConfigError::Plain));
-        assert_eq!(mail("mail.example.org", MailTls::Starttls).check(), Ok(()));
-        let half = MailConfig { password_file: Some("x".into()), ..mail("mail.example.org", MailTls::Tls) };
-        assert_eq!((half.check(), half.port()), (Err(MailConfigError::Half), 465));
+        let (plain, half) = (("tls", MailConfigError::Plain), ("password_file", MailConfigError::Half));
+        assert_eq!(mail("mail.example.org", MailTls::Starttls).faults(), Vec::new());
+        let both = MailConfig { password_file: Some("x".into()), ..mail("mail.example.org", MailTls::None) };
+        assert_eq!((both.faults(), both.port()), (vec![plain, half], 25));
     }
 }

@@ -108,7 +108,7 @@ pub struct GithubUrls {
 
 /// A provider cannot be used as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("sign_in.providers, {id:?}: {why}")]
+#[error("the provider {id:?}: {why}")]
 pub struct ProviderConfigError {
     id: String,
     why: String,
@@ -142,68 +142,85 @@ impl ProviderConfig {
         self.scopes.clone().unwrap_or_else(|| usual.iter().map(ToString::to_string).collect())
     }
 
-    /// Checks what can be known without asking anybody.
-    ///
-    /// # Errors
-    /// [`ProviderConfigError`] with what to change.
-    pub fn check(&self) -> Result<(), ProviderConfigError> {
-        let fail = |why: &str| Err(ProviderConfigError { id: self.id.clone(), why: why.to_owned() });
-        if !name::is_provider_id(&self.id) {
-            return fail("an id has 1 to 32 of a-z, 0-9 and -; choose another");
-        }
-        if name::check("name", self.shown(), limits::NAME_CHARS).is_err() {
-            return fail("the name is empty, too long or has control characters; choose another");
-        }
-        if self.client_id.is_empty() {
-            return fail("client_id is empty; write what the provider calls this installation");
-        }
+    /// All that is wrong of what can be known without asking anybody, with what to
+    /// change, by the keys.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(&'static str, ProviderConfigError)> {
+        let checks = [
+            ("id", self.fault_of_id()),
+            ("name", self.fault_of_name()),
+            ("client_id", self.fault_of_client()),
+            ("issuer", self.fault_of_issuer()),
+            ("github", self.fault_of_github()),
+            ("groups_claim", self.fault_of_groups()),
+            ("allowed_domains", self.fault_of_domains()),
+            ("role", self.fault_of_role()),
+        ];
+        let told = |(key, why): (_, Option<&str>)| {
+            Some((key, ProviderConfigError { id: self.id.clone(), why: why?.to_owned() }))
+        };
+        checks.into_iter().filter_map(told).collect()
+    }
+
+    fn fault_of_id(&self) -> Option<&'static str> {
+        (!name::is_provider_id(&self.id)).then_some("an id has 1 to 32 of a-z, 0-9 and -; choose another")
+    }
+
+    fn fault_of_name(&self) -> Option<&'static str> {
+        // Where it is the id that is shown, that is told already.
+        let given = if self.preset.is_none() && self.name.is_none() { "x" } else { self.shown() };
+        let is_wrong = name::check("name", given, limits::NAME_CHARS).is_err();
+        is_wrong.then_some("the name is empty, too long or has control characters; choose another")
+    }
+
+    fn fault_of_client(&self) -> Option<&'static str> {
+        let why = "client_id is empty; write what the provider calls this installation";
+        self.client_id.is_empty().then_some(why)
+    }
+
+    fn fault_of_issuer(&self) -> Option<&'static str> {
         match (self.preset, &self.issuer) {
-            (None, None) => return fail("give it an issuer, or a preset: google or github"),
-            (Some(_), Some(_)) => return fail("give it either an issuer or a preset, not both"),
+            (None, None) => Some("give it an issuer, or a preset: google or github"),
+            (Some(_), Some(_)) => Some("give it either an issuer or a preset, not both"),
             (None, Some(issuer)) if !is_safe(issuer) => {
-                return fail("the issuer must begin with https://; only this machine may do without");
+                Some("the issuer must begin with https://; only this machine may do without")
             }
-            _ => {}
+            _ => None,
         }
-        self.check_github()?;
-        self.check_people()
     }
 
-    fn check_github(&self) -> Result<(), ProviderConfigError> {
-        let fail = |why: &str| Err(ProviderConfigError { id: self.id.clone(), why: why.to_owned() });
-        let is_github = self.preset == Some(Preset::Github);
-        match &self.github {
-            Some(_) if !is_github => return fail("`github` is for the preset github only; remove it"),
-            Some(urls) if ![&urls.authorize, &urls.token, &urls.api].iter().all(|url| is_safe(url)) => {
-                return fail("the addresses of `github` must begin with https://");
-            }
-            _ => {}
+    fn fault_of_github(&self) -> Option<&'static str> {
+        let urls = self.github.as_ref()?;
+        if self.preset != Some(Preset::Github) {
+            return Some("`github` is for the preset github only; remove it");
         }
-        if is_github && self.groups_claim.is_some() {
-            return fail("GitHub tells no groups; remove groups_claim");
-        }
-        Ok(())
+        let are_safe = [&urls.authorize, &urls.token, &urls.api].iter().all(|url| is_safe(url));
+        (!are_safe).then_some("the addresses of `github` must begin with https://")
     }
 
-    fn check_people(&self) -> Result<(), ProviderConfigError> {
-        let fail = |why: &str| Err(ProviderConfigError { id: self.id.clone(), why: why.to_owned() });
+    fn fault_of_groups(&self) -> Option<&'static str> {
+        let is_wrong = self.preset == Some(Preset::Github) && self.groups_claim.is_some();
+        is_wrong.then_some("GitHub tells no groups; remove groups_claim")
+    }
+
+    fn fault_of_domains(&self) -> Option<&'static str> {
         if self.allowed_domains.len() > limits::PROVIDER_DOMAINS {
-            return fail("there are too many allowed_domains");
+            return Some("there are too many allowed_domains");
         }
         let is_domain = |domain: &String| {
             !domain.is_empty()
                 && domain.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c))
         };
         if !self.allowed_domains.iter().all(is_domain) {
-            return fail("write each of allowed_domains as example.org, in lower case, without an @");
+            return Some("write each of allowed_domains as example.org, in lower case, without an @");
         }
-        match (self.create, self.role) {
-            (Create::AllowedDomains, _) if self.allowed_domains.is_empty() => {
-                fail("create = \"allowed_domains\" needs allowed_domains")
-            }
-            (Create::Never, Some(_)) => fail("role is for those who are made by `create`; set that too"),
-            _ => Ok(()),
-        }
+        let is_open = self.create == Create::AllowedDomains && self.allowed_domains.is_empty();
+        is_open.then_some("create = \"allowed_domains\" needs allowed_domains")
+    }
+
+    fn fault_of_role(&self) -> Option<&'static str> {
+        let is_idle = self.create == Create::Never && self.role.is_some();
+        is_idle.then_some("role is for those who are made by `create`; set that too")
     }
 }
 
@@ -241,9 +258,9 @@ mod tests {
 
     #[test]
     fn a_provider_needs_an_issuer_or_a_preset_and_the_rest_is_usual() {
-        any().check().expect("is whole");
+        assert_eq!(any().faults(), Vec::new());
         let google = ProviderConfig { preset: Some(Preset::Google), issuer: None, name: None, ..any() };
-        google.check().expect("is whole");
+        assert_eq!(google.faults(), Vec::new());
         assert_eq!((google.shown(), google.trusts_email()), ("Google", true));
         assert!(!any().trusts_email(), "the address of any other provider proves nothing by itself");
     }
@@ -277,7 +294,7 @@ mod tests {
                 },
             ),
         ] {
-            assert!(wrong.check().is_err(), "{what}");
+            assert_eq!(wrong.faults().len(), 1, "{what}");
         }
     }
 

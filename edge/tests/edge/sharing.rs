@@ -211,6 +211,7 @@ async fn an_address_that_tries_links_keeps_nobody_else_out() {
     let limited = loop {
         let answer = post_from(stranger, &house, "/api/share/look", &[], wrong.clone()).await;
         if answer.status == 429 {
+            assert!(answer.headers.contains_key("retry-after"), "{:?}", answer.headers);
             break answer.json();
         }
         tries.next().expect("is limited before long");

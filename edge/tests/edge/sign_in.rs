@@ -233,6 +233,9 @@ async fn an_address_that_guesses_secrets_locks_out_nobody_else() {
     for _ in 0..3 {
         let answer = wrong_secret(&house, stranger).await;
         assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limited"));
+        let after = answer.headers["retry-after"].to_str().expect("is text");
+        let longest = 60 / limits::SIGN_IN_PER_ADDRESS_PER_MINUTE;
+        assert!(after.parse().is_ok_and(|seconds| (1..=longest).contains(&seconds)), "{after}");
     }
     let asked = house.core.seen.calls("/chatcode.v1.Accounts/SignIn").len();
     assert_eq!(asked, limits::SIGN_IN_PER_ADDRESS_PER_MINUTE as usize, "the core is not asked beyond");

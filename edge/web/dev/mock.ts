@@ -27,6 +27,7 @@ import { Role } from "../src/gen/chatcode/v1/grant_pb";
 import { PersonRole } from "../src/gen/chatcode/v1/people_pb";
 import { Permission } from "../src/gen/chatcode/v1/rule_pb";
 import * as sessions from "../src/gen/chatcode/v1/sessions_pb";
+import * as shares from "../src/gen/chatcode/v1/shares_pb";
 import { auditRows, listAudit } from "./audit";
 import { MockSession, type Peer } from "./session";
 
@@ -54,6 +55,7 @@ const gateways = [
 ];
 let tokens: fleet.TokenInfo[] = [];
 let pending: fleet.PendingGateway[] = [];
+let links: shares.Share[] = [];
 const all = new Map<string, { gateway: string; session: MockSession }>();
 const watchers = new Set<WebSocket>();
 const sockets = new Set<WebSocket>();
@@ -140,7 +142,7 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
     displayName: "owner",
     installation: "7c41e09a",
     coreVersion: "0.1.0",
-    permissions: [Permission.AUDIT_READ],
+    permissions: [Permission.AUDIT_READ, Permission.GATEWAY_ENROLL, Permission.SESSION_SHARE],
   })),
   "Accounts/ListSessions": call(accounts.AccountsListSessionsRequestSchema, accounts.AccountsListSessionsResponseSchema, () => ({ sessions: browsers })),
   "Accounts/EndSessions": call(accounts.AccountsEndSessionsRequestSchema, accounts.AccountsEndSessionsResponseSchema, ({ which }) => {
@@ -208,10 +210,34 @@ const METHODS: Record<string, (body: Uint8Array, headers: IncomingMessage["heade
       installed: "0.1.0",
       available: headers["chatcode-gateway"] === gateways[1]?.id ? "0.2.0" : "",
       policy: host.UpdatePolicy.NOTIFY,
+      problem:
+        headers["chatcode-gateway"] === gateways[0]?.id
+          ? "/usr/bin/chatcode-gateway was not installed from a release (no folder of versions with a link named current around it), so it cannot update itself; update it as it was installed"
+          : "",
     },
   })),
   "Host/Update": call(host.HostUpdateRequestSchema, host.HostUpdateResponseSchema, () => {
     throw new Refused(Code.INVALID, 3, "the release is not signed by the key that this machine trusts");
+  }),
+  "Shares/Create": call(shares.SharesCreateRequestSchema, shares.SharesCreateResponseSchema, ({ gateway: home, session, role, uses, accountsOnly, ttlS, passphrase }) => {
+    const made = create(shares.ShareSchema, {
+      gateway: home,
+      session,
+      role,
+      uses,
+      accountsOnly,
+      id: `s${links.length}`,
+      passphrase: passphrase !== "",
+      expiresUnixMs: BigInt(Date.now() + ttlS * 1000),
+      createdByName: "owner",
+    });
+    links = [made, ...links];
+    return { share: made, secret: "Zk3Qw8".repeat(7) };
+  }),
+  "Shares/List": call(shares.SharesListRequestSchema, shares.SharesListResponseSchema, ({ session }) => ({ shares: links.filter((one) => one.session === session) })),
+  "Shares/Revoke": call(shares.SharesRevokeRequestSchema, shares.SharesRevokeResponseSchema, ({ id }) => {
+    links = links.filter((one) => one.id !== id);
+    return {};
   }),
   "Sessions/Create": call(sessions.SessionsCreateRequestSchema, sessions.SessionsCreateResponseSchema, (wish, headers) => {
     if (wish.folder.includes("..")) throw new Refused(Code.INVALID, 3, "the folder has “..” in it; name it directly");
@@ -379,9 +405,12 @@ function someIdentities(): identities.Identity[] {
 
 function someBrowsers(): accounts.PersonSession[] {
   const hours = (count: number): bigint => BigInt(Date.now() - count * 3600e3);
+  const browser = (shape: MessageInitShape<typeof accounts.PersonSessionSchema>) => create(accounts.PersonSessionSchema, shape);
+  // So many that the account is taller than a phone.
+  const others = ["Safari on iPhone", "Firefox on Linux", "Edge on Windows", "Chrome on Android", "Safari on Mac"];
   return [
-    create(accounts.PersonSessionSchema, { id: "b1", device: "Chrome on Linux", address: "192.0.2.7", createdUnixMs: hours(5), usedUnixMs: hours(0), current: true }),
-    create(accounts.PersonSessionSchema, { id: "b2", device: "Safari on iPhone", address: "198.51.100.23", createdUnixMs: hours(50), usedUnixMs: hours(3) }),
+    browser({ id: "b1", device: "Chrome on Linux", address: "192.0.2.7", createdUnixMs: hours(5), usedUnixMs: hours(0), current: true }),
+    ...others.map((device, i) => browser({ id: `b${i + 2}`, device, address: "198.51.100.23", createdUnixMs: hours(50 + i), usedUnixMs: hours(3 + i) })),
   ];
 }
 

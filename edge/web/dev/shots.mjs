@@ -45,6 +45,25 @@ async function enter(page, name) {
   await page.waitForSelector(`.pane:not([hidden]) ${id("screen")}[data-attached="true"]`);
 }
 
+/** Throws when an open dialog does not begin with its title. */
+async function beginsAtTitle(page) {
+  const { top, from } = await page.evaluate(() => {
+    const dialog = document.querySelector("dialog[open]");
+    return { top: dialog.querySelector("h2").getBoundingClientRect().top, from: dialog.getBoundingClientRect().top };
+  });
+  if (top < from) throw new Error(`the dialog's title is ${Math.round(from - top)} px above its edge`);
+}
+
+/** Throws when a session's buttons lie upon its words. */
+async function wordsGiveWay(row) {
+  await row.hover();
+  const under = await row.evaluate((shown) => {
+    const acts = shown.querySelector(".session-acts").getBoundingClientRect();
+    return [...shown.querySelectorAll(".session-name, .session-detail")].filter((one) => one.getBoundingClientRect().right > acts.left).map((one) => one.className);
+  });
+  if (under.length > 0) throw new Error(`buttons lie upon ${under.join(", ")}`);
+}
+
 async function run(page, text, sees) {
   await page.keyboard.type(text);
   await page.keyboard.press("Enter");
@@ -70,6 +89,17 @@ async function addMachine(page, shot) {
   await page.locator(id("add-machine-make")).click();
   await page.locator(id("add-machine-token")).waitFor();
   await shot("made");
+}
+
+/** Where only this machine reaches the core. */
+async function addMachineNear(page, shot) {
+  await page.route("**/api/install", (route) => route.fulfill({ json: { core: "localhost:7421" } }));
+  await signIn(page);
+  await openList(page);
+  await visible(page, "add-machine-open").click();
+  await page.locator(id("add-machine-make")).click();
+  await page.locator(id("add-machine-near")).waitFor();
+  await shot();
 }
 
 async function tokens(page, shot) {
@@ -127,6 +157,26 @@ async function machine(page, shot) {
   await shot("revoke");
 }
 
+/** A link to a session: what is asked, and the link, which is shown once. */
+async function share(page, shot) {
+  await signIn(page);
+  await openList(page);
+  await enter(page, "claude");
+  await visible(page, "share-open").click();
+  await page.locator(id("shares-none")).waitFor();
+  await shot();
+  await page.locator(id("share-make")).click();
+  await page.locator(id("share-link")).waitFor();
+  const { link, dialog, primary } = await page.evaluate(() => {
+    const width = (selector) => document.querySelector(selector).getBoundingClientRect().width;
+    return { link: width('[data-testid="share-link"]'), dialog: width("dialog[open] .dialog-body"), primary: document.querySelectorAll("dialog[open] .primary").length };
+  });
+  if (link < 0.6 * dialog || primary !== 1) throw new Error(`the link has ${link} of ${dialog} px, and there are ${primary} primary buttons`);
+  await shot("made");
+  await page.locator(id("share-revoke")).click();
+  await page.locator(id("shares-none")).waitFor();
+}
+
 async function device(page, shot) {
   await page.goto(`${origin}/#device=BCDF-GHJK`);
   await page.locator(id("sign-in-device")).waitFor();
@@ -155,9 +205,11 @@ async function copied(page, shot) {
   await shot("list");
   await visible(page, "machine-alarm").click();
   await page.locator(id("alarm")).waitFor();
+  await beginsAtTitle(page);
   await shot();
   await page.locator(id("alarm-acknowledge")).click();
   await page.locator(id("alarm")).waitFor({ state: "detached" });
+  await beginsAtTitle(page);
   await shot("acknowledged");
 }
 
@@ -224,6 +276,7 @@ async function account(page, shot) {
   await openList(page);
   await visible(page, "account-open").click();
   await page.locator(id("browser")).nth(1).waitFor();
+  await beginsAtTitle(page);
   await shot();
   await page.locator(id("identity-rename")).nth(1).click();
   await page.locator(id("identity-label")).waitFor();
@@ -306,16 +359,37 @@ const states = {
   },
   addMachine,
   addMachinePhone: addMachine,
+  addMachineNear,
+  addMachineNearPhone: addMachineNear,
   tokens,
   tokensPhone: tokens,
   machine,
   machinePhone: machine,
+  share,
+  sharePhone: share,
   copied,
   copiedPhone: copied,
   device,
   devicePhone: device,
   audit,
   auditPhone: audit,
+  async hover(page, shot) {
+    await signIn(page);
+    await page.locator(id("new-session")).click();
+    await page.locator(id("new-session-name")).fill("long");
+    await page.locator(id("new-session-command")).fill("bash -c 'echo a command that is longer than its row; exec bash --norc'");
+    await page.locator(id("new-session-create")).click();
+    await page.waitForSelector(`.pane:not([hidden]) ${id("screen")}[data-attached="true"]`);
+    const row = page.locator(id("session"), { hasText: "a command that is longer" });
+    await wordsGiveWay(row);
+    await shot();
+    await wordsGiveWay(page.locator(id("session"), { hasText: "ended with 101" }));
+    await shot("ended");
+    await row.locator(id("end")).click();
+    await page.locator(id("end-confirm")).click();
+    await page.locator(`${id("session")}[data-state="exited"]`, { hasText: "long" }).waitFor();
+    await page.locator(id("session"), { hasText: "long" }).locator(id("forget")).click();
+  },
   async newSession(page, shot) {
     await signIn(page);
     await enter(page, "shell");

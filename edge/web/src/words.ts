@@ -32,9 +32,15 @@ export function spanText(ms: number): string {
   return `${Math.floor(h / 24)} d`;
 }
 
-/** "26 Nov 2026, 22:10", as people write it here. */
+/** "26 Nov 2026, 22:10", as people write it here; by 12 or 24 hours, too. */
 export function dateText(unixMs: number): string {
   return new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(unixMs);
+}
+
+/** The same to the second, "27 Nov, 09:30:15"; the year where it is another one than that of `now`. */
+export function momentText(unixMs: number, now: number): string {
+  const year = new Date(unixMs).getFullYear() === new Date(now).getFullYear() ? {} : ({ year: "numeric" } as const);
+  return new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", ...year }).format(unixMs);
 }
 
 /** The text without characters that could deceive a reader; as `display_safe` of the contract. */

@@ -6,6 +6,8 @@ use chatcode_proto::{limits, pb};
 use chatcode_release::{KeyError, Pin, PublicKey, manifest};
 use serde::{Deserialize, Serialize};
 
+use super::fetch::{FetchError, Source};
+
 /// When the gateway updates by itself.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -47,7 +49,9 @@ impl TryFrom<String> for Window {
         };
         let range = text.split_once('-').and_then(|(from, to)| Some(minutes(from)?..minutes(to)?));
         let range = range.filter(|range| range.start != range.end);
-        range.map(Self).ok_or_else(|| format!("{text:?} is no window; write it as 03:00-05:00 (UTC)"))
+        range
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no window of a day; write it as \"03:00-05:00\" (UTC)"))
     }
 }
 
@@ -116,21 +120,27 @@ impl Default for UpdateSettings {
 pub enum SettingsError {
     /// Out of bounds.
     #[error(
-        "update.trial_s is {0}, it must be {low} to {high}; correct the setting",
+        "a trial of {0} seconds is out of bounds; write {low} to {high}",
         low = limits::UPDATE_TRIAL_RANGE.start(),
         high = limits::UPDATE_TRIAL_RANGE.end()
     )]
     Trial(u32),
     /// Out of bounds.
     #[error(
-        "update.look_s is {0}, it must be {low} to {high}; correct the setting",
+        "a pause of {0} seconds is out of bounds; write {low} to {high}",
         low = limits::UPDATE_LOOK_RANGE.start(),
         high = limits::UPDATE_LOOK_RANGE.end()
     )]
     Look(u32),
     /// No channel's name.
-    #[error("update.channel is {0:?}; a channel's name is lower-case letters, digits and hyphens")]
+    #[error("{0:?} is no channel's name; write lower-case letters, digits and hyphens")]
     Channel(String),
+    /// The place of releases is none.
+    #[error(transparent)]
+    Place(#[from] FetchError),
+    /// The folder of releases is not there.
+    #[error("there is no folder {0}; make it, or name another place of releases")]
+    NoFolder(PathBuf),
     /// The key cannot be read.
     #[error("the release key {0} cannot be read")]
     KeyFile(PathBuf, #[source] std::io::Error),
@@ -163,9 +173,17 @@ impl UpdateSettings {
         found
     }
 
-    /// Why no release could be taken now: a key's file that cannot be used.
-    pub(crate) fn lacks(&self) -> Option<SettingsError> {
-        self.release_key.is_some().then(|| self.key().err()).flatten()
+    /// Why no release could be taken now, by the keys: a place that is none, a key's
+    /// file that cannot be used.
+    pub(crate) fn lacks(&self) -> Vec<(&'static str, SettingsError)> {
+        let place = self.release_url.as_deref().and_then(|text| match Source::of(text) {
+            Ok(Source::Folder(path)) => (!path.is_dir()).then_some(SettingsError::NoFolder(path)),
+            Ok(Source::Web(_)) => None,
+            Err(error) => Some(error.into()),
+        });
+        let key = self.release_key.is_some().then(|| self.key().err()).flatten();
+        let found = [("release_url", place), ("release_key", key)];
+        found.into_iter().filter_map(|(key, error)| Some((key, error?))).collect()
     }
 
     /// The shortest pause between two looks.

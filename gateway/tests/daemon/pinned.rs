@@ -48,10 +48,15 @@ async fn on_the_machine_itself_the_pin_counts_as_well_and_is_told() {
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && complaint.contains("held at 0.2;"), "{arguments:?}: {complaint}");
     }
-    let output = machine.update_as(&["--check"], "pin = \"^0.2\"\n").await;
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(78), "{complaint}");
-    assert!(complaint.contains("is no pin; write a version"), "{complaint}");
+    for (wrong, words) in [
+        ("pin = \"^0.2\"\n", "is no pin; write a version"),
+        ("window = \"3-5\"\n", "is no window of a day; write"),
+    ] {
+        let output = machine.update_as(&["--check"], wrong).await;
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(78), "{complaint}");
+        assert!(complaint.contains(words) && complaint.matches("write ").count() == 1, "{complaint}");
+    }
 }
 
 #[tokio::test]

@@ -169,6 +169,8 @@ pub(super) fn reason(kind: &Kind, setting: Option<&Setting>, near: Option<&str>)
         Kind::USizeOutOfRange(number) => {
             format!("{number} is out of bounds; write {}", wanted("a smaller number"))
         }
+        // Of one of our own types, which says it already.
+        Kind::Message(text) if text.contains("; write ") => text.clone(),
         other => match setting {
             Some(setting) => format!("{other}; write {}", setting.form),
             None => other.to_string(),

@@ -37,21 +37,19 @@ pub enum MailError {
     #[error(transparent)]
     Config(#[from] MailConfigError),
     /// The sender is no address.
-    #[error(
-        "sign_in.mail: from is no address; write it as chatcode@example.org or chatcode <chatcode@example.org>"
-    )]
+    #[error("the sender is no address; write it as chatcode@example.org or chatcode <chatcode@example.org>")]
     From,
     /// The file with the password cannot be used.
     #[error("the password of the mail server cannot be used")]
     File(#[from] FilesError),
     /// There is no password.
     #[error(
-        "sign_in.mail has a user and no password: write it as the only line of a private file and name that with \
+        "there is a user and no password: write it as the only line of a private file and name that with \
          password_file"
     )]
     NoPassword,
     /// No TLS can be made.
-    #[error("sign_in.mail: no TLS to the mail server can be made")]
+    #[error("no TLS to the mail server can be made")]
     Tls(#[source] lettre::transport::smtp::Error),
 }
 
@@ -83,23 +81,34 @@ impl Mailer {
     /// # Errors
     /// [`MailError`], with what to change.
     pub fn open(config: &MailConfig) -> Result<Self, MailError> {
-        config.check()?;
-        let from: Mailbox = config.from.parse().map_err(|_| MailError::From)?;
+        if let Some((_, error)) = config.faults().into_iter().next() {
+            return Err(error.into());
+        }
+        let from = sender(config)?;
         let mut builder =
             AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(config.server.trim_matches(['[', ']']))
                 .port(config.port())
                 .timeout(Some(limits::MAIL_SEND))
                 .hello_name(ClientId::Domain(from.email.domain().to_owned()))
                 .tls(tls(config)?);
-        if let Some(user) = &config.user {
-            let file = config.password_file.clone().or_else(|| secrets::credential("mail-password"));
-            let password = file.map(|file| secrets::line(&file)).transpose()?.flatten();
-            let password = password.ok_or(MailError::NoPassword)?;
-            builder = builder.credentials(Credentials::new(user.clone(), password.to_string()));
+        if let Some(credentials) = credentials(config)? {
+            builder = builder.credentials(credentials);
         }
         let (queue, waiting) = mpsc::channel(limits::MAILS_WAITING);
         let (transport, waiting) = (builder.build(), Mutex::new(waiting));
         Ok(Self { from, transport, queue, waiting, patience: limits::MAIL_SEND })
+    }
+
+    /// All that is wrong with the configuration, by its keys.
+    #[must_use]
+    pub fn faults(config: &MailConfig) -> Vec<(&'static str, MailError)> {
+        let own = config.faults().into_iter().map(|(key, error)| (key, error.into()));
+        let opened = [
+            ("from", sender(config).err()),
+            ("tls", tls(config).err()),
+            ("password_file", credentials(config).err()),
+        ];
+        own.chain(opened.into_iter().filter_map(|(key, error)| Some((key, error?)))).collect()
     }
 
     /// A place for one mail. Taken before it is known whether there will be one, so
@@ -175,6 +184,19 @@ fn why(error: &lettre::transport::smtp::Error) -> String {
             causes.fold("it was not reached".to_owned(), |told, cause| format!("{told}: {cause}"))
         }
     }
+}
+
+fn sender(config: &MailConfig) -> Result<Mailbox, MailError> {
+    config.from.parse().map_err(|_| MailError::From)
+}
+
+/// User and password, where the server wants them.
+fn credentials(config: &MailConfig) -> Result<Option<Credentials>, MailError> {
+    let Some(user) = &config.user else { return Ok(None) };
+    let file = config.password_file.clone().or_else(|| secrets::credential("mail-password"));
+    let password = file.map(|file| secrets::line(&file)).transpose()?.flatten();
+    let password = password.ok_or(MailError::NoPassword)?;
+    Ok(Some(Credentials::new(user.clone(), password.to_string())))
 }
 
 fn tls(config: &MailConfig) -> Result<Tls, MailError> {

@@ -171,7 +171,9 @@ impl Providers {
         let mut ids = BTreeSet::new();
         let mut list = Vec::new();
         for config in configs {
-            config.check()?;
+            if let Some((_, error)) = config.faults().into_iter().next() {
+                return Err(error.into());
+            }
             if !ids.insert(&config.id) {
                 return Err(ProvidersError::Twice(config.id.clone()));
             }
@@ -179,6 +181,22 @@ impl Providers {
             list.push(Provider { way: way(config)?, config: config.clone(), calls });
         }
         Ok(Self { list })
+    }
+
+    /// All that is wrong with one of them by itself, by the keys.
+    #[must_use]
+    pub fn faults(config: &ProviderConfig) -> Vec<(&'static str, ProvidersError)> {
+        let mut faults: Vec<(_, ProvidersError)> =
+            config.faults().into_iter().map(|(key, error)| (key, error.into())).collect();
+        if let Err(error) = secret(config) {
+            faults.push(("client_secret_file", error));
+        }
+        if faults.is_empty()
+            && let Err(error) = way(config)
+        {
+            faults.push((if config.preset.is_some() { "github" } else { "issuer" }, error));
+        }
+        faults
     }
 
     /// Id and name of each, in the order of the configuration.
@@ -321,19 +339,22 @@ fn redirect(origin: &str, provider: &Provider) -> String {
 }
 
 fn way(config: &ProviderConfig) -> Result<Way, ProvidersError> {
-    let secret = secret(config)?;
     let address = |_| ProvidersError::Address(config.id.clone());
-    if config.preset == Some(Preset::Github) {
-        let secret = secret.ok_or_else(|| ProvidersError::NoSecret(config.id.clone()))?;
-        return Ok(Way::Github(Box::new(Github::new(config, secret).map_err(address)?)));
-    }
-    Ok(Way::Oidc(Box::new(Oidc::new(config, secret).map_err(address)?)))
+    Ok(match (config.preset, secret(config)?) {
+        (Some(Preset::Github), Some(secret)) => {
+            Way::Github(Box::new(Github::new(config, secret).map_err(address)?))
+        }
+        (_, secret) => Way::Oidc(Box::new(Oidc::new(config, secret).map_err(address)?)),
+    })
 }
 
-/// The only line of the secret's file.
+/// The only line of the secret's file; GitHub wants one.
 fn secret(config: &ProviderConfig) -> Result<Option<Zeroizing<String>>, ProvidersError> {
     let given = || secrets::credential(&format!("provider-{}", config.id));
-    let Some(file) = config.client_secret_file.clone().or_else(given) else { return Ok(None) };
+    let Some(file) = config.client_secret_file.clone().or_else(given) else {
+        let is_wanted = config.preset == Some(Preset::Github);
+        return if is_wanted { Err(ProvidersError::NoSecret(config.id.clone())) } else { Ok(None) };
+    };
     secrets::line(&file)
         .map_err(|source| ProvidersError::File { id: config.id.clone(), source })?
         .map(Some)

@@ -100,6 +100,55 @@ describe("a sign-in that has ended", () => {
   });
 });
 
+describe("a sign-in that has to wait", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
+  /** Opens a link that is refused for a while; answers when it was tried, in seconds, and what was shown meanwhile. */
+  async function tries(headers: HeadersInit, times: number): Promise<{ at: number[]; waited: unknown }> {
+    vi.useFakeTimers();
+    const begun = Date.now();
+    const at: number[] = [];
+    const limited = { code: "rate_limited", message: "too much was tried" };
+    vi.stubGlobal("location", { hash: "#login=secret", pathname: "/", search: "" });
+    vi.stubGlobal("history", { replaceState: () => undefined });
+    vi.stubGlobal("window", { addEventListener: () => undefined });
+    vi.stubGlobal("fetch", () => {
+      at.push((Date.now() - begun) / 1000);
+      return Promise.resolve(at.length > times ? Response.json({ display_name: "Ada" }) : Response.json(limited, { status: 429, headers }));
+    });
+    const me = { principal: "ada", displayName: "Ada", permissions: [], installation: "", coreVersion: "" };
+    const whoAmI = () => (at.length > times ? Promise.resolve(me) : Promise.reject(new Refusal(Code.UNAUTHENTICATED, "nobody")));
+    const keeper = new AccountKeeper({ accounts: { whoAmI } } as unknown as Rpc, () => undefined);
+    await keeper.start();
+    const waited = keeper.account.get();
+    await vi.runAllTimersAsync();
+    expect(keeper.account.get()).toMatchObject({ state: "signed-in", principal: "ada" });
+    return { at, waited };
+  }
+
+  it("says what the edge said, and is tried again when the edge says so", async () => {
+    const { at, waited } = await tries({ "retry-after": "6" }, 1);
+    expect(waited).toMatchObject({ state: "waiting", refusal: { code: Code.RATE_LIMITED, message: "too much was tried" } });
+    expect(at.length).toBe(2);
+    expect(at[1]).toBeGreaterThanOrEqual(6);
+    expect(at[1]).toBeLessThan(7);
+  });
+
+  it("does not hammer where no time is told, and waits for no longer than a minute whatever is told", async () => {
+    const { at } = await tries({}, 2);
+    expect(at[1]).toBeGreaterThanOrEqual(5);
+    expect((at[2] ?? 0) - (at[1] ?? 0)).toBeGreaterThanOrEqual(5);
+    for (const told of ["9999999999", "-1", "soon", "0"]) {
+      const [, second] = (await tries({ "retry-after": told }, 1)).at;
+      expect(second, told).toBeGreaterThanOrEqual(told === "0" ? 1 : 5);
+      expect(second, told).toBeLessThan(61);
+    }
+  });
+});
+
 describe("a link", () => {
   afterEach(() => vi.unstubAllGlobals());
 

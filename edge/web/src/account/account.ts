@@ -4,7 +4,7 @@
 import { Code } from "../gen/chatcode/v1/code_pb";
 import type { Permission } from "../gen/chatcode/v1/rule_pb";
 import { Backoff } from "../link/backoff";
-import { RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS } from "../link/limits";
+import { RECONNECT_FIRST_MS, RECONNECT_LONGEST_MS, RETRY_AFTER_MS } from "../link/limits";
 import { fromError, isTransient, type Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
 import { Store } from "../store";
@@ -12,7 +12,7 @@ import { ask, signInBy, type SignedIn } from "./sign-in";
 
 export type Account =
   | { state: "asking"; since: number }
-  /** Nobody answers; asked again by itself. */
+  /** Nobody answers, or what answers cannot just now; asked again by itself. */
   | { state: "waiting"; since: number; nextTry: number; refusal: Refusal }
   | { state: "signed-out"; why: string | undefined }
   | { state: "signed-in"; principal: string; displayName: string; installation: string; version: string };
@@ -189,7 +189,8 @@ export class AccountKeeper {
   }
 
   #later(refusal: Refusal): void {
-    const pause = this.#backoff.next(Math.random());
+    const wait = refusal.code === Code.RATE_LIMITED ? (refusal.waitMs ?? RETRY_AFTER_MS) : 0;
+    const pause = wait + this.#backoff.next(Math.random());
     this.account.set({ state: "waiting", since: this.#since, nextTry: Date.now() + pause, refusal });
     this.#timer = setTimeout(() => void this.ask(), pause);
   }

@@ -1,7 +1,7 @@
 // Signing in at the edge: which ways are open, a challenge where one is needed, and a proof that becomes the cookie.
 
 import { Code } from "../gen/chatcode/v1/code_pb";
-import { CHALLENGE_FRESH_MS, HANDSHAKE_MS, UNARY_DEADLINE_MS } from "../link/limits";
+import { CHALLENGE_FRESH_MS, HANDSHAKE_MS, RETRY_AFTER_RANGE_MS, UNARY_DEADLINE_MS } from "../link/limits";
 import { codeFromName, explain, Refusal } from "../link/refusal";
 import { provePasskey } from "./passkey";
 
@@ -102,5 +102,13 @@ export async function ask(path: string, body?: object, patience: number = HANDSH
   const told = (await answer.json().catch(() => ({}))) as Record<string, unknown>;
   if (answer.ok) return told;
   const code = typeof told["code"] === "string" ? codeFromName(told["code"]) : undefined;
-  throw new Refusal(code ?? Code.INTERNAL, typeof told["message"] === "string" ? told["message"] : "The edge refused this.");
+  const words = typeof told["message"] === "string" ? told["message"] : "The edge refused this.";
+  throw new Refusal(code ?? Code.INTERNAL, words, waitOf(answer.headers.get("retry-after")));
+}
+
+/** The wait that a `Retry-After` asks for, where it is one in seconds. */
+function waitOf(told: string | null): number | undefined {
+  if (told === null || !/^\d+$/u.test(told)) return undefined;
+  const [shortest, longest] = RETRY_AFTER_RANGE_MS;
+  return Math.min(Math.max(Number(told) * 1000, shortest), longest);
 }

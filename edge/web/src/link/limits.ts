@@ -32,6 +32,10 @@ export const ARGUMENTS = 64;
 
 // The page's own.
 
+/** The wait after "too many tries" where the edge does not say how long, and the shortest and the longest where it does. */
+export const RETRY_AFTER_MS = 5_000;
+export const RETRY_AFTER_RANGE_MS = [1_000, 60_000] as const;
+
 /** A challenge that waits in a field is asked for anew after this time, before it is too old for the core (5 minutes). */
 export const CHALLENGE_FRESH_MS = 4 * 60_000;
 

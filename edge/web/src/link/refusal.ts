@@ -14,6 +14,8 @@ export class Refusal extends Error {
     /** UNSPECIFIED: the way to the edge broke without a word. */
     readonly code: Code,
     message: string,
+    /** Whoever refused asks to wait for this long. */
+    readonly waitMs?: number | undefined,
   ) {
     super(message);
     this.name = "Refusal";

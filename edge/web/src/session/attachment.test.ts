@@ -1,9 +1,10 @@
-import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { beforeEach, describe, expect, it, vi, type Mock } from "vitest";
 
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Role } from "../gen/chatcode/v1/grant_pb";
-import { ServerFrameSchema } from "../gen/chatcode/v1/terminal_pb";
+import { ClientFrameSchema, ServerFrameSchema } from "../gen/chatcode/v1/terminal_pb";
+import { INPUT_UNCONFIRMED_BYTES } from "../link/limits";
 import type { LineEvents } from "../link/line";
 import { Refusal } from "../link/refusal";
 import type { Rpc } from "../link/rpc";
@@ -257,5 +258,88 @@ describe("colours that a program has set", () => {
   it("stay over another scheme", async () => {
     attachment.setLook({ scheme: "light", fontSize: 14, screenReader: false });
     expect(await colours()).toEqual([1, 256, 257, 258]);
+  });
+});
+
+describe("keys after *Take over*", () => {
+  const bytes = new TextEncoder();
+  const frames = () => (attachment.line.send as unknown as Mock<(bytes: Uint8Array) => void>).mock.calls.map(([sent]) => fromBinary(ClientFrameSchema, sent).kind);
+  const typed = (): string =>
+    frames()
+      .map((kind) => (kind.case === "input" ? new TextDecoder().decode(kind.value.data) : ""))
+      .join("");
+  const type = (keys: string): void => [...keys].forEach((key) => attachment.type(bytes.encode(key), true));
+  const writes = (writer: number): void => frame({ case: "presence", value: { viewers: [], writer } });
+  /** The holder has done all that was asked of it before. */
+  const answered = (): void => {
+    const stamp = frames().reduce((last, kind) => (kind.case === "ping" ? kind.value.stamp : last), 0n);
+    frame({ case: "pong", value: { stamp } });
+  };
+  const nudges = (): number => attachment.status.get().refusedKeys;
+
+  beforeEach(() => {
+    attached(5n);
+    writes(2);
+    answered();
+  });
+
+  it("wait for the answer and go out once and in order with the lease", () => {
+    attachment.takeOver();
+    type("echo ");
+    expect([frames().filter((kind) => kind.case === "takeLease").length, typed()]).toEqual([1, ""]);
+    writes(1);
+    type("one\r");
+    answered();
+    expect([typed(), nudges(), attachment.status.get().notices]).toEqual(["echo one\r", 0, []]);
+  });
+
+  it("wait on while the holder tells of others before it has come to the request", () => {
+    attachment.takeOver();
+    type("ls");
+    writes(2);
+    writes(1);
+    expect([typed(), nudges()]).toEqual(["ls", 0]);
+  });
+
+  it("are dropped as a whole, with a nudge, when the lease is another's by the answer", () => {
+    attachment.takeOver();
+    type("rm");
+    writes(3);
+    answered();
+    expect([typed(), nudges(), attachment.status.get().notices.length]).toEqual(["", 1, 1]);
+    type("x");
+    writes(1);
+    expect([typed(), nudges()]).toEqual(["", 2]);
+  });
+
+  it("are kept over a break, and go out when the holder had given the lease", () => {
+    attachment.takeOver();
+    type("ec");
+    line().closed(new Refusal(Code.UNSPECIFIED, "broken"));
+    type("ho");
+    attached(5n);
+    writes(1);
+    expect([typed(), nudges()]).toEqual(["echo", 0]);
+  });
+
+  it("are dropped as a whole over a break when the holder never heard of the request", () => {
+    attachment.takeOver();
+    type("ec");
+    line().closed(new Refusal(Code.UNSPECIFIED, "broken"));
+    type("ho");
+    attached(5n);
+    writes(2);
+    answered();
+    writes(1);
+    expect([typed(), nudges(), attachment.status.get().notices.length]).toEqual(["", 1, 1]);
+  });
+
+  it("are as bounded as those that wait for a line, and reports of the terminal do not wait", () => {
+    attachment.takeOver();
+    attachment.type(bytes.encode("\x1b[I"), false);
+    attachment.type(new Uint8Array(INPUT_UNCONFIRMED_BYTES + 1), true);
+    type("x");
+    writes(1);
+    expect([typed(), attachment.status.get().notices.length]).toEqual(["x", 1]);
   });
 });

@@ -169,17 +169,17 @@ export class Attachment {
     window.addEventListener("pagehide", this.#remember);
   }
 
-  /** Typed bytes: sent at once, or kept until the line is back. */
+  /** Typed bytes: sent at once, or kept until the line is back or the lease is there. */
   type(bytes: Uint8Array, byHand: boolean): void {
     const viewer = this.#viewer;
-    const { exited, refusedKeys, role } = this.status.get();
+    const { exited, role } = this.status.get();
     if (exited) return;
-    if (!viewer.mayType || role !== Role.WRITER) {
-      if (byHand) this.status.patch({ refusedKeys: refusedKeys + 1 });
+    if (!viewer.takesInput || role !== Role.WRITER) {
+      if (byHand) this.#nudge();
       return;
     }
     // Reports are worth nothing later.
-    if (!byHand && !viewer.isAttached) return;
+    if (!byHand && !(viewer.isAttached && viewer.mayType)) return;
     // A part of a paste is worse than none, and would not end the paste for the program.
     if (bytes.length > viewer.room) {
       this.#notice(`${bytesText(bytes.length)} at once are more than can wait (${bytesText(INPUT_UNCONFIRMED_BYTES)} in all); nothing of it was sent. Copy it to the machine as a file.`);
@@ -211,8 +211,9 @@ export class Attachment {
     this.#flush();
   }
 
+  /** Takes the lease; keys that are typed until the answer wait for it. */
   takeOver(): void {
-    this.#viewer.takeLease();
+    this.#viewer.takeOver(performance.now());
     this.#flush();
   }
 
@@ -317,6 +318,7 @@ export class Attachment {
       case "closing":
         throw event.refusal;
       case "input-refused":
+        if (event.code === Code.NOT_WRITER) this.#nudge();
         this.#notice(`${bytesText(event.to - event.from)} of input were not taken: ${refusedBecause(event.code)}`);
         break;
       case "input-unknown":
@@ -406,6 +408,11 @@ export class Attachment {
   #tellKept(): void {
     const { isAttached, unconfirmed } = this.#viewer;
     this.status.patch({ kept: isAttached ? 0 : unconfirmed, going: isAttached && unconfirmed > LONG_PASTE_BYTES ? unconfirmed : 0 });
+  }
+
+  /** Points at who types here. */
+  #nudge(): void {
+    this.status.patch({ refusedKeys: this.status.get().refusedKeys + 1 });
   }
 
   #notice(text: string): void {

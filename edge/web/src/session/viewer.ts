@@ -88,6 +88,8 @@ export class Viewer {
   #pingDue: number | undefined;
   #pings = 0;
   #pingSent: { stamp: number; at: number } | undefined;
+  /** The stamp of the ping that follows a request for the lease; missing once that is answered. */
+  #taking: number | undefined;
 
   constructor(
     private readonly id: Uint8Array,
@@ -142,6 +144,7 @@ export class Viewer {
       }
       case "exited":
         this.#hasExited = true;
+        this.#taking = undefined;
         return [...this.#giveBack(Code.SESSION_ENDED), { kind: "exited", exit: kind.value.exit }];
       case "pong":
         return this.#pong(now, Number(kind.value.stamp));
@@ -163,16 +166,17 @@ export class Viewer {
     this.#requests = [];
     this.#pingDue = undefined;
     this.#pingSent = undefined;
+    this.#taking = undefined;
   }
 
   /** Takes typed bytes; answers how many: fewer when many wait, none when this viewer may not type. */
   pushInput(bytes: Uint8Array): number {
-    return this.mayType ? this.#input.push(bytes) : 0;
+    return this.takesInput ? this.#input.push(bytes) : 0;
   }
 
   /** How many bytes may be typed now; none when this viewer may not type. */
   get room(): number {
-    return this.mayType ? this.#input.room : 0;
+    return this.takesInput ? this.#input.room : 0;
   }
 
   /** Forgets what was typed and not sent; answers how many bytes. */
@@ -229,6 +233,13 @@ export class Viewer {
     this.#request({ case: "takeLease", value: {} });
   }
 
+  /** Takes the lease, and keeps what is typed until the holder has answered; a ping tells when, as all is done in order. */
+  takeOver(now: number): void {
+    this.takeLease();
+    this.#taking = this.#pings + 1;
+    if (this.#isAttached) this.#pingDue = now;
+  }
+
   /** Gives the lease to the viewer of this number; 0: to nobody. */
   handOver(viewer: number): void {
     this.#request({ case: "handOverLease", value: { viewer } });
@@ -250,6 +261,11 @@ export class Viewer {
   get mayType(): boolean {
     if (!this.#isAttached || this.#writer === undefined) return true;
     return this.#mayWrite && !this.#hasExited && (this.#writer === 0 || this.#writer === this.#number);
+  }
+
+  /** Whether what is typed is sent, now or when the lease that was asked for is there. */
+  get takesInput(): boolean {
+    return this.mayType || this.#taking !== undefined;
   }
 
   get holdsLease(): boolean {
@@ -308,7 +324,8 @@ export class Viewer {
 
   #presence(presence: Presence): ViewerEvent[] {
     this.#writer = presence.writer;
-    return [{ kind: "presence", presence }, ...(this.mayType ? [] : this.#giveBack(Code.NOT_WRITER))];
+    if (this.holdsLease) this.#taking = undefined;
+    return [{ kind: "presence", presence }, ...(this.takesInput ? [] : this.#giveBack(Code.NOT_WRITER))];
   }
 
   #output(now: number, offset: number, data: Uint8Array): ViewerEvent[] {
@@ -337,7 +354,9 @@ export class Viewer {
     const ms = Math.max(now - this.#pingSent.at, 0);
     this.#pingSent = undefined;
     this.#credit.handleRtt(ms);
-    return [{ kind: "rtt", ms }];
+    // The lease would have come before.
+    if (this.#taking !== undefined && stamp >= this.#taking) this.#taking = undefined;
+    return [{ kind: "rtt", ms }, ...(this.takesInput ? [] : this.#giveBack(Code.NOT_WRITER))];
   }
 
   #refused({ from, to, code }: InputRefused): ViewerEvent[] {

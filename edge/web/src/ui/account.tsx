@@ -22,7 +22,7 @@ export function AccountDialog({ close }: { close: () => void }): ReactNode {
   const name = who.state === "signed-in" ? displaySafe(who.displayName, NAME_CHARS) : "";
   const email = displaySafe(own?.email ?? "", 254);
   return (
-    <Dialog title="Account" testId="account" className="account" later="Close" over close={close} refused={act.refused}>
+    <Dialog title="Account" testId="account" className="account" later="Close" over reading close={close} refused={act.refused}>
       <p data-testid="account-who">
         <b>{name}</b>
         {email === "" ? "" : `, ${email}`}

@@ -33,7 +33,7 @@ function Ask({ atTokens, close, made }: { atTokens: boolean; close: () => void; 
           void run(async () => made(await app.addMachine(name.trim(), approval)));
         }}
       >
-        <h2>{DIALOG.title}</h2>
+        <h2 tabIndex={-1}>{DIALOG.title}</h2>
         <p>One line, typed there, makes any Linux machine or Mac one of yours. It dials out: no port is opened.</p>
         <label className="field">
           <span>Name</span>

@@ -30,16 +30,7 @@ export function resultTone(code: Code): "good" | "quiet" | "bad" {
   return code === Code.UNSPECIFIED ? "quiet" : "bad";
 }
 
-/** "27 Nov, 09:30:15"; the year where it is another one. */
-export function momentText(unixMs: number, now: number): string {
-  const year = new Date(unixMs).getFullYear() === new Date(now).getFullYear() ? {} : ({ year: "numeric" } as const);
-  return new Intl.DateTimeFormat(undefined, {
-    day: "numeric",
-    month: "short",
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-    hourCycle: "h23",
-    ...year,
-  }).format(unixMs);
+/** A detail in one line: whoever stands in it is named by the beginning of the id, so that there is room for the rest. */
+export function detailText(detail: string): string {
+  return displaySafe(detail.replace(/\b([a-z]+)\/([0-9a-f]{8})(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/gu, "$1 $2"), 256);
 }

@@ -5,7 +5,7 @@ import { ANY } from "../audit/search";
 import { Code } from "../gen/chatcode/v1/code_pb";
 import { Store } from "../store";
 import { Filters } from "./audit-filters";
-import { actionText, momentText, resultText, resultTone, whoText } from "./audit-words";
+import { actionText, detailText, resultText, resultTone, whoText } from "./audit-words";
 
 const gateway = { id: "g-1", name: "mill\u202e" };
 const app = { fleet: { state: new Store({ machines: [{ gateway }] }) } };
@@ -28,10 +28,10 @@ test("what was done and how it ended is said in words", () => {
   expect([Code.UNSPECIFIED, Code.DONE, Code.FORBIDDEN].map(resultTone)).toEqual(["quiet", "good", "bad"]);
 });
 
-test("a moment of another year says which", () => {
-  const then = Date.UTC(2024, 5, 15, 12);
-  expect(momentText(then, then)).not.toContain("2024");
-  expect(momentText(then, Date.UTC(2026, 5, 15, 12))).toContain("2024");
+test("whoever stands in a detail leaves room for the name that follows", () => {
+  expect(detailText("person/c5c9b6a9-fb48-40d6-9cc8-6c4ce9758001 Ada (owner)")).toBe("person c5c9b6a9 Ada (owner)");
+  expect(detailText("operator on label site=attic to person/8d2f7a10-0000-4000-8000-000000000009 Ada")).toBe("operator on label site=attic to person 8d2f7a10 Ada");
+  expect(detailText("from 192.0.2.14:51820 a\u202eb")).toBe("from 192.0.2.14:51820 a\ufffdb");
 });
 
 test("the filters show what is chosen, and a machine that is not known any more", () => {

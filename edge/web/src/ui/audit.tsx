@@ -6,9 +6,9 @@ import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { download, exportAudit } from "../audit/export";
 import { ANY, AuditSearch, filterOf, isChosen, type Wish } from "../audit/search";
 import type { AuditRow } from "../gen/chatcode/v1/audit_pb";
-import { dateText, displaySafe } from "../words";
+import { dateText, displaySafe, momentText } from "../words";
 import { Filters } from "./audit-filters";
-import { actionText, momentText, resultText, resultTone, whoText } from "./audit-words";
+import { actionText, detailText, resultText, resultTone, whoText } from "./audit-words";
 import { Modal, Refused, useAct } from "./dialog";
 import { Facts, type Fact } from "./facts";
 import { useApp, useNow, useStore } from "./hooks";
@@ -151,7 +151,7 @@ function Row({ row, now, open, toggle, narrow }: RowProps): ReactNode {
         <span className="audit-result" data-tone={resultTone(row.result)}>
           {resultText(row.result)}
         </span>
-        <span className="audit-detail">{displaySafe(row.detail, 256)}</span>
+        <span className="audit-detail">{detailText(row.detail)}</span>
       </button>
       {open && <Details row={row} machine={machine} narrow={narrow} />}
     </li>

@@ -21,7 +21,7 @@ export function Modal(props: ModalProps): ReactNode {
     const shown = dialog.current;
     if (shown === null || shown.open) return;
     shown.showModal();
-    (shown.querySelector<HTMLElement>("[data-autofocus]") ?? shown.querySelector<HTMLElement>("[data-dialog-later]"))?.focus();
+    firstOf(shown)?.focus();
   }, []);
   return (
     <dialog
@@ -44,6 +44,8 @@ interface DialogProps extends ModalProps {
   later?: string;
   /** That button is the only one, or the one to press by now. */
   over?: boolean;
+  /** It is for reading, and what there is to read may come later: the keyboard begins at the title. */
+  reading?: boolean;
   /** What was refused, and why. */
   refused?: string | undefined;
   /** The buttons that do something. */
@@ -53,10 +55,12 @@ interface DialogProps extends ModalProps {
 }
 
 /** A question or a form: heading, content, what was refused, buttons. */
-export function Dialog({ later = "Cancel", over = false, refused, acts, form, children, ...modal }: DialogProps): ReactNode {
+export function Dialog({ later = "Cancel", over = false, reading = false, refused, acts, form, children, ...modal }: DialogProps): ReactNode {
   const content = (
     <>
-      <h2>{modal.title}</h2>
+      <h2 tabIndex={-1} data-autofocus={reading ? true : undefined}>
+        {modal.title}
+      </h2>
       {children}
       <Refused words={refused} />
       <div className="dialog-acts">
@@ -93,9 +97,15 @@ export function Refused({ words }: { words: string | undefined }): ReactNode {
   );
 }
 
-/** Gives the keyboard to the dialog's last resort, when what had it is gone. */
+/** Gives the keyboard to the dialog's last resort, when what had it is gone; what is read stays in view. */
 export function focusLater(): void {
-  document.querySelector<HTMLElement>("dialog[open] [data-dialog-later]")?.focus();
+  document.querySelector<HTMLElement>("dialog[open] [data-dialog-later]")?.focus({ preventScroll: true });
+}
+
+/** What is asked for, else the harmless button; in a dialog taller than the screen the title, which that would scroll out of sight. */
+function firstOf(dialog: HTMLElement): HTMLElement | null {
+  const fits = dialog.scrollHeight <= dialog.clientHeight;
+  return dialog.querySelector<HTMLElement>("[data-autofocus]") ?? dialog.querySelector<HTMLElement>(fits ? "[data-dialog-later]" : "h2");
 }
 
 /** Something that a dialog asks of the core: whether it is under way, and why it was refused. */

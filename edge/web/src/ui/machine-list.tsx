@@ -1,6 +1,6 @@
 // Left: the machines and what runs on them.
 
-import { type ReactNode } from "react";
+import { Fragment, type ReactNode } from "react";
 
 import type { Machine } from "../fleet/fleet";
 import { LinkState } from "../gen/chatcode/v1/fleet_pb";
@@ -183,6 +183,16 @@ function MachineGroup({ machine: { gateway, sessions } }: { machine: Machine }):
   );
 }
 
+/** Text that breaks between its words, and not after the dashes of an option. */
+function WholeWords({ text }: { text: string }): ReactNode {
+  return text.split(" ").map((word, i) => (
+    <Fragment key={i}>
+      {i > 0 && " "}
+      <span className="session-word">{word}</span>
+    </Fragment>
+  ));
+}
+
 function SessionRow({ gateway, session, online }: { gateway: string; session: Session; online: boolean }): ReactNode {
   const app = useApp();
   const { active, open } = useStore(app.workspace.tabs);
@@ -223,7 +233,7 @@ function SessionRow({ gateway, session, online }: { gateway: string; session: Se
           <span className="session-detail">{sessionDetail(session)}</span>
           {again !== undefined && (
             <span className="session-again" data-testid="session-again" title={again}>
-              {again}
+              <WholeWords text={again} />
             </span>
           )}
           {session.viewers > 1 && (

@@ -126,7 +126,6 @@ function Programs({ gateway, name, update }: { gateway: Gateway; name: string; u
   const app = useApp();
   const available = displaySafe(update?.available ?? "", 64);
   const version = displaySafe(gateway.programVersion, 64);
-  const problem = displaySafe(update?.problem ?? "", 256);
   return (
     <>
       {version === "" ? "Not known yet" : `Version ${version}`}
@@ -141,15 +140,17 @@ function Programs({ gateway, name, update }: { gateway: Gateway; name: string; u
         </button>
       )}
       {update !== undefined && <small>{policyText(update)}</small>}
-      {problem !== "" && <small>{sentence(problem)}</small>}
     </>
   );
 }
 
-/** When a machine updates by itself, and how far its settings let it. */
-export function policyText({ policy, pin }: UpdateStatus): string {
-  const held = displaySafe(pin, 64);
-  return (POLICIES[policy] ?? "") + (held === "" ? "" : `. Held at ${held} by its settings`);
+/** When a machine updates by itself, how far its settings let it, and what is in the way. */
+export function policyText({ policy, pin, problem, available }: UpdateStatus): string {
+  const words = POLICIES[policy] ?? "";
+  const held = pin === "" ? "" : `. Held at ${displaySafe(pin, 64)} by its settings`;
+  const why = displaySafe(problem, 256);
+  if (why === "") return words + held;
+  return (available === "" ? `No updates now: ${why}` : `${words}. The last try failed: ${why}`) + held;
 }
 
 /** Another machine has used this one's identity: what that means, and what to do. */

@@ -22,7 +22,7 @@ export function ProveByMail({ address, busy, run, prove }: { address: string; bu
   const send = async (): Promise<void> => setSent(await run(() => elsewhere.askForMail(address)));
   if (!sent) {
     return (
-      <button type="button" className="small" disabled={busy} data-testid="prove-mail" onClick={() => void send()}>
+      <button type="button" className="small prove-mail" disabled={busy} data-testid="prove-mail" onClick={() => void send()}>
         Mail a code to {displaySafe(address, 254)}
       </button>
     );
@@ -33,7 +33,7 @@ export function ProveByMail({ address, busy, run, prove }: { address: string; bu
         <span>Code of the mail</span>
         <input value={code} inputMode="numeric" autoComplete="one-time-code" autoFocus maxLength={16} data-testid="prove-code" onChange={(event) => setCode(event.target.value)} />
       </label>
-      <button type="button" className="primary" disabled={busy || code === ""} data-testid="prove-code-submit" onClick={() => void prove(code)}>
+      <button type="button" className="primary prove-mail" disabled={busy || code === ""} data-testid="prove-code-submit" onClick={() => void prove(code)}>
         Use the code
       </button>
     </>

@@ -66,7 +66,7 @@ export function ShareDialog({ tab, name, close }: { tab: Tab; name: string; clos
       title={`Share “${displaySafe(name, 64)}”`}
       testId="share"
       later={link === undefined && may ? "Cancel" : "Close"}
-      over={link !== undefined || !may}
+      over={!may}
       refused={refused}
       close={close}
       {...(form ? { form: { testId: "share-form", submit: make } } : {})}

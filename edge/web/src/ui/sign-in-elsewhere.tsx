@@ -45,7 +45,7 @@ export function MailForm({ act, samePerson = false, proven }: { act: Act; samePe
   return (
     <form className="calm-form" data-testid="mail-form" onSubmit={send}>
       <label className="field">
-        <span>E-mail</span>
+        <span>Mail to</span>
         <input type="email" value={address} required autoComplete="email" data-testid="mail-address" onChange={(event) => setAddress(event.target.value)} />
       </label>
       <button type="submit" className="small calm-wide" disabled={act.busy} data-testid="mail-send">

@@ -1,4 +1,4 @@
-// The calm faces: nobody is signed in, or nobody answers.
+// The calm faces: nobody is signed in, or that cannot be asked just now.
 
 import { useEffect, useState, type FormEvent, type ReactNode } from "react";
 
@@ -6,6 +6,7 @@ import type { Account } from "../account/account";
 import { knowsPasskeys, offersInFields } from "../account/passkey";
 import { passwordProof, signInBy, signInByPasskey, signInInField, signInMethods, type Methods } from "../account/sign-in";
 import { accused } from "../link/health";
+import { explain } from "../link/refusal";
 import { displaySafe, spanText } from "../words";
 import { Command } from "./command";
 import { useAct, type Act } from "./dialog";
@@ -114,13 +115,19 @@ function PasswordForm({ act: { busy, run, refuse }, passkeys }: { act: Act; pass
 
 export function Waiting({ waiting, again }: { waiting: Extract<Account, { state: "waiting" }>; again: () => void }): ReactNode {
   const now = useNow(true);
-  const core = accused(waiting.refusal.code) === "core";
+  const hop = accused(waiting.refusal.code);
+  const isSilent = hop === "edge" || hop === "core";
   const seconds = Math.max(Math.ceil((waiting.nextTry - now) / 1000), 0);
   return (
     <main className="calm" data-testid="sign-in-state" data-state="waiting">
       <section className="calm-card" aria-labelledby="calm-title">
         <Mark size={40} />
-        <h1 id="calm-title">{core ? "The core does not answer" : "The edge does not answer"}</h1>
+        <h1 id="calm-title">{isSilent ? `The ${hop} does not answer` : "You cannot come in just now"}</h1>
+        {!isSilent && (
+          <p className="calm-why" role="alert" data-testid="sign-in-refused">
+            {displaySafe(explain(waiting.refusal))}
+          </p>
+        )}
         <p>
           Your sessions are not touched by this: they run on their machines and wait for you. This page has been trying for{" "}
           {spanText(now - waiting.since)}.

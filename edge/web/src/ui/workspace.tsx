@@ -2,6 +2,7 @@
 
 import { useEffect, type ReactNode } from "react";
 
+import { Permission } from "../gen/chatcode/v1/rule_pb";
 import { displaySafe } from "../words";
 import { inView, keyOf } from "../workspace/workspace";
 import { Command } from "./command";
@@ -95,6 +96,7 @@ export function WorkspaceView(): ReactNode {
 function Nothing(): ReactNode {
   const app = useApp();
   const { machines, synced } = useStore(app.fleet.state);
+  const mayAdd = useStore(app.account.permissions).has(Permission.GATEWAY_ENROLL);
   const nothingGiven = useNothingGiven();
   if (!synced && nothingGiven) {
     return (
@@ -115,10 +117,20 @@ function Nothing(): ReactNode {
       <h1>{none ? "No machine has joined yet" : "Pick a session, or start one"}</h1>
       <p>
         {none
-          ? "Make a join token where chatcode runs. The machine that enrolls with it appears here by itself."
+          ? "One that joins appears here by itself."
           : "A session keeps running when you close the tab, lose the network or restart chatcode."}
       </p>
-      {none && <Command text="chatcode gateway token --name NAME" />}
+      {none && mayAdd && (
+        <button type="button" className="primary" data-testid="nothing-add-machine" onClick={() => app.overlay.set({ kind: "add-machine" })}>
+          <PlusIcon /> Add a machine
+        </button>
+      )}
+      {none && (
+        <>
+          <p>{mayAdd ? "Or make a join token where chatcode runs:" : "Whoever runs chatcode makes a join token for it there:"}</p>
+          <Command text="chatcode gateway token --name NAME" />
+        </>
+      )}
       {!none && (
         <button type="button" className="primary" onClick={() => app.overlay.set({ kind: "new-session", gateway: undefined })}>
           <PlusIcon /> New session
