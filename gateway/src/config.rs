@@ -295,9 +295,9 @@ impl Settings for Config {
             faults.push(Fault::caused("data_dir", &error));
         }
         faults.extend(self.link.as_deref().and_then(|text| Fault::of_address("link", text)));
-        let kept = self.proxy_file.as_deref().map(kept_proxy).transpose();
-        for (key, error) in [("proxy", self.plain_proxy().err()), ("proxy_file", kept.err())] {
-            faults.extend(error.map(|error| Fault::caused(key, &error)));
+        if let Err(error) = self.proxy() {
+            let key = if self.proxy_file.is_some() { "proxy_file" } else { "proxy" };
+            faults.push(Fault::caused(key, &error));
         }
         for error in self.unfit_sizes() {
             let key = if matches!(error, ConfigError::LogBytes(_)) { "log_bytes" } else { "history_lines" };
@@ -328,8 +328,12 @@ impl Settings for Config {
     }
 
     fn lacks(&self) -> Vec<Fault> {
-        let lacks = self.update.lacks().into_iter();
-        lacks.map(|(key, error)| Fault::caused(format!("update.{key}"), &error)).collect()
+        // The file is what counts beside it, so nothing of it is used.
+        let unused = self.proxy_file.as_ref().and_then(|_| self.plain_proxy().err());
+        let proxy = unused.map(|error| Fault::caused("proxy", &error));
+        let update = self.update.lacks().into_iter();
+        let update = update.map(|(key, error)| Fault::caused(format!("update.{key}"), &error));
+        proxy.into_iter().chain(update).collect()
     }
 
     fn log(&self) -> Option<&str> {
@@ -575,10 +579,15 @@ mod tests {
             .expect("is open");
         let proxy = Some("https://proxy:3128".to_owned());
         let wrong = Config { proxy, proxy_file: Some(file), ..config("/tmp/x".into()) };
-        let told: Vec<_> =
-            wrong.faults().into_iter().map(|fault| (fault.keys.join(" "), fault.reason)).collect();
-        let [(plain, scheme), (kept, open)] = &told[..] else { panic!("{told:?}") };
+        let told: Vec<_> = wrong
+            .faults()
+            .into_iter()
+            .chain(wrong.lacks())
+            .map(|fault| (fault.keys.join(" "), fault.reason))
+            .collect();
+        let [(kept, open), (plain, scheme)] = &told[..] else { panic!("{told:?}") };
         assert_eq!((&plain[..], &kept[..]), ("proxy", "proxy_file"));
+        assert_eq!(wrong.faults().len(), 1, "what is not used keeps no machine away");
         assert_eq!(scheme.matches("http:// only").count(), 1, "{scheme}");
         assert_eq!(open.matches("chmod").count(), 1, "{open}");
     }

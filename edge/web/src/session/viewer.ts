@@ -350,13 +350,14 @@ export class Viewer {
   }
 
   #pong(now: number, stamp: number): ViewerEvent[] {
-    if (this.#pingSent?.stamp !== stamp) return [];
+    // The lease would have come before.
+    if (this.#taking !== undefined && stamp >= this.#taking) this.#taking = undefined;
+    const dropped = this.takesInput ? [] : this.#giveBack(Code.NOT_WRITER);
+    if (this.#pingSent?.stamp !== stamp) return dropped;
     const ms = Math.max(now - this.#pingSent.at, 0);
     this.#pingSent = undefined;
     this.#credit.handleRtt(ms);
-    // The lease would have come before.
-    if (this.#taking !== undefined && stamp >= this.#taking) this.#taking = undefined;
-    return [{ kind: "rtt", ms }, ...(this.takesInput ? [] : this.#giveBack(Code.NOT_WRITER))];
+    return [{ kind: "rtt", ms }, ...dropped];
   }
 
   #refused({ from, to, code }: InputRefused): ViewerEvent[] {

@@ -13,8 +13,7 @@ it("tells of a machine that its settings hold where they do", () => {
   expect(policyText(status("0.2\u001b[2J"))).not.toContain("\u001b");
 });
 
-it("says of a machine that cannot update itself only that, and of one whose try failed why", () => {
-  const status = (available: string) => create(UpdateStatusSchema, { policy: UpdatePolicy.NOTIFY, problem: "it cannot update itself", available });
-  expect(policyText(status(""))).toBe("No updates now: it cannot update itself");
-  expect(policyText(status("0.2.0"))).toBe("Looks for updates and says so. The last try failed: it cannot update itself");
+it("says what is in the way of updates, whether one was tried or not", () => {
+  const status = create(UpdateStatusSchema, { policy: UpdatePolicy.NOTIFY, problem: "it cannot update itself", pin: "0.2" });
+  expect(policyText(status)).toBe("Looks for updates and says so. Held at 0.2 by its settings. In the way: it cannot update itself");
 });

@@ -145,12 +145,11 @@ function Programs({ gateway, name, update }: { gateway: Gateway; name: string; u
 }
 
 /** When a machine updates by itself, how far its settings let it, and what is in the way. */
-export function policyText({ policy, pin, problem, available }: UpdateStatus): string {
+export function policyText({ policy, pin, problem }: UpdateStatus): string {
   const words = POLICIES[policy] ?? "";
   const held = pin === "" ? "" : `. Held at ${displaySafe(pin, 64)} by its settings`;
   const why = displaySafe(problem, 256);
-  if (why === "") return words + held;
-  return (available === "" ? `No updates now: ${why}` : `${words}. The last try failed: ${why}`) + held;
+  return words + held + (why === "" ? "" : `. In the way: ${why}`);
 }
 
 /** Another machine has used this one's identity: what that means, and what to do. */
