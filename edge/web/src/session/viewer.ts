@@ -1,6 +1,6 @@
 // The rules of a session, the viewer's end. Pure: time is passed in, frames go
-// in and come out. The same as src/viewer of the contract; tests/vectors holds
-// both to it.
+// in and come out. The same as src/viewer of the contract, save that a take-over
+// keeps what is typed until its answer; tests/vectors holds both to it.
 
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 
@@ -144,7 +144,6 @@ export class Viewer {
       }
       case "exited":
         this.#hasExited = true;
-        this.#taking = undefined;
         return [...this.#giveBack(Code.SESSION_ENDED), { kind: "exited", exit: kind.value.exit }];
       case "pong":
         return this.#pong(now, Number(kind.value.stamp));
@@ -265,7 +264,7 @@ export class Viewer {
 
   /** Whether what is typed is sent, now or when the lease that was asked for is there. */
   get takesInput(): boolean {
-    return this.mayType || this.#taking !== undefined;
+    return this.mayType || (this.#taking !== undefined && this.#mayWrite && !this.#hasExited);
   }
 
   get holdsLease(): boolean {
